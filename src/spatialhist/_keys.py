@@ -1,0 +1,72 @@
+"""Every name of the data contract: elements, table columns, layers, provenance.
+
+One slide id generates all of them. Nothing else in the package spells these names out.
+"""
+
+from __future__ import annotations
+
+import re
+
+TABLE = "table"
+REGION = "region"
+INSTANCE = "spot_id"
+
+PATIENT = "patient"
+MEASURED = "measured"
+"""``obs``: False for the spots of a slide to be predicted; ``varm``: genes x slides, which slide measured which gene."""
+IN_TISSUE = "in_tissue"
+SPOT_QC = "spot_qc"
+
+SPATIAL = "spatial"
+DISTANCES = "spatial_distances"
+CONNECTIVITIES = "spatial_connectivities"
+NEIGHBORS = "spatial_neighbors"
+
+LOG1P = "log1p"
+RANKS = "ranks"
+RANKS_SMOOTH = "ranks_smooth"
+PREDICTED = "predicted"
+OOF = "oof"
+
+ROOT = "spatialhist"
+"""Key of our own entry in ``uns`` (per layer) and in ``sdata.attrs`` (per slide)."""
+
+CHANNELS = ("r", "g", "b")
+
+QC_REASONS = ("nan", "duplicate", "out_of_bounds", "not_in_tissue", "off_tissue", "low_activity", "ok")
+"""Categories of ``obs["spot_qc"]`` in the order in which a spot is judged."""
+
+
+def image(slide: str) -> str:
+    """Key of the full-resolution H&E image, as ``spatialdata_io.visium`` names it."""
+    return f"{slide}_full_image"
+
+
+def tissue(image_key: str) -> str:
+    """Key of the tissue mask of an image, squidpy's own default."""
+    return f"{image_key}_tissue"
+
+
+def normalized(image_key: str) -> str:
+    """Key of the stain-normalised image, squidpy's own default."""
+    return f"{image_key}_normalized"
+
+
+def masked(image_key: str) -> str:
+    """Key of the image with its background filled."""
+    return f"{image_key}_masked"
+
+
+def grid(slide: str) -> str:
+    """Name of the shapes, region and table that hold predictions on a grid of a slide."""
+    return f"{slide}_grid"
+
+
+def oof(name: str) -> str:
+    """Layer of the out-of-fold predictions of one predictor."""
+    return f"{OOF}_{sanitize(name)}"
+
+
+def sanitize(name: str) -> str:
+    """Make a name that zarr and SpatialData accept as a key."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)

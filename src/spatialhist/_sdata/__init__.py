@@ -1,0 +1,12 @@
+"""The only code that reads and writes SpatialData.
+
+========== =====================================================================
+slides     which slides, which rows of the table, who was measured
+images     pyramids, levels, masks: reading pixels and adding image elements
+geometry   where spots lie in pixels, physical scale, alignment
+layers     layers, columns and provenance of the table
+build      one slide from arrays, several slides into one cohort
+adopt      what an object of spatialdata-io lacks
+store      what is new goes into the zarr store, atomically
+========== =====================================================================
+"""

@@ -1,0 +1,66 @@
+"""Fill in what an object made by ``spatialdata_io.visium`` alone lacks: scale, spot centres, thumbnail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+THUMBNAIL_PX = 1000
+VISIUM_PITCH_UM = 100.0
+
+
+def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
+    """Complete one slide; what is already there stays. Costs nothing the second time."""
+    from spatialhist._sdata.geometry import slide_info, spot_centers
+
+    info = slide_info(sdata, slide)
+    if "spot_diameter_px" not in info or "pitch_px" not in info or _keys.SPATIAL not in table.obsm:
+        centers = spot_centers(sdata, table, slide)
+        _fill_scale(info, sdata, table, slide, centers)
+        if _keys.SPATIAL not in table.obsm:
+            table.obsm[_keys.SPATIAL] = np.full((table.n_obs, 2), np.nan)
+            table.obsm[_keys.SPATIAL][(table.obs[_keys.REGION] == slide).to_numpy()] = centers
+    entry = table.uns.setdefault(_keys.SPATIAL, {}).setdefault(slide, {})
+    if "images" not in entry or "spot_diameter_fullres" not in entry.get("scalefactors", {}):
+        _fill_thumbnail(entry, sdata, slide, info["spot_diameter_px"])
+
+
+def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
+    from spatialhist._sdata.geometry import lattice_pitch
+    from spatialhist._sdata.images import affine
+
+    shapes = sdata.shapes[slide]
+    if "radius" not in shapes:
+        raise ValueError(f"shapes {slide!r} have no radius: spots must be circles (ShapesModel.parse(..., radius=))")
+    pitch = info.setdefault("pitch_px", lattice_pitch(centers))
+    size = float(np.sqrt(abs(np.linalg.det(affine(shapes, slide)[:2, :2]))))
+    info.setdefault("spot_diameter_px", float(shapes["radius"].median()) * 2 * size)
+    known = pitch and _is_visium(table, slide)
+    info.setdefault("mpp", VISIUM_PITCH_UM / pitch if known else None)
+
+
+def _is_visium(table: AnnData, slide: str) -> bool:
+    """Whether Space Ranger wrote this slide; its capture spots are 100 um apart."""
+    metadata = table.uns.get(_keys.SPATIAL, {}).get(slide, {}).get("metadata", {})
+    return "chemistry_description" in metadata
+
+
+def _fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:
+    """Add what squidpy needs to draw; a slide without any image gets the spot size alone."""
+    from spatialhist._sdata.images import pyramid, read_overview
+
+    factors = entry.setdefault("scalefactors", {})
+    factors.setdefault("spot_diameter_fullres", diameter)
+    key = _keys.image(slide)
+    if key not in sdata.images or "images" in entry:
+        return
+    pixels, (factor_x, _) = read_overview(pyramid(sdata, key), THUMBNAIL_PX)
+    entry["images"] = {"hires": pixels}
+    factors["tissue_hires_scalef"] = 1 / factor_x

@@ -1,0 +1,183 @@
+"""One slide from arrays, and several slides into one cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import lattice_pitch, slide_info
+from spatialhist._sdata.slides import open_cohort
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spatialdata import SpatialData
+
+CHUNKS = (3, 512, 512)
+MIN_LEVEL_PX = 512
+"""The pyramid ends at the first level whose longer side is below this."""
+
+
+def build_slide(
+    image: Any,
+    xy: np.ndarray,
+    counts: Any,
+    *,
+    slide: str,
+    genes: Sequence[str],
+    spot_ids: Sequence[Any] | None = None,
+    patient: str | None = None,
+    mpp: float | None = None,
+    pitch_px: float | None = None,
+    spot_diameter_px: float | None = None,
+    measured: bool = True,
+    obs: pd.DataFrame | None = None,
+    store: Path | None = None,
+) -> SpatialData:
+    """Make a one-slide SpatialData as the data contract wants it.
+
+    Parameters
+    ----------
+    image
+        ``(c, y, x)`` uint8, numpy or dask; None for a slide without an image.
+    xy
+        Spot centres ``(n, 2)``, (x, y) in full-resolution pixels.
+    counts
+        ``(n, genes)``, dense or CSR.
+    slide
+        Slide id: names the shapes, the region and the coordinate system.
+    genes
+        Gene names, unique.
+    spot_ids
+        Integers or strings, unique in the slide; 0..n-1 if None.
+    patient
+        Patient id.
+    mpp
+        Micrometres per full-resolution pixel.
+    pitch_px
+        Distance of neighbouring spots; from the lattice if None.
+    spot_diameter_px
+        Diameter; 0.55 pitches (Visium's ratio) if None.
+    measured
+        False if ``counts`` are only a placeholder for a slide to be predicted.
+    obs
+        Further columns, in the order of ``xy``.
+    store
+        Write the image there and read it back lazily, so that no copy stays in memory.
+    """
+    import spatialdata as sd
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import Identity
+
+    pitch = pitch_px or lattice_pitch(xy)
+    diameter = spot_diameter_px or (0.55 * pitch if pitch else 1.0)
+    ids = np.arange(len(xy)) if spot_ids is None else np.asarray(spot_ids)
+    here = {slide: Identity()}
+    shapes = ShapesModel.parse(
+        np.asarray(xy, dtype=float), geometry=0, radius=diameter / 2, index=pd.Index(ids, name=_keys.INSTANCE),
+        transformations=here,
+    )  # fmt: skip
+    elements: dict[str, Any] = {slide: shapes}
+    if image is not None:
+        elements[_keys.image(slide)] = _parse_image(image, here)
+    sdata = sd.SpatialData.init_from_elements(elements)
+    if store is not None:
+        sdata.write(store)
+        sdata = sd.read_zarr(store)
+    sdata.tables[_keys.TABLE] = _parse_table(counts, xy, ids, slide, genes, patient, measured, obs)
+    slide_info(sdata, slide).update(mpp=mpp, pitch_px=pitch, spot_diameter_px=diameter)
+    open_cohort(sdata)
+    return sdata
+
+
+def _parse_image(image: Any, here: dict[str, Any]) -> Any:
+    from spatialdata.models import Image2DModel
+
+    halvings = max(0, int(np.ceil(np.log2(max(image.shape[1:]) / MIN_LEVEL_PX))))
+    return Image2DModel.parse(
+        image,
+        dims=("c", "y", "x"),
+        c_coords=list(_keys.CHANNELS),
+        scale_factors=[2] * halvings or None,
+        chunks=CHUNKS,
+        transformations=here,
+    )
+
+
+def _parse_table(
+    counts: Any,
+    xy: np.ndarray,
+    ids: np.ndarray,
+    slide: str,
+    genes: Sequence[str],
+    patient: str | None,
+    measured: bool,
+    obs: pd.DataFrame | None,
+) -> Any:
+    import anndata as ad
+    from spatialdata.models import TableModel
+
+    columns = {_keys.REGION: pd.Categorical([slide] * len(xy)), _keys.INSTANCE: ids, _keys.MEASURED: measured}
+    if patient is not None:
+        columns[_keys.PATIENT] = pd.Categorical([patient] * len(xy))
+    names = [f"{slide}_{i}" for i in ids]
+    frame = pd.DataFrame(columns, index=names)
+    if obs is not None:
+        frame = frame.join(obs.set_axis(names))
+    flags = pd.DataFrame({slide: np.full(len(genes), measured)}, index=list(genes))
+    table = ad.AnnData(
+        counts,
+        obs=frame,
+        var=pd.DataFrame(index=list(genes)),
+        obsm={_keys.SPATIAL: np.asarray(xy, dtype=float)},
+        varm={_keys.MEASURED: flags},
+    )
+    return TableModel.parse(table, region=slide, region_key=_keys.REGION, instance_key=_keys.INSTANCE)
+
+
+def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
+    """Put several objects into one: elements side by side, tables outer-joined on genes.
+
+    A gene that a slide lacks is 0 there and False in ``varm["measured"]``.
+
+    Raises
+    ------
+    ValueError
+        If two objects hold the same slide.
+    """
+    import anndata as ad
+    import spatialdata as sd
+    from spatialdata.models import TableModel
+
+    cohorts = [open_cohort(p) for p in parts]
+    slides = [s for c in cohorts for s in c.slides]
+    twice = sorted({s for s in slides if slides.count(s) > 1})
+    if twice:
+        raise ValueError(f"slides {twice} are in more than one object: slide ids must be unique in a cohort")
+    table = ad.concat(
+        [c.table for c in cohorts], join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first"
+    )
+    genes = pd.concat([_gene_flags(c) for c in cohorts], axis=1).reindex(table.var_names)
+    table.varm[_keys.MEASURED] = genes.astype("boolean").fillna(False).astype(bool)
+    table.obs[_keys.REGION] = pd.Categorical(table.obs[_keys.REGION], categories=slides)
+    if _keys.PATIENT in table.obs:
+        table.obs[_keys.PATIENT] = table.obs[_keys.PATIENT].astype("category")
+    table.uns.pop(TableModel.ATTRS_KEY, None)
+    elements = {name: element for p in parts for _, name, element in p.gen_spatial_elements()}
+    joined = sd.SpatialData.init_from_elements(elements)
+    joined.tables[_keys.TABLE] = TableModel.parse(
+        table, region=slides, region_key=_keys.REGION, instance_key=_keys.INSTANCE
+    )
+    for part, cohort in zip(parts, cohorts, strict=True):
+        for slide in cohort.slides:
+            slide_info(joined, slide).update(slide_info(part, slide))
+    return joined
+
+
+def _gene_flags(cohort: Any) -> pd.DataFrame:
+    """Genes x slides of one object, True where the slide measured the gene."""
+    return pd.DataFrame({slide: cohort.genes_measured(slide) for slide in cohort.slides}, index=cohort.table.var_names)

@@ -1,0 +1,249 @@
+"""Pyramids and masks: reading pixels, adding image elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    import dask.array as da
+    import zarr
+    from spatialdata import SpatialData
+
+_STEP = {
+    "normalized": (_keys.normalized, "pp.normalize_stain(sdata)"),
+    "masked": (_keys.masked, "pp.mask_background(sdata, fill=True)"),
+}
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """The resolution levels of one image element, finest first.
+
+    Attributes
+    ----------
+    key
+        Name of the element.
+    levels
+        Lazy arrays ``(c, y, x)``, one a level.
+    factors
+        Full-resolution pixels per pixel of the level, ``(x, y)``.
+    stored
+        The zarr arrays behind the levels where the element is exactly what lies in a store, else None.
+    """
+
+    key: str
+    levels: tuple[da.Array, ...]
+    factors: tuple[tuple[float, float], ...]
+    stored: tuple[zarr.Array, ...] | None
+
+    @property
+    def width(self) -> int:
+        """Columns of the finest level."""
+        return self.levels[0].shape[2]
+
+    @property
+    def height(self) -> int:
+        """Rows of the finest level."""
+        return self.levels[0].shape[1]
+
+    def level_for(self, factor: float) -> int:
+        """Coarsest level that still has at least one pixel every ``factor`` full-resolution pixels."""
+        fits = [i for i, f in enumerate(self.factors) if max(f) <= factor * (1 + 1e-3)]
+        return fits[-1] if fits else 0
+
+
+def image_key(sdata: SpatialData, slide: str, image: str | None = None) -> str:
+    """Resolve which image of a slide is meant.
+
+    Parameters
+    ----------
+    sdata
+        The object.
+    slide
+        Slide id.
+    image
+        None or ``"full"`` for the H&E image, ``"normalized"``, ``"masked"``, or a key in ``sdata.images``, in which
+        ``{slide}`` stands for the slide id.
+
+    Raises
+    ------
+    KeyError
+        If there is no such image; the message names the call that makes it, or the images there are.
+    """
+    full = _keys.image(slide)
+    if image in _STEP:
+        name, call = _STEP[image]
+        key, advice = name(full), f"make it with sh.{call}"
+    elif image in (None, "full"):
+        key, advice = full, _full_image_advice(sdata, slide)
+    else:
+        key, advice = image.format(slide=slide), "choose one with image="
+    if key not in sdata.images:
+        raise KeyError(f"no image {key!r}; found {sorted(sdata.images)}: {advice}")
+    return key
+
+
+def _full_image_advice(sdata: SpatialData, slide: str) -> str:
+    small = [f"{slide}_{size}_image" for size in ("hires", "lowres") if f"{slide}_{size}_image" in sdata.images]
+    add = "add one with spatialdata_io.visium(..., fullres_image_file=) or sh.io.from_arrays"
+    return f"{add}, or choose image={small[0]!r}" if small else add
+
+
+def pyramid(sdata: SpatialData, key: str) -> Pyramid:
+    """Return the levels of an image, without reading a pixel."""
+    arrays = tuple(_level_arrays(sdata.images[key]))
+    height, width = arrays[0].shape[1:]
+    factors = tuple((_factor(width, a.shape[2]), _factor(height, a.shape[1])) for a in arrays)
+    stored = tuple(z for z in map(_stored, arrays) if z is not None)
+    return Pyramid(key, arrays, factors, stored if len(stored) == len(arrays) else None)
+
+
+def _level_arrays(element: Any) -> list[da.Array]:
+    import dask.array as da
+
+    return [da.asarray(level.transpose("c", "y", "x").data) for level in _levels(element)]
+
+
+def _levels(element: Any) -> list[Any]:
+    """DataArrays of a single- or multiscale element, finest first."""
+    import spatialdata as sd
+    import xarray as xr
+
+    if isinstance(element, xr.DataTree):
+        return [sd.get_pyramid_levels(element, n=i) for i in range(len(element.children))]
+    return [element]
+
+
+def _factor(full: int, level: int) -> float:
+    """Full-resolution pixels per pixel of a level.
+
+    Pyramids are made by averaging whole blocks, and what does not fill a block is cut off (or padded): 1001 pixels
+    become 500 of exactly two, although 1001 / 500 is not 2.
+    """
+    block = round(full / level)
+    return float(block) if level in (full // block, -(-full // block)) else full / level
+
+
+def _stored(array: da.Array) -> zarr.Array | None:
+    """Return the zarr array that a dask array reads from, if nothing is computed on the way.
+
+    An element recomputed in memory keeps its name but gets further layers in its graph.
+    """
+    import zarr
+
+    sources = [value for layer in array.dask.layers.values() if len(layer) == 1 for value in layer.values()]
+    arrays = [v for v in sources if isinstance(v, zarr.Array)]
+    plain = len(array.dask.layers) == 2 and len(arrays) == 1 and arrays[0].shape == array.shape
+    return arrays[0] if plain else None
+
+
+def read_level(pyr: Pyramid, level: int) -> np.ndarray:
+    """Read one whole level as ``(y, x, c)`` uint8; meant for low levels."""
+    return np.moveaxis(np.asarray(pyr.levels[level]), 0, -1)
+
+
+def read_overview(pyr: Pyramid, max_px: int) -> tuple[np.ndarray, tuple[float, float]]:
+    """Read the image at no more than ``max_px`` pixels on its longer side.
+
+    The finest level within the limit is taken as it is; where even the coarsest is larger it is shrunk by averaging.
+
+    Returns
+    -------
+    Pixels ``(y, x, c)`` uint8 and full-resolution pixels per returned pixel, ``(x, y)``.
+    """
+    from skimage.transform import resize
+
+    sizes = [max(a.shape[1:]) for a in pyr.levels]
+    fits = [i for i, size in enumerate(sizes) if size <= max_px]
+    if fits:
+        return read_level(pyr, fits[0]), pyr.factors[fits[0]]
+    pixels = read_level(pyr, len(sizes) - 1)
+    shape = tuple(max(1, round(n * max_px / sizes[-1])) for n in pixels.shape[:2])
+    small = resize(pixels, shape, order=1, anti_aliasing=True, preserve_range=True)
+    return np.rint(small).astype(np.uint8), (pyr.width / shape[1], pyr.height / shape[0])
+
+
+def affine(element: Any, slide: str) -> np.ndarray:
+    """Return the 3x3 matrix from an element's own pixels to the coordinate system of a slide.
+
+    Raises
+    ------
+    ValueError
+        If the element is not placed in that coordinate system.
+    """
+    from spatialdata.transformations import get_transformation
+
+    placed = get_transformation(element, get_all=True)
+    if slide not in placed:
+        raise ValueError(
+            f"the element lies in coordinate systems {sorted(placed)}, not in {slide!r}: place it there with "
+            f"spatialdata.transformations.set_transformation(element, Identity(), {slide!r})"
+        )
+    return placed[slide].to_affine_matrix(("x", "y"), ("x", "y"))
+
+
+def add_image(sdata: SpatialData, key: str, data: da.Array, *, like: str) -> None:
+    """Add a lazy image ``(c, y, x)`` with the pyramid, channels and placement of another one.
+
+    An element of that name is replaced in memory; :func:`spatialhist.pp.save` puts it into the store.
+    """
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import get_transformation
+
+    source = sdata.images[like]
+    sdata.images[key] = Image2DModel.parse(
+        data,
+        dims=("c", "y", "x"),
+        c_coords=list(_keys.CHANNELS),
+        scale_factors=_scale_factors(pyramid(sdata, like)) or None,
+        transformations=get_transformation(source, get_all=True),
+    )
+
+
+def _scale_factors(pyr: Pyramid) -> list[int]:
+    """Factor of each level against the one above it."""
+    return [
+        round(above.shape[1] / level.shape[1]) for above, level in zip(pyr.levels[:-1], pyr.levels[1:], strict=True)
+    ]
+
+
+def add_mask(sdata: SpatialData, mask: np.ndarray, *, image: str) -> None:
+    """Add a tissue mask ``(y, x)`` that covers an image, at whatever resolution it was computed."""
+    from spatialdata.models import Labels2DModel
+    from spatialdata.transformations import Scale, Sequence, get_transformation
+
+    pyr = pyramid(sdata, image)
+    to_image = Scale([pyr.width / mask.shape[1], pyr.height / mask.shape[0]], axes=("x", "y"))
+    placed: Mapping[str, Any] = get_transformation(sdata.images[image], get_all=True)
+    sdata.labels[_keys.tissue(image)] = Labels2DModel.parse(
+        mask.astype(np.uint8),
+        dims=("y", "x"),
+        transformations={name: Sequence([to_image, t]) for name, t in placed.items()},
+    )
+
+
+def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float, float]]:
+    """Read the tissue mask of a slide.
+
+    Returns
+    -------
+    Boolean ``(y, x)`` and full-resolution pixels per mask pixel, ``(x, y)``.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
+    full = image_key(sdata, slide)
+    key = _keys.tissue(full)
+    if key not in sdata.labels:
+        raise KeyError(f"slide {slide!r} has no tissue mask {key!r}: make it with sh.pp.mask_background(sdata)")
+    mask = np.asarray(_levels(sdata.labels[key])[0].data) > 0
+    pyr = pyramid(sdata, full)
+    return mask, (pyr.width / mask.shape[1], pyr.height / mask.shape[0])

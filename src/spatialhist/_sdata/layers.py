@@ -1,0 +1,107 @@
+"""Adding layers, columns and provenance to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+MAX_LAYER_GB = 4.0
+
+
+def check_layer_size(n_obs: int, n_vars: int, *, n_layers: int = 1, max_layer_gb: float = MAX_LAYER_GB) -> None:
+    """Refuse dense float32 layers that would not fit, before any work is done.
+
+    Raises
+    ------
+    MemoryError
+        With the size, the limit and the way out.
+    """
+    size = n_obs * n_vars * 4 * n_layers / 1e9
+    if size > max_layer_gb:
+        raise MemoryError(
+            f"{n_layers} dense layer(s) of {n_obs:,} spots x {n_vars:,} genes need {size:.1f} GB, more than "
+            f"max_layer_gb={max_layer_gb:g}: narrow the table with sh.pp.select_genes(sdata, n=2000, subset=True)"
+        )
+
+
+def get_layer(table: AnnData, layer: str | None) -> Any:
+    """Return ``X`` for None or ``"X"``, else a layer, or say which layers there are."""
+    if layer in (None, "X"):
+        return table.X
+    if layer not in table.layers:
+        calls = {_keys.LOG1P: "pp.log_normalize", _keys.RANKS: "pp.rank_expression", _keys.PREDICTED: "tl.predict"}
+        advice = f"; make it with sh.{calls[layer]}(sdata, ...)" if layer in calls else ""
+        raise KeyError(f"no layer {layer!r}; found {list(table.layers)}{advice}")
+    return table.layers[layer]
+
+
+def check_key(key: str) -> None:
+    """Refuse a name that the store could not hold.
+
+    Raises
+    ------
+    ValueError
+        With a name that would do.
+    """
+    if not key or _keys.sanitize(key) != key:
+        raise ValueError(
+            f"key_added={key!r} must hold only letters, digits, '_', '.', '-'; try {_keys.sanitize(key)!r}"
+        )
+
+
+def add_dense_rows(
+    table: AnnData, layer: str, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, *, fresh: bool = False
+) -> None:
+    """Put values into some rows and columns of a dense float32 layer; what was never predicted is NaN.
+
+    Parameters
+    ----------
+    table
+        The table.
+    layer
+        Name of the layer; created where missing.
+    rows, columns
+        Positions in the table.
+    values
+        ``(len(rows), len(columns))``.
+    fresh
+        Forget what the layer held before.
+    """
+    check_key(layer)
+    if fresh or layer not in table.layers:
+        check_layer_size(table.n_obs, table.n_vars)
+        table.layers[layer] = np.full(table.shape, np.nan, dtype=np.float32)
+    table.layers[layer][np.ix_(rows, columns)] = values
+
+
+def record(table: AnnData, key: str, params: Mapping[str, Any]) -> None:
+    """Remember how ``key`` was made, in types that zarr can hold."""
+    table.uns.setdefault(_keys.ROOT, {})[key] = {**_storable(params), "version": version("spatialhist")}
+
+
+def recorded(table: AnnData, key: str) -> dict[str, Any]:
+    """How ``key`` was made; empty if nothing was recorded."""
+    return table.uns.get(_keys.ROOT, {}).get(key, {})
+
+
+def _storable(value: Any) -> Any:
+    """Turn tuples into lists and numpy scalars into Python ones: a tuple in ``uns`` breaks the store on write."""
+    if isinstance(value, Mapping):
+        return {_keys.sanitize(str(k)): _storable(v) for k, v in value.items() if v is not None}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) or isinstance(value, str):
+        return value
+    if isinstance(value, Sequence | set | frozenset):
+        items = [_storable(v) for v in value]
+        same = all(isinstance(v, str) for v in items) or all(isinstance(v, int | float) for v in items)
+        return items if same else [str(v) for v in items]
+    return value if isinstance(value, bool | int | float) else str(value)
