@@ -1,0 +1,81 @@
+"""Time and peak memory of the scores at 50,000 spots x 2,000 targets, against a loop over scipy.
+
+Usage: python benchmarks/metrics.py [--spots 50000] [--targets 2000] [--slides 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from spatialhist import metrics
+
+BASELINE_TARGETS = 40
+
+
+def main() -> None:
+    """Print one row a score."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spots", type=int, default=50_000)
+    parser.add_argument("--targets", type=int, default=2_000)
+    parser.add_argument("--slides", type=int, default=7)
+    options = parser.parse_args()
+    truth, predicted = simulate(options.spots, options.targets)
+    slide = np.sort(np.arange(options.spots) % options.slides).astype(str)
+
+    print(f"{options.spots} spots x {options.targets} targets (float32), {options.slides} slides, slides as groups")
+    print(f"inputs: {(truth.nbytes + predicted.nbytes) / 2**30:.2f} GiB, peak so far {peak_gib():.2f} GiB")
+    headline = seconds(lambda: metrics.within_slide_pearson(truth, predicted, slide, slide))
+    loop = seconds(lambda: scipy_loop(stats.pearsonr, truth, predicted, slide)) * options.targets / BASELINE_TARGETS
+    report("within_slide_pearson", headline, loop)
+    report("pearson", seconds(lambda: metrics.pearson(truth, predicted)))
+    ranked = seconds(lambda: metrics.spearman(truth, predicted))
+    loop = seconds(lambda: scipy_loop(stats.spearmanr, truth, predicted, None)) * options.targets / BASELINE_TARGETS
+    report("spearman", ranked, loop)
+    for score in (metrics.spot_spearman, metrics.rmse, metrics.r2, metrics.mutual_information, metrics.jensen_shannon):
+        report(score.__name__, seconds(lambda score=score: score(truth, predicted)))
+
+
+def simulate(n_spots: int, n_targets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return log1p counts and a noisy prediction of them."""
+    rng = np.random.default_rng(0)
+    level = rng.gamma(1.0, size=n_targets).astype(np.float32)
+    truth = np.log1p(rng.poisson(level, size=(n_spots, n_targets)).astype(np.float32))
+    return truth, truth + rng.standard_normal(truth.shape, dtype=np.float32)
+
+
+def scipy_loop(correlation: Callable, truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray | None) -> None:
+    """Score the first targets one by one."""
+    slides = [slice(None)] if slide is None else [slide == name for name in np.unique(slide)]
+    for rows in slides:
+        for target in range(BASELINE_TARGETS):
+            correlation(truth[rows, target], predicted[rows, target])
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def report(name: str, ours: float, loop: float | None = None) -> None:
+    """Print a row; the loop's time is scaled up from the targets it was run on."""
+    ratio = f"  scipy loop {loop:7.1f} s (from {BASELINE_TARGETS} targets)  {loop / ours:5.1f} x" if loop else ""
+    print(f"{name:22s} {ours:7.1f} s  peak {peak_gib():.2f} GiB{ratio}", flush=True)
+
+
+def peak_gib() -> float:
+    """Return the highest resident memory so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Scores, noise ceilings and oracles: arrays in, numbers out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_aggregate": ["MIN_GROUPS", "Summary", "Wins", "group_interval", "paired_wins", "summarise", "within_slide_pearson"],
+        "_ceiling": ["noise_ceiling", "reliability", "split_half"],
+        "_correlation": ["is_constant", "pearson", "pooled_pearson", "spearman", "spot_spearman"],
+        "_detection": ["auc_detected"],
+        "_error": ["nrmse", "r2", "rmse", "variance_ratio"],
+        "_information": ["jensen_shannon", "mutual_information"],
+        "_moran": ["moran_agreement", "morans_i"],
+        "_oracles": ["depth_oracle", "neighbor_oracle"],
+        "_ssim": ["ssim"],
+    },
+)

@@ -1,0 +1,82 @@
+"""What every score shares: the rule for missing values, and work in blocks of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BLOCK_VALUES = 2_000_000  # 16 MB a float64 temporary, whatever the number of spots
+
+
+def map_columns(function: Callable[..., NDArray], **arrays: ArrayLike) -> NDArray[np.float64]:
+    """Apply a function to blocks of columns; columns without values give NaN.
+
+    Parameters
+    ----------
+    function
+        Takes one (n_spots, n_block) block per array and returns (n_block,) values.
+    arrays
+        Arrays of shape (n_spots, n_targets), under the names that errors call them.
+    """
+    matrices = as_matrices(**arrays)
+    scored = np.flatnonzero(scored_columns(**matrices))
+    n_spots, n_targets = next(iter(matrices.values())).shape
+    result = np.full(n_targets, np.nan)
+    for block in blocks(scored.size, n_spots):
+        columns = _as_slice(scored[block])
+        result[columns] = function(*(matrix[:, columns] for matrix in matrices.values()))
+    return result
+
+
+def as_matrices(**arrays: ArrayLike) -> dict[str, NDArray[np.floating]]:
+    """Return the arrays as floating matrices of one common shape with at least one spot."""
+    matrices = {name: _as_floating(array) for name, array in arrays.items()}
+    shapes = {name: matrix.shape for name, matrix in matrices.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 2 for shape in shapes.values()):
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"expected arrays of one shape (n_spots, n_targets), found {found}")
+    if any(shape[0] == 0 for shape in shapes.values()):
+        raise ValueError("there are no spots to score; check the selection of spots")
+    return matrices
+
+
+def scored_columns(**matrices: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which columns have values in every matrix; columns with only some values are an error."""
+    scored = [_has_values(matrix, name) for name, matrix in matrices.items()]
+    return np.logical_and.reduce(scored)
+
+
+def blocks(n_items: int, item_size: int) -> Iterator[slice]:
+    """Yield slices over the items so that one block holds about `BLOCK_VALUES` values."""
+    step = max(1, BLOCK_VALUES // max(1, item_size))
+    for start in range(0, n_items, step):
+        yield slice(start, min(start + step, n_items))
+
+
+def _has_values(matrix: NDArray[np.floating], name: str) -> NDArray[np.bool_]:
+    n_spots, n_targets = matrix.shape
+    scored = np.zeros(n_targets, dtype=bool)
+    n_finite = np.zeros(n_spots, dtype=int)
+    for rows in blocks(n_spots, n_targets):
+        scored |= ~np.isnan(matrix[rows]).all(axis=0)
+        n_finite[rows] = np.isfinite(matrix[rows]).sum(axis=1)
+    n_partial = np.count_nonzero(n_finite < scored.sum())
+    if n_partial:
+        raise ValueError(
+            f"{name} has missing or infinite values in {n_partial} of {n_spots} spots; "
+            "drop these spots, or set a target to NaN in every spot to leave it out"
+        )
+    return scored
+
+
+def _as_floating(array: ArrayLike) -> NDArray[np.floating]:
+    matrix = np.asarray(array)
+    return matrix if np.issubdtype(matrix.dtype, np.floating) else matrix.astype(np.float64)
+
+
+def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    # a slice is a view; picking columns one by one copies, several times slower
+    contiguous = columns[-1] - columns[0] + 1 == columns.size
+    return slice(columns[0], columns[-1] + 1) if contiguous else columns

@@ -1,0 +1,118 @@
+"""How well the measurement agrees with itself: no prediction can be expected to do better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._correlation import is_constant, pearson
+
+
+def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split every count at random into two halves, each molecule going to either with probability 1/2.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, shape (n_spots, n_genes).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Two arrays of the same shape that sum to `counts`.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not whole numbers from 0 up.
+
+    Notes
+    -----
+    Halves of Poisson counts are independent given the expected expression.
+
+    Examples
+    --------
+    >>> first, second = split_half([[4, 0], [7, 1]], np.random.default_rng(0))
+    >>> first + second
+    array([[4, 0],
+           [7, 1]])
+    """
+    values = np.asarray(counts)
+    whole = values.astype(np.int64)
+    if (whole != values).any() or (whole < 0).any():
+        raise ValueError("counts must be whole numbers from 0 up; pass raw counts, not a normalised layer")
+    first = rng.binomial(whole, 0.5)
+    return first, whole - first
+
+
+def reliability(correlation: ArrayLike) -> NDArray[np.float64]:
+    r"""Reliability of the whole from the correlation of its two halves (Spearman 1910, Brown 1910).
+
+    .. math:: \rho = \frac{2r}{1 + r}
+
+    Parameters
+    ----------
+    correlation
+        Correlations of the halves; negative ones, which are chance, count as 0.
+
+    Returns
+    -------
+    Values from 0 to 1, NaN where the correlation is NaN.
+
+    Examples
+    --------
+    >>> reliability([0.0, 0.5, 1.0, -0.1]).round(4)
+    array([0.    , 0.6667, 1.    , 0.    ])
+    """
+    r = np.maximum(np.asarray(correlation, dtype=np.float64), 0.0)
+    return 2 * r / (1 + r)
+
+
+def noise_ceiling(
+    counts: ArrayLike, transform: Callable[[NDArray[np.int64]], NDArray[np.floating]], *, seed: int = 0, repeats: int = 5
+) -> NDArray[np.float64]:
+    r"""Highest Pearson correlation that a perfect prediction can be expected to reach, for every gene of one slide.
+
+    .. math:: c_g = \sqrt{\frac{2 r_g}{1 + r_g}}
+
+    with :math:`r_g` the correlation, over spots, of the transformed halves of the counts, averaged over repeats.
+
+    Parameters
+    ----------
+    counts
+        Raw counts of one slide, shape (n_spots, n_genes).
+    transform
+        Makes the scored layer from counts, such as log1p of counts per 10,000. Where it divides by the depth
+        of a spot, pass all genes in `counts`, or let it divide by half of the known depth.
+    seed
+        Seed of the splits.
+    repeats
+        Number of splits to average over.
+
+    Returns
+    -------
+    One value per gene from 0 to 1; NaN where the transformed counts are constant.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not whole numbers from 0 up, or `repeats` is below 1.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> level = rng.gamma(2.0, size=(2000, 1)) * [0.5, 50.0]
+    >>> noise_ceiling(rng.poisson(level), np.sqrt).round(1)
+    array([0.6, 1. ])
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, found {repeats}")
+    rng = np.random.default_rng(seed)
+    halves = (split_half(counts, rng) for _ in range(repeats))
+    correlation = sum(np.nan_to_num(pearson(transform(a), transform(b))) for a, b in halves) / repeats
+    ceiling = np.sqrt(reliability(correlation))
+    ceiling[is_constant(transform(np.asarray(counts)))] = np.nan
+    return ceiling

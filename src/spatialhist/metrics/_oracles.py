@@ -1,0 +1,79 @@
+"""Predictions made from the scored spots' own measurements: shown for scale, never to be beaten."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from ._arrays import as_matrices
+from ._graph import neighbor_weights
+
+
+def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: ArrayLike) -> NDArray[np.float64]:
+    r"""Predict every target from the total counts of the scored spots themselves.
+
+    A line per target, fitted on the very spots it predicts: :math:`\hat t_{ig} = \bar t_g + b_g (d_i - \bar d)` with
+    :math:`d_i = \log(1 + \sum_h c_{ih})` and :math:`b_g = \sum_i (d_i - \bar d) t_{ig} / \sum_i (d_i - \bar d)^2`.
+
+    Parameters
+    ----------
+    counts
+        Raw counts of one slide over all genes, dense or sparse, shape (n_spots, n_genes).
+    layer
+        The scored layer of the same spots, shape (n_spots, n_targets).
+
+    Returns
+    -------
+    Array of the shape of `layer`.
+
+    Raises
+    ------
+    ValueError
+        If `counts` and `layer` differ in the number of spots.
+
+    Examples
+    --------
+    >>> depth_oracle([[1], [3], [7]], [[2.0], [3.0], [4.0]]).round(6).ravel()
+    array([2., 3., 4.])
+    """
+    truth = as_matrices(layer=layer)["layer"].astype(np.float64)
+    depth = np.log1p(np.asarray(counts.sum(axis=1) if sparse.issparse(counts) else np.sum(counts, axis=1)).ravel())
+    if depth.size != len(truth):
+        raise ValueError(f"counts have {depth.size} spots and layer has {len(truth)}; pass the same spots")
+    depth -= depth.mean()
+    spread = depth @ depth
+    slope = depth @ truth / spread if spread > 0 else np.zeros(truth.shape[1])
+    return truth.mean(axis=0) + np.outer(depth, slope)
+
+
+def neighbor_oracle(truth: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> NDArray[np.float64]:
+    """Predict every spot by the mean of its neighbours' truth.
+
+    Parameters
+    ----------
+    truth
+        Measured values of one slide, shape (n_spots, n_targets).
+    connectivities
+        Sparse graph of shape (n_spots, n_spots); its values weight the mean, self-loops are ignored.
+
+    Returns
+    -------
+    Array of the shape of `truth`; spots without neighbours get the mean over all spots.
+
+    Raises
+    ------
+    ValueError
+        If the graph has another shape.
+
+    Examples
+    --------
+    >>> path = sparse.csr_array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    >>> neighbor_oracle([[0.0], [1.0], [5.0]], path).ravel()
+    array([1. , 2.5, 1. ])
+    """
+    values = as_matrices(truth=truth)["truth"].astype(np.float64)
+    weights = neighbor_weights(connectivities, len(values))
+    predicted = weights @ values
+    predicted[weights.sum(axis=1) == 0] = values.mean(axis=0)
+    return predicted
