@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Return the folder of real data, which holds `her2st/` and `formats/`."""
+    root = Path(os.environ.get("SPATIALHIST_DATA", DEFAULT_DATA))
+    if not root.is_dir():
+        pytest.skip(f"no real data: {root} is not a folder; name one in SPATIALHIST_DATA")
+    return root
