@@ -1,0 +1,22 @@
+"""Networks, losses and encoders in plain torch; needs nothing else of the package."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_blocks": ["ResidualBlock"],
+        "_color_texture": ["ColorTexture"],
+        "_feature_head": ["FeatureHead"],
+        "_losses": [
+            "get_loss",
+            "hinge_rank_loss",
+            "logistic_rank_loss",
+            "mse_pearson_loss",
+            "soft_spearman_loss",
+        ],
+        "_stacking_mlp": ["StackingMLP"],
+        "_tiles": ["split_tiles"],
+        "_vision_mlp": ["VisionMLPMultiTask"],
+    },
+)
