@@ -32,6 +32,7 @@ lint: $(READY) ## style, formatting and types
 	$(BIN)/mypy
 
 docs: $(READY) ## the documentation, in docs/_build/html; a warning is an error
+	rm -rf docs/generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lab: $(READY) ## JupyterLab on this machine only, with a token (printed)

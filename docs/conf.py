@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from importlib.metadata import metadata
+
+# sphinx-autodoc-typehints calls it; said once for every documented object
+warnings.filterwarnings("ignore", message=".*_RstSnippetParser.set_application")
 
 info = metadata("spatialhist")
 project = info["Name"]
 author = info["Author"]
 release = version = info["Version"]
-copyright = f"2026, {author}"  # noqa: A001
+copyright = f"2026, {author}"
 
 extensions = [
     "myst_nb",
@@ -27,7 +31,6 @@ templates_path = ["_templates"]
 
 autosummary_generate = True
 autodoc_member_order = "groupwise"
-autodoc_mock_imports: list[str] = []
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
 napoleon_use_rtype = True
