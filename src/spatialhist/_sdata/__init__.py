@@ -3,6 +3,7 @@
 ========== =====================================================================
 slides     which slides, which rows of the table, who was measured
 images     pyramids, levels, masks: reading pixels and adding image elements
+pyramids   making the resolution levels of an image
 geometry   where spots lie in pixels, physical scale, alignment
 layers     layers, columns and provenance of the table
 build      one slide from arrays, several slides into one cohort

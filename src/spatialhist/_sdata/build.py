@@ -10,16 +10,13 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import lattice_pitch, slide_info
+from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.slides import open_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from spatialdata import SpatialData
-
-CHUNKS = (3, 512, 512)
-MIN_LEVEL_PX = 512
-"""The pyramid ends at the first level whose longer side is below this."""
 
 
 def build_slide(
@@ -83,7 +80,7 @@ def build_slide(
     )  # fmt: skip
     elements: dict[str, Any] = {slide: shapes}
     if image is not None:
-        elements[_keys.image(slide)] = _parse_image(image, here)
+        elements[_keys.image(slide)] = parse_image(image, here)
     sdata = sd.SpatialData.init_from_elements(elements)
     if store is not None:
         sdata.write(store)
@@ -92,20 +89,6 @@ def build_slide(
     slide_info(sdata, slide).update(mpp=mpp, pitch_px=pitch, spot_diameter_px=diameter)
     open_cohort(sdata)
     return sdata
-
-
-def _parse_image(image: Any, here: dict[str, Any]) -> Any:
-    from spatialdata.models import Image2DModel
-
-    halvings = max(0, int(np.ceil(np.log2(max(image.shape[1:]) / MIN_LEVEL_PX))))
-    return Image2DModel.parse(
-        image,
-        dims=("c", "y", "x"),
-        c_coords=list(_keys.CHANNELS),
-        scale_factors=[2] * halvings or None,
-        chunks=CHUNKS,
-        transformations=here,
-    )
 
 
 def _parse_table(

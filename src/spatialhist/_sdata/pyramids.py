@@ -1,0 +1,78 @@
+"""Making the resolution levels of an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import dask.array as da
+
+CHUNKS = (3, 512, 512)
+MIN_LEVEL_PX = 512
+"""The pyramid ends at the first level whose longer side is not above this."""
+_STRIP = 256
+
+
+def parse_image(image: np.ndarray | da.Array, placed: Mapping[str, Any]) -> Any:
+    """Make an image element of ``(c, y, x)`` uint8 with its pyramid.
+
+    The levels of a numpy array are computed at once, from the level above; those of a dask array stay lazy.
+
+    Notes
+    -----
+    ``Image2DModel`` alone drops the first row or column of a level of odd size, which moves the next level by a
+    pixel, and it computes every level from the full resolution when it is written. Here the last one is dropped.
+    """
+    from spatialdata.models import Image2DModel
+
+    levels = _levels(image)
+    element = Image2DModel.parse(
+        levels[0],
+        dims=("c", "y", "x"),
+        c_coords=list(_keys.CHANNELS),
+        scale_factors=[2] * (len(levels) - 1) or None,
+        chunks=CHUNKS,
+        transformations=dict(placed),
+    )
+    for i, level in enumerate(levels[1:], 1):
+        element[f"scale{i}"]["image"].data = level
+    return element
+
+
+def _levels(image: np.ndarray | da.Array) -> list[da.Array]:
+    pixels = [image if isinstance(image, np.ndarray) else image.rechunk(CHUNKS)]
+    while max(pixels[-1].shape[1:]) > MIN_LEVEL_PX and min(pixels[-1].shape[1:]) > 1:
+        pixels.append(_halve_any(pixels[-1]))
+    return [_lazy(p) for p in pixels]
+
+
+def _lazy(pixels: np.ndarray | da.Array) -> da.Array:
+    import dask.array as da
+
+    # A name of its own, because hashing the pixels for one costs more than reading them.
+    return da.from_array(pixels, chunks=CHUNKS, name=False) if isinstance(pixels, np.ndarray) else pixels
+
+
+def _halve_any(image: np.ndarray | da.Array) -> np.ndarray | da.Array:
+    if isinstance(image, np.ndarray):
+        return halve(image)
+    smaller = (image.chunks[0], *(tuple(n // 2 for n in axis) for axis in image.chunks[1:]))
+    return image.map_blocks(halve, chunks=smaller, dtype=np.uint8).rechunk(CHUNKS)
+
+
+def halve(image: np.ndarray) -> np.ndarray:
+    """Average 2 x 2 pixels of ``(c, y, x)`` uint8, rounding half up; an odd last row or column is dropped."""
+    channels, height, width = image.shape[0], image.shape[1] // 2, image.shape[2] // 2
+    half = np.empty_like(image, shape=(channels, height, width))
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        strip = image[:, 2 * top : 2 * bottom, : 2 * width].astype(np.uint16)
+        rows = strip[:, 0::2] + strip[:, 1::2]
+        half[:, top:bottom] = (rows[:, :, 0::2] + rows[:, :, 1::2] + 2) >> 2
+    return half
