@@ -12,11 +12,22 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy import sparse, stats
+from scipy.spatial import cKDTree
 
 from spatialhist import metrics
 
 BASELINE_TARGETS = 40
+PAIRED = (
+    metrics.spot_spearman,
+    metrics.rmse,
+    metrics.nrmse,
+    metrics.r2,
+    metrics.variance_ratio,
+    metrics.mutual_information,
+    metrics.jensen_shannon,
+    metrics.auc_detected,
+)
 
 
 def main() -> None:
@@ -38,8 +49,11 @@ def main() -> None:
     ranked = seconds(lambda: metrics.spearman(truth, predicted))
     loop = seconds(lambda: scipy_loop(stats.spearmanr, truth, predicted, None)) * options.targets / BASELINE_TARGETS
     report("spearman", ranked, loop)
-    for score in (metrics.spot_spearman, metrics.rmse, metrics.r2, metrics.mutual_information, metrics.jensen_shannon):
+    for score in PAIRED:
         report(score.__name__, seconds(lambda score=score: score(truth, predicted)))
+    xy, graph = lattice(options.spots)
+    report("ssim", seconds(lambda: metrics.ssim(truth, predicted, xy, 1.0)))
+    report("moran_agreement", seconds(lambda: metrics.moran_agreement(truth, predicted, graph)))
 
 
 def simulate(n_spots: int, n_targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +62,15 @@ def simulate(n_spots: int, n_targets: int) -> tuple[np.ndarray, np.ndarray]:
     level = rng.gamma(1.0, size=n_targets).astype(np.float32)
     truth = np.log1p(rng.poisson(level, size=(n_spots, n_targets)).astype(np.float32))
     return truth, truth + rng.standard_normal(truth.shape, dtype=np.float32)
+
+
+def lattice(n_spots: int) -> tuple[np.ndarray, sparse.csr_array]:
+    """Return centres on a square lattice of pitch 1 and the graph of the eight nearest."""
+    width = int(np.ceil(np.sqrt(n_spots)))
+    xy = np.column_stack(np.divmod(np.arange(n_spots), width)).astype(float)
+    pairs = cKDTree(xy).query_pairs(1.5, output_type="ndarray")
+    half = sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(n_spots, n_spots))
+    return xy, sparse.csr_array(half + half.T)
 
 
 def scipy_loop(correlation: Callable, truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray | None) -> None:

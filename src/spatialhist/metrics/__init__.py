@@ -5,7 +5,15 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_aggregate": ["MIN_GROUPS", "Summary", "Wins", "group_interval", "paired_wins", "summarise", "within_slide_pearson"],
+        "_aggregate": [
+            "MIN_GROUPS",
+            "Summary",
+            "Wins",
+            "group_interval",
+            "paired_wins",
+            "summarise",
+            "within_slide_pearson",
+        ],
         "_ceiling": ["noise_ceiling", "reliability", "split_half"],
         "_correlation": ["is_constant", "pearson", "pooled_pearson", "spearman", "spot_spearman"],
         "_detection": ["auc_detected"],

@@ -41,9 +41,9 @@ def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.
            [7, 1]])
     """
     values = np.asarray(counts)
-    whole = values.astype(np.int64)
-    if (whole != values).any() or (whole < 0).any():
+    if not ((values >= 0) & (values < np.inf) & (values == np.floor(values))).all():
         raise ValueError("counts must be whole numbers from 0 up; pass raw counts, not a normalised layer")
+    whole = values.astype(np.int64)
     first = rng.binomial(whole, 0.5)
     return first, whole - first
 
@@ -72,7 +72,11 @@ def reliability(correlation: ArrayLike) -> NDArray[np.float64]:
 
 
 def noise_ceiling(
-    counts: ArrayLike, transform: Callable[[NDArray[np.int64]], NDArray[np.floating]], *, seed: int = 0, repeats: int = 5
+    counts: ArrayLike,
+    transform: Callable[[NDArray[np.int64]], NDArray[np.floating]],
+    *,
+    seed: int = 0,
+    repeats: int = 5,
 ) -> NDArray[np.float64]:
     r"""Highest Pearson correlation that a perfect prediction can be expected to reach, for every gene of one slide.
 

@@ -166,7 +166,7 @@ def centre(block: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np
 
 def rank_columns(block: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the average ranks 1..n_spots within every column."""
-    return rankdata(block, axis=0)
+    return rankdata(np.ascontiguousarray(block.T), axis=1).T  # sorting contiguous columns is faster
 
 
 def _pearson(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -50,9 +50,7 @@ def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix
     return map_columns(partial(_morans_i, weights=weights), values=values)
 
 
-def moran_agreement(
-    truth: ArrayLike, predicted: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix
-) -> float:
+def moran_agreement(truth: ArrayLike, predicted: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> float:
     r"""Concordance, across targets, of Moran's I of the prediction with that of the truth.
 
     Lin's concordance correlation (1989) of :math:`a_g = I_g(\text{truth})` and :math:`b_g = I_g(\text{predicted})`:
