@@ -1,0 +1,14 @@
+"""Tiles straight from the image store, in chunk order."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_cache": ["FeatureCache"],
+        "_dataset": ["TileDataset"],
+        "_reader": ["TileReader"],
+        "_source": ["PixelSource"],
+        "_spec": ["TileSpec"],
+    },
+)
