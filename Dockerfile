@@ -22,9 +22,9 @@ COPY src src
 RUN pip install --no-cache-dir --no-deps --constraint constraints.txt .
 
 RUN useradd --create-home --uid 1000 hist \
-    && install --directory --owner hist /home/hist/work
-COPY --chown=hist tutorials /home/hist/tutorials
-USER hist
+    && install --directory --owner 1000 /home/hist/work
+COPY --chown=1000 tutorials /home/hist/tutorials
+USER 1000
 WORKDIR /home/hist
 
 # inside a container only the container itself reaches 127.0.0.1: compose.yaml opens it, to the host's loopback alone
