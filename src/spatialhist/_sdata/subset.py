@@ -1,0 +1,61 @@
+"""Dropping spots and genes, with everything that belongs to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spatialhist._sdata.slides import Cohort
+
+
+def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
+    """Put a table with some of its rows in the place of a cohort's table, and drop the circles of the other rows.
+
+    Parameters
+    ----------
+    cohort
+        The cohort; its own table stays as it is.
+    keep
+        Boolean per row of the table.
+
+    Returns
+    -------
+    The new table.
+    """
+    import spatialdata as sd
+
+    table = cohort.table[keep].copy()
+    sd.SpatialData.update_annotated_regions_metadata(table)
+    for slide in cohort.slides:
+        rows = cohort.rows(slide)
+        ids = cohort.table.obs[_keys.INSTANCE].to_numpy()
+        gone = np.setdiff1d(ids[rows[~keep[rows]]], ids[rows[keep[rows]]])
+        shapes = cohort.sdata.shapes[slide]
+        if len(gone):
+            _replace(cohort.sdata.shapes, slide, shapes[~shapes.index.isin(gone)])
+    _replace_table(cohort, table)
+    return table
+
+
+def keep_genes(cohort: Cohort, keep: np.ndarray) -> AnnData:
+    """Put a table with some of its columns in the place of a cohort's table, and return it."""
+    table = cohort.table[:, keep].copy()
+    _replace_table(cohort, table)
+    return table
+
+
+def _replace_table(cohort: Cohort, table: AnnData) -> None:
+    tables = cohort.sdata.tables
+    _replace(tables, next(key for key, value in tables.items() if value is cohort.table), table)
+
+
+def _replace(elements: Any, key: str, value: Any) -> None:
+    """Assign an element without the warning about overwriting, which is meant here."""
+    del elements[key]
+    elements[key] = value

@@ -1,0 +1,19 @@
+"""Preprocessing: one file a step."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_filter_spots": ["filter_spots"],
+        "_log_normalize": ["log_normalize"],
+        "_mask_background": ["mask_background"],
+        "_normalize_stain": ["normalize_stain"],
+        "_rank_expression": ["rank_expression"],
+        "_realign": ["realign"],
+        "_save": ["save"],
+        "_select_genes": ["select_genes"],
+        "_smooth_expression": ["smooth_expression"],
+        "_spot_distances": ["spot_distances"],
+    },
+)

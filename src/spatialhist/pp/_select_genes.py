@@ -1,0 +1,114 @@
+"""Narrow the table to the genes worth keeping."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.layers import get_layer, record
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.subset import keep_genes
+from spatialhist.pp._log_normalize import log1p_counts
+from spatialhist.pp._ranks import check_choice
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+By = Literal["mean", "variance"]
+
+TARGET_SUM = 1e4
+
+
+def select_genes(
+    sdata: SpatialData,
+    *,
+    n: int = 2000,
+    by: By = "mean",
+    subset: bool = False,
+    layer: str | None = None,
+    table_key: str = _keys.TABLE,
+) -> None:
+    """Mark, or keep, the genes with the highest mean or variance of log expression.
+
+    Parameters
+    ----------
+    sdata
+        The cohort.
+    n
+        How many genes; all where there are fewer.
+    by
+        ``"mean"`` or ``"variance"`` of log(1 + counts per 10,000) over the measured spots of a slide, averaged over the
+        slides that measured the gene, so that a slide with many spots counts no more than one with few.
+    subset
+        Replace the table in ``sdata`` by one with these genes alone; a table taken out of ``sdata`` before is not
+        changed.
+    layer
+        Counts; X if None.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Adds ``var["selected"]``, and with ``subset`` drops the genes where it is False.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is below 1, ``by`` is unknown, or no spot is measured.
+
+    Notes
+    -----
+    This looks at every slide and is meant for making a large table small. The panel a model is trained and scored on is
+    chosen inside each fold of :func:`spatialhist.tl.cross_validate`, on training slides alone.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1)
+    >>> sh.pp.select_genes(sdata, n=10, subset=True)
+    >>> sdata["table"].n_vars
+    10
+    """
+    if n < 1:
+        raise ValueError(f"n={n} must be at least 1")
+    check_choice("by", by, By)
+    cohort = open_cohort(sdata, table_key=table_key)
+    table = cohort.table
+    scores = _scores(cohort, get_layer(table, layer), by)
+    best = np.argsort(-scores, kind="stable")[:n]
+    table.var["selected"] = np.isin(np.arange(table.n_vars), best)
+    record(table, "select_genes", {"n": n, "by": by, "layer": layer or "X"})
+    if subset:
+        keep_genes(cohort, table.var["selected"].to_numpy())
+    logger.info("added var['selected']: %d of %d genes by %s%s", len(best), len(scores), by, ", kept" * subset)
+
+
+def _scores(cohort: Cohort, counts: Any, by: By) -> np.ndarray:
+    """Score every gene: the mean over the slides that measured it, -inf where none did."""
+    measured = cohort.measured()
+    total, slides = np.zeros(cohort.table.n_vars), np.zeros(cohort.table.n_vars)
+    for slide in cohort.slides:
+        rows = cohort.rows(slide)
+        rows = rows[measured[rows]]
+        if len(rows) == 0:
+            continue
+        known = cohort.genes_measured(slide)
+        total[known] += _moment(log1p_counts(counts[rows], TARGET_SUM), by)[known]
+        slides += known
+    if not slides.any():
+        raise ValueError("no spot is measured (obs['measured'] is False everywhere), so genes cannot be compared")
+    return np.divide(total, slides, out=np.full(len(total), -np.inf), where=slides > 0)
+
+
+def _moment(matrix: Any, by: By) -> np.ndarray:
+    """Mean or variance of every column of a dense or sparse matrix."""
+    mean = np.asarray(matrix.mean(axis=0, dtype=np.float64)).ravel()
+    if by == "mean":
+        return mean
+    squares = matrix.multiply(matrix) if hasattr(matrix, "multiply") else matrix * matrix
+    return np.asarray(squares.mean(axis=0, dtype=np.float64)).ravel() - mean**2
