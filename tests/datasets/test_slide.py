@@ -28,7 +28,7 @@ def test_arrays_agree() -> None:
 
 def test_spots_in_place_have_no_offset() -> None:
     slide = draw()
-    np.testing.assert_array_equal(slide.xy, slide.true_xy)
+    np.testing.assert_allclose(slide.xy, slide.true_xy, rtol=1e-12)
     assert slide.offset_px.tolist() == [0, 0] and slide.rotation_deg == 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spatialhist.datasets._structure import FINEST, Structure, draw_structure
-from spatialhist.datasets._tissue import Mixture, Tissue, draw_tissue
+from spatialhist.datasets._tissue import STEP, Mixture, Tissue, draw_tissue
 
 EXTENT = (900.0, 1300.0)
 
@@ -40,8 +40,7 @@ def test_fat_and_lumens_are_empty(structure: Structure, tissue: Tissue) -> None:
 
 
 def test_stroma_holds_more_eosin_than_nests(structure: Structure, tissue: Tissue) -> None:
-    size = np.array(tissue.tumour.shape[::-1])
-    xy = np.random.default_rng(1).uniform(0, 8.0 * (size - 1), (4000, 2))
+    xy = np.random.default_rng(1).uniform(0, EXTENT, (4000, 2))
     tumour, fat, inside = (at_field(f, xy) for f in (tissue.tumour, tissue.fat, tissue.depth))
     eosin = at(structure.eosin, structure, xy)
     on = (inside > 0) & (fat < 0.1)
@@ -49,7 +48,7 @@ def test_stroma_holds_more_eosin_than_nests(structure: Structure, tissue: Tissue
 
 
 def at_field(field: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    j, i = np.round(xy / 8.0).astype(int).T
+    j, i = np.round(xy / STEP).astype(int).T
     return field[i, j]
 
 

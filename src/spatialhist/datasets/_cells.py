@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from spatialhist.datasets._fields import Field, sample
@@ -32,16 +31,16 @@ _SHAPE = np.array(
 class Cells:
     """Nuclei as ellipses: centre, kind (index into `CELL_TYPES`), direction and half axes, amount of stain."""
 
-    xy: NDArray[np.float64]
-    kind: NDArray[np.intp]
-    angle: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    stain: NDArray[np.float64]
+    xy: np.ndarray
+    kind: np.ndarray
+    angle: np.ndarray
+    axes: np.ndarray
+    stain: np.ndarray
 
     def __len__(self) -> int:
         return len(self.xy)
 
-    def __getitem__(self, index: NDArray) -> Cells:
+    def __getitem__(self, index: np.ndarray) -> Cells:
         return Cells(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
@@ -61,9 +60,7 @@ def draw_cells(tissue: Tissue, rng: np.random.Generator) -> Cells:
     return _shaped(xy[keep], kind[keep], angle[keep], rng)
 
 
-def _shaped(
-    xy: NDArray[np.float64], kind: NDArray[np.intp], angle: NDArray[np.float64], rng: np.random.Generator
-) -> Cells:
+def _shaped(xy: np.ndarray, kind: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> Cells:
     long, short, spread, stain = _SHAPE[kind].T
     scale = np.exp(spread * rng.standard_normal((2, len(kind))))
     axes = np.column_stack([long, short]) * scale.T
@@ -77,26 +74,26 @@ def _lymphocytes(tissue: Tissue) -> Field:
 
 def _in_field(
     tissue: Tissue, density: Field, spacing: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[np.ndarray, np.ndarray]:
     points = jittered_lattice(tissue.extent, spacing, rng)
     points = points[rng.random(len(points)) < sample(density, points, STEP)]
     return points, rng.uniform(0, np.pi, len(points))
 
 
-def _along_fibres(tissue: Tissue, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _along_fibres(tissue: Tissue, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     density = 0.75 * (1 - tissue.tumour) * (1 - tissue.fat) * (1 - 0.7 * tissue.immune)
     points, _ = _in_field(tissue, density, 15.0, rng)
     return points, _fibre_angle(tissue, points) + rng.normal(0, 0.25, len(points))
 
 
-def _fibre_angle(tissue: Tissue, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fibre_angle(tissue: Tissue, xy: np.ndarray) -> np.ndarray:
     """Direction of the fibres at points; nearest grid point, for angles do not interpolate."""
     i, j = np.round(xy.T[::-1] / STEP).astype(np.intp)
     rows, columns = tissue.angle.shape
     return tissue.angle[np.clip(i, 0, rows - 1), np.clip(j, 0, columns - 1)].astype(np.float64)
 
 
-def _adipocytes(tissue: Tissue, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _adipocytes(tissue: Tissue, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Flat nuclei, one a vacuole, pressed against the wall to the nearest vacuole."""
     if len(tissue.vacuoles) < 2:
         return np.zeros((0, 2)), np.zeros(0)
@@ -109,13 +106,14 @@ def _adipocytes(tissue: Tissue, rng: np.random.Generator) -> tuple[NDArray[np.fl
 
 
 def _on_rings(
-    rings: Rings, which: NDArray[np.bool_], spacing: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    rings: Rings, which: np.ndarray, spacing: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Cells along the walls of rings, standing on the wall of a gland, lying on that of a vessel."""
     xy, angle = [np.zeros((0, 2))], [np.zeros(0)]
-    for i in np.flatnonzero(which):
+    for i in np.flatnonzero(which).tolist():
         wall = rings.radius[i] * (1 - rings.inner[i])
-        for layer in np.arange(0.5, max(1, round(wall / 13))) / max(1, round(wall / 13)):
+        n_layers = max(1, round(wall / 13))
+        for layer in np.arange(0.5, n_layers) / n_layers:
             level = rings.inner[i] + (1 - rings.inner[i]) * layer
             theta = np.arange(0, 2 * np.pi, spacing / (level * rings.radius[i]))
             theta = theta + rng.normal(0, 0.15 * spacing / rings.radius[i], len(theta))
@@ -125,7 +123,7 @@ def _on_rings(
     return np.concatenate(xy), np.concatenate(angle)
 
 
-def _free(xy: NDArray[np.float64], kind: NDArray[np.intp], tissue: Tissue) -> NDArray[np.intp]:
+def _free(xy: np.ndarray, kind: np.ndarray, tissue: Tissue) -> np.ndarray:
     """Cells inside the tissue, outside other cells' structures, and clear of the cells before them."""
     keep = (sample(tissue.depth, xy, STEP) > 2) & ((xy > 0) & (xy < tissue.extent)).all(axis=1)
     keep &= ~(_inside_rings(xy, tissue.rings) & ~np.isin(kind, (EPITHELIAL, ENDOTHELIAL)))
@@ -135,7 +133,7 @@ def _free(xy: NDArray[np.float64], kind: NDArray[np.intp], tissue: Tissue) -> ND
     return np.delete(kept, np.unique(crowded))
 
 
-def _inside_rings(xy: NDArray[np.float64], rings: Rings) -> NDArray[np.bool_]:
+def _inside_rings(xy: np.ndarray, rings: Rings) -> np.ndarray:
     inside = np.zeros(len(xy), bool)
     for i, near in enumerate(cKDTree(xy).query_ball_point(rings.xy, 1.5 * rings.radius)):
         dx, dy = (xy[near] - rings.xy[i]).T

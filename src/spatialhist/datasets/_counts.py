@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
@@ -18,7 +17,7 @@ DISPERSION = 4.0  # variance = mean + mean**2 / DISPERSION
 DEPTH_SPREAD = 0.3  # of the log of a spot's capture efficiency
 
 
-def composition(cells: Cells, xy: NDArray[np.float64], radius: float) -> NDArray[np.int64]:
+def composition(cells: Cells, xy: np.ndarray, radius: float) -> np.ndarray:
     """Number of nuclei of each type within `radius` of each point, `(points, cell types)`."""
     under = cKDTree(cells.xy).query_ball_point(xy, radius)
     spot = np.repeat(np.arange(len(xy)), [len(u) for u in under])
@@ -27,9 +26,7 @@ def composition(cells: Cells, xy: NDArray[np.float64], radius: float) -> NDArray
     return np.bincount(flat, minlength=len(xy) * len(CELL_TYPES)).reshape(len(xy), -1)
 
 
-def draw_counts(
-    cells: NDArray[np.float64], share: NDArray[np.float64], depth: float, rng: np.random.Generator
-) -> sparse.csr_matrix:
+def draw_counts(cells: np.ndarray, share: np.ndarray, depth: float, rng: np.random.Generator) -> sparse.csr_matrix:
     """Negative binomial counts `(spots, genes)` of spots with known cells.
 
     Parameters
@@ -51,6 +48,6 @@ def draw_counts(
     return sparse.csr_matrix(rng.poisson(rate).astype(np.float32))
 
 
-def vary_share(share: NDArray[np.float64], spread: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def vary_share(share: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
     """Multiply each gene by a log-normal factor, the same in every cell type, as a batch effect does."""
     return share * np.exp(spread * rng.standard_normal((len(share), 1)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-Field = NDArray[np.float32]
+Field = np.ndarray
+"""Values on a regular grid, `(rows, columns)`, float32."""
 
 
 def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Field:
@@ -15,7 +15,7 @@ def smooth_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator)
     return (noise - noise.mean()) / max(float(noise.std()), 1e-6)
 
 
-def interpolate(field: Field, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Field:
+def interpolate(field: Field, rows: np.ndarray, columns: np.ndarray) -> Field:
     """Values of a gridded field on the product of `rows` and `columns`, bilinear, in grid steps."""
     y, fy = _split(rows, field.shape[0])
     x, fx = _split(columns, field.shape[1])
@@ -23,7 +23,7 @@ def interpolate(field: Field, rows: NDArray[np.float64], columns: NDArray[np.flo
     return lines.take(x, axis=1) * (1 - fx) + lines.take(x + 1, axis=1) * fx
 
 
-def sample(field: NDArray[np.float32], xy: NDArray[np.float64], step: float) -> Field:
+def sample(field: np.ndarray, xy: np.ndarray, step: float) -> Field:
     """Values of a gridded field at points (x, y) given in the unit of `step`, bilinear."""
     return ndimage.map_coordinates(field, xy.T[::-1] / step, order=1, mode="nearest")
 
@@ -46,6 +46,6 @@ def oriented_noise(angle: Field, length: int, width: float, rng: np.random.Gener
     return (total - total.mean()) / total.std()
 
 
-def _split(position: NDArray[np.float64], size: int) -> tuple[NDArray[np.intp], Field]:
+def _split(position: np.ndarray, size: int) -> tuple[np.ndarray, Field]:
     low = np.clip(np.floor(position), 0, size - 2).astype(np.intp)
     return low, np.clip(position - low, 0, 1).astype(np.float32)

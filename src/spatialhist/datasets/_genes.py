@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from spatialhist.datasets._cells import CELL_TYPES
@@ -32,8 +31,8 @@ class Signatures:
     """`share[g, t]` is the part of the RNA of cell type t that is gene g; controls are the same in every type."""
 
     genes: list[str]
-    share: NDArray[np.float64]
-    control: NDArray[np.bool_]
+    share: np.ndarray
+    control: np.ndarray
 
 
 def draw_signatures(n_genes: int, rng: np.random.Generator) -> Signatures:
@@ -48,7 +47,7 @@ def draw_signatures(n_genes: int, rng: np.random.Generator) -> Signatures:
     return Signatures(genes, share, control)
 
 
-def gene_names(n_genes: int) -> tuple[list[str], NDArray[np.intp]]:
+def gene_names(n_genes: int) -> tuple[list[str], np.ndarray]:
     """Names, and for each the index of the cell type it marks, -1 for a control."""
     by_type = [[(gene, t) for gene in MARKERS[name].split()] for t, name in enumerate(CELL_TYPES)]
     markers = [m for m in chain.from_iterable(zip_longest(*by_type)) if m]
@@ -60,6 +59,6 @@ def gene_names(n_genes: int) -> tuple[list[str], NDArray[np.intp]]:
     return names, np.array([t for _, t in markers[:n_markers]] + [-1] * n_controls, dtype=np.intp)
 
 
-def _normal_scores(n: int) -> NDArray[np.float64]:
+def _normal_scores(n: int) -> np.ndarray:
     """Evenly spread normal quantiles, so that small panels, too, span orders of magnitude."""
     return ndtri((np.arange(n) + 0.5) / n)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 
-def hexagonal_lattice(extent: tuple[float, float], pitch: float) -> NDArray[np.float64]:
+def hexagonal_lattice(extent: tuple[float, float], pitch: float) -> np.ndarray:
     """Points (x, y) inside `extent` (width, height), row by row, every other row moved by half a pitch."""
     y = np.arange(pitch / 2, extent[1], pitch * np.sqrt(3) / 2)
     x = np.arange(pitch / 4, extent[0], pitch)
@@ -16,7 +15,7 @@ def hexagonal_lattice(extent: tuple[float, float], pitch: float) -> NDArray[np.f
     return points[points[:, 0] < extent[0]]
 
 
-def jittered_lattice(extent: tuple[float, float], pitch: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def jittered_lattice(extent: tuple[float, float], pitch: float, rng: np.random.Generator) -> np.ndarray:
     """Points of a hexagonal lattice, each moved by up to a third of the pitch along x and y."""
     points = hexagonal_lattice(extent, pitch)
     return points + rng.uniform(-pitch / 3, pitch / 3, points.shape)

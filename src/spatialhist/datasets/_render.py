@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spatialhist.datasets._cells import TUMOUR, Cells
@@ -23,8 +22,8 @@ _STAINS = np.array([(0.65, 0.70, 0.29), (0.10, 0.95, 0.30), (0.25, 0.95, 0.75)])
 class Stain:
     """How a slide was stained and scanned: optical densities (3 dyes x RGB) and the light of the empty glass."""
 
-    density: NDArray[np.float64]
-    glass: NDArray[np.float64]
+    density: np.ndarray
+    glass: np.ndarray
 
 
 def draw_stain(rng: np.random.Generator) -> Stain:
@@ -41,7 +40,7 @@ def vary_stain(stain: Stain, rng: np.random.Generator) -> Stain:
 
 def render(
     structure: Structure, cells: Cells, stain: Stain, size: tuple[int, int], mpp: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+) -> np.ndarray:
     """Draw a slide of `size` (width, height) pixels at `mpp` micrometres per pixel, `(3, height, width)`."""
     image = np.empty((3, size[1], size[0]), np.uint8)
     for top in range(0, size[1], _BAND):
@@ -54,11 +53,11 @@ def _render_band(
     structure: Structure,
     cells: Cells,
     stain: Stain,
-    rows: NDArray[np.intp],
+    rows: np.ndarray,
     size: tuple[int, int],
     mpp: float,
     rng: np.random.Generator,
-) -> NDArray[np.uint8]:
+) -> np.ndarray:
     y, x = (rows + 0.5) * mpp / structure.step, (np.arange(size[0]) + 0.5) * mpp / structure.step
     dyes = np.stack([interpolate(f, y, x) for f in (structure.haematoxylin, structure.eosin, structure.blood)])
     grain = ndimage.gaussian_filter(rng.standard_normal(dyes.shape[1:], dtype=np.float32), min(0.7, 0.6 / mpp))
@@ -69,8 +68,8 @@ def _render_band(
 
 
 def _expose(
-    dyes: Field, stain: Stain, y: NDArray, x: NDArray, structure: Structure, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+    dyes: Field, stain: Stain, y: np.ndarray, x: np.ndarray, structure: Structure, rng: np.random.Generator
+) -> np.ndarray:
     """Light through the dyes, dimmer towards the corners of the slide, with the camera's noise."""
     density = np.tensordot(stain.density.T.astype(np.float32), np.clip(dyes, 0, None), axes=1)
     v, u = y / structure.inside.shape[0] - 0.5, x / structure.inside.shape[1] - 0.5
@@ -80,7 +79,7 @@ def _expose(
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
-def _add_cells(dyes: Field, cells: Cells, rows: NDArray[np.intp], mpp: float) -> None:
+def _add_cells(dyes: Field, cells: Cells, rows: np.ndarray, mpp: float) -> None:
     """Add the cytoplasm and the nuclei that reach into the band."""
     top, bottom = rows[0] * mpp - 25, (rows[-1] + 1) * mpp + 25
     cells = cells[(cells.xy[:, 1] > top) & (cells.xy[:, 1] < bottom)]
@@ -105,7 +104,7 @@ def _splat(canvas: Field, cells: Cells, top: int, mpp: float, hollow: float) -> 
             _splat_batch(canvas, centre[part], cells[part], int(r), mpp, hollow)
 
 
-def _splat_batch(canvas: Field, centre: NDArray, cells: Cells, reach: int, mpp: float, hollow: float) -> None:
+def _splat_batch(canvas: Field, centre: np.ndarray, cells: Cells, reach: int, mpp: float, hollow: float) -> None:
     box = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), axis=-1).reshape(-1, 2)
     pixel = np.rint(centre).astype(np.intp)[:, None, :] + box
     dx, dy = np.moveaxis((pixel - centre[:, None, :]).astype(np.float32), -1, 0)

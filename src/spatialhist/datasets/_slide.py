@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from spatialhist.datasets._cells import draw_cells
@@ -40,23 +39,23 @@ class Patient:
 
     mixture: Mixture
     stain: Stain
-    share: NDArray[np.float64]
+    share: np.ndarray
 
 
 @dataclass(frozen=True)
 class Slide:
     """`xy` is where the spots are said to lie, `true_xy` where they lie, both (x, y) in pixels."""
 
-    image: NDArray[np.uint8]
-    xy: NDArray[np.float64]
-    true_xy: NDArray[np.float64]
-    offset_px: NDArray[np.float64]
+    image: np.ndarray
+    xy: np.ndarray
+    true_xy: np.ndarray
+    offset_px: np.ndarray
     rotation_deg: float
-    composition: NDArray[np.int64]
+    composition: np.ndarray
     counts: sparse.csr_matrix
 
 
-def draw_patient(share: NDArray[np.float64], rng: np.random.Generator) -> Patient:
+def draw_patient(share: np.ndarray, rng: np.random.Generator) -> Patient:
     """Make up a patient: tissue, stain and expression differ from the next patient's."""
     return Patient(draw_mixture(rng), draw_stain(rng), vary_share(share, 0.3, rng))
 
@@ -81,7 +80,7 @@ def draw_slide(
 
 def _place_spots(
     tissue: Tissue, design: Design, misplaced: bool, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Lattice sites on the tissue, at its rim and, few, on glass; where they are said to be and where they are."""
     offset, rotation = _misplacement(design, rng) if misplaced else (np.zeros(2), 0.0)
     phase = rng.uniform(0, design.pitch / 2, 2)
@@ -95,12 +94,12 @@ def _place_spots(
     return xy[keep], true_xy[keep], offset, rotation
 
 
-def _misplacement(design: Design, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
+def _misplacement(design: Design, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     direction, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1) * design.max_offset * design.pitch
     offset = length * np.array([np.cos(direction), np.sin(direction)])
     return offset, float(np.deg2rad(design.max_rotation) * rng.random() * rng.choice([-1, 1])) + 0.0
 
 
-def _rotate(xy: NDArray[np.float64], angle: float, centre: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rotate(xy: np.ndarray, angle: float, centre: np.ndarray) -> np.ndarray:
     cos, sin = np.cos(angle), np.sin(angle)
     return (xy - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre

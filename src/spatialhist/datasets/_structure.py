@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spatialhist.datasets._fields import Field, interpolate, oriented_noise, smooth_noise
@@ -58,13 +57,13 @@ def draw_structure(tissue: Tissue, mpp: float, rng: np.random.Generator) -> Stru
     return structure
 
 
-def _nearest(angle: Field, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Field:
+def _nearest(angle: Field, rows: np.ndarray, columns: np.ndarray) -> Field:
     i = np.minimum(np.round(rows / STEP).astype(np.intp), angle.shape[0] - 1)
     j = np.minimum(np.round(columns / STEP).astype(np.intp), angle.shape[1] - 1)
     return angle[np.ix_(i, j)]
 
 
-def _vacuoles(tissue: Tissue, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Field:
+def _vacuoles(tissue: Tissue, rows: np.ndarray, columns: np.ndarray) -> Field:
     """1 inside fat cells, which meet at thin walls."""
     empty = np.zeros((len(rows), len(columns)), np.float32)
     near = ndimage.binary_dilation(tissue.fat > 0.3, iterations=4)
@@ -97,7 +96,7 @@ def _draw_rings(structure: Structure, rings: Rings, speckle: Field) -> None:
             structure.blood[window] += 0.75 * lumen * np.clip(0.7 + 0.5 * speckle[window], 0, 1.2)
 
 
-def _window(structure: Structure, xy: NDArray[np.float64], reach: float) -> tuple[slice, slice]:
+def _window(structure: Structure, xy: np.ndarray, reach: float) -> tuple[slice, slice]:
     low = np.maximum(np.floor((xy - reach) / structure.step).astype(int), 0)
     high = np.maximum(np.ceil((xy + reach) / structure.step).astype(int), low + 1)
     return slice(low[1], high[1]), slice(low[0], high[0])

@@ -85,7 +85,7 @@ def synthetic(
     Raises
     ------
     ValueError
-        If an argument is out of its range, or a slide too small to hold a spot.
+        If an argument is out of its range, or a slide less than three pitches wide or high.
 
     Examples
     --------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -29,13 +28,13 @@ class Mixture:
 class Rings:
     """Structures around a lumen: glands, ducts and vessels, one entry each, in micrometres."""
 
-    xy: NDArray[np.float64]
-    radius: NDArray[np.float64]
-    inner: NDArray[np.float64]
-    wobble: NDArray[np.float64]
-    vessel: NDArray[np.bool_]
+    xy: np.ndarray
+    radius: np.ndarray
+    inner: np.ndarray
+    wobble: np.ndarray
+    vessel: np.ndarray
 
-    def outline(self, i: int, theta: NDArray[np.floating]) -> NDArray[np.floating]:
+    def outline(self, i: int, theta: np.ndarray) -> np.ndarray:
         """Radius of ring `i` in direction `theta`."""
         a, b, phase = self.wobble[i]
         return self.radius[i] * (1 + a * np.cos(2 * theta + phase) + b * np.cos(3 * theta - 2 * phase))
@@ -58,7 +57,7 @@ class Tissue:
     fold: Field
     angle: Field
     rings: Rings
-    vacuoles: NDArray[np.float64]
+    vacuoles: np.ndarray
 
 
 def draw_mixture(rng: np.random.Generator) -> Mixture:
@@ -99,7 +98,7 @@ def draw_tissue(extent: tuple[float, float], mixture: Mixture, rng: np.random.Ge
     )
 
 
-def wall_distance(vacuoles: NDArray[np.float64], xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def wall_distance(vacuoles: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Distance from points in fat cells to the cells' walls in micrometres, negative outside.
 
     Fat cells are the cells of a Voronoi diagram, cut off at 39 micrometres from their centres.
@@ -110,7 +109,7 @@ def wall_distance(vacuoles: NDArray[np.float64], xy: NDArray[np.float64]) -> NDA
     return np.minimum((distance[:, 1] - distance[:, 0]) / 2, 39 - distance[:, 0])
 
 
-def _vacuoles(extent: tuple[float, float], fat: Field, rng: np.random.Generator) -> NDArray[np.float64]:
+def _vacuoles(extent: tuple[float, float], fat: Field, rng: np.random.Generator) -> np.ndarray:
     centres = jittered_lattice(extent, 58.0, rng)
     return centres[sample(fat, centres, STEP) > 0.5]
 
@@ -128,21 +127,21 @@ def _outline(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     return (STEP * ndimage.gaussian_filter(distance, 0.8)).astype(np.float32)
 
 
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _largest(mask: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(mask)
     return labels == np.argmax(np.bincount(labels.ravel())[1:]) + 1
 
 
 def _nests(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     scales = {320: 0.8, 90: 1.0, 30: 0.45}
-    return sum(weight * smooth_noise(shape, um / STEP, rng) for um, weight in scales.items())
+    return np.sum([weight * smooth_noise(shape, um / STEP, rng) for um, weight in scales.items()], axis=0)
 
 
-def _level(field: Field, inside: NDArray[np.bool_], share: float) -> float:
+def _level(field: Field, inside: np.ndarray, share: float) -> float:
     return float(np.quantile(field[inside], 1 - share)) if share > 0 else np.inf
 
 
-def _top(field: Field, inside: NDArray[np.bool_], share: float) -> Field:
+def _top(field: Field, inside: np.ndarray, share: float) -> Field:
     """Near 1 on the `share` of the tissue where `field` is highest."""
     return _soft(field - _level(field, inside, share), 0.12)
 
@@ -191,21 +190,21 @@ def _draw_rings(extent: tuple[float, float], stroma: Field, tumour: Field, rng: 
     return Rings(xy[keep], radius[keep], inner[keep], wobble[keep], vessel[keep])
 
 
-def _scatter(where: Field, expected: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _scatter(where: Field, expected: float, rng: np.random.Generator) -> np.ndarray:
     """About `expected` points drawn where `where` is high."""
     size = STEP * (np.array(where.shape[::-1]) - 1)
     points = rng.uniform(0, 1, (rng.poisson(3 * expected), 2)) * size
     return points[rng.random(len(points)) < sample(where, points, STEP) ** 2]
 
 
-def _lobules(where: Field, expected: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _lobules(where: Field, expected: float, rng: np.random.Generator) -> np.ndarray:
     centres = _scatter(where, expected, rng)
     acini = np.repeat(centres, rng.poisson(14, len(centres)), axis=0)
     acini = acini + rng.normal(0, 75, acini.shape)
     return acini[sample(where, acini, STEP) > 0.5]
 
 
-def _apart(xy: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArray[np.intp]:
+def _apart(xy: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Rings that touch none of the rings kept before them."""
     kept: list[int] = []
     for i in range(len(xy)):
