@@ -1,0 +1,202 @@
+"""Judge every spot, and drop those that cannot be used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import scale, spot_pixels
+from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
+from spatialhist._sdata.layers import get_layer, record, recorded
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.subset import keep_spots
+from spatialhist.pp._disc import disc_share
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+STEP = "filter_spots"
+OK = _keys.QC_REASONS[-1]
+
+
+def filter_spots(
+    sdata: SpatialData,
+    *,
+    slides: str | Sequence[str] | None = None,
+    drop: bool = True,
+    min_counts: float = 50,
+    min_tissue: float = 0.1,
+    max_mads: float | None = None,
+    layer: str | None = None,
+    table_key: str = _keys.TABLE,
+) -> None:
+    """Give every spot the first reason not to use it, and drop the spots that have one.
+
+    The reasons, in the order in which a spot is judged:
+
+    ================= ==================================================================================
+    ``nan``           a measurement or a coordinate is not finite
+    ``duplicate``     an earlier spot of the slide has the same position
+    ``out_of_bounds`` the centre lies outside the image
+    ``not_in_tissue`` the reader's flag ``obs["in_tissue"]`` says so
+    ``off_tissue``    less than ``min_tissue`` of the spot's disc lies on tissue
+    ``low_activity``  the total is below ``min_counts``, or far below that of the slide (``max_mads``)
+    ``ok``            none of these
+    ================= ==================================================================================
+
+    Spots without measurements (``obs["measured"]`` is False) are judged by their place alone.
+
+    Parameters
+    ----------
+    sdata
+        The cohort.
+    slides
+        Slides to judge; all if None.
+    drop
+        Drop the spots that are not ``ok`` from table and shapes; otherwise only mark them. The table in ``sdata`` is
+        replaced; one taken out of it before is not changed.
+    min_counts
+        Smallest total of a spot; 0 for values that are not counts.
+    min_tissue
+        Smallest share of a spot's disc on tissue. The default keeps spots on the border of a section, whose
+        measurements are real, and drops those that touch no more than its edge; 0 needs no tissue mask.
+    max_mads
+        Also call a spot low in activity whose log total is more than this many median absolute deviations below the
+        median of its slide.
+    layer
+        What is checked for NaN and summed; X if None.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Adds ``obs["spot_qc"]``, categorical, missing where a slide was never judged, and
+    ``uns["spatialhist"]["filter_spots"]``: ``counts`` of spots per slide and reason, which stay when spots are dropped,
+    and ``dropped``, those that are gone.
+
+    Raises
+    ------
+    KeyError
+        If a slide has no image, or no tissue mask while ``min_tissue`` is above 0.
+    ValueError
+        If a slide would lose all its spots.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1)
+    >>> sh.pp.mask_background(sdata)
+    >>> sh.pp.filter_spots(sdata)
+    >>> sdata["table"].obs["spot_qc"].unique().tolist()
+    ['ok']
+    """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    matrix = get_layer(cohort.table, layer)
+    reasons = _previous(cohort)
+    for slide in cohort.slides:
+        rows = cohort.rows(slide)
+        reasons[rows] = _judge(cohort, slide, matrix[rows], min_counts, min_tissue, max_mads)
+    if drop:
+        _check_spots_left(cohort, reasons)
+    params = {"min_counts": min_counts, "min_tissue": min_tissue, "max_mads": max_mads, "layer": layer or "X"}
+    counts = _write(cohort, reasons, params, drop)
+    if drop:
+        keep_spots(cohort, (reasons == OK) | ~np.isin(cohort.slide_of_row(), cohort.slides))
+    for slide, found in counts.items():
+        logger.info("%s obs['spot_qc'] of slide %s: %s", "filtered by" if drop else "added", slide, found)
+
+
+def _previous(cohort: Cohort) -> np.ndarray:
+    """Reasons given by an earlier call, for the slides that this one does not judge."""
+    if _keys.SPOT_QC in cohort.table.obs:
+        return cohort.table.obs[_keys.SPOT_QC].astype(object).to_numpy(copy=True)
+    return np.full(cohort.table.n_obs, None, dtype=object)
+
+
+def _judge(
+    cohort: Cohort, slide: str, matrix: Any, min_counts: float, min_tissue: float, max_mads: float | None
+) -> np.ndarray:
+    """Return the first reason of every spot of a slide."""
+    rows = cohort.rows(slide)
+    obs, measured = cohort.table.obs.iloc[rows], cohort.measured()[rows]
+    image = image_key(cohort.sdata, slide)
+    xy = spot_pixels(cohort.sdata, cohort.table, slide, image)
+    pyr = pyramid(cohort.sdata, image)
+    totals = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+    nan = ~np.isfinite(xy).all(axis=1) | (measured & ~_finite_rows(matrix))
+    flags = {
+        "nan": nan,
+        "duplicate": _duplicates(xy, nan),
+        "out_of_bounds": ((xy < 0) | (xy > (pyr.width, pyr.height))).any(axis=1),
+        "not_in_tissue": ~obs.get(_keys.IN_TISSUE, pd.Series(True, index=obs.index)).astype(bool).to_numpy(),
+        "off_tissue": _off_tissue(cohort, slide, image, xy, min_tissue),
+        "low_activity": measured & _low_activity(totals, measured & ~nan, min_counts, max_mads),
+    }
+    return np.select(list(flags.values()), list(flags), default=OK).astype(object)
+
+
+def _finite_rows(matrix: Any) -> np.ndarray:
+    """Boolean per row of a dense or sparse matrix: every value is finite."""
+    if not sp.issparse(matrix):
+        return np.isfinite(matrix).all(axis=1)
+    bad = ~np.isfinite(matrix.tocsr().data)
+    return ~np.isin(np.arange(matrix.shape[0]), np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[bad])
+
+
+def _duplicates(xy: np.ndarray, nan: np.ndarray) -> np.ndarray:
+    """Spots at the position of an earlier usable spot."""
+    found = np.zeros(len(xy), dtype=bool)
+    found[~nan] = pd.DataFrame(xy[~nan]).duplicated().to_numpy()
+    return found
+
+
+def _off_tissue(cohort: Cohort, slide: str, image: str, xy: np.ndarray, min_tissue: float) -> np.ndarray:
+    if min_tissue <= 0:
+        return np.zeros(len(xy), dtype=bool)
+    mask, pixel = tissue_mask(cohort.sdata, slide)
+    size = np.sqrt(abs(np.linalg.det(affine(cohort.sdata.images[image], slide)[:2, :2])))
+    radius = scale(cohort.sdata, slide).spot_diameter_px / 2 / size
+    return disc_share(mask, xy, radius, pixel) < min_tissue
+
+
+def _low_activity(totals: np.ndarray, usable: np.ndarray, min_counts: float, max_mads: float | None) -> np.ndarray:
+    low = totals < min_counts
+    if max_mads is None or not usable.any():
+        return low
+    logs = np.log1p(np.maximum(totals, 0))
+    median = np.median(logs[usable])
+    return low | (logs < median - max_mads * np.median(np.abs(logs[usable] - median)))
+
+
+def _check_spots_left(cohort: Cohort, reasons: np.ndarray) -> None:
+    for slide in cohort.slides:
+        of_slide = reasons[cohort.rows(slide)]
+        if not (of_slide == OK).any():
+            found = pd.Series(of_slide).value_counts().to_dict()
+            raise ValueError(
+                f"slide {slide!r} would lose all its spots: {found}; lower min_counts or min_tissue, or look at the "
+                f"slide with drop=False and sh.pl.alignment(sdata, {slide!r})"
+            )
+
+
+def _write(cohort: Cohort, reasons: np.ndarray, params: dict[str, Any], drop: bool) -> dict[str, dict[str, int]]:
+    """Write reasons and counts; what earlier calls dropped stays in the counts."""
+    table = cohort.table
+    before = recorded(table, STEP)
+    counts, dropped = dict(before.get("counts", {})), dict(before.get("dropped", {}))
+    for slide in cohort.slides:
+        gone = dropped.get(slide, {})
+        now = reasons[cohort.rows(slide)]
+        counts[slide] = {r: int((now == r).sum()) + int(gone.get(r, 0)) for r in _keys.QC_REASONS}
+        dropped[slide] = {**counts[slide], OK: 0} if drop else gone
+    table.obs[_keys.SPOT_QC] = pd.Categorical(reasons, categories=_keys.QC_REASONS)
+    record(table, STEP, {**params, "drop": drop, "counts": counts, "dropped": dropped})
+    return {slide: counts[slide] for slide in cohort.slides}
