@@ -50,19 +50,19 @@ torch_index() {
 }
 
 pip_install() {
-    "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$@"
+    "$VENV_PYTHON" -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt "$@"
 }
 
 python=$(find_python)
 device=${DEVICE:-$(find_device)}
 index=${TORCH_INDEX_URL:-$(torch_index "$device")}
-echo "spatialhist: $("$python" --version), device $device, environment $VENV"
+echo "spatialhist: $("$python" --version), device $device, environment $VENV; installing takes a few minutes"
 
 "$python" -m venv --clear "$VENV"
 VENV_PYTHON=$VENV/bin/python
 [ -x "$VENV_PYTHON" ] || VENV_PYTHON=$VENV/Scripts/python.exe
 
-"$VENV_PYTHON" -m pip install --quiet --upgrade "pip>=25.1"
+"$VENV_PYTHON" -m pip install --quiet --quiet --upgrade "pip>=25.1"
 # torch alone and before the rest: nothing that needs it may choose another build, and nothing else comes from its index
 pip_install --no-deps ${index:+--retries 1 --extra-index-url "$index"} torch
 [ $# -gt 0 ] || set -- --group dev --group test --group doc --editable .

@@ -1,0 +1,92 @@
+"""What install_host.sh takes for which machine: run with stand-ins for uname, nvidia-smi and Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "install_host.sh"
+CPU = "https://download.pytorch.org/whl/cpu"
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are POSIX shell scripts")
+
+# passes the version check, makes an "environment" with itself as interpreter, and writes down what pip is asked
+PYTHON = """#!/bin/sh
+case "$1 $2" in
+    "--version "*) echo "Python 3.11.7" ;;
+    "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    "-m pip") echo "$@" >>"$PIP_LOG" ;;
+    "- "*) cat >/dev/null ;;
+esac
+"""
+
+
+def write_script(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def install(tmp_path: Path, *args: str, system="Linux", machine="x86_64", gpu=False, python=PYTHON, **env: str):
+    """Run the script on a made-up machine; return what it said and the calls of pip."""
+    bin_dir = tmp_path / "bin"
+    bin_dir.mkdir()
+    for tool in ("cat", "cp", "dirname", "mkdir", "sh"):
+        (bin_dir / tool).symlink_to(shutil.which(tool))
+    write_script(bin_dir / "uname", f'#!/bin/sh\n[ "$1" = -s ] && echo {system} || echo {machine}\n')
+    write_script(bin_dir / "nvidia-smi", f"#!/bin/sh\nexit {0 if gpu else 9}\n")
+    write_script(bin_dir / "python3.11", python)
+    log = tmp_path / "pip.log"
+    log.touch()
+    done = subprocess.run(
+        ["sh", SCRIPT, *args],
+        env={"PATH": str(bin_dir), "VENV": str(tmp_path / "venv"), "PIP_LOG": str(log), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done, log.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "index"),
+    [
+        ({"system": "Linux"}, "cpu", CPU),
+        ({"system": "Linux", "gpu": True}, "cuda", None),
+        ({"system": "Darwin", "machine": "arm64"}, "mps", None),
+        ({"system": "Darwin", "machine": "x86_64"}, "cpu", None),
+        ({"system": "MINGW64_NT-10.0-22631"}, "cpu", None),
+        ({"system": "MINGW64_NT-10.0-22631", "gpu": True}, "cuda", "https://download.pytorch.org/whl/cu130"),
+        ({"system": "Linux", "gpu": True, "DEVICE": "cpu"}, "cpu", CPU),
+        ({"system": "Linux", "TORCH_INDEX_URL": "https://example.org/torch"}, "cpu", "https://example.org/torch"),
+    ],
+)
+def test_device_is_found_and_said(tmp_path, machine, device, index):
+    done, calls = install(tmp_path, **machine)
+    assert done.returncode == 0, done.stderr
+    assert f"device {device}," in done.stdout
+    (torch,) = [call.split() for call in calls if call.endswith(" torch")]
+    assert ("--extra-index-url" in torch) == (index is not None)
+    assert index is None or index in torch
+
+
+def test_torch_is_installed_alone_and_before_the_rest(tmp_path):
+    _, (pip, torch, rest) = install(tmp_path)
+    assert pip.endswith("pip>=25.1")
+    assert "--no-deps" in torch.split()
+    assert rest.endswith("--constraint constraints.txt --group dev --group test --group doc --editable .")
+
+
+def test_arguments_replace_the_checkout(tmp_path):
+    _, calls = install(tmp_path, "some.whl")
+    assert calls[-1].endswith("--constraint constraints.txt some.whl")
+
+
+def test_missing_python_is_said(tmp_path):
+    done, calls = install(tmp_path, python="#!/bin/sh\nexit 1\n")
+    assert done.returncode != 0
+    assert "needs Python 3.11 or newer" in done.stderr
+    assert calls == []
