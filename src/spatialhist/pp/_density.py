@@ -1,0 +1,131 @@
+"""Tissue from optical density above the glass and local texture; pure arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage as ndi
+from skimage.morphology import isotropic_closing, isotropic_opening
+
+TEXTURE_UM = 15.0
+"""Scale of texture: a cell and its surroundings."""
+SHARPER = 5
+"""Edges are located this many times finer than texture."""
+BRIDGE_UM = 60.0
+"""Radius that bridges what is empty within tissue: a fat cell is about 100 um across."""
+HOLE_UM = 600.0
+"""Enclosed glass smaller than a disc of this diameter is a lumen, a vessel or fat, and belongs to the tissue."""
+SPECK_UM = 200.0
+"""Pieces smaller than a disc of this diameter are debris."""
+TEXTURE_RANGE = (0.02, 0.05)
+"""What clean glass stays below, and what tissue exceeds: standard deviation of natural-log optical density."""
+NOISE_FACTOR = 4.0
+"""Texture that stands out, in multiples of the glass's own."""
+GLASS_BRIGHT = 0.7
+"""Glass is brighter than this share of the brightest pixels."""
+GLASS_CHROMA = 0.2
+"""Glass is at most this colourful: (max - min) / max of its channels."""
+GLASS_SHARE = 0.002
+"""A smaller share of smooth bright pixels is no glass."""
+GREEN_LEAD = 0.95
+"""Haematoxylin and eosin absorb green most; red and blue together reach less than this share of it."""
+INK_DENSITY = 0.3
+"""Foreign colour denser than this lies on top of the tissue."""
+
+
+def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
+    """Find tissue on a low-resolution H&E image.
+
+    Glass is bright, nearly colourless and smooth. Tissue has texture or is clearly denser than the glass, absorbs green
+    more than red and blue, and hangs together with a part that has all three. Smooth stain beside a section, shadows,
+    dust and ink lack one of them.
+
+    Parameters
+    ----------
+    pixels
+        ``(y, x, 3)`` uint8.
+    um_per_px
+        Micrometres per pixel; a rough guess is enough.
+
+    Returns
+    -------
+    Boolean ``(y, x)``.
+    """
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    sigma = float(np.clip(TEXTURE_UM / um_per_px, 1.5, max(1.5, min(planes.shape[1:]) / 8)))
+    density, texture, sharp, floor = _features(planes, sigma)
+    red, green, blue = density
+    foreign = (red + blue) / 2 > GREEN_LEAD * green
+    seeds = _opened((texture > 2 * floor) & (green > 2 * floor) & ~foreign, sigma)
+    if not seeds.any():
+        return seeds
+    strong = max(4 * floor, float(np.median(green[seeds])) / 2)
+    weak = ((texture > floor) | (green > strong)) & (sharp > floor) & ~foreign
+    ink = _opened(foreign & (density.max(axis=0) > INK_DENSITY), sigma)
+    return _solid(_connected(weak, seeds & weak), ink, um_per_px)
+
+
+def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Measure what tells tissue from glass.
+
+    Returns
+    -------
+    Optical density above the glass, smoothed ``(3, y, x)``; texture ``(y, x)``; density in green, sharp enough for an
+    edge not to spill onto the glass ``(y, x)``; and the value below which texture and density are glass.
+    """
+    od = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[planes]
+    density = np.stack([ndi.gaussian_filter(plane, sigma) for plane in od])
+    sharp = ndi.gaussian_filter(od[1], sigma / SHARPER)
+    texture = np.sqrt(np.maximum(ndi.gaussian_filter(sharp**2, sigma) - density[1] ** 2, 0))
+    glass = _glass(planes, texture)
+    floor = TEXTURE_RANGE[0]
+    if glass.any():
+        level = np.median(density[:, glass], axis=1)
+        density, sharp = density - level[:, None, None], sharp - level[1]
+        floor = float(np.clip(NOISE_FACTOR * np.median(texture[glass]), *TEXTURE_RANGE))
+    return density, texture, sharp, floor
+
+
+def _glass(planes: np.ndarray, texture: np.ndarray) -> np.ndarray:
+    """Bright, nearly colourless, smooth pixels; none where the image is tissue from edge to edge."""
+    high, low = planes.max(axis=0), planes.min(axis=0)
+    bright = low > GLASS_BRIGHT * np.percentile(low, 99)
+    glass = bright & (high - low < GLASS_CHROMA * high) & (texture < TEXTURE_RANGE[0])
+    # What was never scanned is filled with pure white, brighter than the glass.
+    scanned = glass & (low < 255)
+    glass = scanned if scanned.mean() > GLASS_SHARE else glass
+    return glass if glass.mean() > GLASS_SHARE else np.zeros_like(glass)
+
+
+def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Parts of a mask that a disc fits into; the mask goes on beyond the border of the image."""
+    margin = int(radius) + 2
+    inner = slice(margin, -margin)
+    return mask if mask.all() else isotropic_opening(np.pad(mask, margin, mode="edge"), radius)[inner, inner]
+
+
+def _connected(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Pieces of the mask that hold a seed."""
+    pieces, n = ndi.label(mask, np.ones((3, 3)))
+    keep = np.zeros(n + 1, dtype=bool)
+    keep[pieces[seeds]] = True
+    return keep[pieces]
+
+
+def _solid(mask: np.ndarray, ink: np.ndarray, um_per_px: float) -> np.ndarray:
+    """Bridge gaps, fill small holes, drop specks; ink stays out."""
+    radius = BRIDGE_UM / um_per_px
+    margin = int(radius) + 2
+    mask = isotropic_closing(np.pad(mask, margin), radius)[margin:-margin, margin:-margin]
+    mask |= _small_pieces(~mask, HOLE_UM / um_per_px, inside=True)
+    mask &= ~ink
+    return mask & ~_small_pieces(mask, SPECK_UM / um_per_px)
+
+
+def _small_pieces(mask: np.ndarray, diameter: float, *, inside: bool = False) -> np.ndarray:
+    """Pieces smaller than a disc and than 5 % of the image; with ``inside`` only those off the border."""
+    pieces, n = ndi.label(mask)
+    small = np.bincount(pieces.ravel(), minlength=n + 1) < min(np.pi / 4 * diameter**2, 0.05 * mask.size)
+    small[0] = False
+    if inside:
+        small[np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])] = False
+    return small[pieces]
