@@ -59,7 +59,7 @@ def main() -> None:
 def simulate(n_spots: int, n_targets: int) -> tuple[np.ndarray, np.ndarray]:
     """Return log1p counts and a noisy prediction of them."""
     rng = np.random.default_rng(0)
-    level = rng.gamma(1.0, size=n_targets).astype(np.float32)
+    level = (0.1 + rng.gamma(1.0, size=n_targets)).astype(np.float32)
     truth = np.log1p(rng.poisson(level, size=(n_spots, n_targets)).astype(np.float32))
     return truth, truth + rng.standard_normal(truth.shape, dtype=np.float32)
 
