@@ -28,7 +28,9 @@ def direct(pixels, level_pixels):
 def test_tile_is_what_direct_indexing_gives(pixels, pyramid, direct, factor, size):
     rng = np.random.default_rng(size)
     height, width = pixels.shape[1:]
-    centers = np.column_stack([rng.uniform(0, width // factor * factor, 60), rng.uniform(0, height // factor * factor, 60)])
+    centers = np.column_stack(
+        [rng.uniform(0, width // factor * factor, 60), rng.uniform(0, height // factor * factor, 60)]
+    )
     tiles = TileReader(pyramid).read(centers, size * factor, size)
     for tile, center in zip(tiles, centers, strict=True):
         np.testing.assert_array_equal(tile, direct(center, factor, size))

@@ -29,7 +29,9 @@ def area_by_supersampling(image: np.ndarray, center: tuple[float, float], extent
     return downscale_local_mean(part, (1, side // pixels, side // pixels))
 
 
-@pytest.mark.parametrize(("extent", "pixels", "center"), [(24, 8, (20, 17)), (15, 10, (21.5, 18.25)), (17.5, 7, (20, 16.75))])
+@pytest.mark.parametrize(
+    ("extent", "pixels", "center"), [(24, 8, (20, 17)), (15, 10, (21.5, 18.25)), (17.5, 7, (20, 16.75))]
+)
 def test_area_average_is_exact(pixels, extent, center):
     image = np.random.default_rng(1).integers(0, 256, (3, 40, 44), dtype=np.uint8)
     expected = area_by_supersampling(image, center, extent, pixels, fine=4)
@@ -44,9 +46,7 @@ def test_enlarging_interpolates_between_pixel_centres():
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    center=st.floats(100, 200), extent=st.floats(3, 150), pixels=st.integers(1, 64), value=st.integers(0, 255)
-)
+@given(center=st.floats(100, 200), extent=st.floats(3, 150), pixels=st.integers(1, 64), value=st.integers(0, 255))
 def test_flat_image_stays_flat(center, extent, pixels, value):
     image = np.full((3, 300, 310), value, np.uint8)
     if not make_axis(np.array([center]), extent, pixels).copies:

@@ -66,7 +66,7 @@ def _runs(keys: Sequence[Key]) -> Iterator[tuple[int, list[int]]]:
 
 
 def assemble(
-    blocks: dict[Key, np.ndarray], block_shape: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int],
+    blocks: dict[Key, np.ndarray], block_shape: tuple[int, int], rows: Sequence[int], columns: Sequence[int],
     out: np.ndarray,
 ) -> None:  # fmt: skip
     """Copy rows and columns ``[from, to)`` of a level from its blocks into `out` ``(c, y, x)``."""

@@ -40,9 +40,7 @@ class TileReader:
     (1, 3, 64, 64)
     """
 
-    def __init__(
-        self, image: PixelSource | Pyramid, *, cache_mb: float = 256, cache: BlockCache | None = None
-    ) -> None:
+    def __init__(self, image: PixelSource | Pyramid, *, cache_mb: float = 256, cache: BlockCache | None = None) -> None:
         self.source = PixelSource(image) if isinstance(image, Pyramid) else image
         self.cache = cache or BlockCache(cache_mb * 1e6)
 
@@ -90,13 +88,21 @@ class TileReader:
         ------
         Positions in `centers` ``(k,)`` and their tiles ``(k, 3, pixels, pixels)``. Every position comes once.
         """
-        plan = make_plan(self.source.pyramid, centers, extent_px, pixels)
-        block_shape = self.source.block_shape(plan.level)
-        max_blocks = max(1, int(self.cache.max_bytes) // (3 * block_shape[0] * block_shape[1]))
-        order = reading_order(plan, block_shape, max_blocks)
-        parts = groups(plan, order, block_shape, batch=batch, max_blocks=max(1, max_blocks // 4))
+        plan = make_plan(self.source, centers, extent_px, pixels)
+        max_blocks = self._max_blocks(plan)
+        order = reading_order(plan, max_blocks)
+        parts = groups(plan, order, batch=batch, max_blocks=max(1, max_blocks // 4))
         for index, blocks in self._fetch_ahead(plan.level, parts):
-            yield index, _cut(plan, index, blocks, block_shape, self.source.shape(plan.level))
+            yield index, _cut(plan, index, blocks)
+
+    def order(self, centers: np.ndarray, extent_px: float, pixels: int) -> np.ndarray:
+        """Return the order of positions in which `iter` reads."""
+        plan = make_plan(self.source, centers, extent_px, pixels)
+        return reading_order(plan, self._max_blocks(plan))
+
+    def _max_blocks(self, plan: Plan) -> int:
+        height, width = plan.block_shape
+        return max(1, int(self.cache.max_bytes) // (3 * height * width))
 
     def _fetch_ahead(
         self, level: int, parts: Iterator[tuple[np.ndarray, set[Key]]]
@@ -115,37 +121,33 @@ class TileReader:
         yield index, blocks
 
 
-def _cut(
-    plan: Plan, index: np.ndarray, blocks: dict[Key, np.ndarray], block_shape: tuple[int, int], shape: tuple[int, int]
-) -> np.ndarray:
+def _cut(plan: Plan, index: np.ndarray, blocks: dict[Key, np.ndarray]) -> np.ndarray:
     """Cut some tiles of a plan out of their blocks."""
     pixels = plan.rows.pixels
     tiles = np.full((len(index), 3, pixels, pixels), WHITE, dtype=np.uint8)
     shown = np.flatnonzero(~plan.outside[index])
     if plan.rows.copies and plan.columns.copies:
         for k in shown:
-            _fill(tiles[k], plan, index[k], blocks, block_shape, shape)
+            _fill(tiles[k], plan, index[k], blocks)
         return tiles
     window = np.empty((3, plan.rows.size, plan.columns.size), dtype=np.uint8)
     rows, row_weights = plan.rows.weights(index)
     columns, column_weights = plan.columns.weights(index)
     for k in shown:
-        _fill(window, plan, index[k], blocks, block_shape, shape)
+        _fill(window, plan, index[k], blocks)
         resample(window, rows[k], row_weights[k], columns[k], column_weights[k], tiles[k])
     return tiles
 
 
-def _fill(
-    window: np.ndarray, plan: Plan, i: int, blocks: dict[Key, np.ndarray], block_shape: tuple[int, int],
-    shape: tuple[int, int],
-) -> None:  # fmt: skip
+def _fill(window: np.ndarray, plan: Plan, i: int, blocks: dict[Key, np.ndarray]) -> None:
     """Put the pixels of one tile's window together, reflected where it reaches over the border."""
-    rows, columns = tuple(plan.row_span[i].tolist()), tuple(plan.column_span[i].tolist())
+    rows, columns = plan.row_span[i].tolist(), plan.column_span[i].tolist()
     top, left = int(plan.first_row[i]), int(plan.first_column[i])
-    if (top, left, *window.shape[1:]) == (rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0]):
-        return assemble(blocks, block_shape, rows, columns, window)
+    bottom, right = top + window.shape[1], left + window.shape[2]
+    if rows == [top, bottom] and columns == [left, right]:
+        return assemble(blocks, plan.block_shape, rows, columns, window)
     part = np.empty((3, rows[1] - rows[0], columns[1] - columns[0]), dtype=np.uint8)
-    assemble(blocks, block_shape, rows, columns, part)
-    y = mirror(np.arange(top, top + window.shape[1]), shape[0]) - rows[0]
-    x = mirror(np.arange(left, left + window.shape[2]), shape[1]) - columns[0]
+    assemble(blocks, plan.block_shape, rows, columns, part)
+    y = mirror(np.arange(top, bottom), plan.shape[0]) - rows[0]
+    x = mirror(np.arange(left, right), plan.shape[1]) - columns[0]
     window[:] = part[:, y[:, None], x]

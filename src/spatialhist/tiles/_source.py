@@ -46,7 +46,9 @@ class PixelSource:
         self._pid = os.getpid()
         channels, dtype = pyramid.levels[0].shape[0], pyramid.levels[0].dtype
         if channels != 3 or dtype != np.uint8:
-            raise ValueError(f"image {pyramid.key!r} has {channels} channels of {dtype}: tiles need 3 of uint8 (r, g, b)")
+            raise ValueError(
+                f"image {pyramid.key!r} has {channels} channels of {dtype}: tiles need 3 of uint8 (r, g, b)"
+            )
         if self.stored and min(self.chunk_shape(0)) > MAX_CHUNK_PX:
             warnings.warn(_large_chunks(pyramid.key, self.chunk_shape(0)), UserWarning, stacklevel=3)
 

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import spot_pixels
+from spatialhist._sdata.images import image_key
+from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.slides import open_cohort
+from spatialhist.nn import split_tiles
+from spatialhist.tiles._blocks import BlockCache
+from spatialhist.tiles._reader import TileReader
+from spatialhist.tiles._slide import open_image
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist._sdata.slides import Cohort
+    from spatialhist.tiles._spec import TileSpec
+
+
+class TileDataset(Dataset):
+    """One sample a spot: its tile, and what was measured there.
+
+    A sample is a dict of
+
+    - ``"tile"``: uint8 ``(3, pixels, pixels)``,
+    - ``"subtiles"``: the tile cut in ``grid * grid`` parts, ``(grid * grid, 3, pixels // grid, pixels // grid)``,
+    - ``"center"``: the subtile in the middle,
+    - ``"target"``: float32 ``(genes,)``, if a layer was chosen,
+    - ``"spot"``, ``"region"``: ids of the spot and of its slide,
+    - ``"xy"``: float32 ``(2,)``, the spot's centre in full-resolution pixels of the image.
+
+    Batches are read at once (``__getitems__``), each block of the store decoded once a batch. Workers hold neither
+    SpatialData nor dask for images in a store, which are opened again in each of them.
+
+    Parameters
+    ----------
+    sdata
+        The cohort.
+    spec
+        Size of the tiles.
+    image
+        None or ``"full"`` for the H&E image, ``"normalized"``, ``"masked"``, or a key in which ``{slide}`` stands for
+        the slide id.
+    layer
+        Layer of the targets, ``"X"`` for the counts; None for tiles alone.
+    genes
+        Targets, all genes if None.
+    slides
+        Slides, all if None.
+    table_key
+        The table.
+    only_measured
+        Leave out spots that carry no measurements.
+    cache_mb
+        Decoded pixels that are kept between batches, in megabytes, for all slides together.
+
+    Attributes
+    ----------
+    rows
+        Row of each sample in the table.
+    spec
+        Size of the tiles.
+    genes
+        Names of the targets, None without a layer.
+
+    Raises
+    ------
+    KeyError
+        If a slide, image, layer or gene is missing; the message lists what there is.
+    ValueError
+        If a spot has no position.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1)
+    >>> ds = sh.tiles.TileDataset(sdata, sh.tiles.TileSpec(("px", 60), 30), layer="X")
+    >>> ds[0]["subtiles"].shape
+    torch.Size([9, 3, 10, 10])
+    """
+
+    def __init__(
+        self,
+        sdata: SpatialData,
+        spec: TileSpec,
+        *,
+        image: str | None = None,
+        layer: str | None = None,
+        genes: Sequence[str] | None = None,
+        slides: str | Sequence[str] | None = None,
+        table_key: str = _keys.TABLE,
+        only_measured: bool = False,
+        cache_mb: float = 256,
+    ) -> None:
+        cohort = open_cohort(sdata, slides, table_key=table_key)
+        self.spec = spec
+        self.rows = _rows(cohort, only_measured)
+        self.genes = None if layer is None else list(cohort.table.var_names if genes is None else genes)
+        self._target = None if layer is None else _targets(cohort, layer, self.genes)[self.rows]
+        self._spot = cohort.table.obs[_keys.INSTANCE].iloc[self.rows].tolist()
+        self._region = cohort.slide_of_row()[self.rows]
+        self._open(cohort, image, cache_mb)
+
+    def _open(self, cohort: Cohort, image: str | None, cache_mb: float) -> None:
+        cache = BlockCache(cache_mb * 1e6)
+        xy = np.full((cohort.table.n_obs, 2), np.nan)
+        self._readers, self._extent_px = {}, {}
+        for slide in cohort.slides:
+            pyramid, self._extent_px[slide] = open_image(cohort.sdata, slide, self.spec, image)
+            self._readers[slide] = TileReader(pyramid, cache=cache)
+            xy[cohort.rows(slide)] = spot_pixels(
+                cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide, image)
+            )
+        self.xy = xy[self.rows]
+        lost = ~np.isfinite(self.xy).all(axis=1)
+        if lost.any():
+            raise ValueError(f"{lost.sum()} spots have no position: drop them with sh.pp.filter_spots(sdata)")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: Sequence[int]) -> list[dict[str, Any]]:
+        index = np.arange(len(self))[np.asarray(items, dtype=np.int64)]
+        tiles = torch.from_numpy(self.read(index))
+        subtiles = split_tiles(tiles, self.spec.grid)
+        return [self._sample(i, *pixels) for i, *pixels in zip(index.tolist(), tiles, subtiles, strict=True)]
+
+    def read(self, index: np.ndarray) -> np.ndarray:
+        """Read the tiles of some samples, ``(n, 3, pixels, pixels)`` uint8, in the order asked for."""
+        tiles = np.empty((len(index), 3, self.spec.pixels, self.spec.pixels), dtype=np.uint8)
+        region = self._region[index]
+        for slide in np.unique(region):
+            here = np.flatnonzero(region == slide)
+            tiles[here] = self._readers[slide].read(self.xy[index[here]], self._extent_px[slide], self.spec.pixels)
+        return tiles
+
+    def _sample(self, i: int, tile: torch.Tensor, subtiles: torch.Tensor) -> dict[str, Any]:
+        sample = {
+            "tile": tile,
+            "subtiles": subtiles,
+            "center": subtiles[self.spec.grid**2 // 2],
+            "spot": self._spot[i],
+            "region": str(self._region[i]),
+            "xy": torch.from_numpy(self.xy[i].astype(np.float32)),
+        }
+        if self._target is not None:
+            sample["target"] = torch.from_numpy(_dense(self._target[[i]])[0])
+        return sample
+
+
+def _rows(cohort: Cohort, only_measured: bool) -> np.ndarray:
+    """Rows of the chosen slides, in the order of the table."""
+    keep = np.isin(cohort.slide_of_row(), cohort.slides)
+    return np.flatnonzero(keep & cohort.measured() if only_measured else keep)
+
+
+def _targets(cohort: Cohort, layer: str, genes: Sequence[str]) -> Any:
+    column = cohort.table.var_names.get_indexer(list(genes))
+    if (column < 0).any():
+        unknown = [gene for gene, c in zip(genes, column, strict=True) if c < 0]
+        raise KeyError(f"{len(unknown)} genes are not in the table, e.g. {unknown[:3]}")
+    values = get_layer(cohort.table, layer)
+    return values if np.array_equal(column, np.arange(values.shape[1])) else values[:, column]
+
+
+def _dense(values: Any) -> np.ndarray:
+    return np.asarray(values.todense() if hasattr(values, "todense") else values, dtype=np.float32)
