@@ -83,8 +83,8 @@ def _place_spots(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Lattice sites on the tissue, at its rim and, few, on glass; where they are said to be and where they are."""
     offset, rotation = _misplacement(design, rng) if misplaced else (np.zeros(2), 0.0)
-    phase = rng.uniform(0, design.pitch / 2, 2)
-    xy = hexagonal_lattice(tissue.extent, design.pitch) + phase
+    roomy = (tissue.extent[0] + 2 * design.pitch, tissue.extent[1] + 2 * design.pitch)
+    xy = hexagonal_lattice(roomy, design.pitch) - rng.uniform(0, design.pitch, 2)
     true_xy = _rotate(xy - offset, -rotation, np.array(tissue.extent) / 2)
     radius = design.diameter / 2
     depth = sample(tissue.depth, true_xy, STEP)
