@@ -42,6 +42,11 @@ def image(slide: str) -> str:
     return f"{slide}_full_image"
 
 
+def hires(slide: str) -> str:
+    """Key of Space Ranger's small image of a slide."""
+    return f"{slide}_hires_image"
+
+
 def tissue(image_key: str) -> str:
     """Key of the tissue mask of an image, squidpy's own default."""
     return f"{image_key}_tissue"

@@ -9,6 +9,7 @@ import numpy as np
 from spatialhist import _keys
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -39,11 +40,24 @@ def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide:
     shapes = sdata.shapes[slide]
     if "radius" not in shapes:
         raise ValueError(f"shapes {slide!r} have no radius: spots must be circles (ShapesModel.parse(..., radius=))")
-    pitch = info.setdefault("pitch_px", lattice_pitch(centers))
+    obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
+    pitch = info.setdefault("pitch_px", _array_pitch(obs, centers) or lattice_pitch(centers))
     size = float(np.sqrt(abs(np.linalg.det(affine(shapes, slide)[:2, :2]))))
     info.setdefault("spot_diameter_px", float(shapes["radius"].median()) * 2 * size)
     known = pitch and _is_visium(table, slide)
     info.setdefault("mpp", VISIUM_PITCH_UM / pitch if known else None)
+
+
+def _array_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
+    """Distance of neighbouring spots by Space Ranger's array columns, of which neighbours in a row are two apart.
+
+    Unlike the distance to the nearest spot it holds where only some spots are in the table.
+    """
+    if not {"array_row", "array_col"} <= set(obs):
+        return None
+    design = np.column_stack([obs["array_col"], obs["array_row"], np.ones(len(obs))]).astype(float)
+    step, _, rank, _ = np.linalg.lstsq(design, centers, rcond=None)
+    return 2 * float(np.hypot(*step[0])) if rank == 3 else None
 
 
 def _is_visium(table: AnnData, slide: str) -> bool:
@@ -54,13 +68,13 @@ def _is_visium(table: AnnData, slide: str) -> bool:
 
 def _fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:
     """Add what squidpy needs to draw; a slide without any image gets the spot size alone."""
-    from spatialhist._sdata.images import pyramid, read_overview
+    from spatialhist._sdata.images import affine, pyramid, read_overview
 
     factors = entry.setdefault("scalefactors", {})
     factors.setdefault("spot_diameter_fullres", diameter)
-    key = _keys.image(slide)
-    if key not in sdata.images or "images" in entry:
+    found = [key for key in (_keys.image(slide), _keys.hires(slide)) if key in sdata.images]
+    if not found or "images" in entry:
         return
-    pixels, (factor_x, _) = read_overview(pyramid(sdata, key), THUMBNAIL_PX)
-    entry["images"] = {"hires": pixels}
-    factors["tissue_hires_scalef"] = 1 / factor_x
+    pixels, (factor_x, _) = read_overview(pyramid(sdata, found[0]), THUMBNAIL_PX)
+    entry["images"] = {"hires": pixels[:, :, :3]}
+    factors["tissue_hires_scalef"] = float(1 / (factor_x * affine(sdata.images[found[0]], slide)[0, 0]))

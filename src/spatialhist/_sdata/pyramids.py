@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ _STRIP = 256
 def parse_image(image: np.ndarray | da.Array, placed: Mapping[str, Any]) -> Any:
     """Make an image element of ``(c, y, x)`` uint8 with its pyramid.
 
-    The levels of a numpy array are computed at once, from the level above; those of a dask array stay lazy.
+    A numpy array is not copied, and its levels are computed at once; those of a dask array stay lazy.
 
     Notes
     -----
@@ -53,10 +54,17 @@ def _levels(image: np.ndarray | da.Array) -> list[da.Array]:
 
 
 def _lazy(pixels: np.ndarray | da.Array) -> da.Array:
+    """Views of a numpy array as a dask array, which ``dask.array.from_array`` would copy as a whole."""
     import dask.array as da
 
-    # A name of its own, because hashing the pixels for one costs more than reading them.
-    return da.from_array(pixels, chunks=CHUNKS, name=False) if isinstance(pixels, np.ndarray) else pixels
+    if not isinstance(pixels, np.ndarray):
+        return pixels
+    chunks = da.core.normalize_chunks(CHUNKS, pixels.shape)
+    name = f"pixels-{uuid.uuid4().hex}"
+    positions = np.ndindex(*map(len, chunks))
+    where = da.core.slices_from_chunks(chunks)
+    blocks = {(name, *position): pixels[slices] for position, slices in zip(positions, where, strict=True)}
+    return da.Array(blocks, name, chunks, meta=pixels)
 
 
 def _halve_any(image: np.ndarray | da.Array) -> np.ndarray | da.Array:

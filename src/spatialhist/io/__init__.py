@@ -1,0 +1,15 @@
+"""Outside formats into the data contract, and predictions out of it; one file a format."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_arrays": ["from_arrays"],
+        "_challenge": ["read_challenge"],
+        "_concat": ["concat"],
+        "_st": ["read_st"],
+        "_submission": ["write_submission"],
+        "_visium": ["read_visium"],
+    },
+)

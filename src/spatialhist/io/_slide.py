@@ -1,0 +1,110 @@
+"""Checks that every format shares, before a slide is built."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+
+def make_slide(
+    image: Any,
+    xy: Any,
+    counts: Any,
+    *,
+    slide: str,
+    genes: Sequence[str],
+    spot_ids: Any = None,
+    mpp: float | None = None,
+    pitch_px: float | None = None,
+    spot_diameter_px: float | None = None,
+    **rest: Any,
+) -> SpatialData:
+    """Check one slide and build it; ``image`` is ``(y, x, 3)`` uint8, the rest as in ``build_slide``."""
+    from spatialhist._sdata.build import build_slide
+
+    check_slide_id(slide)
+    centers = check_centers(xy, slide)
+    ids = np.arange(len(centers)) if spot_ids is None else check_spot_ids(spot_ids, len(centers), slide)
+    values = check_counts(counts, len(centers), genes, slide)
+    lengths = {"mpp": mpp, "pitch_px": pitch_px, "spot_diameter_px": spot_diameter_px}
+    for name, length in lengths.items():
+        if length is not None and not 0 < length < np.inf:
+            raise ValueError(f"{name} of slide {slide!r} is {length}: it must be positive, or None where unknown")
+    _warn_outside(centers, image.shape, (spot_diameter_px or 0) / 2, slide)
+    pixels = np.moveaxis(image, -1, 0)
+    return build_slide(pixels, centers, values, slide=slide, genes=genes, spot_ids=ids, **lengths, **rest)
+
+
+def check_slide_id(slide: str) -> None:
+    """Refuse a slide id that could not name an element.
+
+    Raises
+    ------
+    ValueError
+        With an id that would do.
+    """
+    if not slide or slide == _keys.TABLE or slide.startswith(("__", ".")) or _keys.sanitize(slide) != slide:
+        better = _keys.sanitize(slide).strip("_.") or "S1"
+        raise ValueError(f"slide id {slide!r} must hold only letters, digits, '_', '.', '-'; try {better!r}")
+
+
+def check_centers(xy: Any, slide: str) -> np.ndarray:
+    """Return spot centres as float ``(n, 2)``, all of them finite."""
+    centers = np.asarray(xy, dtype=float)
+    if centers.ndim != 2 or centers.shape[1] != 2 or not len(centers):
+        raise ValueError(f"xy of slide {slide!r} has shape {centers.shape}; want (n, 2) with n > 0: x, y in pixels")
+    lost = (~np.isfinite(centers).all(axis=1)).sum()
+    if lost:
+        raise ValueError(f"{lost} of {len(centers)} spots of slide {slide!r} have no finite position")
+    return centers
+
+
+def check_spot_ids(spot_ids: Any, n: int, slide: str) -> np.ndarray:
+    """Return ids as integers or strings, one a spot, none twice."""
+    ids = pd.Index(spot_ids)
+    if len(ids) != n:
+        raise ValueError(f"slide {slide!r} has {n} spots, but {len(ids)} spot ids")
+    if ids.has_duplicates:
+        raise ValueError(f"spot ids of slide {slide!r} repeat, e.g. {ids[ids.duplicated()][0]!r}")
+    if ids.inferred_type not in ("integer", "string"):
+        raise TypeError(f"spot ids of slide {slide!r} are {ids.inferred_type}: they must be integers or strings")
+    return ids.to_numpy()
+
+
+def check_counts(counts: Any, n: int, genes: Sequence[str], slide: str) -> Any:
+    """Return float32 ``(n, genes)``, sparse as CSR; no value missing or negative."""
+    if counts.shape != (n, len(genes)):
+        raise ValueError(f"counts of slide {slide!r} have shape {counts.shape}; want {n} spots x {len(genes)} genes")
+    names = pd.Index(genes)
+    if names.has_duplicates:
+        raise ValueError(f"genes of slide {slide!r} repeat, e.g. {names[names.duplicated()][0]!r}")
+    values = sparse.csr_matrix(counts, dtype=np.float32) if sparse.issparse(counts) else np.asarray(counts, np.float32)
+    stored = values.data if sparse.issparse(values) else values
+    bad = (~np.isfinite(stored)).sum()
+    if bad:
+        raise ValueError(f"{bad} counts of slide {slide!r} are missing or infinite")
+    if (stored < 0).any():
+        raise ValueError(f"counts of slide {slide!r} are negative, down to {stored.min():g}; give raw counts")
+    return values
+
+
+def _warn_outside(centers: np.ndarray, shape: tuple[int, ...], radius: float, slide: str) -> None:
+    size = np.array(shape[1::-1])
+    outside = ((centers + radius < 0) | (centers - radius > size)).any(axis=1).sum()
+    if outside:
+        warnings.warn(
+            f"{outside} of {len(centers)} spots of slide {slide!r} lie outside its image of {size[0]} x {size[1]} "
+            "pixels: are x and y swapped, or is the image not the one the positions were measured on?",
+            UserWarning,
+            stacklevel=3,
+        )

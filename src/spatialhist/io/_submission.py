@@ -1,0 +1,115 @@
+"""Predictions as the table that a challenge asks for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist._sdata.slides import Cohort
+
+logger = logging.getLogger(__name__)
+
+
+def write_submission(
+    sdata: SpatialData,
+    path: str | Path,
+    *,
+    layer: str = _keys.PREDICTED,
+    slides: str | Sequence[str] | None = None,
+    table_key: str = _keys.TABLE,
+) -> None:
+    """Write predictions as CSV: column ``ID``, then one column a target, one row a spot.
+
+    Parameters
+    ----------
+    sdata
+        Object with predictions.
+    path
+        File to write; one that is there is replaced only when the new one is complete.
+    layer
+        Layer to write.
+    slides
+        Slides to write; those without measurements if None, all where every slide is measured.
+    table_key
+        Table to read.
+
+    Returns
+    -------
+    None. ``ID`` is the spot id for one slide, and ``SLIDE_ID`` for several.
+
+    Raises
+    ------
+    KeyError
+        If the layer or a slide is missing.
+    ValueError
+        If a spot was not predicted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spatialhist as sh
+    >>> image = np.full((60, 80, 3), 255, dtype=np.uint8)
+    >>> sdata = sh.io.from_arrays(image, [[20, 30], [40, 30]], genes=["C1", "C2"])
+    >>> sdata["table"].layers["predicted"] = np.array([[0.5, 1.0], [0.25, 2.0]], dtype=np.float32)
+    >>> sh.io.write_submission(sdata, "submission.csv")
+    >>> print(open("submission.csv").read().strip())
+    ID,C1,C2
+    0,0.5,1.0
+    1,0.25,2.0
+    """
+    from spatialhist._sdata.layers import get_layer
+    from spatialhist._sdata.slides import open_cohort
+
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    values = get_layer(cohort.table, layer)
+    chosen = cohort.slides if slides is not None else _to_predict(cohort)
+    rows = np.concatenate([cohort.rows(slide) for slide in chosen])
+    rows_values = values[rows]
+    dense = rows_values.toarray() if hasattr(rows_values, "toarray") else np.asarray(rows_values)
+    _check_complete(dense, cohort.slide_of_row()[rows], layer)
+    frame = pd.DataFrame(dense, index=_ids(cohort, rows, chosen), columns=cohort.table.var_names)
+    _write_csv(frame, Path(path))
+    logger.info("wrote %d spots x %d targets to %s", *dense.shape, path)
+
+
+def _to_predict(cohort: Cohort) -> list[str]:
+    """Slides without measurements; all where there are none."""
+    unmeasured = [s for s in cohort.slides if not cohort.measured()[cohort.rows(s)].any()]
+    return unmeasured or cohort.slides
+
+
+def _check_complete(values: np.ndarray, slide_of_row: np.ndarray, layer: str) -> None:
+    missing = np.isnan(values).any(axis=1)
+    if missing.any():
+        slides = sorted(set(slide_of_row[missing]))
+        raise ValueError(
+            f"{missing.sum()} of {len(values)} spots have missing values in layers[{layer!r}], on slides {slides}: "
+            f"predict them with sh.tl.predict(sdata, model), or choose others with slides="
+        )
+
+
+def _ids(cohort: Cohort, rows: np.ndarray, slides: list[str]) -> pd.Index:
+    ids = cohort.table.obs[_keys.INSTANCE].iloc[rows]
+    if len(slides) > 1:
+        ids = pd.Index(cohort.slide_of_row()[rows]) + "_" + ids.astype(str).to_numpy()
+    return pd.Index(ids, name="ID")
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        frame.to_csv(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
