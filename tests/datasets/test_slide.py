@@ -83,3 +83,8 @@ def test_the_picture_does_not_depend_on_the_counts_options() -> None:
 def test_depth_does_not_grow_with_the_spot(diameter: float) -> None:
     usual, other = draw().counts.sum(axis=1).mean(), draw(replace(DESIGN, diameter=diameter)).counts.sum(axis=1).mean()
     assert other == pytest.approx(usual, rel=0.2)
+
+
+def test_a_slide_without_room_for_a_spot_is_refused() -> None:
+    with pytest.raises(ValueError, match="no spot of 900.0 um finds a place"):
+        draw(replace(DESIGN, diameter=900.0))

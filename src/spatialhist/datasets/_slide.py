@@ -91,6 +91,8 @@ def _place_spots(
     keep = (depth > -0.7 * radius) | ((depth < -radius) & (rng.random(len(xy)) < _GLASS))
     for centres in (xy, true_xy):
         keep &= ((centres > radius) & (centres < np.array(tissue.extent) - radius)).all(axis=1)
+    if not keep.any():
+        raise ValueError(f"no spot of {design.diameter} um finds a place on {design.size_px} pixels: enlarge size_px")
     return xy[keep], true_xy[keep], offset, rotation
 
 

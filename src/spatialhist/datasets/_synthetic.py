@@ -85,7 +85,7 @@ def synthetic(
     Raises
     ------
     ValueError
-        If an argument is out of its range, or a slide less than three pitches wide or high.
+        If an argument is out of its range, a slide less than three pitches wide or high, or without room for a spot.
 
     Examples
     --------
