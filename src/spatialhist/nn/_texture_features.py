@@ -144,7 +144,7 @@ def _haralick(name: str, counts: torch.Tensor) -> Features:
     levels = torch.arange(N_GREYS, dtype=torch.float64, device=counts.device)
     distance = (levels[:, None] - levels).abs()
     return {
-        f"{name}_contrast": mean(share * distance**2),
-        f"{name}_homogeneity": mean(share / (1 + distance)),
-        f"{name}_energy": mean(share**2),
+        f"{name}_contrast": (share * distance**2).sum(dim=(-1, -2)).float(),
+        f"{name}_homogeneity": (share / (1 + distance)).sum(dim=(-1, -2)).float(),
+        f"{name}_energy": (share**2).sum(dim=(-1, -2)).float(),
     }
