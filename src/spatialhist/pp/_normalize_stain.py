@@ -1,0 +1,252 @@
+"""Stain normalisation."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, read_level, tissue_mask
+from spatialhist._sdata.layers import check_key, recorded
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pp._blocks import BlockFunction, map_masked, nearest
+from spatialhist.pp._record import record_slides
+from spatialhist.pp._stain_fit import StainError, basis_change, fit_stain, lab_transfer
+from spatialhist.pp._stain_reference import CANONICAL, StainMethod, StainReference, check_stain_method
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+COHORT = "cohort"
+POOLED_PIXELS = 20_000
+"""Tissue pixels that each slide puts into a pooled reference."""
+
+
+def normalize_stain(
+    sdata: SpatialData,
+    *,
+    slides: str | Sequence[str] | None = None,
+    method: StainMethod = "macenko",
+    reference: str | os.PathLike[str] | Sequence[str] | StainReference = CANONICAL,
+    image: str | None = None,
+    key_added: str | None = None,
+    seed: int = 0,
+    table_key: str = _keys.TABLE,
+) -> None:
+    """Recolour each slide's tissue as if it had been stained like a reference.
+
+    Parameters
+    ----------
+    sdata
+        The cohort; its slides need a tissue mask.
+    slides
+        Slide ids; all if None.
+    method
+        How the stain of a slide is fitted: ``"macenko"`` and ``"vahadane"`` find the two stain vectors and exchange
+        them, ``"reinhard"`` matches mean and spread of the colours.
+    reference
+        ``"canonical"``: a published standard shipped with the package, so nothing is fitted across slides. Otherwise a
+        slide id, several slide ids or ``"cohort"`` (the slides of this call), fitted on their tissue, pooled; a
+        :class:`StainReference`; or the path of a saved one (``*.json``). What was fitted is recorded, and
+        ``tl.cross_validate`` refuses a reference that has seen a scored group.
+    image
+        The image to recolour: None for the H&E image, ``"masked"``, or a key with ``{slide}`` for the slide id.
+    key_added
+        Key of the result, with ``{slide}`` for the slide id; ``{slide}_full_image_normalized`` if None.
+    seed
+        Draws the pixels of a pooled reference.
+    table_key
+        The table.
+
+    Returns
+    -------
+    None. Adds ``images["<slide>_full_image_normalized"]``, computed when it is read; background stays as it is.
+
+    Raises
+    ------
+    KeyError
+        If a slide, an image or a tissue mask is missing.
+    ValueError
+        If the method or reference is unknown, or the reference cannot be fitted.
+
+    Notes
+    -----
+    Stains are fitted by squidpy on the coarsest level of the pyramid. A slide whose stain cannot be fitted (no tissue,
+    one stain only, vectors far from haematoxylin and eosin) is passed through unchanged, with a warning. Macenko et al.
+    (ISBI 2009), Vahadane et al. (IEEE TMI 2016), Reinhard et al. (IEEE CG&A 2001).
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20, seed=0)
+    >>> sh.pp.mask_background(sdata)
+    >>> sh.pp.normalize_stain(sdata)
+    >>> "S1_full_image_normalized" in sdata.images
+    True
+    """
+    check_stain_method(method)
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    sources = {slide: image_key(sdata, slide, image) for slide in cohort.slides}
+    added = {slide: _key_added(slide, key_added, cohort) for slide in cohort.slides}
+    for slide in cohort.slides:
+        tissue_mask(sdata, slide)
+    target = _resolve_reference(cohort, reference, method, image, seed)
+    entries = {slide: _normalize(sdata, slide, sources[slide], added[slide], target) for slide in cohort.slides}
+    name = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
+    _record(cohort, {slide: {**entry, "reference": name} for slide, entry in entries.items()}, target)
+    logger.info("added stain-normalised images (%s, %s) of slides %s", target.method, name, cohort.slides)
+
+
+def fit_stain_reference(
+    sdata: SpatialData,
+    *,
+    slides: str | Sequence[str] | None = None,
+    method: StainMethod = "macenko",
+    image: str | None = None,
+    seed: int = 0,
+    table_key: str = _keys.TABLE,
+) -> StainReference:
+    """Fit a stain reference on the tissue of one slide, or of several, pooled in equal parts.
+
+    Parameters
+    ----------
+    sdata
+        The cohort; its slides need a tissue mask.
+    slides
+        Slide ids; all if None.
+    method
+        ``"macenko"``, ``"vahadane"`` or ``"reinhard"``.
+    image
+        None for the H&E image, ``"masked"``, or a key with ``{slide}`` for the slide id.
+    seed
+        Draws the pixels where several slides are pooled.
+    table_key
+        The table.
+
+    Returns
+    -------
+    StainReference
+        Its ``fitted_on`` names the slides; ``save`` writes it as JSON.
+
+    Raises
+    ------
+    KeyError
+        If a slide, an image or a tissue mask is missing.
+    ValueError
+        If the tissue does not look like haematoxylin and eosin.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20, seed=0)
+    >>> sh.pp.mask_background(sdata)
+    >>> sh.pp.fit_stain_reference(sdata).fitted_on
+    ('S1',)
+    """
+    check_stain_method(method)
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    samples = [_fit_pixels(sdata, s, image_key(sdata, s, image)) for s in cohort.slides]
+    pixels, tissue = samples[0] if len(samples) == 1 else _pool(samples, seed)
+    try:
+        fitted = fit_stain(pixels, tissue, method)
+    except StainError as error:
+        raise ValueError(f"no {method} reference from slides {cohort.slides}: {error}") from error
+    return StainReference(**{**vars(fitted), "fitted_on": tuple(cohort.slides)})
+
+
+def _resolve_reference(
+    cohort: Cohort, reference: Any, method: StainMethod, image: str | None, seed: int
+) -> StainReference:
+    if isinstance(reference, StainReference):
+        found = reference
+    elif isinstance(reference, str) and reference == CANONICAL:
+        found = StainReference.canonical(method)
+    elif isinstance(reference, os.PathLike) or (isinstance(reference, str) and reference.endswith(".json")):
+        found = StainReference.load(reference)
+    else:
+        slides = cohort.slides if isinstance(reference, str) and reference == COHORT else reference
+        found = fit_stain_reference(cohort.sdata, slides=slides, method=method, image=image, seed=seed)
+    if found.method != method:
+        raise ValueError(f"the reference was fitted by {found.method!r}: pass method={found.method!r}")
+    return found
+
+
+def _key_added(slide: str, key_added: str | None, cohort: Cohort) -> str:
+    if key_added is None:
+        return _keys.normalized(_keys.image(slide))
+    key = key_added.format(slide=slide)
+    check_key(key)
+    if key == key_added and len(cohort.slides) > 1:
+        raise ValueError(f"key_added={key_added!r} is one name for {len(cohort.slides)} slides: put {{slide}} into it")
+    return key
+
+
+def _fit_pixels(sdata: SpatialData, slide: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the coarsest level ``(y, x, 3)`` and the tissue among them ``(y, x)``."""
+    pyr = pyramid(sdata, key)
+    pixels = read_level(pyr, len(pyr.levels) - 1)
+    mask, factors = _mask_on(sdata, slide, pyr)
+    level = pyr.factors[-1]
+    rows = nearest(0, pixels.shape[0], factors[1] / level[1], mask.shape[0])
+    columns = nearest(0, pixels.shape[1], factors[0] / level[0], mask.shape[1])
+    return pixels, mask[rows][:, columns]
+
+
+def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, tuple[float, float]]:
+    """Tissue mask and pixels of this image per mask pixel; the image may be smaller than the one masked."""
+    mask, (x, y) = tissue_mask(sdata, slide)
+    full = pyramid(sdata, image_key(sdata, slide))
+    return mask, (x * pyr.width / full.width, y * pyr.height / full.height)
+
+
+def _pool(samples: list[tuple[np.ndarray, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw equally many tissue pixels from each slide, as an image one pixel wide."""
+    rng = np.random.default_rng(seed)
+    tissues = [pixels[tissue] for pixels, tissue in samples]
+    n = min(POOLED_PIXELS, *map(len, tissues))
+    pooled = np.concatenate([t[rng.choice(len(t), n, replace=False)] for t in tissues])
+    return pooled[:, None], np.ones((len(pooled), 1), dtype=bool)
+
+
+def _normalize(sdata: SpatialData, slide: str, source: str, added: str, target: StainReference) -> dict[str, Any]:
+    """Add the recoloured image of one slide, or the image as it is where no stain could be fitted."""
+    pyr = pyramid(sdata, source)
+    pixels, tissue = _fit_pixels(sdata, slide, source)
+    entry = {"image": source, "method": target.method, "fitted_on": list(target.fitted_on), "target": target.to_dict()}
+    try:
+        found = fit_stain(pixels, tissue, target.method, white_point=target.white_point)
+    except StainError as error:
+        warnings.warn(f"slide {slide!r}: stain left as it is, {error}", UserWarning, stacklevel=3)
+        add_image(sdata, added, pyr.levels[0], like=source)
+        return {**entry, "applied": False, "reason": str(error)}
+    mask, factors = _mask_on(sdata, slide, pyr)
+    add_image(sdata, added, map_masked(pyr.levels[0], mask, factors, _recolor(found, target)), like=source)
+    return {**entry, "applied": True, "source": found.to_dict()}
+
+
+def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
+    # numba costs half a second to load
+    from spatialhist.pp._stain_apply import basis_tables, recolor_basis, recolor_lab
+
+    if target.method == "reinhard":
+        to_lms, slope, intercept = lab_transfer(source, target)
+        return partial(recolor_lab, to_lms=to_lms, slope=slope, intercept=intercept)
+    return partial(recolor_basis, tables=basis_tables(basis_change(source, target), target.white_point))
+
+
+def _record(cohort: Cohort, entries: dict[str, dict[str, Any]], target: StainReference) -> None:
+    for slide, entry in entries.items():
+        slide_info(cohort.sdata, slide)["stain"] = entry
+    brief = {s: {k: e[k] for k in ("method", "reference", "fitted_on", "applied")} for s, e in entries.items()}
+    record_slides(cohort.table, "stain", brief)
+    entry = recorded(cohort.table, "stain")
+    entry["fitted_on"] = sorted({s for one in entry["slides"].values() for s in one["fitted_on"]})

@@ -1,0 +1,97 @@
+"""What slides are stained like after normalisation: shipped, fitted, saved as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+StainMethod = Literal["macenko", "vahadane", "reinhard"]
+
+CANONICAL = "canonical"
+_CANONICAL_FILE = Path(__file__).with_name("canonical_stain.json")
+_ARRAYS = {"macenko": ("stain_matrix", "white_point"), "reinhard": ("mu", "sigma")}
+_ARRAYS["vahadane"] = _ARRAYS["macenko"]
+_SHAPES = {"stain_matrix": (3, 3), "white_point": (3,), "mu": (3,), "sigma": (3,)}
+
+
+@dataclass(frozen=True, eq=False)
+class StainReference:
+    """Stain of a slide, of several slides, or of a published standard.
+
+    Attributes
+    ----------
+    method
+        ``"macenko"`` and ``"vahadane"`` hold stain vectors, ``"reinhard"`` colour statistics.
+    fitted_on
+        Slides whose pixels it was fitted on; empty for the canonical one.
+    stain_matrix
+        Unit vectors of optical density as columns haematoxylin, eosin, complement ``(3, 3)``, rows r, g, b.
+    white_point
+        Intensity without any stain ``(3,)``, 0 to 255.
+    mu, sigma
+        Mean and standard deviation in Ruderman's Lab space ``(3,)``.
+    """
+
+    method: StainMethod
+    fitted_on: tuple[str, ...] = ()
+    stain_matrix: np.ndarray | None = None
+    white_point: np.ndarray | None = None
+    mu: np.ndarray | None = None
+    sigma: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        check_stain_method(self.method)
+        for name in _ARRAYS[self.method]:
+            value = np.asarray(getattr(self, name), dtype=float)
+            if value.shape != _SHAPES[name] or not np.isfinite(value).all():
+                raise ValueError(f"{name} of a {self.method!r} reference must be {_SHAPES[name]} finite numbers")
+            object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, as they are stored."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS[self.method]}
+        return {"method": self.method, "fitted_on": list(self.fitted_on), **arrays}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file that :meth:`load` and ``normalize_stain(reference=path)`` read."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> StainReference:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no stain reference {str(path)!r}: write one with StainReference.save")
+        try:
+            entry = json.loads(path.read_text())
+            return cls(**{**entry, "fitted_on": tuple(entry["fitted_on"])})
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{str(path)!r} holds no stain reference: {error}") from error
+
+    @classmethod
+    def canonical(cls, method: StainMethod) -> StainReference:
+        """Return the reference that ships with the package."""
+        check_stain_method(method)
+        return cls(method=method, **json.loads(_CANONICAL_FILE.read_text())[method])
+
+
+def check_stain_method(method: str) -> None:
+    """Refuse an unknown method."""
+    if method not in get_args(StainMethod):
+        raise ValueError(f"method={method!r} is not one of {list(get_args(StainMethod))}")
