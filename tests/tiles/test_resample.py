@@ -6,12 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import downscale_local_mean, resize
 
-from spatialhist.tiles._resample import make_axis, mirror, resample
+from spatialhist.tiles._resample import Axis, mirror, resample
+
+
+def axis_around(center: float, extent: float, pixels: int) -> Axis:
+    return Axis(np.array([center - extent / 2]), extent / pixels, pixels)
 
 
 def shrink(image: np.ndarray, center: tuple[float, float], extent: float, pixels: int) -> np.ndarray:
     """Resample a part `(c, y, x)` that lies within the image."""
-    columns, rows = (make_axis(np.array([c]), extent, pixels) for c in center)
+    columns, rows = (axis_around(c, extent, pixels) for c in center)
     y, x = int(rows.first[0]), int(columns.first[0])
     window = np.pad(image, ((0, 0), (0, 4), (0, 4)))[:, y : y + rows.size, x : x + columns.size]
     out = np.empty((3, pixels, pixels), np.uint8)
@@ -49,24 +53,23 @@ def test_enlarging_interpolates_between_pixel_centres():
 @given(center=st.floats(100, 200), extent=st.floats(3, 150), pixels=st.integers(1, 64), value=st.integers(0, 255))
 def test_flat_image_stays_flat(center, extent, pixels, value):
     image = np.full((3, 300, 310), value, np.uint8)
-    if not make_axis(np.array([center]), extent, pixels).copies:
-        assert (shrink(image, (center, center + 3), extent, pixels) == value).all()
+    assert (shrink(image, (center, center + 3), extent, pixels) == value).all()
 
 
 @settings(max_examples=100, deadline=None)
 @given(center=st.floats(-50, 50), extent=st.floats(1, 300), pixels=st.integers(1, 100))
 def test_weights_sum_to_one_within_the_window(center, extent, pixels):
-    axis = make_axis(np.array([center]), extent, pixels)
+    axis = axis_around(center, extent, pixels)
     start, weights = axis.weights(np.array([0]))
-    np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
     assert start.min() >= 0
-    assert start.max() + weights.shape[2] <= axis.size
+    assert start.max() + weights.shape[1] <= axis.size
 
 
 def test_centre_of_mass_of_area_weights_is_the_centre():
-    axis = make_axis(np.array([50.3]), 40.6, 9)
+    axis = axis_around(50.3, 40.6, 9)
     start, weights = axis.weights(np.array([0]))
-    position = axis.first[0] + start[0][:, None] + np.arange(axis.taps) + 0.5
+    position = axis.first[0] + start[0] + np.arange(axis.taps)[:, None] + 0.5
     assert np.isclose((weights[0] * position).sum() / 9, 50.3, atol=0.02)
 
 

@@ -9,26 +9,30 @@ from itertools import product
 import numpy as np
 
 from spatialhist.tiles._blocks import Key
-from spatialhist.tiles._resample import Axis, make_axis, mirror
+from spatialhist.tiles._resample import Axis, mirror
 from spatialhist.tiles._source import PixelSource
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Tiles of one size in one level.
+    """Tiles of one size in one level; pairs are (row, column).
 
     Attributes
     ----------
     level
         Level of the pyramid.
     shape, block_shape
-        Height and width of the level and of its blocks.
-    rows, columns
-        How tile pixels are made from those of the level.
-    first_row, first_column
-        Where the windows start, ``(n,)``; may be negative.
-    row_span, column_span
-        Pixels ``[from, to)`` of the level that each tile needs, ``(n, 2)``, within the image.
+        Size of the level and of its blocks.
+    pixels
+        Side of the tiles.
+    axes
+        How pixels of the tiles are made from those of their windows; None where they are copied.
+    window
+        Size of the windows.
+    first
+        Where the windows start, ``(n, 2)``; may be negative.
+    start, stop
+        The part of the image that each tile needs, ``(n, 2)``.
     outside
         Tiles that show nothing of the image, ``(n,)``.
     """
@@ -36,40 +40,41 @@ class Plan:
     level: int
     shape: tuple[int, int]
     block_shape: tuple[int, int]
-    rows: Axis
-    columns: Axis
-    first_row: np.ndarray
-    first_column: np.ndarray
-    row_span: np.ndarray
-    column_span: np.ndarray
+    pixels: int
+    axes: tuple[Axis, Axis] | None
+    window: tuple[int, int]
+    first: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
     outside: np.ndarray
 
 
 def make_plan(source: PixelSource, centers: np.ndarray, extent_px: float, pixels: int) -> Plan:
-    """Plan tiles around `centers` ``(n, 2)``, (x, y) in full-resolution pixels.
+    """Plan tiles that cover ``[center - extent_px / 2, center + extent_px / 2)``.
 
-    The coarsest level is taken that has at least as many pixels as asked for.
+    The coarsest level is taken that has at least as many pixels as asked for. Where it has as many, to within half a
+    pixel over the tile, they are copied, from ``floor(center - pixels / 2 + 0.5)`` on.
 
     Raises
     ------
     ValueError
         If a centre is not finite, or a size is not positive.
     """
-    pyramid = source.pyramid
     centers = np.asarray(centers, dtype=np.float64).reshape(-1, 2)
-    _check(pyramid.key, centers, extent_px, pixels)
-    level = pyramid.level_for(extent_px / pixels)
-    shape = source.shape(level)
-    factor_x, factor_y = pyramid.factors[level]
-    columns = make_axis(centers[:, 0] / factor_x, extent_px / factor_x, pixels)
-    rows = make_axis(centers[:, 1] / factor_y, extent_px / factor_y, pixels)
-    half, full = extent_px / 2, np.array([pyramid.width, pyramid.height])
-    outside = ((centers + half <= 0) | (centers - half >= full)).any(axis=1)
-    first_row, first_column = rows.first, columns.first
-    row_span, column_span = _span(first_row, rows.size, shape[0]), _span(first_column, columns.size, shape[1])
-    return Plan(
-        level, shape, source.block_shape(level), rows, columns, first_row, first_column, row_span, column_span, outside
-    )
+    _check(source.pyramid.key, centers, extent_px, pixels)
+    level = source.pyramid.level_for(extent_px / pixels)
+    shape, factors = source.shape(level), np.array(source.pyramid.factors[level][::-1])
+    middle, extent = centers[:, ::-1] / factors, extent_px / factors
+    if (abs(extent - pixels) < 0.5).all():
+        axes, window = None, (pixels, pixels)
+        first = np.floor(middle - pixels / 2 + 0.5).astype(np.int64)
+    else:
+        rows, columns = (Axis(middle[:, i] - extent[i] / 2, extent[i] / pixels, pixels) for i in (0, 1))
+        axes, window = (rows, columns), (rows.size, columns.size)
+        first = np.stack([rows.first, columns.first], axis=1)
+    start, stop = _needed_pixels(first, window, shape)
+    outside = ((middle + extent / 2 <= 0) | (middle - extent / 2 >= shape)).any(axis=1)
+    return Plan(level, shape, source.block_shape(level), pixels, axes, window, first, start, stop, outside)
 
 
 def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int) -> None:
@@ -83,21 +88,21 @@ def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int) -> None
         raise ValueError(f"extent_px={extent_px} and pixels={pixels} must be positive")
 
 
-def _span(first: np.ndarray, window: int, size: int) -> np.ndarray:
-    """Pixels that the windows need once they are reflected at the image's borders."""
-    span = np.stack([first, first + window], axis=1)
-    for i in np.flatnonzero((span[:, 0] < 0) | (span[:, 1] > size)):
-        index = mirror(np.arange(*span[i]), size)
-        span[i] = index.min(), index.max() + 1
-    return span
+def _needed_pixels(first: np.ndarray, window: tuple[int, int], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels that windows need once they are reflected at the image's borders."""
+    start, stop = first.copy(), first + window
+    for i, axis in np.argwhere((start < 0) | (stop > shape)):
+        index = mirror(np.arange(start[i, axis], stop[i, axis]), shape[axis])
+        start[i, axis], stop[i, axis] = index.min(), index.max() + 1
+    return start, stop
 
 
 def reading_order(plan: Plan, max_blocks: int) -> np.ndarray:
     """Order tiles by rows of blocks, in bands so narrow that what neighbouring rows share stays in the cache."""
-    first, _ = _block_span(plan)
-    tall = -(-plan.rows.size // plan.block_shape[0]) + 2
-    band = first[:, 1] // max(1, max_blocks // tall)
-    return np.lexsort([plan.column_span[:, 0], first[:, 0], band])
+    row, column = (plan.start // plan.block_shape).T
+    tall = -(-plan.window[0] // plan.block_shape[0]) + 2
+    band = column // max(1, max_blocks // tall)
+    return np.lexsort([plan.start[:, 1], row, band])
 
 
 def groups(plan: Plan, order: np.ndarray, *, batch: int, max_blocks: int) -> Iterator[tuple[np.ndarray, set[Key]]]:
@@ -121,14 +126,8 @@ def needed_blocks(plan: Plan) -> set[Key]:
 
 def _needed(plan: Plan, order: np.ndarray) -> Iterator[set[Key]]:
     """Blocks of one tile after the other."""
-    first, last = _block_span(plan)
+    first, last = plan.start // plan.block_shape, (plan.stop - 1) // plan.block_shape
     for i in order.tolist():
         (top, left), (bottom, right) = first[i].tolist(), last[i].tolist()
         whole = product(range(top, bottom + 1), range(left, right + 1))
         yield set() if plan.outside[i] else set(whole)
-
-
-def _block_span(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """First and last block of each tile, as (row, column)."""
-    spans = np.stack([plan.row_span, plan.column_span], axis=-1)
-    return spans[:, 0] // plan.block_shape, (spans[:, 1] - 1) // plan.block_shape

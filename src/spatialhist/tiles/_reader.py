@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +12,8 @@ from spatialhist.tiles._resample import mirror, resample
 from spatialhist.tiles._source import PixelSource
 
 WHITE = 255
+GROUP = 128
+"""Tiles between two reads from the store."""
 
 
 class TileReader:
@@ -73,8 +75,9 @@ class TileReader:
         where there are more, and interpolated linearly where even the finest level has fewer.
         """
         tiles = np.empty((len(centers), 3, pixels, pixels), dtype=np.uint8)
-        for index, part in self.iter(centers, extent_px, pixels):
-            tiles[index] = part
+        plan = make_plan(self.source, centers, extent_px, pixels)
+        for index, blocks in self._groups(plan, GROUP):
+            _cut(plan, index, blocks, [tiles[i] for i in index])
         return tiles
 
     def iter(
@@ -89,11 +92,10 @@ class TileReader:
         Positions in `centers` ``(k,)`` and their tiles ``(k, 3, pixels, pixels)``. Every position comes once.
         """
         plan = make_plan(self.source, centers, extent_px, pixels)
-        max_blocks = self._max_blocks(plan)
-        order = reading_order(plan, max_blocks)
-        parts = groups(plan, order, batch=batch, max_blocks=max(1, max_blocks // 4))
-        for index, blocks in self._fetch_ahead(plan.level, parts):
-            yield index, _cut(plan, index, blocks)
+        for index, blocks in self._groups(plan, batch):
+            tiles = np.empty((len(index), 3, pixels, pixels), dtype=np.uint8)
+            _cut(plan, index, blocks, tiles)
+            yield index, tiles
 
     def order(self, centers: np.ndarray, extent_px: float, pixels: int) -> np.ndarray:
         """Return the order of positions in which `iter` reads."""
@@ -104,50 +106,48 @@ class TileReader:
         height, width = plan.block_shape
         return max(1, int(self.cache.max_bytes) // (3 * height * width))
 
-    def _fetch_ahead(
-        self, level: int, parts: Iterator[tuple[np.ndarray, set[Key]]]
-    ) -> Iterator[tuple[np.ndarray, dict[Key, np.ndarray]]]:
-        """Fetch the blocks of the next group while the caller works on this one."""
+    def _groups(self, plan: Plan, batch: int) -> Iterator[tuple[np.ndarray, dict[Key, np.ndarray]]]:
+        """Fetch the blocks of one group of tiles while the caller works on the one before."""
+        max_blocks = self._max_blocks(plan)
+        order = reading_order(plan, max_blocks)
+        parts = groups(plan, order, batch=batch, max_blocks=max(1, max_blocks // 4))
         following = next(parts, None)
         if following is None:
             return
         index, keys = following
-        blocks = fetch(self.source, level, keys, self.cache)
+        blocks = fetch(self.source, plan.level, keys, self.cache)
         with ThreadPoolExecutor(1) as pool:
             for ahead, keys in parts:
-                pending = pool.submit(fetch, self.source, level, keys, self.cache)
+                pending = pool.submit(fetch, self.source, plan.level, keys, self.cache)
                 yield index, blocks
                 index, blocks = ahead, pending.result()
         yield index, blocks
 
 
-def _cut(plan: Plan, index: np.ndarray, blocks: dict[Key, np.ndarray]) -> np.ndarray:
-    """Cut some tiles of a plan out of their blocks."""
-    pixels = plan.rows.pixels
-    tiles = np.full((len(index), 3, pixels, pixels), WHITE, dtype=np.uint8)
-    shown = np.flatnonzero(~plan.outside[index])
-    if plan.rows.copies and plan.columns.copies:
-        for k in shown:
-            _fill(tiles[k], plan, index[k], blocks)
-        return tiles
-    window = np.empty((3, plan.rows.size, plan.columns.size), dtype=np.uint8)
-    rows, row_weights = plan.rows.weights(index)
-    columns, column_weights = plan.columns.weights(index)
-    for k in shown:
-        _fill(window, plan, index[k], blocks)
+def _cut(plan: Plan, index: np.ndarray, blocks: dict[Key, np.ndarray], tiles: Sequence[np.ndarray]) -> None:
+    """Fill `tiles` with some tiles of a plan."""
+    if plan.axes is None:
+        for tile, i in zip(tiles, index, strict=True):
+            _fill(tile, plan, i, blocks)
+        return
+    window = np.empty((3, *plan.window), dtype=np.uint8)
+    (rows, row_weights), (columns, column_weights) = (axis.weights(index) for axis in plan.axes)
+    for k, i in enumerate(index):
+        _fill(window, plan, i, blocks)
         resample(window, rows[k], row_weights[k], columns[k], column_weights[k], tiles[k])
-    return tiles
 
 
 def _fill(window: np.ndarray, plan: Plan, i: int, blocks: dict[Key, np.ndarray]) -> None:
     """Put the pixels of one tile's window together, reflected where it reaches over the border."""
-    rows, columns = plan.row_span[i].tolist(), plan.column_span[i].tolist()
-    top, left = int(plan.first_row[i]), int(plan.first_column[i])
-    bottom, right = top + window.shape[1], left + window.shape[2]
-    if rows == [top, bottom] and columns == [left, right]:
-        return assemble(blocks, plan.block_shape, rows, columns, window)
-    part = np.empty((3, rows[1] - rows[0], columns[1] - columns[0]), dtype=np.uint8)
-    assemble(blocks, plan.block_shape, rows, columns, part)
-    y = mirror(np.arange(top, bottom), plan.shape[0]) - rows[0]
-    x = mirror(np.arange(left, right), plan.shape[1]) - columns[0]
-    window[:] = part[:, y[:, None], x]
+    if plan.outside[i]:
+        window[:] = WHITE
+        return
+    (top, left), (bottom, right) = plan.start[i].tolist(), plan.stop[i].tolist()
+    first = plan.first[i]
+    if (top, left) == tuple(first) and (bottom - top, right - left) == plan.window:
+        assemble(blocks, plan.block_shape, (top, bottom), (left, right), window)
+        return
+    part = np.empty((3, bottom - top, right - left), dtype=np.uint8)
+    assemble(blocks, plan.block_shape, (top, bottom), (left, right), part)
+    y, x = (mirror(np.arange(n) + start, size) for n, start, size in zip(plan.window, first, plan.shape, strict=True))
+    window[:] = part[:, (y - top)[:, None], x - left]
