@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,11 @@ from spatialhist._sdata.slides import open_cohort
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anndata import AnnData
+    from geopandas import GeoDataFrame
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slides import Cohort
 
 
 def build_slide(
@@ -110,7 +115,7 @@ def _parse_table(
     names = [f"{slide}_{i}" for i in ids]
     frame = pd.DataFrame(columns, index=names)
     if obs is not None:
-        frame = frame.join(obs.set_axis(names))
+        frame = frame.join(_with_categories(obs.set_axis(names)))
     flags = pd.DataFrame({slide: np.full(len(genes), measured)}, index=list(genes))
     table = ad.AnnData(
         counts,
@@ -122,17 +127,22 @@ def _parse_table(
     return TableModel.parse(table, region=slide, region_key=_keys.REGION, instance_key=_keys.INSTANCE)
 
 
+def _with_categories(obs: pd.DataFrame) -> pd.DataFrame:
+    """Make text columns categorical: as plain text a missing value would be stored as the word ``nan``."""
+    return obs.astype({c: "category" for c in obs if obs[c].dtype == object and c != _keys.INSTANCE})
+
+
 def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
     """Put several objects into one: elements side by side, tables outer-joined on genes.
 
-    A gene that a slide lacks is 0 there and False in ``varm["measured"]``.
+    A gene that a slide lacks is 0 there and False in ``varm["measured"]``. A layer that not all objects have is left
+    out with a warning, because zeros would look like values. Where some spot ids are text, all become text.
 
     Raises
     ------
     ValueError
         If two objects hold the same slide.
     """
-    import anndata as ad
     import spatialdata as sd
     from spatialdata.models import TableModel
 
@@ -141,16 +151,11 @@ def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
     twice = sorted({s for s in slides if slides.count(s) > 1})
     if twice:
         raise ValueError(f"slides {twice} are in more than one object: slide ids must be unique in a cohort")
-    table = ad.concat(
-        [c.table for c in cohorts], join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first"
-    )
-    genes = pd.concat([_gene_flags(c) for c in cohorts], axis=1).reindex(table.var_names)
-    table.varm[_keys.MEASURED] = genes.astype("boolean").fillna(False).astype(bool)
-    table.obs[_keys.REGION] = pd.Categorical(table.obs[_keys.REGION], categories=slides)
-    if _keys.PATIENT in table.obs:
-        table.obs[_keys.PATIENT] = table.obs[_keys.PATIENT].astype("category")
-    table.uns.pop(TableModel.ATTRS_KEY, None)
+    table = _concat_tables(cohorts, slides)
     elements = {name: element for p in parts for _, name, element in p.gen_spatial_elements()}
+    if not pd.api.types.is_integer_dtype(table.obs[_keys.INSTANCE]):
+        table.obs[_keys.INSTANCE] = table.obs[_keys.INSTANCE].astype(str)
+        elements |= {slide: _with_text_index(elements[slide]) for slide in slides}
     joined = sd.SpatialData.init_from_elements(elements)
     joined.tables[_keys.TABLE] = TableModel.parse(
         table, region=slides, region_key=_keys.REGION, instance_key=_keys.INSTANCE
@@ -161,6 +166,50 @@ def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
     return joined
 
 
-def _gene_flags(cohort: Any) -> pd.DataFrame:
+def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
+    import anndata as ad
+    from spatialdata.models import TableModel
+
+    tables = _with_common_layers([_with_unique_names(c.table) for c in cohorts])
+    table = ad.concat(tables, join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first")
+    genes = pd.concat([_gene_flags(c) for c in cohorts], axis=1).reindex(table.var_names)
+    table.varm[_keys.MEASURED] = genes.astype("boolean").fillna(False).astype(bool)
+    table.obs[_keys.REGION] = pd.Categorical(table.obs[_keys.REGION], categories=slides)
+    table.obs[_keys.MEASURED] = np.concatenate([c.measured() for c in cohorts])
+    table.obs = _with_categories(table.obs)
+    table.uns.pop(TableModel.ATTRS_KEY, None)
+    return table
+
+
+def _with_unique_names(table: AnnData) -> AnnData:
+    """Put the slide before names like barcodes, which repeat between slides."""
+    slide = table.obs[_keys.REGION].astype(str)
+    if all(name.startswith(f"{s}_") for name, s in zip(table.obs_names, slide, strict=True)):
+        return table
+    table = table.copy()
+    table.obs_names = slide + "_" + table.obs_names
+    return table
+
+
+def _with_common_layers(tables: list[AnnData]) -> list[AnnData]:
+    common = set.intersection(*(set(t.layers) for t in tables))
+    lost = sorted({layer for t in tables for layer in t.layers} - common)
+    if not lost:
+        return tables
+    warnings.warn(f"layers {lost} are left out: not all objects have them", UserWarning, stacklevel=4)
+    tables = [t.copy() for t in tables]
+    for table in tables:
+        for layer in set(table.layers) & set(lost):
+            del table.layers[layer]
+    return tables
+
+
+def _with_text_index(shapes: GeoDataFrame) -> GeoDataFrame:
+    shapes = shapes.copy()
+    shapes.index = shapes.index.astype(str)
+    return shapes
+
+
+def _gene_flags(cohort: Cohort) -> pd.DataFrame:
     """Genes x slides of one object, True where the slide measured the gene."""
     return pd.DataFrame({slide: cohort.genes_measured(slide) for slide in cohort.slides}, index=cohort.table.var_names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -109,9 +109,18 @@ def _read_tables(path: Path, slide: str, counts_file: str, patient: str | None) 
     if lost:
         raise ValueError(f"{lost} of {table.n_obs} barcodes of {path / counts_file} have no position in {path}/spatial")
     table.obs[_keys.MEASURED] = True
+    table.obs_names = slide + "_" + table.obs_names
+    metadata = table.uns[_keys.SPATIAL][slide]["metadata"]
+    # Space Ranger 1 wrote arrays of bytes, of which zarr warns that others may not read them.
+    metadata.update({k: _text(v) for k, v in metadata.items()})
     if patient is not None:
         table.obs[_keys.PATIENT] = pd.Categorical([patient] * table.n_obs)
     return part
+
+
+def _text(value: Any) -> str:
+    first = np.ravel(value)[0]
+    return first.decode() if isinstance(first, bytes) else str(first)
 
 
 def _add_full_image(part: SpatialData, slide: str, path: Path) -> None:

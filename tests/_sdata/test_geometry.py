@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spatialdata.transformations import Affine, Identity, get_transformation, set_transformation
+from tests._sdata.conftest import XY
+
+from spatialhist._sdata.geometry import (
+    Scale,
+    alignment,
+    apply,
+    lattice_pitch,
+    refresh_centers,
+    scale,
+    set_alignment,
+    slide_info,
+    spot_centers,
+    spot_pixels,
+)
+from spatialhist._sdata.images import affine
+from spatialhist._sdata.slides import open_cohort
+
+TURN = np.array([[0.0, -1.0, 60.0], [1.0, 0.0, 5.0], [0.0, 0.0, 1.0]])
+SHIFT = np.array([[1.0, 0.0, 30.0], [0.0, 1.0, -7.0], [0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize(("extent", "px"), [(("px", 224), 224.0), (("um", 150.0), 300.0), (("pitch", 3.0), 600.0)])
+def test_length_in_pixels(extent, px):
+    assert Scale(mpp=0.5, pitch_px=200.0, spot_diameter_px=110.0).px(extent, "S1") == px
+
+
+@pytest.mark.parametrize(
+    ("extent", "message"),
+    [
+        (("um", 1.0), r"'S1' has no mpp.*\['mpp'\]"),
+        (("pitch", 1.0), "'S1' has too few spots for a pitch"),
+        (("mm", 1.0), "unit 'mm'"),
+    ],
+)
+def test_length_that_is_not_known(extent, message):
+    with pytest.raises(ValueError, match=message):
+        Scale(mpp=None, pitch_px=None, spot_diameter_px=1.0).px(extent, "S1")
+
+
+def test_scale_of_a_slide(slide_of_five):
+    slide_info(slide_of_five, "S1")["mpp"] = 0.7
+    assert scale(slide_of_five, "S1") == Scale(0.7, 200.0, pytest.approx(110.0))
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_pitch_of_a_hexagonal_lattice(angle):
+    column, row = np.meshgrid(np.arange(9), np.arange(7))
+    xy = np.column_stack([(column + row % 2 / 2).ravel() * 40, row.ravel() * 40 * np.sqrt(3) / 2])
+    turned = xy @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    assert lattice_pitch(turned) == pytest.approx(40)
+
+
+def test_pitch_skips_doubles_and_missing_positions():
+    xy = np.array([[0.0, 0], [0, 0], [30, 0], [np.nan, 1], [60, 0]])
+    assert lattice_pitch(xy) == 30
+    assert lattice_pitch(xy[:2]) is None
+
+
+def test_centers_follow_the_rows_of_the_table(slide_of_five):
+    shapes = slide_of_five.shapes["S1"]
+    slide_of_five.shapes["S1"] = shapes.iloc[::-1]
+    np.testing.assert_array_equal(spot_centers(slide_of_five, slide_of_five["table"], "S1"), XY)
+
+
+def test_centers_of_lost_spots(slide_of_five):
+    table = slide_of_five["table"]
+    table.obs["spot_id"] = table.obs["spot_id"].astype(str)
+    with pytest.raises(ValueError, match="5 spots of slide 'S1' are in the table but not in its shapes"):
+        spot_centers(slide_of_five, table, "S1")
+
+
+def test_spot_pixels_undo_the_placement_of_the_image(slide_of_five):
+    halved = Affine(np.diag([2.0, 2.0, 1.0]), ("x", "y"), ("x", "y"))
+    set_transformation(slide_of_five.images["S1_full_image"], halved, "S1")
+    pixels = spot_pixels(slide_of_five, slide_of_five["table"], "S1", "S1_full_image")
+    np.testing.assert_allclose(pixels, XY / 2)
+
+
+def test_alignment_moves_spots_and_keeps_geometry(slide_of_five):
+    cohort = open_cohort(slide_of_five)
+    np.testing.assert_array_equal(alignment(slide_of_five, "S1"), np.eye(3))
+    set_alignment(cohort, "S1", TURN)
+    moved = np.column_stack([60 - XY[:, 1], XY[:, 0] + 5])
+    np.testing.assert_allclose(spot_centers(slide_of_five, cohort.table, "S1"), moved)
+    np.testing.assert_allclose(cohort.table.obsm["spatial"], moved)
+    np.testing.assert_array_equal(slide_of_five.shapes["S1"].geometry.x, XY[:, 0])
+    np.testing.assert_array_equal(alignment(slide_of_five, "S1"), TURN)
+
+
+def test_alignment_starts_from_the_readers_placement_again(slide_of_five):
+    cohort = open_cohort(slide_of_five)
+    for matrix in (TURN, SHIFT, SHIFT):
+        set_alignment(cohort, "S1", matrix)
+    np.testing.assert_allclose(cohort.table.obsm["spatial"], XY + [30, -7])
+
+
+def test_alignment_reaches_every_coordinate_system(slide_of_five):
+    shapes = slide_of_five.shapes["S1"]
+    small = Affine(np.diag([0.25, 0.5, 1.0]), ("x", "y"), ("x", "y"))
+    set_transformation(shapes, {"S1": Identity(), "small": small}, set_all=True)
+    set_alignment(open_cohort(slide_of_five), "S1", SHIFT)
+    assert set(get_transformation(shapes, get_all=True)) == {"S1", "small"}
+    np.testing.assert_allclose(apply(affine(shapes, "small"), XY), (XY + [30, -7]) * [0.25, 0.5])
+
+
+def test_refresh_touches_one_slide(two_slides):
+    cohort = open_cohort(two_slides)
+    cohort.table.obsm["spatial"] = np.zeros((10, 2))
+    refresh_centers(cohort, "S2")
+    np.testing.assert_array_equal(cohort.table.obsm["spatial"], np.vstack([np.zeros((5, 2)), XY]))
+
+
+@given(st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)), min_size=1, max_size=5))
+def test_apply_is_undone_by_the_inverse(points):
+    xy = np.array(points)
+    np.testing.assert_allclose(apply(np.linalg.inv(TURN), apply(TURN, xy)), xy, atol=1e-6)
