@@ -7,7 +7,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_cache": ["FeatureCache"],
         "_dataset": ["TileDataset"],
+        "_memory": ["MemoryTileDataset", "to_memory"],
         "_reader": ["TileReader"],
+        "_sampler": ["ChunkSampler"],
         "_source": ["PixelSource"],
         "_spec": ["TileSpec"],
     },

@@ -14,6 +14,7 @@ from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.nn import split_tiles
 from spatialhist.tiles._blocks import BlockCache
+from spatialhist.tiles._plan import make_plan
 from spatialhist.tiles._reader import TileReader
 from spatialhist.tiles._slide import open_image
 
@@ -143,6 +144,15 @@ class TileDataset(Dataset):
             here = np.flatnonzero(region == slide)
             tiles[here] = self._readers[slide].read(self.xy[index[here]], self._extent_px[slide], self.spec.pixels)
         return tiles
+
+    def blocks(self) -> np.ndarray:
+        """Return where each sample is read: slide, row and column of a block of the store, ``(n, 3)``."""
+        found = np.empty((len(self), 3), dtype=np.int64)
+        for number, (slide, reader) in enumerate(self._readers.items()):
+            here = np.flatnonzero(self._region == slide)
+            plan = make_plan(reader.source, self.xy[here], self._extent_px[slide], self.spec.pixels)
+            found[here, 0], found[here, 1:] = number, plan.start // plan.block_shape
+        return found
 
     def _sample(self, i: int, tile: torch.Tensor, subtiles: torch.Tensor) -> dict[str, Any]:
         sample = {
