@@ -49,12 +49,14 @@ class Planes(NamedTuple):
 def stain_planes(tiles: torch.Tensor) -> Planes:
     """Separate ``uint8`` tiles ``(B, 3, H, W)`` into colour, optical density and stain planes."""
     rgb = tiles.float() / 255
-    density_rgb = _density_table(tiles.device)[tiles.int()]
+    density_rgb = _density_table(tiles.device).index_select(0, tiles.flatten().int()).view(tiles.shape)
     r, g, b = density_rgb.unbind(1)
-    stains = [r * row[0] + g * row[1] + b * row[2] for row in _unmixing_rows()]
-    brightest, darkest = rgb.amax(dim=1), rgb.amin(dim=1)
+    h, e, residual = [r * row[0] + g * row[1] + b * row[2] for row in _unmixing_rows()]
+    red, green, blue = rgb.unbind(1)
+    brightest = torch.maximum(torch.maximum(red, green), blue)
+    darkest = torch.minimum(torch.minimum(red, green), blue)
     saturation = (brightest - darkest) / (brightest + EPSILON)
-    return Planes(*rgb.unbind(1), saturation, (r + g + b) / 3, *stains, density_rgb)
+    return Planes(red, green, blue, saturation, (r + g + b) / 3, h, e, residual, density_rgb)
 
 
 def distribution_features(planes: Planes) -> Features:

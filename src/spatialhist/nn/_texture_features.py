@@ -47,7 +47,7 @@ def direction_features(planes: Planes) -> Features:
         gx, gy = gradients(blur(image))
         tensor = torch.stack([gx * gx, gy * gy, gx * gy], dim=1)
         strength = (tensor[:, 0] + tensor[:, 1]).sqrt()
-        local = blur(blur(tensor), 2)
+        local = blur(halve(tensor))
         out |= {
             f"gradient_{level}_mean": mean(strength),
             f"gradient_{level}_sd": sd(strength),

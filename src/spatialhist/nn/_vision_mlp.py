@@ -48,7 +48,7 @@ class VisionMLPMultiTask(nn.Module):
     Notes
     -----
     With the defaults, 35 outputs and any tile size the network has 6,679,843 parameters. All pooling at the ends of
-    the branches is adaptive, so tiles of any size from 8 pixels (24 with subtiles at ``grid=3``: 4 a subtile) pass.
+    the branches is adaptive, so tiles of any size from 8 pixels pass, 4 per subtile (12 pixels at ``grid=3``).
 
     Examples
     --------
