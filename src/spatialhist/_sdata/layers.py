@@ -105,3 +105,37 @@ def _storable(value: Any) -> Any:
         same = all(isinstance(v, str) for v in items) or all(isinstance(v, int | float) for v in items)
         return items if same else [str(v) for v in items]
     return value if isinstance(value, bool | int | float) else str(value)
+
+
+def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
+    """Return the table with further genes that no slide measured: 0 in ``X``, NaN in dense layers.
+
+    The table itself is returned where it holds them all.
+    """
+    import anndata as ad
+    import pandas as pd
+    from scipy.sparse import csr_matrix, hstack, issparse
+
+    new = [g for g in genes if g not in table.var_names]
+    if not new:
+        return table
+
+    def widen(values: Any, fill: float) -> Any:
+        if issparse(values):
+            return hstack([values, csr_matrix((table.n_obs, len(new)), dtype=values.dtype)], format="csr")
+        return np.hstack([values, np.full((table.n_obs, len(new)), fill, dtype=np.asarray(values).dtype)])
+
+    names = [*table.var_names, *new]
+    slides = table.obs[_keys.REGION].astype(str).unique()
+    before = table.varm.get(_keys.MEASURED, pd.DataFrame(True, index=table.var_names, columns=slides))
+    flags = pd.concat([before, pd.DataFrame(False, index=new, columns=before.columns)])
+    return ad.AnnData(
+        widen(table.X, 0),
+        obs=table.obs,
+        var=table.var.reindex(names),
+        uns=table.uns,
+        obsm=dict(table.obsm),
+        obsp=dict(table.obsp),
+        varm={_keys.MEASURED: flags.astype(bool)},
+        layers={key: widen(values, np.nan) for key, values in table.layers.items()},
+    )

@@ -1,0 +1,273 @@
+"""The command line: demo, run, predict, info. Every command is what a notebook would type."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from spatialdata import SpatialData
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train, judge and apply models that predict spatial gene expression from H&E slides.",
+)
+
+USER_ERRORS = (ValueError, KeyError, FileNotFoundError, FileExistsError, TypeError, MemoryError, RuntimeError)
+
+Out = Annotated[Path, typer.Option(help="Run folder. A run that was interrupted goes on where it stopped.")]
+Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
+Workers = Annotated[int, typer.Option(min=1, help="Fits that run at once; the result does not depend on it.")]
+Seed = Annotated[int, typer.Option(help="For whatever is random.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each step adds.")] = False,
+) -> None:
+    """Options that go before the command."""
+    if show_version:
+        typer.echo(version("spatialhist"))
+        raise typer.Exit
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("spatialhist").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    workers: Workers = os.cpu_count() or 1,
+    seed: Seed = 0,
+) -> None:
+    """Run everything on a synthetic cohort: six slides of three patients, no download."""
+    with _readable_errors():
+        import spatialhist as sh
+
+        sdata = sh.datasets.synthetic(n_slides=6, seed=seed)
+        _analyse(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed)
+
+
+@app.command()
+def run(
+    data: Annotated[Path, typer.Argument(help="Folder with slides.csv, Space Ranger folder, .h5 file or .zarr store.")],
+    out: Out,
+    groups: Annotated[str, typer.Option(help="auto, patient, slide, or a column of obs.")] = "auto",
+    layer: Annotated[str, typer.Option(help="What is predicted: log1p or ranks.")] = "log1p",
+    genes: Genes = 250,
+    model: Annotated[list[str] | None, typer.Option(help="Model by name, several times for several.")] = None,
+    slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
+    image: Annotated[str, typer.Option(help="full, normalized or masked.")] = "full",
+    realign: Annotated[bool, typer.Option(help="Register spots to the tissue first.")] = True,
+    workers: Workers = os.cpu_count() or 1,
+    seed: Seed = 0,
+) -> None:
+    """Cross-validate models on slides with measurements, stack, score and report."""
+    with _readable_errors():
+        out.mkdir(parents=True, exist_ok=True)
+        sdata = _open(data, out / "data.zarr", slides)
+        _analyse(
+            sdata, out, groups=groups, layer=layer, genes=genes, workers=workers, seed=seed,
+            models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
+        )  # fmt: skip
+
+
+@app.command()
+def predict(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
+    slide: Annotated[Path, typer.Argument(metavar="SLIDE", help="Store or folder of the slides to predict.")],
+    out: Annotated[Path | None, typer.Option(help="Store to write; a .zarr SLIDE is added to by default.")] = None,
+    key_added: Annotated[str, typer.Option(help="Layer of the predictions.")] = "predicted",
+) -> None:
+    """Predict slides with what a run has trained."""
+    with _readable_errors():
+        import spatialhist as sh
+
+        target = out or slide
+        sdata = _open(slide, out, None)
+        _mask_where_missing(sdata)
+        sh.tl.predict(sdata, run_folder, key_added=key_added)
+        sh.pp.save(sdata)
+        typer.echo(f"layer {key_added!r} of {target}")
+
+
+@app.command()
+def info(
+    store: Annotated[Path, typer.Argument(help="A .zarr store.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what a store holds: slides, scale, images, layers and how they were made."""
+    with _readable_errors():
+        facts = _facts(_open(store, None, None))
+        if as_json:
+            typer.echo(json.dumps(facts, indent=1, default=str))
+            return
+        for slide, entry in facts["slides"].items():
+            typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))
+        for layer, made in facts["layers"].items():
+            typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
+
+
+def _open(data: Path, store: Path | None, slides: list[str] | None) -> SpatialData:
+    """Read whatever format the path holds, into ``store`` where one is given."""
+    import spatialdata as sd
+
+    import spatialhist as sh
+
+    if store is not None and store.exists():
+        return sd.read_zarr(store)
+    if not data.exists():
+        raise FileNotFoundError(f"{data} does not exist")
+    if (data / "slides.csv").exists():
+        return sh.io.read_st(data, slides=slides, store=store)
+    if data.is_dir() and data.suffix != ".zarr" and (data / "spatial").exists():
+        sdata = sh.io.read_visium(data, slide=data.name)
+    elif data.suffix in (".h5", ".hdf5"):
+        sdata = sh.io.read_challenge(data)
+    elif data.suffix == ".zarr":
+        sdata = sd.read_zarr(data)
+    else:
+        raise ValueError(f"{data} is no slides.csv folder, Space Ranger folder, .h5 file or .zarr store")
+    if store is None:
+        return sdata
+    sdata.write(store)
+    return sd.read_zarr(store)
+
+
+def _analyse(
+    sdata: SpatialData,
+    out: Path,
+    *,
+    groups: str,
+    layer: str,
+    genes: int,
+    workers: int,
+    seed: int,
+    models: Any = "default",
+    slides: list[str] | None = None,
+    image: str = "full",
+    realign: bool = True,
+) -> None:
+    """The main way: preprocess, cross-validate, stack, score, report."""
+    import spatialhist as sh
+
+    _preprocess(sdata, image=image, layer=layer, realign=realign)
+    cv = sh.tl.cross_validate(
+        sdata,
+        models=models,
+        layer=layer,
+        genes=genes,
+        groups=groups,
+        slides=slides,
+        image=image,
+        out=out,
+        executor=workers,
+        seed=seed,
+    )
+    stackable = len(cv.models) > 1 and len(cv.groups) > 2
+    stacked = sh.tl.stack(sdata, cv, seed=seed) if stackable else None
+    scores = sh.tl.evaluate(sdata, truth=layer, seed=seed)
+    _write_scores(scores, out / "scores.parquet")
+    if sdata.path is not None:
+        sh.pp.save(sdata)
+    page = sh.report.write(sdata, cv, stack=stacked, scores=scores)
+    _print_scores(scores)
+    typer.echo(f"report: {page}")
+
+
+def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:
+    import spatialhist as sh
+
+    _mask_where_missing(sdata)
+    if image == "normalized":
+        sh.pp.normalize_stain(sdata)
+    if realign:
+        sh.pp.realign(sdata)
+    sh.pp.filter_spots(sdata)
+    sh.pp.log_normalize(sdata)
+    if layer == "ranks":
+        sh.pp.rank_expression(sdata, scale="unit")
+    sh.pp.spot_distances(sdata)
+
+
+def _mask_where_missing(sdata: SpatialData) -> None:
+    import spatialhist as sh
+    from spatialhist import _keys
+    from spatialhist._sdata.slides import open_cohort
+
+    todo = [s for s in open_cohort(sdata).slides if _keys.tissue(_keys.image(s)) not in sdata.labels]
+    if todo:
+        sh.pp.mask_background(sdata, slides=todo)
+
+
+def _write_scores(scores: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    scores.to_parquet(temporary, index=False)
+    os.replace(temporary, path)
+
+
+def _print_scores(scores: pd.DataFrame) -> None:
+    import spatialhist as sh
+
+    table = sh.tl.summarize(scores).round(3)
+    fair, oracles = table[table["kind"] != "oracle"], table[table["kind"] == "oracle"]
+    width = max(80, shutil.get_terminal_size((160, 24)).columns)
+    typer.echo("\nwithin-slide Pearson, genes -> slides -> groups")
+    typer.echo(fair.to_string(line_width=width))
+    typer.echo("\nfor scale: these see the scored slide's own truth")
+    typer.echo(oracles.drop(columns="wins").to_string(line_width=width))
+
+
+def _facts(sdata: SpatialData) -> dict[str, Any]:
+    from spatialhist._sdata.geometry import scale
+    from spatialhist._sdata.layers import recorded
+    from spatialhist._sdata.slides import open_cohort
+
+    cohort = open_cohort(sdata)
+    slides = {}
+    for slide in cohort.slides:
+        s = scale(sdata, slide)
+        slides[slide] = {
+            "spots": len(cohort.rows(slide)),
+            "patient": cohort.patient(slide),
+            "mpp": s.mpp,
+            "pitch_px": s.pitch_px,
+            "images": [k for k in sdata.images if k.startswith(f"{slide}_")],
+        }
+    layers = {layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in cohort.table.layers}
+    return {"slides": slides, "genes": cohort.table.n_vars, "layers": layers}
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Turn what a user can mend into one line and exit code 2; anything else keeps its traceback."""
+    with warnings.catch_warnings():
+        _silence_third_parties()
+        try:
+            yield
+        except USER_ERRORS as error:
+            if logging.getLogger("spatialhist").level == logging.INFO:
+                raise
+            text = error.args[0] if isinstance(error, KeyError) and error.args else error
+            typer.echo(f"spatialhist: {text}", err=True)
+            raise typer.Exit(2) from error
+
+
+def _silence_third_parties() -> None:
+    """Warnings of libraries about themselves, which nobody who runs a command can act on."""
+    logging.getLogger("spatialdata").setLevel(logging.ERROR)
+    for module in ("docrep", "squidpy", "zarr", "anndata", "spatialdata", "ome_zarr", "xarray", "dask", "numba"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")

@@ -1,0 +1,18 @@
+"""Train, validate, stack, predict, score."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_apply": ["load"],
+        "_cross_validate": ["cross_validate"],
+        "_evaluate": ["evaluate", "summarize"],
+        "_fit": ["Model", "fit"],
+        "_predict": ["predict"],
+        "_predictors._linear": ["KernelRidge", "Ridge"],
+        "_predictors._networks": ["FeatureNetwork", "TileNetwork"],
+        "_run": ["CrossValidation"],
+        "_stack": ["Stack", "stack"],
+    },
+)

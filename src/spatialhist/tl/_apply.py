@@ -1,0 +1,162 @@
+"""Trained models on samples: which fitted predictors may look at a slide, and how they are combined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatialhist.tl._combiners import Combiner, Mean
+from spatialhist.tl._design import Design
+from spatialhist.tl._fit import Model
+from spatialhist.tl._fits import Fit
+from spatialhist.tl._folder import read_manifest
+from spatialhist.tl._predictors._protocol import Fitted, Predictor
+from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._samples import Samples
+from spatialhist.tl._stack import Stack
+
+Source = CrossValidation | Stack | Model | str | Path
+
+
+def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValidation | Stack | Model:
+    """Load what a run or model folder holds.
+
+    Parameters
+    ----------
+    folder
+        The ``out`` of :func:`cross_validate` or :func:`fit`.
+    models
+        Predictors of your own that the run holds.
+
+    Returns
+    -------
+    The stack of a cross-validation (the most recent one), the cross-validation where nothing was stacked, or the model.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the folder holds none, is broken, or was written by a newer version.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sh.tl.load("nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere is no run or model folder: it has no manifest.json
+    """
+    if read_manifest(Path(folder)).get("what") == "model":
+        return Model.load(folder, models=models)
+    cv = CrossValidation.load(folder, models=models)
+    stacks = sorted((cv.folder / "stack").glob("*/stack.json"), key=lambda p: p.stat().st_mtime_ns)
+    return Stack.load(cv, stacks[-1].parent.name) if stacks else cv
+
+
+@dataclass
+class Applier:
+    """Predicts samples with whatever was trained.
+
+    Attributes
+    ----------
+    source
+        A cross-validation, its stack, or a model fitted on everything.
+    """
+
+    source: CrossValidation | Stack | Model
+    _restored: dict[Path, Fitted] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, source: Source) -> Applier:
+        """Accept the objects themselves, or a folder.
+
+        Raises
+        ------
+        TypeError
+            If it is something else.
+        """
+        if isinstance(source, str | Path):
+            source = load(source)
+        if not isinstance(source, CrossValidation | Stack | Model):
+            raise TypeError(f"{type(source).__name__} is no cross-validation, stack, model or run folder")
+        return cls(source)
+
+    @property
+    def run(self) -> CrossValidation | Model:
+        """The run behind a stack."""
+        return self.source.cv if isinstance(self.source, Stack) else self.source
+
+    @property
+    def name(self) -> str:
+        """How provenance calls it."""
+        if isinstance(self.source, Stack):
+            return f"stack_{self.source.method}"
+        return "+".join(m.name for m in self.run.models)
+
+    @property
+    def genes(self) -> list[str]:
+        """Genes it predicts."""
+        return self.run.genes
+
+    @property
+    def needs_tiles(self) -> bool:
+        """Whether any model looks at pixels."""
+        return any(m.needs_tiles for m in self.run.models)
+
+    def design(self, encoder: Any = None) -> Design:
+        """What it looks at."""
+        return self.run.restore_design(encoder)
+
+    def trained_on(self, pixels: str) -> str | None:
+        """Name of the training slide with these pixels."""
+        known = self.run.manifest["slides"].items()
+        return next((s for s, info in known if info["pixels"] and info["pixels"] == pixels), None)
+
+    def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
+        """Predict ``(n, genes)``; a slide that was trained on is predicted by the fold that left it out.
+
+        Raises
+        ------
+        ValueError
+            If a model was fitted on the slide and no fold left it out.
+        """
+        if isinstance(self.run, Model):
+            if training_slide is not None:
+                raise ValueError(
+                    f"slide {training_slide!r} was trained on: the model would repeat its labels. Predict it with the "
+                    "cross-validation, whose folds left it out, or pass slides= without it"
+                )
+            return Mean().apply(np.stack([self._fitted(f).predict(samples) for f in self.run.fits()]))
+        if training_slide is not None:
+            return self._by_fold(samples, self.run.manifest["slides"][training_slide]["group"])
+        return self._by_all_folds(samples)
+
+    def _by_fold(self, samples: Samples, group: str) -> np.ndarray:
+        cv, outer = self.run, self.run.outer()
+        predictions = np.stack([self._fitted(outer[group, m.name]).predict(samples) for m in cv.models])
+        combiner = self.source.by_group[group] if isinstance(self.source, Stack) else Mean()
+        values = np.full((len(samples), len(self.genes)), np.nan, dtype=np.float32)
+        values[:, cv.panels[group]] = combiner.apply(predictions)
+        return values
+
+    def _by_all_folds(self, samples: Samples) -> np.ndarray:
+        """Mean of a model's folds, then the combiner; a gene is averaged over the folds that modelled it."""
+        cv, outer = self.run, self.run.outer()
+        predictions = []
+        for m in cv.models:
+            total = np.zeros((len(samples), len(self.genes)))
+            count = np.zeros(len(self.genes))
+            for group in cv.groups:
+                columns = list(cv.panels[group])
+                total[:, columns] += self._fitted(outer[group, m.name]).predict(samples)
+                count[columns] += 1
+            predictions.append((total / count).astype(np.float32))
+        combiner: Combiner = self.source.final if isinstance(self.source, Stack) else Mean()
+        return combiner.apply(np.stack(predictions))
+
+    def _fitted(self, fit: Fit) -> Fitted:
+        if fit.folder not in self._restored:
+            self._restored[fit.folder] = fit.fitted()
+        return self._restored[fit.folder]

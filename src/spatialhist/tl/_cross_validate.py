@@ -1,0 +1,239 @@
+"""Leave groups out, fit everything on the rest, predict what was left out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.layers import check_layer_size, get_layer, record
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.nn import get_encoder
+from spatialhist.tl import _folder
+from spatialhist.tl._design import Design, default_extents
+from spatialhist.tl._fits import run_fits
+from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates
+from spatialhist.tl._panel import choose_panel, gene_positions, slide_means
+from spatialhist.tl._plan import announce, unique
+from spatialhist.tl._predictors._registry import describe, nulls, resolve_models
+from spatialhist.tl._run import CrossValidation
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist.tl._predictors._protocol import Predictor
+
+logger = logging.getLogger(__name__)
+
+
+def cross_validate(
+    sdata: SpatialData,
+    *,
+    models: str | Predictor | Sequence[str | Predictor] = "default",
+    layer: str = _keys.LOG1P,
+    genes: int | Sequence[str] = 250,
+    groups: str = "auto",
+    slides: str | Sequence[str] | None = None,
+    image: str = "full",
+    encoder: str | Callable[..., Any] = "color_texture",
+    extents: Sequence[tuple[str, float]] | None = None,
+    pixels: int = 64,
+    tile_extent: tuple[str, float] = ("pitch", 3.0),
+    tile_pixels: int = 78,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    executor: Any = None,
+    threads: int = 1,
+    seed: int = 0,
+    table_key: str = _keys.TABLE,
+    progress: bool = True,
+) -> CrossValidation:
+    """Predict every group of slides by models that never saw it.
+
+    Everything that is fitted (gene panel, scaling, components, strength, weights) is fitted on the other groups, by a
+    fresh model. Beside the models run the nulls: mean profile, mean of the same donor, nearest neighbours in position,
+    colour at one extent, labels permuted within slides. With two or more models and three or more groups the fits that
+    :func:`stack` needs to be judged honestly are made too.
+
+    Parameters
+    ----------
+    sdata
+        The cohort, with a tissue mask a slide (:func:`spatialhist.pp.mask_background`).
+    models
+        ``"default"`` (ridge, kernel ridge and a three-layer head over features), a name, a predictor, or several.
+    layer
+        What is predicted, ``"log1p"`` or ``"ranks"`` for instance. Ranks are taken within the panel of each fold.
+    genes
+        Size of the panel, chosen in each fold by the highest mean log1p over its training slides; or names.
+    groups
+        ``"auto"``, ``"patient"``, ``"slide"`` or a column of ``obs``.
+    slides
+        None for all; slides without measurements are left out.
+    image
+        ``"full"``, ``"normalized"``, ``"masked"`` or a key with ``{slide}`` in it.
+    encoder
+        Name (see :func:`spatialhist.nn.get_encoder`) or callable from uint8 batch to features.
+    extents
+        Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometres by default.
+    pixels
+        Side of the tiles an encoder sees.
+    tile_extent, tile_pixels
+        Tiles of networks that learn from pixels.
+    out
+        Run folder. An interrupted run with the same parameters and data goes on where it stopped. None keeps nothing.
+    overwrite
+        Replace another run in ``out``.
+    executor
+        None to run here, a number of worker processes, or anything with ``submit``.
+    threads
+        Per fit; pinned, so that results do not depend on the executor.
+    seed
+        For whatever is random.
+    table_key
+        Name of the table.
+    progress
+        Show progress bars.
+
+    Returns
+    -------
+    CrossValidation
+        Handle on the run. Added to the table: ``layers["oof_NAME"]`` per model and null, spots x genes float32 in the
+        units of ``layer``, NaN where nothing was predicted; with a single model ``layers["oof"]`` too.
+
+    Raises
+    ------
+    ValueError
+        If groups are ambiguous, slides are duplicated between groups, or no slide was measured.
+    KeyError
+        If layer, image, mask or genes are missing.
+    FileExistsError
+        If ``out`` holds another run.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, shape=(900, 700), seed=0)
+    >>> sh.pp.mask_background(sdata)
+    >>> sh.pp.log_normalize(sdata)
+    >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=10, progress=False)
+    >>> cv.groups
+    ['P1', 'P2', 'P3']
+    """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    get_layer(cohort.table, layer)
+    rows = usable_rows(cohort)
+    if not rows:
+        raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
+    cohort = Cohort(sdata, cohort.table, list(rows))
+    assigned = assign_groups(cohort, groups)
+    hashes = {s: pixel_hash(cohort, s) for s in rows}
+    refuse_duplicates(cohort, assigned, hashes)
+    design = Design(
+        encoder, tuple(extents) if extents else default_extents(cohort), pixels, image, tile_extent, tile_pixels
+    )
+    predictors = resolve_models(models, design)
+    baselines = nulls(design)
+    check_layer_size(cohort.table.n_obs, cohort.table.n_vars, n_layers=len(predictors) + len(baselines) + 1)
+    panels = _panels(cohort, rows, assigned, genes)
+    columns = np.unique(np.concatenate(list(panels.values())))
+    names = sorted(set(assigned.values()))
+    temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
+    folder = Path(out or temporary.name)
+    with _folder.locked(folder):
+        inputs = gather_run(
+            cohort,
+            folder / "inputs",
+            folder / "cache",
+            rows=rows,
+            assigned=assigned,
+            columns=columns,
+            layer=layer,
+            design=design,
+            encoder=get_encoder(encoder),
+            tiles=any(p.needs_tiles for p in predictors),
+            progress=progress,
+        )
+        manifest = {
+            "format": _folder.FORMAT,
+            "what": "cross-validation",
+            "version": version("spatialhist"),
+            "identity": {
+                "models": [describe(p) for p in predictors],
+                "nulls": [describe(p) for p in baselines],
+                "layer": layer,
+                "design": design.to_json(),
+                "seed": seed,
+                "threads": threads,
+                "data": fingerprint(inputs.folder, list(cohort.table.var_names[columns])),
+            },
+            "groups": names,
+            "slides": {s: {"group": assigned[s], "pixels": hashes[s], "spots": len(rows[s])} for s in rows},
+            "genes": list(cohort.table.var_names[columns]),
+            "panels": {g: np.searchsorted(columns, panels[g]).tolist() for g in names},
+            "ranking": inputs.meta["ranking"],
+            "command": " ".join(sys.argv),
+        }
+        _folder.start(folder, manifest, overwrite=overwrite)
+        cv = CrossValidation(folder, manifest, tuple(predictors), tuple(baselines), temporary)
+        fits = unique([*cv.outer().values(), *cv.inner().values()])
+        workers = executor if isinstance(executor, int) else 1
+        print(announce(fits, sum(map(len, rows.values())), len(names), workers), file=sys.stderr)
+        run_fits(fits, inputs.folder, executor=executor, progress=progress)
+        _write_layers(cohort, cv, np.concatenate(list(rows.values())), columns)
+    return cv
+
+
+def _panels(
+    cohort: Cohort, rows: dict[str, np.ndarray], assigned: dict[str, str], genes: int | Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Positions of each fold's genes in the table, chosen without the fold's own group."""
+    names = sorted(set(assigned.values()))
+    if not isinstance(genes, int | np.integer):
+        return dict.fromkeys(names, np.sort(gene_positions(cohort, genes)))
+    if genes < 1:
+        raise ValueError(f"genes={genes} must be at least 1, or a list of names")
+    means = slide_means(cohort, rows)
+    measured = {s: cohort.genes_measured(s) for s in rows}
+    return {g: choose_panel(means, measured, [s for s in rows if assigned[s] != g], int(genes)) for g in names}
+
+
+def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:
+    """Put out-of-fold predictions into the table and into the run folder."""
+    table, stored = cohort.table, {}
+    for predictor in (*cv.models, *cv.nulls):
+        stored[predictor.name] = values = cv.out_of_fold(predictor.name)
+        names = [_keys.oof(predictor.name)] + [_keys.OOF] * (len(cv.models) == 1 and predictor is cv.models[0])
+        for key in names:
+            dense = np.full(table.shape, np.nan, dtype=np.float32)
+            dense[np.ix_(rows, columns)] = values
+            table.layers[key] = dense
+            record(table, key, oof_record(cv, predictor.name, predictor.kind))
+    ids = {
+        _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),
+        _keys.INSTANCE: table.obs[_keys.INSTANCE].iloc[rows].tolist(),
+    }
+    _folder.write_oof(cv.folder, stored, ids, cv.genes)
+    logger.info("cross_validate: added layers %s", [_keys.oof(n) for n in stored])
+
+
+def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]:
+    """Provenance of an out-of-fold layer: what it predicts, and which slides each prediction was fitted on."""
+    slides = list(cv.manifest["slides"])
+    return {
+        "step": "cross_validate",
+        "predictor": predictor,
+        "kind": kind,
+        "target": cv.manifest["identity"]["layer"],
+        "ranking": cv.manifest["ranking"],
+        "slides": slides,
+        "groups": [cv.manifest["slides"][s]["group"] for s in slides],
+        "seed": cv.manifest["identity"]["seed"],
+    }

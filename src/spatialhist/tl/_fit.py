@@ -1,0 +1,185 @@
+"""Refit on everything, for use on new slides."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.nn import get_encoder
+from spatialhist.tl import _folder
+from spatialhist.tl._design import Design, default_extents
+from spatialhist.tl._fits import Fit, run_fits
+from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._groups import pixel_hash
+from spatialhist.tl._panel import choose_panel, gene_positions, slide_means
+from spatialhist.tl._predictors._protocol import Predictor
+from spatialhist.tl._predictors._registry import describe, from_description, resolve_models
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What :func:`fit` returns; everything lies in ``folder``.
+
+    Attributes
+    ----------
+    folder
+        The model folder.
+    manifest
+        Parameters, panel, training slides, versions.
+    models
+        The predictors, whose predictions are averaged.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    models: tuple[Predictor, ...]
+    _temporary: Any = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> Model:
+        """Load a model folder; predictors of your own must be handed in again."""
+        manifest = _folder.read_manifest(Path(folder))
+        described = manifest["identity"]["models"]
+        return cls(Path(folder), manifest, tuple(from_description(d, models) for d in described))
+
+    @property
+    def genes(self) -> list[str]:
+        """The panel."""
+        return self.manifest["genes"]
+
+    def fits(self) -> list[Fit]:
+        """One fit a predictor."""
+        identity = self.manifest["identity"]
+        every = tuple(range(len(self.genes)))
+        return [
+            Fit(p, (), every, self.folder / "full" / _keys.sanitize(p.name), identity["seed"], identity["threads"])
+            for p in self.models
+        ]
+
+    def restore_design(self, encoder: Any = None) -> Design:
+        """The design with its encoder."""
+        return Design.from_json(self.manifest["identity"]["design"], encoder)
+
+
+def fit(
+    sdata: SpatialData,
+    *,
+    models: str | Predictor | Sequence[str | Predictor] = "default",
+    layer: str = _keys.LOG1P,
+    genes: int | Sequence[str] = 250,
+    slides: str | Sequence[str] | None = None,
+    image: str = "full",
+    encoder: str | Callable[..., Any] = "color_texture",
+    extents: Sequence[tuple[str, float]] | None = None,
+    pixels: int = 64,
+    tile_extent: tuple[str, float] = ("pitch", 3.0),
+    tile_pixels: int = 78,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    executor: Any = None,
+    threads: int = 1,
+    seed: int = 0,
+    table_key: str = _keys.TABLE,
+    progress: bool = True,
+) -> Model:
+    """Fit models on all measured slides, for use on new ones.
+
+    Nothing is left to judge them on: how good they are is what :func:`cross_validate` says of the same models. The
+    parameters are those of :func:`cross_validate`.
+
+    Parameters
+    ----------
+    sdata
+        The cohort, with a tissue mask a slide.
+    models
+        Name, predictor, or several, whose predictions are averaged.
+    layer, genes, slides, image, encoder, extents, pixels, tile_extent, tile_pixels
+        See :func:`cross_validate`.
+    out
+        Model folder; None for a temporary one.
+    overwrite, executor, threads, seed, table_key, progress
+        See :func:`cross_validate`.
+
+    Returns
+    -------
+    Model
+        To be used with :func:`predict`. Nothing is added to the object.
+
+    Raises
+    ------
+    KeyError, ValueError, FileExistsError
+        As :func:`cross_validate`.
+    """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    get_layer(cohort.table, layer)
+    rows = usable_rows(cohort)
+    if not rows:
+        raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
+    cohort = Cohort(sdata, cohort.table, list(rows))
+    design = Design(
+        encoder, tuple(extents) if extents else default_extents(cohort), pixels, image, tile_extent, tile_pixels
+    )
+    predictors = resolve_models(models, design)
+    columns = _panel(cohort, rows, genes)
+    temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
+    folder = Path(out or temporary.name)
+    with _folder.locked(folder):
+        inputs = gather_run(
+            cohort,
+            folder / "inputs",
+            folder / "cache",
+            rows=rows,
+            assigned={s: s for s in rows},
+            columns=columns,
+            layer=layer,
+            design=design,
+            encoder=get_encoder(encoder),
+            tiles=any(p.needs_tiles for p in predictors),
+            progress=progress,
+        )
+        names = list(cohort.table.var_names[columns])
+        manifest = {
+            "format": _folder.FORMAT,
+            "what": "model",
+            "version": version("spatialhist"),
+            "identity": {
+                "models": [describe(p) for p in predictors],
+                "layer": layer,
+                "design": design.to_json(),
+                "seed": seed,
+                "threads": threads,
+                "data": fingerprint(inputs.folder, names),
+            },
+            "slides": {s: {"pixels": pixel_hash(cohort, s), "spots": len(rows[s])} for s in rows},
+            "genes": names,
+            "ranking": inputs.meta["ranking"],
+            "command": " ".join(sys.argv),
+        }
+        _folder.start(folder, manifest, overwrite=overwrite)
+        model = Model(folder, manifest, tuple(predictors), temporary)
+        run_fits(model.fits(), inputs.folder, executor=executor, progress=progress)
+    logger.info("fit: %d models on %d slides in %s", len(predictors), len(rows), folder)
+    return model
+
+
+def _panel(cohort: Cohort, rows: dict[str, np.ndarray], genes: int | Sequence[str]) -> np.ndarray:
+    if not isinstance(genes, int | np.integer):
+        return np.sort(gene_positions(cohort, genes))
+    measured = {s: cohort.genes_measured(s) for s in rows}
+    return choose_panel(slide_means(cohort, rows), measured, list(rows), int(genes))

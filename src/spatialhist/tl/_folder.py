@@ -1,0 +1,124 @@
+"""The run folder: a manifest, one folder a fit, out-of-fold predictions, one process at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spatialhist import _keys
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON under a temporary name and rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(data, indent=1, sort_keys=True))
+    os.replace(temporary, path)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a run or model folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds none.
+    ValueError
+        If it is broken, or was written by a newer version.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} is no run or model folder: it has no {MANIFEST}")
+    try:
+        manifest = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is broken ({error}): make the run again") from error
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(found, int):
+        raise ValueError(f"{path} is no manifest of spatialhist: it has no 'format'")
+    if found > FORMAT:
+        raise ValueError(f"{path} has format {found}, this version reads up to {FORMAT}: update spatialhist")
+    return manifest
+
+
+def start(folder: Path, manifest: dict[str, Any], *, overwrite: bool = False) -> None:
+    """Claim a run folder for these parameters, or go on with the same run.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds a run with other parameters or data, or something else.
+    """
+    path = folder / MANIFEST
+    if overwrite and path.exists():
+        _remove_run(folder)
+    if path.exists():
+        held = read_manifest(folder)
+        differ = sorted(k for k in manifest["identity"] if held["identity"].get(k) != manifest["identity"][k])
+        if differ:
+            raise FileExistsError(
+                f"{folder} holds another run; they differ in {differ}: choose another out=, or pass overwrite=True"
+            )
+        return
+    foreign = [p.name for p in folder.iterdir() if p.name not in (".lock", "cache", "inputs", "data.zarr", "log.txt")]
+    if foreign:
+        raise FileExistsError(f"{folder} is no run folder and not empty ({foreign[:3]}): choose another out=")
+    write_json(path, manifest)
+
+
+def _remove_run(folder: Path) -> None:
+    import shutil
+
+    (folder / MANIFEST).unlink()
+    for name in ("folds", "inner", "full", "stack", "oof.zarr"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("scores.parquet", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Work alone on a folder; the operating system lets go when the process dies.
+
+    Raises
+    ------
+    RuntimeError
+        If another process works on it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise RuntimeError(f"another process works on {folder}: wait for it, or choose another out=") from error
+
+
+def group_folder(groups: list[str], held_out: tuple[str, ...]) -> str:
+    """Folder name of held-out groups; numbered, since sanitised names may coincide."""
+    return "+".join(f"{groups.index(g):02d}_{_keys.sanitize(g)}" for g in held_out) or "all"
+
+
+def write_oof(folder: Path, layers: dict[str, Any], rows: dict[str, list[str]], genes: list[str]) -> None:
+    """Write out-of-fold predictions as zarr, under a temporary name first."""
+    import shutil
+
+    import zarr
+
+    target, temporary = folder / "oof.zarr", folder / ".oof.zarr.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    root = zarr.open_group(temporary, mode="w")
+    root.attrs.update({"genes": genes, "rows": rows})
+    for name, values in layers.items():
+        root.create_array(_keys.sanitize(name), data=values)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(temporary, target)

@@ -1,0 +1,144 @@
+"""Collect what a run needs from the object into its folder: features, tiles, positions, values of the panels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import scale
+from spatialhist.tl._panel import dense_columns, target_source
+from spatialhist.tl._pixels import image_points, relative_position, slide_features, slide_tiles
+from spatialhist.tl._samples import Inputs, Samples, standardize, write_inputs
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.slides import Cohort
+    from spatialhist.tl._design import Design
+
+
+def usable_rows(cohort: Cohort) -> dict[str, np.ndarray]:
+    """Rows of the table that are trained on and scored, per slide that was measured.
+
+    Slides without measurements are left out, and so are spots that :func:`spatialhist.pp.filter_spots` marked.
+    """
+    good = cohort.measured()
+    if _keys.SPOT_QC in cohort.table.obs:
+        good &= (cohort.table.obs[_keys.SPOT_QC] == "ok").to_numpy()
+    rows = {s: cohort.rows(s)[good[cohort.rows(s)]] for s in cohort.slides}
+    return {s: r for s, r in rows.items() if len(r)}
+
+
+def gather_run(
+    cohort: Cohort,
+    folder: Path,
+    cache: Path,
+    *,
+    rows: dict[str, np.ndarray],
+    assigned: dict[str, str],
+    columns: np.ndarray,
+    layer: str,
+    design: Design,
+    encoder: Callable[..., Any],
+    tiles: bool,
+    progress: bool,
+) -> Inputs:
+    """Write the inputs of a cross-validation or of a fit on everything.
+
+    Parameters
+    ----------
+    cohort
+        The object.
+    folder, cache
+        Where inputs and features go.
+    rows
+        Rows of the table, per slide.
+    assigned
+        Group per slide.
+    columns
+        Genes any panel needs, as positions in the table.
+    layer
+        What is predicted.
+    design, encoder
+        What models look at.
+    tiles
+        Whether any model looks at pixels.
+    progress
+        Show a progress bar.
+    """
+    from tqdm.auto import tqdm
+
+    slides = list(rows)
+    parts, pixels = [], []
+    for slide in tqdm(slides, desc="features", disable=not progress):
+        parts.append(_slide_part(cohort, slide, rows[slide], design, encoder, cache))
+        if tiles:
+            pixels.append(slide_tiles(cohort, slide, image_points(cohort, slide)[_within(cohort, slide, rows)], design))
+    matrix, ranking = target_source(cohort, layer)
+    blocks = range(len(design.specs))
+    return write_inputs(
+        folder,
+        slides=slides,
+        groups=[assigned[s] for s in slides],
+        patients=[cohort.patient(s) or "" for s in slides],
+        slide_code=np.repeat(np.arange(len(slides)), [len(rows[s]) for s in slides]),
+        position=np.concatenate([p[0] for p in parts]),
+        features=[np.concatenate([p[1].spots[e] for p in parts]) for e in blocks],
+        statistics=[np.stack([p[1].statistics[e] for p in parts]) for e in blocks],
+        values=dense_columns(matrix, np.concatenate([rows[s] for s in slides]), columns),
+        tiles=np.concatenate(pixels) if tiles else None,
+        ranking=ranking,
+    )
+
+
+def _within(cohort: Cohort, slide: str, rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Positions of the used rows among the slide's own rows."""
+    return np.searchsorted(cohort.rows(slide), rows[slide])
+
+
+def _slide_part(
+    cohort: Cohort, slide: str, rows: np.ndarray, design: Design, encoder: Callable[..., Any], cache: Path | None
+) -> tuple[np.ndarray, Any]:
+    centers = image_points(cohort, slide)
+    used = centers[_within(cohort, slide, {slide: rows})]
+    position = relative_position(centers, scale(cohort.sdata, slide).pitch_px)
+    features = slide_features(cohort, slide, used, design, encoder, cache)
+    return position[_within(cohort, slide, {slide: rows})], features
+
+
+def gather_slide(
+    cohort: Cohort,
+    slide: str,
+    rows: np.ndarray,
+    design: Design,
+    encoder: Callable[..., Any],
+    *,
+    tiles: bool,
+    cache: Path | None = None,
+) -> Samples:
+    """Samples of one slide to be predicted, without targets."""
+    position, features = _slide_part(cohort, slide, rows, design, encoder, cache)
+    used = image_points(cohort, slide)[_within(cohort, slide, {slide: rows})]
+    n = len(rows)
+    return Samples(
+        slide=np.full(n, slide),
+        group=np.full(n, ""),
+        patient=np.full(n, cohort.patient(slide) or ""),
+        position=position,
+        features=tuple(features.spots),
+        standardized=tuple(standardize(f, s[0], s[1]) for f, s in zip(features.spots, features.statistics, strict=True)),
+        tiles=slide_tiles(cohort, slide, used, design) if tiles else None,
+    )
+
+
+def fingerprint(folder: Path, names: Sequence[str] = ()) -> str:
+    """Hash of the gathered arrays: a run goes on only with the same data."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.glob("*.npy")) + [folder / "inputs.json"]:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    digest.update("\n".join(names).encode())
+    return digest.hexdigest()

@@ -1,0 +1,84 @@
+"""Which genes a fold models, and their values as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist._sdata.layers import get_layer, recorded
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.slides import Cohort
+
+
+def slide_means(cohort: Cohort, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Mean log1p expression of every gene per slide (counts per 10,000)."""
+    from scipy.sparse import csr_matrix
+
+    from spatialhist.pp._log_normalize import log1p_counts
+
+    X = cohort.table.X
+    return {s: np.asarray(log1p_counts(csr_matrix(X[r]), 1e4).mean(axis=0)).ravel() for s, r in rows.items()}
+
+
+def choose_panel(
+    means: dict[str, np.ndarray], measured: dict[str, np.ndarray], slides: Sequence[str], n: int
+) -> np.ndarray:
+    """Choose the genes of highest mean expression over some slides, as sorted positions in the table.
+
+    Every slide counts the same, however many spots it has. A gene that one of the slides did not measure is no
+    candidate.
+    """
+    everywhere = np.logical_and.reduce([measured[s] for s in slides])
+    mean = np.where(everywhere, np.mean([means[s] for s in slides], axis=0), -np.inf)
+    n = min(n, int(everywhere.sum()))
+    return np.sort(np.argsort(-mean, kind="stable")[:n])
+
+
+def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
+    """Positions of named genes in the table.
+
+    Raises
+    ------
+    KeyError
+        If some are not there.
+    ValueError
+        If a gene is named twice.
+    """
+    names = list(genes)
+    if len(set(names)) != len(names):
+        raise ValueError(f"genes are named twice: {sorted({g for g in names if names.count(g) > 1})[:5]}")
+    position = cohort.table.var_names.get_indexer(names)
+    if (position < 0).any():
+        missing = [g for g, p in zip(names, position, strict=True) if p < 0]
+        raise KeyError(f"{len(missing)} genes are not in the table, e.g. {missing[:5]}")
+    return position
+
+
+def dense_columns(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Take a few columns of a sparse or dense matrix as float32 ``(rows, columns)``."""
+    part = matrix[rows][:, columns]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
+
+
+def target_source(cohort: Cohort, layer: str) -> tuple[Any, dict[str, Any] | None]:
+    """Matrix that targets are taken from, and how to rank it within a panel (None for targets taken as they are).
+
+    Ranks depend on the genes that are ranked, so ``layers["ranks"]`` itself is no target: the way it was made is used
+    to rank the panel of each fold, for training and truth alike.
+    """
+    params = recorded(cohort.table, layer)
+    if not {"method", "scale", "layer"} <= set(params):
+        return get_layer(cohort.table, layer), None
+    return get_layer(cohort.table, params["layer"]), {"method": params["method"], "scale": params["scale"]}
+
+
+def make_targets(values: np.ndarray, ranking: dict[str, Any] | None) -> np.ndarray:
+    """Values of a panel ``(n, genes)`` as targets: as they are, or ranked within each spot."""
+    if ranking is None:
+        return values
+    from spatialhist.pp._ranks import rank_rows
+
+    return rank_rows(values, **ranking).astype(np.float32)

@@ -1,0 +1,116 @@
+"""From pixels to what models look at: features around points, and statistics over a slide's own tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import scale, spot_pixels
+from spatialhist._sdata.images import image_key, pyramid, tissue_mask
+from spatialhist.tiles import FeatureCache, TileReader
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.slides import Cohort
+    from spatialhist.tl._design import Design
+
+MAX_TISSUE_POINTS = 256
+
+
+@dataclass(frozen=True)
+class SlideFeatures:
+    """Features of one slide: around its spots, and mean and deviation over its tissue, per extent."""
+
+    spots: list[np.ndarray]
+    statistics: list[np.ndarray]
+
+
+def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = MAX_TISSUE_POINTS) -> np.ndarray:
+    """Points of a square grid that lie on tissue, ``(n, 2)`` as (x, y) in full-resolution pixels.
+
+    The grid hangs on the image, not on spots, so that statistics taken there are the same for whichever spots are
+    predicted. It is as fine as ``limit`` points allow.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    if not mask.any():
+        raise ValueError("the tissue mask is empty: check it with sh.pl.alignment, or use another method= for it")
+    step = max(1, int(np.sqrt(mask.sum() / limit)))
+    while True:
+        y, x = np.nonzero(mask[step // 2 :: step, step // 2 :: step])
+        if len(x) <= limit:
+            break
+        step += 1
+    if not len(x):
+        y, x = (v[:1] for v in np.nonzero(mask))
+        step = 1
+    points = np.column_stack([x, y]) * step + step // 2 + 0.5
+    return points * np.asarray(factors)
+
+
+def slide_features(
+    cohort: Cohort,
+    slide: str,
+    centers: np.ndarray,
+    design: Design,
+    encoder: Callable[..., Any],
+    cache: Path | None,
+    *,
+    progress: bool = False,
+) -> SlideFeatures:
+    """Encode a slide around its spots and over its tissue, each extent in one pass over the pixels.
+
+    Parameters
+    ----------
+    cohort
+        The object.
+    slide
+        Slide id.
+    centers
+        Points ``(n, 2)`` in full-resolution pixels of the slide's image.
+    design
+        Extents, tile size and image.
+    encoder
+        From uint8 batch to features.
+    cache
+        Folder for features, None to keep none.
+    progress
+        Show a progress bar.
+    """
+    key = image_key(cohort.sdata, slide, design.image)
+    points = tissue_points(*tissue_mask(cohort.sdata, slide))
+    store = FeatureCache(cache)
+    spots, statistics = [], []
+    for spec in design.specs:
+        both = store.features(
+            cohort.sdata, slide, spec, encoder, np.concatenate([centers, points]), image=key, progress=progress
+        )
+        spots.append(both[: len(centers)])
+        tissue = both[len(centers) :].astype(np.float64)
+        statistics.append(np.stack([tissue.mean(axis=0), tissue.std(axis=0)]).astype(np.float32))
+    return SlideFeatures(spots, statistics)
+
+
+def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design) -> np.ndarray:
+    """Tiles ``(n, 3, pixels, pixels)`` uint8 of the networks that learn from pixels."""
+    key = image_key(cohort.sdata, slide, design.image)
+    spec = design.tile_spec
+    extent = scale(cohort.sdata, slide).px(spec.extent, slide)
+    return TileReader(pyramid(cohort.sdata, key)).read(centers, extent, spec.pixels)
+
+
+def image_points(cohort: Cohort, slide: str) -> np.ndarray:
+    """Spot centres in full-resolution pixels of the slide's H&E image (its derived images share them)."""
+    return spot_pixels(cohort.sdata, cohort.table, slide, _keys.image(slide))
+
+
+def relative_position(centers: np.ndarray, pitch: float | None) -> np.ndarray:
+    """Positions relative to the centre of the points, in pitches."""
+    return (centers - centers.mean(axis=0)) / (pitch or 1.0)

@@ -1,0 +1,233 @@
+"""Ridge and kernel ridge over features: standardise, reduce, regress. The strength is chosen on inner groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist.tl._predictors import _ridge_solver as ridge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spatialhist.tl._predictors._protocol import State
+    from spatialhist.tl._samples import Samples
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Ridge over principal components of the features of all extents.
+
+    Parameters
+    ----------
+    name
+        Names the layer.
+    standardized
+        Look at features relative to the slide's own tissue.
+    extents
+        Which extents, as positions; None for all.
+    components
+        Principal components kept.
+    shuffle
+        Permute the labels within slides before fitting: a null.
+    """
+
+    name: str = "ridge"
+    standardized: bool = True
+    extents: tuple[int, ...] | None = None
+    components: int = 128
+    shuffle: bool = False
+    kind: str = "model"
+    needs_tiles: bool = False
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
+        """Fit on training spots."""
+        targets = _shuffled(samples, seed) if self.shuffle else samples.targets
+        reducer = Reducer.fit(stack_features(samples, self.standardized, self.extents), self.components)
+        design = reducer.transform(stack_features(samples, self.standardized, self.extents))
+        return _regress(self, samples, reducer, None, design, targets)
+
+    def restore(self, state: State) -> FittedLinear:
+        """Rebuild from arrays."""
+        return FittedLinear.from_state(self, state)
+
+
+@dataclass(frozen=True)
+class KernelRidge:
+    """Ridge over Nystroem features of a Gaussian kernel: kernel ridge whose memory does not grow with n squared.
+
+    Parameters
+    ----------
+    name
+        Names the layer.
+    standardized
+        Look at features relative to the slide's own tissue.
+    components
+        Principal components the kernel sees.
+    landmarks
+        Training spots that span the kernel.
+    widths
+        Candidates for the kernel's width, in median distances.
+    """
+
+    name: str = "kernel_ridge"
+    standardized: bool = True
+    components: int = 128
+    landmarks: int = 600
+    widths: tuple[float, ...] = (0.7, 1.5)
+    kind: str = "model"
+    needs_tiles: bool = False
+    extents: tuple[int, ...] | None = None
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
+        """Fit on training spots; the width with the better inner score is kept."""
+        reducer = Reducer.fit(stack_features(samples, self.standardized, self.extents), self.components)
+        points = reducer.transform(stack_features(samples, self.standardized, self.extents))
+        centered, _ = ridge.center_by_slide(samples.targets, samples.slide)
+        kernels = [Nystroem.fit(points, self.landmarks, width, seed) for width in self.widths]
+        scores = [
+            ridge.choose_strength(k.transform(points), centered, samples.slide, samples.inner_groups())[1]
+            for k in kernels
+        ]
+        kernel = kernels[0] if np.isnan(scores).all() else kernels[int(np.nanargmax(scores))]
+        return _regress(self, samples, reducer, kernel, kernel.transform(points), samples.targets)
+
+    def restore(self, state: State) -> FittedLinear:
+        """Rebuild from arrays."""
+        return FittedLinear.from_state(self, state)
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """Column scaling and principal components, both from training spots."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    axes: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, components: int) -> Reducer:
+        """Fit on training features ``(n, F)``."""
+        mean, deviation = features.mean(axis=0), features.std(axis=0)
+        scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
+        scaled = ((features - mean) * scale).astype(np.float64)
+        values, vectors = np.linalg.eigh(scaled.T @ scaled)
+        keep = min(components, *features.shape)
+        return cls(mean, scale.astype(np.float32), np.ascontiguousarray(vectors[:, ::-1][:, :keep]).astype(np.float32))
+
+    def transform(self, features: np.ndarray) -> np.ndarray:
+        """Project to ``(n, components)`` float64."""
+        return (((features - self.mean) * self.scale) @ self.axes).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Nystroem:
+    """Features whose inner product approximates a Gaussian kernel (Williams and Seeger, 2001)."""
+
+    landmarks: np.ndarray
+    whiten: np.ndarray
+    gamma: float
+
+    @classmethod
+    def fit(cls, points: np.ndarray, n: int, width: float, seed: int) -> Nystroem:
+        """Choose landmarks at random among training points."""
+        rng = np.random.default_rng(seed)
+        landmarks = points[np.sort(rng.permutation(len(points))[:n])]
+        distances = _squared_distances(landmarks, landmarks)
+        off_diagonal = distances[np.triu_indices(len(landmarks), 1)]
+        middle = float(np.median(off_diagonal)) if len(off_diagonal) else 1.0
+        gamma = 1 / (2 * width**2 * max(middle, 1e-12))
+        values, vectors = np.linalg.eigh(np.exp(-gamma * distances))
+        kept = values > 1e-6 * values[-1]
+        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), gamma)
+
+    def transform(self, points: np.ndarray) -> np.ndarray:
+        """``(n, landmarks kept)``, scaled like the other designs."""
+        kernel = np.exp(-self.gamma * _squared_distances(points, self.landmarks))
+        return kernel @ self.whiten * np.sqrt(1e3)
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
+
+
+def _shuffled(samples: Samples, seed: int) -> np.ndarray:
+    """Targets permuted between the spots of each slide."""
+    rng = np.random.default_rng(seed)
+    shuffled = samples.targets.copy()
+    for name in np.unique(samples.slide):
+        rows = np.flatnonzero(samples.slide == name)
+        shuffled[rows] = samples.targets[rng.permutation(rows)]
+    return shuffled
+
+
+def stack_features(samples: Samples, standardized: bool, extents: tuple[int, ...] | None) -> np.ndarray:
+    """Features of the chosen extents side by side ``(n, F)``."""
+    blocks = samples.standardized if standardized else samples.features
+    return np.concatenate([blocks[e] for e in (range(len(blocks)) if extents is None else extents)], axis=1)
+
+
+def _regress(
+    predictor: Ridge | KernelRidge,
+    samples: Samples,
+    reducer: Reducer,
+    kernel: Nystroem | None,
+    design: np.ndarray,
+    targets: np.ndarray,
+) -> FittedLinear:
+    centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
+    level = design.mean(axis=0)
+    strength, score = ridge.choose_strength(design - level, centered, samples.slide, samples.inner_groups())
+    weights = ridge.solve(design - level, centered, strength)
+    chosen = {"strength": strength, "inner_score": score}
+    return FittedLinear(predictor, reducer, kernel, level, weights.astype(np.float32), intercept, chosen)
+
+
+@dataclass(frozen=True)
+class FittedLinear:
+    """A fitted :class:`Ridge` or :class:`KernelRidge`."""
+
+    predictor: Ridge | KernelRidge
+    reducer: Reducer
+    kernel: Nystroem | None
+    level: np.ndarray
+    weights: np.ndarray
+    intercept: np.ndarray
+    chosen: dict[str, Any]
+
+    def predict(self, samples: Samples) -> np.ndarray:
+        """Predict ``(n, genes)``."""
+        design = self.reducer.transform(
+            stack_features(samples, self.predictor.standardized, self.predictor.extents)
+        )
+        if self.kernel is not None:
+            design = self.kernel.transform(design)
+        return ((design - self.level) @ self.weights + self.intercept).astype(np.float32)
+
+    def state(self) -> State:
+        """Arrays and choices."""
+        arrays = {
+            "mean": self.reducer.mean,
+            "scale": self.reducer.scale,
+            "axes": self.reducer.axes,
+            "level": self.level,
+            "weights": self.weights,
+            "intercept": self.intercept,
+        }
+        if self.kernel is not None:
+            arrays |= {
+                "landmarks": self.kernel.landmarks,
+                "whiten": self.kernel.whiten,
+                "gamma": np.array([self.kernel.gamma]),
+            }
+        return arrays, self.chosen
+
+    @classmethod
+    def from_state(cls, predictor: Ridge | KernelRidge, state: State) -> FittedLinear:
+        """Inverse of :meth:`state`."""
+        a, chosen = state
+        kernel = Nystroem(a["landmarks"], a["whiten"], float(a["gamma"][0])) if "landmarks" in a else None
+        reducer = Reducer(a["mean"], a["scale"], a["axes"])
+        return cls(predictor, reducer, kernel, a["level"], a["weights"], a["intercept"], chosen)

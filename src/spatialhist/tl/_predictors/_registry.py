@@ -1,0 +1,114 @@
+"""Predictors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from spatialhist import _keys
+from spatialhist.tl._design import Design
+from spatialhist.tl._predictors._linear import KernelRidge, Ridge
+from spatialhist.tl._predictors._nulls import DonorMean, MeanProfile, PositionNeighbors
+from spatialhist.tl._predictors._protocol import Predictor
+
+DEFAULT = ("ridge", "kernel_ridge", "head")
+CLASSES = ("Ridge", "KernelRidge", "FeatureNetwork", "TileNetwork", "MeanProfile", "DonorMean", "PositionNeighbors")
+
+
+def by_name(name: str, design: Design) -> Predictor:
+    """Make one of the built-in predictors.
+
+    Raises
+    ------
+    ValueError
+        Listing the names.
+    """
+    makers = {
+        "ridge": lambda: Ridge(),
+        "ridge_raw": lambda: Ridge(name="ridge_raw", standardized=False),
+        "kernel_ridge": lambda: KernelRidge(),
+        "kernel_ridge_raw": lambda: KernelRidge(name="kernel_ridge_raw", standardized=False),
+        "head": lambda: _class("FeatureNetwork")(),
+        "head_raw": lambda: _class("FeatureNetwork")(name="head_raw", standardized=False),
+        "vision_mlp": lambda: _class("TileNetwork")(grid=design.grid),
+    }
+    if name not in makers:
+        raise ValueError(f"no model {name!r}; there are {sorted(makers)}, or pass a predictor of your own")
+    return makers[name]()
+
+
+def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: Design) -> list[Predictor]:
+    """Turn names into predictors and check that they can be told apart.
+
+    Raises
+    ------
+    TypeError
+        If something is neither a name nor a predictor.
+    ValueError
+        If a name is unknown or used twice.
+    """
+    if isinstance(models, str):
+        models = DEFAULT if models == "default" else (models,)
+    elif isinstance(models, Predictor):
+        models = (models,)
+    resolved = [by_name(m, design) if isinstance(m, str) else m for m in models]
+    for predictor in resolved:
+        if not isinstance(predictor, Predictor):
+            raise TypeError(f"{predictor!r} is no predictor: it needs name, kind, needs_tiles, fit() and restore()")
+    names = [_keys.sanitize(p.name) for p in resolved]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"models need different names, got {names}")
+    return resolved
+
+
+def nulls(design: Design) -> list[Predictor]:
+    """Null models: no image, or no more than the colour around the spot, or no labels."""
+    near = design.extents[0] if len(design.extents) == 1 else design.extents[1]
+    one = design.extents.index(near)
+    return [
+        MeanProfile(),
+        DonorMean(),
+        PositionNeighbors(),
+        Ridge(name="null_color", standardized=False, extents=(one,), kind="null"),
+        Ridge(name="null_permuted", shuffle=True, kind="null"),
+    ]
+
+
+def describe(predictor: Predictor) -> dict[str, Any]:
+    """Class and parameters, as JSON can hold them; a predictor from outside is told by its class name."""
+    name = type(predictor).__name__
+    if name not in CLASSES or getattr(predictor, "build", None) is not None:
+        return {"class": f"custom:{name}", "name": predictor.name}
+    return {"class": name, **asdict(predictor)}
+
+
+def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> Predictor:
+    """Inverse of :func:`describe`; predictors from outside must be handed in again.
+
+    Raises
+    ------
+    ValueError
+        If one is missing or the class is unknown.
+    """
+    name = data["class"]
+    if name.startswith("custom:"):
+        own = [p for p in custom if p.name == data["name"]]
+        if not own:
+            raise ValueError(f"the model holds your own predictor {data['name']!r}: pass it in models=[...] to load it")
+        return own[0]
+    if name not in CLASSES:
+        raise ValueError(f"unknown predictor class {name!r}: the model was made by a newer version of spatialhist")
+    cls = _class(name)
+    known = {f.name for f in fields(cls)}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+    return cls(**given)
+
+
+def _class(name: str) -> Any:
+    """Import networks only when one is asked for: they bring torch and Lightning."""
+    if name in ("FeatureNetwork", "TileNetwork"):
+        from spatialhist.tl._predictors import _networks
+
+        return getattr(_networks, name)
+    return globals()[name]

@@ -1,0 +1,152 @@
+"""Training a network for a fixed number of epochs, by Lightning. Nothing is monitored, so nothing can be chosen."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    Attributes
+    ----------
+    epochs, batch
+        Fixed budget; the learning rate falls along a cosine to 1/1000 of its start.
+    learning_rate, weight_decay
+        Of AdamW.
+    accelerator
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; mixed precision is used on CUDA only.
+    """
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    accelerator: str = "auto"
+
+
+class EpochSampler(Sampler[list[int]]):
+    """Shuffled batches whose order depends on seed and epoch alone, so that a resumed run repeats it."""
+
+    def __init__(self, n: int, batch: int, seed: int) -> None:
+        self.n, self.batch, self.seed, self.epoch = n, batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        order = torch.randperm(self.n, generator=generator)
+        return iter(part.tolist() for part in order.split(self.batch))
+
+
+class Regression(L.LightningModule):
+    """A network, a loss, and AdamW on a cosine."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        schedule: Schedule,
+        seed: int,
+        augment: Callable[[Any, torch.Generator], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.loss, self.schedule, self.seed, self.augment = network, loss, schedule, seed, augment
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout and augmentation by the epoch."""
+        seed = self.seed * 100_003 + self.current_epoch
+        torch.manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def training_step(self, batch: tuple[Any, torch.Tensor], index: int) -> torch.Tensor:
+        """Loss of one batch."""
+        inputs, targets = batch
+        if self.augment is not None:
+            inputs = self.augment(inputs, self.generator)
+        loss = self.loss(self.network(inputs), targets)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW, its rate lowered every step along a cosine."""
+        s = self.schedule
+        optimizer = torch.optim.AdamW(self.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=s.learning_rate / 1000)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+
+
+def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = False) -> torch.nn.Module:
+    """Train to the end of the schedule and return the network in evaluation mode on the CPU.
+
+    A checkpoint is written after every epoch into ``scratch``; where one is found, training goes on from there and
+    ends with the same weights. Checkpoints are deleted at the end, the CSV log stays.
+    """
+    schedule = module.schedule
+    sampler = EpochSampler(len(data), schedule.batch, module.seed)
+    loader = DataLoader(data, batch_sampler=sampler, collate_fn=_as_they_are)
+    checkpoints = scratch / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=schedule.epochs,
+            accelerator=schedule.accelerator,
+            devices=1,
+            precision="16-mixed" if _on_cuda(schedule.accelerator) else "32-true",
+            logger=CSVLogger(scratch, name="log", version=""),
+            callbacks=[ModelCheckpoint(checkpoints, save_last=True, save_top_k=0)],
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            log_every_n_steps=1_000_000,
+        )
+        trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    last.unlink(missing_ok=True)
+    if checkpoints.exists():
+        checkpoints.rmdir()
+    return module.network.cpu().eval()
+
+
+def _as_they_are(batch: Any) -> Any:
+    """Datasets here hand out whole batches."""
+    return batch
+
+
+def _on_cuda(accelerator: str) -> bool:
+    return accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice on workers and devices does not apply to data that is in memory."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*The dirpath|.*Checkpoint directory.*exists and is not empty")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*isinstance\\(treespec.*")
+        warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

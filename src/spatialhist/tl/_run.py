@@ -1,0 +1,112 @@
+"""A finished cross-validation: a handle on its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatialhist.tl._design import Design
+from spatialhist.tl._fits import Fit
+from spatialhist.tl._folder import read_manifest
+from spatialhist.tl._plan import inner_fits, outer_fits
+from spatialhist.tl._predictors._protocol import Predictor
+from spatialhist.tl._predictors._registry import from_description
+from spatialhist.tl._samples import Inputs
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What :func:`cross_validate` returns; everything lies in ``folder``, and a folder can be loaded again.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    manifest
+        Parameters, groups, panels, versions: what every number of the run has seen.
+    models, nulls
+        The predictors.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    models: tuple[Predictor, ...]
+    nulls: tuple[Predictor, ...]
+    _temporary: Any = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValidation:
+        """Load a run folder; predictors of your own must be handed in again.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the folder holds no run, or one of a newer version.
+        """
+        manifest = read_manifest(Path(folder))
+        if manifest.get("what") != "cross-validation":
+            raise ValueError(f"{folder} holds {manifest.get('what')!r}, not a cross-validation")
+        return cls(
+            Path(folder),
+            manifest,
+            tuple(from_description(d, models) for d in manifest["identity"]["models"]),
+            tuple(from_description(d) for d in manifest["identity"]["nulls"]),
+        )
+
+    @property
+    def groups(self) -> list[str]:
+        """Held-out groups, in the order of their numbers."""
+        return self.manifest["groups"]
+
+    @property
+    def design(self) -> dict[str, Any]:
+        """What models look at, as JSON holds it; see :class:`Design`."""
+        return self.manifest["identity"]["design"]
+
+    @property
+    def genes(self) -> list[str]:
+        """Genes of the union of all panels, in the order of the run's columns."""
+        return self.manifest["genes"]
+
+    @property
+    def panels(self) -> dict[str, tuple[int, ...]]:
+        """Columns that each outer fold models."""
+        return {group: tuple(columns) for group, columns in self.manifest["panels"].items()}
+
+    @property
+    def inputs(self) -> Inputs:
+        """Spots of the run."""
+        return Inputs.open(self.folder / "inputs")
+
+    def outer(self) -> dict[tuple[str, str], Fit]:
+        """Fits by (group, predictor name)."""
+        return outer_fits(self.folder, self.groups, [*self.models, *self.nulls], self.panels, **self._common())
+
+    def inner(self) -> dict[tuple[str, str, str], Fit]:
+        """Fits by (outer group, predicted group, model name)."""
+        return inner_fits(self.folder, self.groups, self.models, self.panels, **self._common())
+
+    def _common(self) -> dict[str, int]:
+        identity = self.manifest["identity"]
+        return {"seed": identity["seed"], "threads": identity["threads"]}
+
+    def out_of_fold(self, name: str) -> np.ndarray:
+        """Out-of-fold predictions of one predictor ``(spots, genes)``; NaN outside a fold's panel."""
+        fits = self.outer()
+        result = np.full((len(self.inputs.column("slide")), len(self.genes)), np.nan, dtype=np.float32)
+        for group in self.groups:
+            rows, predicted = fits[group, name].result()
+            result[np.ix_(rows, self.panels[group])] = predicted
+        return result
+
+    def targets(self, rows: np.ndarray, group: str) -> np.ndarray:
+        """Targets of some spots as the fold of a group models them."""
+        return self.inputs.samples(rows, self.panels[group]).targets
+
+    def restore_design(self, encoder: Any = None) -> Design:
+        """The design with its encoder."""
+        return Design.from_json(self.design, encoder)

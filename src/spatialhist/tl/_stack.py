@@ -1,0 +1,232 @@
+"""Combine the models of a cross-validation, judged on groups that neither models nor weights have seen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.layers import check_key, check_layer_size, record
+from spatialhist._sdata.slides import open_cohort
+from spatialhist.tl._combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
+from spatialhist.tl._cross_validate import oof_record
+from spatialhist.tl._fits import pinned_threads, read_state, write_state
+from spatialhist.tl._folder import group_folder, write_json
+from spatialhist.tl._run import CrossValidation
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+Method = Literal["nnls", "mlp", "mean", "rank_mean"]
+MIN_GROUPS = {"nnls": 3, "mlp": 5, "mean": 2, "rank_mean": 2}
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What :func:`stack` returns: how each fold combines its models, and how a new slide does.
+
+    Attributes
+    ----------
+    cv
+        The cross-validation whose models are combined.
+    method
+        How.
+    by_group
+        The combiner by which each held-out group is judged; it has not seen that group.
+    final
+        The combiner for new slides, fitted on the out-of-fold predictions of all groups, over all genes of the run.
+    """
+
+    cv: CrossValidation
+    method: str
+    by_group: dict[str, Combiner]
+    final: Combiner
+
+    @property
+    def folder(self) -> Path:
+        """Where the weights lie."""
+        return self.cv.folder / "stack" / self.method
+
+    @classmethod
+    def load(cls, cv: CrossValidation, method: str) -> Stack:
+        """Load the weights of a run folder."""
+        folder = cv.folder / "stack" / method
+        n = len(cv.models)
+        each = {g: restore(method, read_state(folder / group_folder(cv.groups, (g,))), n) for g in cv.groups}
+        return cls(cv, method, each, restore(method, read_state(folder / FINAL), n))
+
+
+def stack(
+    sdata: SpatialData,
+    cv: CrossValidation,
+    *,
+    method: Method = "nnls",
+    key_added: str = _keys.OOF,
+    seed: int = 0,
+    table_key: str = _keys.TABLE,
+) -> Stack:
+    """Combine the models of a cross-validation into one prediction.
+
+    To judge outer group o, weights are fitted on predictions for the spots of every other group s by models trained
+    without s *and* without o; then they are applied to the models that predict o. Nothing that produced the stacked
+    prediction of a group has seen its labels.
+
+    Parameters
+    ----------
+    sdata
+        The object that was cross-validated.
+    cv
+        What :func:`cross_validate` returned, with two models or more.
+    method
+        ``"nnls"``: one set of non-negative weights, and per gene a set shrunk towards it; ``"mlp"``:
+        :class:`spatialhist.nn.StackingMLP` on all models' predictions (five groups or more); ``"mean"``;
+        ``"rank_mean"``: mean of the ranks within a spot, in ranks.
+    key_added
+        Layer of the stacked out-of-fold predictions.
+    seed
+        For ``"mlp"``.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Stack
+        Use it with :func:`predict`. Added: ``layers[key_added]``, spots x genes float32, NaN outside a fold's panel.
+
+    Raises
+    ------
+    ValueError
+        If there are too few models or groups for the method, or ``sdata`` is not the object of the run.
+    """
+    _check(cv, method, key_added)
+    cohort = open_cohort(sdata, list(cv.manifest["slides"]), table_key=table_key)
+    rows = table_rows(cohort, cv)
+    columns = cohort.table.var_names.get_indexer(cv.genes)
+    check_layer_size(*cohort.table.shape)
+    with pinned_threads(cv.manifest["identity"]["threads"]):
+        by_group = {g: _fit_for(cv, g, method, seed) for g in cv.groups}
+        final = _fit_final(cv, method, seed)
+    result = Stack(cv, method, by_group, final)
+    _store(result)
+    dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
+    dense[np.ix_(rows, columns)] = stacked_out_of_fold(result)
+    cohort.table.layers[key_added] = dense
+    record(cohort.table, key_added, _provenance(result))
+    logger.info("stack: added layer %r (%s of %d models)", key_added, method, len(cv.models))
+    return result
+
+
+def _check(cv: CrossValidation, method: str, key_added: str) -> None:
+    check_key(key_added)
+    if method not in get_args(Method):
+        raise ValueError(f"method={method!r} is not one of {list(get_args(Method))}")
+    if len(cv.models) < 2:
+        raise ValueError(f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; pass models=[...]")
+    if len(cv.groups) < MIN_GROUPS[method]:
+        raise ValueError(
+            f"method={method!r} needs at least {MIN_GROUPS[method]} groups, the run has {cv.groups}: "
+            "use method='mean', or hold out smaller groups"
+        )
+
+
+def table_rows(cohort: Any, cv: CrossValidation) -> np.ndarray:
+    """Rows of the table in the order of the run's spots.
+
+    Raises
+    ------
+    ValueError
+        If the table does not hold the spots of the run.
+    """
+    from spatialhist.tl._gather import usable_rows
+
+    rows = usable_rows(cohort)
+    expected = {s: info["spots"] for s, info in cv.manifest["slides"].items()}
+    found = {s: len(r) for s, r in rows.items()}
+    missing = [g for g in cv.genes if g not in cohort.table.var_names]
+    if expected != found or missing:
+        raise ValueError(
+            f"the object does not hold the spots and genes of the run {cv.folder}: slides with spots {expected} are "
+            f"expected, found {found}; {len(missing)} genes are missing: pass the object that was cross-validated"
+        )
+    return np.concatenate([rows[s] for s in cv.manifest["slides"]])
+
+
+def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int) -> Combiner:
+    """Fit the combiner that judges one outer group, from fits that saw neither it nor the spots they predict."""
+    if method == "mean":
+        return Mean()
+    if method == "rank_mean":
+        return RankMean()
+    inner = cv.inner()
+    others = [g for g in cv.groups if g != outer]
+    rows, parts = [], []
+    for other in others:
+        held, _ = inner[outer, other, cv.models[0].name].result()
+        mine = cv.inputs.column("group")[held] == other
+        rows.append(held[mine])
+        parts.append(np.stack([inner[outer, other, m.name].result()[1][mine] for m in cv.models]))
+    return _fit(cv, np.concatenate(rows), np.concatenate(parts, axis=1), cv.panels[outer], method, seed)
+
+
+def _fit_final(cv: CrossValidation, method: str, seed: int) -> Combiner:
+    """Fit the combiner of new slides from the out-of-fold predictions of all groups.
+
+    Genes that some folds did not model are left out of their rows by taking the mean prediction there.
+    """
+    if method in ("mean", "rank_mean"):
+        return Mean() if method == "mean" else RankMean()
+    predictions = np.stack([cv.out_of_fold(m.name) for m in cv.models])
+    rows = np.arange(predictions.shape[1])
+    every = tuple(range(len(cv.genes)))
+    filled = np.where(np.isnan(predictions), np.nanmean(predictions, axis=1, keepdims=True), predictions)
+    return _fit(cv, rows, filled, every, method, seed)
+
+
+def _fit(
+    cv: CrossValidation, rows: np.ndarray, predictions: np.ndarray, genes: tuple[int, ...], method: str, seed: int
+) -> Combiner:
+    samples = cv.inputs.samples(rows, genes)
+    if method == "nnls":
+        return fit_weights(predictions, samples.targets, samples.slide, samples.group)
+    return fit_network(predictions, samples.targets, samples.slide, seed=seed)
+
+
+def stacked_out_of_fold(result: Stack) -> np.ndarray:
+    """Stacked predictions of every held-out group ``(spots, genes)``, NaN outside its panel."""
+    cv = result.cv
+    outer = cv.outer()
+    values = np.full((len(cv.inputs.column("slide")), len(cv.genes)), np.nan, dtype=np.float32)
+    for group in cv.groups:
+        rows, _ = outer[group, cv.models[0].name].result()
+        predictions = np.stack([outer[group, m.name].result()[1] for m in cv.models])
+        values[np.ix_(rows, cv.panels[group])] = result.by_group[group].apply(predictions)
+    return values
+
+
+def _store(result: Stack) -> None:
+    """Write the weights into the run folder, under a temporary name first."""
+    temporary = result.folder.with_name(f".{result.method}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for name, combiner in {**result.by_group, FINAL: result.final}.items():
+        where = temporary / (FINAL if combiner is result.final else group_folder(result.cv.groups, (name,)))
+        where.mkdir(parents=True)
+        write_state(where, combiner.state())
+    write_json(temporary / "stack.json", {"method": result.method, "models": [m.name for m in result.cv.models]})
+    shutil.rmtree(result.folder, ignore_errors=True)
+    os.replace(temporary, result.folder)
+
+
+def _provenance(result: Stack) -> dict[str, Any]:
+    entry = oof_record(result.cv, f"stack_{result.method}", "stack") | {"step": "stack", "method": result.method}
+    if result.method == "rank_mean":
+        entry["space"] = _keys.RANKS
+    return entry

@@ -1,0 +1,261 @@
+"""The honesty rules, by invariance: what a prediction must not have seen may be replaced without moving a byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spatialhist as sh
+import torch
+from scipy.sparse import csr_matrix
+from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
+from spatialhist.tl._predictors import _linear
+
+from small_cohorts import FAST, draw_cohort
+
+HELD = "P2"
+
+
+class SmallNetwork(torch.nn.Module):
+    """Pools a tile and predicts from its mean colours."""
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(3, n_outputs)
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        return self.linear(tiles.float().mean(dim=(2, 3)) / 255)
+
+
+def predictors():
+    """One of every kind, small."""
+    return [
+        Ridge(components=6),
+        Ridge(name="ridge_raw", standardized=False, components=6),
+        KernelRidge(landmarks=30, components=6),
+        FeatureNetwork(epochs=2, dim=8),
+        TileNetwork(build=SmallNetwork, epochs=2),
+    ]
+
+
+def run(sdata, out, **options):
+    """Cross-validate with every predictor and stack with every method that four groups allow."""
+    cv = sh.tl.cross_validate(
+        sdata, models=predictors(), genes=8, groups="patient", out=out, **{**FAST, **options}
+    )
+    for method in ("nnls", "mean", "rank_mean"):
+        sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")
+    return cv
+
+
+def replace_labels(sdata, patient):
+    """Draw the counts of one patient again, and raise other genes than before."""
+    rng = np.random.default_rng(99)
+    table = sdata["table"]
+    rows = (table.obs["patient"] == patient).to_numpy()
+    counts = table.X.toarray()
+    counts[rows] = rng.poisson(5, (rows.sum(), table.n_vars)) + 300 * (np.arange(table.n_vars) > 8)
+    table.X = csr_matrix(counts.astype(np.float32))
+    sh.pp.log_normalize(sdata)
+
+
+def held_out(sdata, layer, patient=HELD):
+    rows = (sdata["table"].obs["patient"] == patient).to_numpy()
+    return sdata["table"].layers[layer][rows]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same cohort before and after the held-out labels were replaced."""
+    folder = tmp_path_factory.mktemp("leaks")
+    before, after = draw_cohort(1, signal=0.8), draw_cohort(1, signal=0.8)
+    replace_labels(after, HELD)
+    return before, after, run(before, folder / "before"), run(after, folder / "after")
+
+
+LAYERS = [
+    *(f"oof_{p.name}" for p in predictors()),
+    *("oof_null_mean", "oof_null_donor", "oof_null_position", "oof_null_color", "oof_null_permuted"),
+    *(f"oof_stack_{m}" for m in ("nnls", "mean", "rank_mean")),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_labels_of_the_held_out_group_do_not_reach_its_predictions(runs, layer):
+    before, after, *_ = runs
+    assert held_out(before, layer).tobytes() == held_out(after, layer).tobytes()
+
+
+@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "oof_null_donor"])
+def test_labels_do_reach_the_predictions_of_other_groups(runs, layer):
+    before, after, *_ = runs
+    assert held_out(before, layer, "P1").tobytes() != held_out(after, layer, "P1").tobytes()
+
+
+def test_pixels_of_the_held_out_group_do_not_reach_what_its_fold_fitted(runs, tmp_path):
+    before, _, cv, _ = runs
+    changed = draw_cohort(1, signal=0.8)
+    image = changed.images[f"S{HELD[1]}_full_image"]
+    image.data = 255 - image.data
+    other = run(changed, tmp_path / "pixels")
+    for predictor in cv.models + cv.nulls:
+        mine, theirs = (c.outer()[HELD, predictor.name].folder for c in (cv, other))
+        assert (mine / "model.safetensors").read_bytes() == (theirs / "model.safetensors").read_bytes(), predictor
+    assert held_out(before, "oof_ridge").tobytes() != held_out(changed, "oof_ridge").tobytes()
+    for method in ("nnls",):
+        weights = [
+            next((c.folder / "stack" / method).glob(f"*_{HELD}/model.safetensors")).read_bytes() for c in (cv, other)
+        ]
+        assert weights[0] == weights[1]
+
+
+def test_the_panel_of_a_fold_is_chosen_without_it(runs):
+    *_, cv_before, cv_after = runs
+    panel = [[c.genes[i] for i in c.panels[HELD]] for c in (cv_before, cv_after)]
+    others = [[c.genes[i] for i in c.panels["P1"]] for c in (cv_before, cv_after)]
+    assert panel[0] == panel[1]
+    assert others[0] != others[1]
+
+
+def test_mlp_stack_does_not_see_the_held_out_labels(tmp_path):
+    layers = []
+    for name, replaced in (("before", False), ("after", True)):
+        sdata = draw_cohort(1, n_slides=5, n_genes=6, signal=0.8)
+        if replaced:
+            replace_labels(sdata, HELD)
+        models = [Ridge(components=6), Ridge(name="ridge_raw", standardized=False, components=6)]
+        cv = sh.tl.cross_validate(sdata, models=models, genes=6, groups="patient", out=tmp_path / name, **FAST)
+        sh.tl.stack(sdata, cv, method="mlp")
+        layers.append(held_out(sdata, "oof").tobytes())
+    assert layers[0] == layers[1]
+
+
+class TestPlantedLeaks:
+    """Each rule is broken on purpose; the invariance above must notice."""
+
+    def moved(self, tmp_path: Path, **options) -> bool:
+        layers = []
+        for name, replaced in (("before", False), ("after", True)):
+            sdata = draw_cohort(1, signal=0.8)
+            if replaced:
+                replace_labels(sdata, HELD)
+            cv = sh.tl.cross_validate(
+                sdata,
+                models=[Ridge(components=6), Ridge(name="ridge_raw", standardized=False, components=6)],
+                genes=8,
+                groups="patient",
+                out=tmp_path / name,
+                **FAST,
+            )
+            sh.tl.stack(sdata, cv)
+            layers.append(held_out(sdata, options.get("layer", "oof_ridge")))
+        return layers[0].tobytes() != layers[1].tobytes()
+
+    def test_nothing_planted_nothing_moves(self, tmp_path):
+        assert not self.moved(tmp_path)
+
+    def test_panel_chosen_with_the_scored_group(self, tmp_path, monkeypatch):
+        from spatialhist.tl import _cross_validate
+
+        honest = _cross_validate.choose_panel
+        monkeypatch.setattr(
+            _cross_validate, "choose_panel", lambda means, measured, slides, n: honest(means, measured, list(means), n)
+        )
+        assert self.moved(tmp_path)
+
+    def test_targets_centred_with_the_scored_group(self, tmp_path, monkeypatch):
+        from spatialhist.tl import _fits
+
+        honest = _fits.Inputs.samples
+
+        def leaking(self, rows, genes=None, *, tiles=False):
+            samples = honest(self, rows, genes, tiles=tiles)
+            if genes is None:
+                return samples
+            everything = honest(self, np.arange(len(self.column("slide"))), genes)
+            samples.targets[:] += everything.targets.mean(axis=0)
+            return samples
+
+        monkeypatch.setattr(_fits.Inputs, "samples", leaking)
+        assert self.moved(tmp_path)
+
+    def test_strength_chosen_on_the_scored_group(self, tmp_path, monkeypatch):
+        from spatialhist.tl import _fits
+
+        scored = {}
+        honest = _fits.run_fit
+
+        def remember(fit, folder):
+            inputs = _fits.Inputs.open(folder)
+            rows = np.flatnonzero(np.isin(inputs.column("group"), fit.held_out))
+            scored["samples"] = inputs.samples(rows, fit.genes)
+            return honest(fit, folder)
+
+        def by_scored_group(design, targets, slide, inner, strengths=_linear.ridge.STRENGTHS):
+            held = scored["samples"].targets
+            return strengths[int(held.sum()) % len(strengths)], 0.0
+
+        monkeypatch.setattr(_fits, "run_fit", remember)
+        monkeypatch.setattr(_linear.ridge, "choose_strength", by_scored_group)
+        assert self.moved(tmp_path)
+
+    def test_stack_fitted_with_the_scored_group(self, tmp_path, monkeypatch):
+        from spatialhist.tl import _stack
+
+        monkeypatch.setattr(_stack, "_fit_for", lambda cv, outer, method, seed: _final_on(cv, outer, method, seed))
+
+        def _final_on(cv, outer, method, seed):
+            predictions = np.stack([cv.out_of_fold(m.name)[:, list(cv.panels[outer])] for m in cv.models])
+            filled = np.nan_to_num(predictions)
+            rows = np.arange(filled.shape[1])
+            return _stack._fit(cv, rows, filled, cv.panels[outer], method, seed)
+
+        assert self.moved(tmp_path, layer="oof")
+
+    def test_scaler_fitted_with_the_scored_group_sees_its_pixels(self, tmp_path, monkeypatch):
+        honest = _linear.Reducer.fit
+        everything = {}
+
+        def leaking(features, components):
+            everything.setdefault("mean", np.asarray(everything["all"]))
+            reducer = honest(features, components)
+            return _linear.Reducer(everything["mean"], reducer.scale, reducer.axes)
+
+        states = []
+        for name, changed in (("before", False), ("after", True)):
+            sdata = draw_cohort(1, signal=0.8)
+            if changed:
+                sdata.images["S2_full_image"].data = 255 - sdata.images["S2_full_image"].data
+            everything.clear()
+            everything["all"] = np.full(12, float(np.asarray(sdata.images["S2_full_image"].data).mean()), np.float32)
+            monkeypatch.setattr(_linear.Reducer, "fit", leaking)
+            cv = sh.tl.cross_validate(
+                sdata, models=Ridge(components=6), genes=8, groups="patient", out=tmp_path / name, **FAST
+            )
+            states.append((cv.outer()[HELD, "ridge"].folder / "model.safetensors").read_bytes())
+        assert states[0] != states[1]
+
+
+@pytest.mark.parametrize("layer", ["log1p", "ranks"])
+def test_noise_scores_nothing(layer, tmp_path):
+    """Labels that know nothing of the image: every scored layer averages to 0 over 20 cohorts."""
+    means = []
+    models = [Ridge(components=6), KernelRidge(landmarks=30, components=6), FeatureNetwork(epochs=1, dim=8)]
+    for seed in range(20):
+        sdata = draw_cohort(seed, n_genes=60, signal=0.0)
+        if layer == "ranks":
+            sh.pp.rank_expression(sdata, scale="unit")
+        cv = sh.tl.cross_validate(
+            sdata, models=models, layer=layer, genes=60, groups="patient", out=tmp_path / str(seed), **FAST
+        )
+        for method in ("nnls", "mean", "rank_mean"):
+            sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")
+        scores = sh.tl.evaluate(sdata, truth=layer, oracles=False)
+        means.append(sh.tl.summarize(scores)["mean"])
+    table = np.stack([m.to_numpy(dtype=float) for m in means])
+    names = list(means[0].index)
+    error = table.std(axis=0, ddof=1) / np.sqrt(len(table))
+    for name, mean, se in zip(names, table.mean(axis=0), error, strict=True):
+        assert se <= 0.002, (name, se)
+        assert abs(mean) <= 3 * se + 1e-9, (name, mean, se)
