@@ -11,6 +11,10 @@ MIN_ANGLE_DEG = 5.0
 """Stain vectors closer than this are one stain seen twice: taking them apart would only amplify noise."""
 
 
+MIN_SPREAD = 0.05
+"""Tissue whose lightness (log intensity times sqrt(3)) varies less than this is blank: noise would be blown up."""
+
+
 class StainError(ValueError):
     """The image holds no two stains that look like haematoxylin and eosin."""
 
@@ -63,6 +67,8 @@ def fit_stain(
 
 def _check_two_stains(found: StainReference) -> None:
     if found.stain_matrix is None:
+        if found.sigma[0] < MIN_SPREAD:
+            raise StainError(f"its tissue has one colour only (spread of lightness {found.sigma[0]:.3f})")
         return
     haematoxylin, eosin, _ = found.stain_matrix.T
     angle = np.degrees(np.arccos(np.clip(haematoxylin @ eosin, -1, 1)))

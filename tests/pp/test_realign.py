@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+
+import spatialhist as sh
+from spatialhist._sdata.build import build_slide, concat_slides
+from spatialhist._sdata.geometry import alignment, slide_info, spot_centers
+from spatialhist._sdata.images import add_mask
+from spatialhist._sdata.layers import recorded
+
+PITCH, HEIGHT, WIDTH = 20.0, 560, 700
+SHIFT = np.array([38.0, -30.0])
+
+
+def outline():
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    body = (x + 0.25 * y > 190) & (x + 0.1 * y < 520) & (y - 0.2 * x > 30) & (y + 0.1 * x < 430)
+    return (body | ((x - 480) ** 2 + (y - 190) ** 2 < 70**2)) & ~((x - 290) ** 2 + (y - 390) ** 2 < 55**2)
+
+
+def lattice():
+    i, j = np.meshgrid(np.arange(3, 31), np.arange(3, 29))
+    return np.column_stack([((i + 0.5 * (j % 2)) * PITCH).ravel(), (j * PITCH * np.sqrt(3) / 2).ravel()])
+
+
+def inside(xy):
+    column, row = xy.astype(int).T
+    return outline()[row, column]
+
+
+def one(slide, xy, counts=None, *, measured=True, mask=True):
+    rng = np.random.default_rng(0)
+    image = np.where(outline(), rng.integers(90, 200, (HEIGHT, WIDTH)), 245).astype(np.uint8)
+    image = np.stack([image, image - 30 * outline().astype(np.uint8), image])
+    counts = np.full((len(xy), 3), 9.0, np.float32) if counts is None else counts
+    sdata = build_slide(image, xy, counts, slide=slide, genes=["a", "b", "c"], mpp=5.0, measured=measured)
+    if mask:
+        add_mask(sdata, outline()[::2, ::2], image=f"{slide}_full_image")
+    return sdata
+
+
+@pytest.fixture
+def right():
+    xy = lattice()
+    return xy[inside(xy)]
+
+
+def centers(sdata, slide):
+    return spot_centers(sdata, sdata["table"], slide)
+
+
+def test_moves_what_is_wrong_and_keeps_what_is_right(right, caplog):
+    sdata = concat_slides([one("S1", right + SHIFT), one("S2", right)])
+    with caplog.at_level(logging.INFO):
+        assert sh.pp.realign(sdata) is None
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.2 * PITCH
+    np.testing.assert_array_equal(centers(sdata, "S2"), right)
+    np.testing.assert_allclose(sdata["table"].obsm["spatial"][: len(right)], centers(sdata, "S1"))
+    assert "slide 'S2' stays as it was read" in caplog.text and "realigned slides ['S1']" in caplog.text
+    report = slide_info(sdata, "S1")["alignment_report"]
+    assert report["accepted"] and report["score_after"] > report["score_before"]
+    assert recorded(sdata["table"], "realign")["slides"]["S2"]["accepted"] is False
+
+
+def test_twice_is_byte_equal(right):
+    sdata = one("S1", right + SHIFT)
+    sh.pp.realign(sdata)
+    first = copy.deepcopy(slide_info(sdata, "S1")), centers(sdata, "S1"), sdata["table"].obsm["spatial"].copy()
+    sh.pp.realign(sdata)
+    assert slide_info(sdata, "S1") == first[0]
+    np.testing.assert_array_equal(centers(sdata, "S1"), first[1])
+    np.testing.assert_array_equal(sdata["table"].obsm["spatial"], first[2])
+
+
+def test_without_a_mask_and_unmeasured(right):
+    sdata = one("S1", right + SHIFT, measured=False, mask=False)
+    sh.pp.realign(sdata, use_expression=True)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.25 * PITCH
+    assert slide_info(sdata, "S1")["alignment_report"]["use_expression"] is False
+    assert not sdata.labels
+
+
+def test_labels_do_not_matter_unless_asked(right):
+    rng = np.random.default_rng(0)
+    slides = [one("S1", right + SHIFT, rng.poisson(5, (len(right), 3)).astype(np.float32)) for _ in range(2)]
+    slides[1]["table"].X = rng.permutation(slides[1]["table"].X)
+    for sdata in slides:
+        sh.pp.realign(sdata)
+    assert slide_info(slides[0], "S1") == slide_info(slides[1], "S1")
+
+
+def test_expression_places_a_whole_lattice():
+    everything = lattice()
+    on = inside(everything)
+    counts = np.random.default_rng(0).poisson(np.where(on, 40, 0.5)[:, None], (len(on), 3)).astype(np.float32)
+    sdata = one("S1", everything - SHIFT, counts)
+    sh.pp.realign(sdata)
+    np.testing.assert_array_equal(alignment(sdata, "S1"), np.eye(3))
+    sh.pp.realign(sdata, use_expression=True)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - everything, axis=1)) < 0.12 * PITCH
+    report = slide_info(sdata, "S1")["alignment_report"]
+    assert report["use_expression"] and report["footprint_matrix"] == np.eye(3).tolist()
+    sh.pp.realign(sdata)
+    np.testing.assert_allclose(centers(sdata, "S1"), everything - SHIFT)
+
+
+def test_in_tissue_flag_is_the_footprint():
+    everything = lattice()
+    sdata = one("S1", everything - SHIFT)
+    sdata["table"].obs["in_tissue"] = inside(everything).astype(int)
+    sh.pp.realign(sdata)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - everything, axis=1)) < 0.2 * PITCH
+
+
+def test_few_spots_stay(right):
+    sdata = one("S1", right[:5] + SHIFT)
+    sh.pp.realign(sdata)
+    assert "too few" in slide_info(sdata, "S1")["alignment_report"]["reason"]
+
+
+def test_store_keeps_it(right, tmp_path):
+    import spatialdata as sd
+
+    sdata = one("S1", right + SHIFT)
+    sh.pp.realign(sdata)
+    moved = centers(sdata, "S1")
+    sdata.write(tmp_path / "a.zarr")
+    stored = sd.read_zarr(tmp_path / "a.zarr")
+    np.testing.assert_allclose(centers(stored, "S1"), moved)
+    sh.pp.realign(stored)
+    np.testing.assert_allclose(centers(stored, "S1"), moved, atol=1e-6)
+
+
+def test_errors_change_nothing(right):
+    sdata = one("S1", right + SHIFT)
+    with pytest.raises(ValueError, match="model='affine' is not one of"):
+        sh.pp.realign(sdata, model="affine")
+    with pytest.raises(ValueError, match="max_shift=0"):
+        sh.pp.realign(sdata, max_shift=0)
+    with pytest.raises(KeyError, match="no layer 'none'"):
+        sh.pp.realign(sdata, use_expression=True, layer="none")
+    assert "alignment" not in slide_info(sdata, "S1")
