@@ -88,8 +88,8 @@ class FeatureCache:
         spec
             Size of the tiles.
         encoder
-            Takes uint8 tiles ``(B, 3, pixels, pixels)`` to features ``(B, F)``. It is told apart from others by its
-            attribute ``fingerprint`` or, without one, by :func:`spatialhist.nn.encoder_fingerprint`.
+            Takes uint8 tiles ``(B, 3, pixels, pixels)`` to features ``(B, F)``. It is told apart from others by
+            :func:`spatialhist.nn.encoder_fingerprint`.
         centers
             ``(n, 2)``, (x, y) in full-resolution pixels of the image.
         image
@@ -108,13 +108,15 @@ class FeatureCache:
         ValueError
             If a centre is not finite, or the encoder returns anything but ``(B, F)``.
         """
+        from spatialhist.nn import encoder_fingerprint
+
         pyramid, extent_px = open_image(sdata, slide, spec, image)
         job = _Job(TileReader(pyramid), np.ascontiguousarray(centers, dtype=np.float64), extent_px, spec.pixels)
         with tqdm(total=len(centers), desc=f"features of {slide}", unit="tile", delay=1, disable=not progress) as bar:
             encode = partial(job.encode, encoder, batch, bar)
             if self.folder is None:
                 return _in_order(job, [encode(part) for part in job.parts()])
-            recipe = {"mpp": scale(sdata, slide).mpp, "encoder": _fingerprint(encoder), **job.recipe()}
+            recipe = {"mpp": scale(sdata, slide).mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
             about = {"slide": slide, "image": pyramid.key, "extent": list(spec.extent), **recipe}
             return self._load_or_fill(self.folder / _digest(_json(recipe)), about, job, encode)
 
@@ -198,14 +200,6 @@ def _apply(encoder: Encoder, tiles: np.ndarray) -> np.ndarray:
     if values.ndim != 2 or len(values) != len(tiles):
         raise ValueError(f"the encoder made {values.shape} of {len(tiles)} tiles; it must return (tiles, features)")
     return values
-
-
-def _fingerprint(encoder: Encoder) -> str:
-    if hasattr(encoder, "fingerprint"):
-        return encoder.fingerprint
-    from spatialhist.nn import encoder_fingerprint
-
-    return encoder_fingerprint(encoder)
 
 
 def _digest(data: bytes) -> str:
