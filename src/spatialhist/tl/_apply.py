@@ -101,6 +101,11 @@ class Applier:
         return self.run.genes
 
     @property
+    def threads(self) -> int:
+        """Threads that the run was pinned to."""
+        return self.run.manifest["identity"]["threads"]
+
+    @property
     def needs_tiles(self) -> bool:
         """Whether any model looks at pixels."""
         return any(m.needs_tiles for m in self.run.models)

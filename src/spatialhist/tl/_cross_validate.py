@@ -18,7 +18,7 @@ from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl import _folder
 from spatialhist.tl._design import Design, default_extents
-from spatialhist.tl._fits import run_fits
+from spatialhist.tl._fits import n_workers, run_fits
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
 from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates
 from spatialhist.tl._panel import choose_panel, gene_positions, slide_means
@@ -159,6 +159,8 @@ def cross_validate(
             design=design,
             encoder=get_encoder(encoder),
             tiles=any(p.needs_tiles for p in predictors),
+            workers=n_workers(executor),
+            threads=threads,
             progress=progress,
         )
         manifest = {
@@ -184,8 +186,7 @@ def cross_validate(
         _folder.start(folder, manifest, overwrite=overwrite)
         cv = CrossValidation(folder, manifest, tuple(predictors), tuple(baselines), temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
-        workers = executor if isinstance(executor, int) else 1
-        print(announce(fits, sum(map(len, rows.values())), len(names), workers), file=sys.stderr)
+        print(announce(fits, sum(map(len, rows.values())), len(names), n_workers(executor)), file=sys.stderr)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         _write_layers(cohort, cv, np.concatenate(list(rows.values())), columns)
     return cv

@@ -19,7 +19,7 @@ from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl import _folder
 from spatialhist.tl._design import Design, default_extents
-from spatialhist.tl._fits import Fit, run_fits
+from spatialhist.tl._fits import Fit, n_workers, run_fits
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
 from spatialhist.tl._groups import pixel_hash
 from spatialhist.tl._panel import choose_panel, gene_positions, slide_means
@@ -151,6 +151,8 @@ def fit(
             design=design,
             encoder=get_encoder(encoder),
             tiles=any(p.needs_tiles for p in predictors),
+            workers=n_workers(executor),
+            threads=threads,
             progress=progress,
         )
         names = list(cohort.table.var_names[columns])

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,23 @@ def pinned_threads(n: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def thread_pool(workers: int, threads: int) -> Iterator[Executor]:
+    """Threads that each use ``threads`` threads of torch and BLAS: more would wait for each other, not work."""
+    import torch
+
+    with (
+        pinned_threads(threads),
+        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
+    ):
+        yield pool
+
+
+def n_workers(executor: Any) -> int:
+    """Fits that an executor runs at once, where that is known."""
+    return executor if isinstance(executor, int) else 1
 
 
 def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, progress: bool = True) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import scale
+from spatialhist.tl._fits import thread_pool
 from spatialhist.tl._panel import dense_columns, target_source
 from spatialhist.tl._pixels import image_points, relative_position, slide_features, slide_tiles
 from spatialhist.tl._samples import Inputs, Samples, standardize, write_inputs
@@ -44,6 +45,8 @@ def gather_run(
     design: Design,
     encoder: Callable[..., Any],
     tiles: bool,
+    workers: int,
+    threads: int,
     progress: bool,
 ) -> Inputs:
     """Write the inputs of a cross-validation or of a fit on everything.
@@ -66,17 +69,23 @@ def gather_run(
         What models look at.
     tiles
         Whether any model looks at pixels.
+    workers, threads
+        Slides that are encoded at once, and threads of each.
     progress
         Show a progress bar.
     """
     from tqdm.auto import tqdm
 
     slides = list(rows)
-    parts, pixels = [], []
-    for slide in tqdm(slides, desc="features", disable=not progress):
-        parts.append(_slide_part(cohort, slide, rows[slide], design, encoder, cache))
-        if tiles:
-            pixels.append(slide_tiles(cohort, slide, image_points(cohort, slide)[_within(cohort, slide, rows)], design))
+
+    def part(slide: str) -> tuple[np.ndarray, Any]:
+        return _slide_part(cohort, slide, rows[slide], design, encoder, cache)
+
+    with thread_pool(workers, threads) as pool:
+        parts = list(tqdm(pool.map(part, slides), total=len(slides), desc="features", disable=not progress))
+    pixels = [
+        slide_tiles(cohort, s, image_points(cohort, s)[_within(cohort, s, rows)], design) for s in slides if tiles
+    ]
     matrix, ranking = target_source(cohort, layer)
     blocks = range(len(design.specs))
     return write_inputs(

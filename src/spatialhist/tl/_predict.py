@@ -14,6 +14,7 @@ from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_siz
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl._apply import Applier, Source
+from spatialhist.tl._fits import pinned_threads
 from spatialhist.tl._gather import gather_slide
 from spatialhist.tl._groups import pixel_hash
 
@@ -83,16 +84,17 @@ def predict(
     check_layer_size(cohort.table.n_obs, known)
     values = {}
     for slide in tqdm(cohort.slides, desc="predict", disable=not progress):
-        samples = gather_slide(
-            cohort,
-            slide,
-            cohort.rows(slide),
-            design,
-            encode,
-            tiles=applier.needs_tiles,
-            cache=Path(cache) if cache else None,
-        )
-        values[slide] = applier.predict(samples, training_slide=applier.trained_on(pixel_hash(cohort, slide)))
+        with pinned_threads(applier.threads):
+            samples = gather_slide(
+                cohort,
+                slide,
+                cohort.rows(slide),
+                design,
+                encode,
+                tiles=applier.needs_tiles,
+                cache=Path(cache) if cache else None,
+            )
+            values[slide] = applier.predict(samples, training_slide=applier.trained_on(pixel_hash(cohort, slide)))
     write_predictions(cohort, table_key, key_added, values, applier)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)
 

@@ -117,7 +117,7 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            log_every_n_steps=1_000_000,
+            log_every_n_steps=1,
         )
         trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     last.unlink(missing_ok=True)
