@@ -32,7 +32,7 @@ def read_pixels(path: Path) -> np.ndarray:
     read = _read_tiff if path.suffix.lower() in _TIFF else _read_jpeg_or_png
     try:
         pixels = read(path)
-    except (OSError, RuntimeError, SyntaxError) as error:
+    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     return to_rgb8(pixels, name=str(path))
 
@@ -50,8 +50,8 @@ def _read_tiff(path: Path) -> np.ndarray:
         level = tif.series[0].levels[0]
         sizes = dict(zip(level.axes, level.shape, strict=True))
         if not {"Y", "X"} <= sizes.keys() <= {"Y", "X", "S", "C"}:
-            raise ValueError(f"{path} has axes {level.axes!r}; want one plane, YX with S or C for its channels")
-        check_pixels(sizes["Y"], sizes["X"], str(path))
+            raise ValueError(f"it has axes {level.axes!r}; want one plane, YX with S or C for its channels")
+        check_pixels(sizes["Y"], sizes["X"], "it")
         pixels = level.asarray()
     channels = [i for i, axis in enumerate(level.axes) if axis in "SC"]
     return np.moveaxis(pixels, channels[0], -1) if channels else pixels
@@ -62,11 +62,11 @@ def _read_jpeg_or_png(path: Path) -> np.ndarray:
     from PIL import Image
 
     data = path.read_bytes()
-    with _pillow_limit(), Image.open(path) as header:
-        check_pixels(header.height, header.width, str(path))
+    with _no_pillow_limit(), Image.open(path) as header:
+        check_pixels(header.height, header.width, "it")
         # Pillow holds four bytes a pixel and needs a second copy to hand them out.
         if header.format == "JPEG" and header.mode in ("L", "RGB"):
-            _check_jpeg_end(data, path)
+            _check_jpeg_end(data)
             return imagecodecs.jpeg8_decode(data)
         if header.format == "PNG" and header.mode in ("L", "RGB", "RGBA"):
             return imagecodecs.png_decode(data)
@@ -75,19 +75,19 @@ def _read_jpeg_or_png(path: Path) -> np.ndarray:
         return np.asarray(header.convert("RGBA" if "transparency" in header.info else "RGB"))
 
 
-def _check_jpeg_end(data: bytes, path: Path) -> None:
+def _check_jpeg_end(data: bytes) -> None:
     """Refuse a file cut short, which the decoder would fill up with grey."""
     start_of_scan, end_of_image = b"\xff\xda", b"\xff\xd9"
     if data.rfind(end_of_image) < data.rfind(start_of_scan):
-        raise ValueError(f"{path} is cut short: it has no end-of-image marker")
+        raise ValueError("it is cut short: there is no end-of-image marker")
 
 
 @contextmanager
-def _pillow_limit() -> Iterator[None]:
-    """Let Pillow open headers up to our own limit, and put its limit back."""
+def _no_pillow_limit() -> Iterator[None]:
+    """Let Pillow open any header, which is checked against our own limit, and put its limit back."""
     from PIL import Image
 
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
     finally:

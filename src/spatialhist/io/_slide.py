@@ -75,7 +75,7 @@ def check_spot_ids(spot_ids: Any, n: int, slide: str) -> np.ndarray:
     if len(ids) != n:
         raise ValueError(f"slide {slide!r} has {n} spots, but {len(ids)} spot ids")
     if ids.has_duplicates:
-        raise ValueError(f"spot ids of slide {slide!r} repeat, e.g. {ids[ids.duplicated()][0]!r}")
+        raise ValueError(f"spot ids of slide {slide!r} repeat, e.g. {ids[ids.duplicated()][0]}")
     if ids.inferred_type not in ("integer", "string"):
         raise TypeError(f"spot ids of slide {slide!r} are {ids.inferred_type}: they must be integers or strings")
     return ids.to_numpy()
@@ -87,7 +87,7 @@ def check_counts(counts: Any, n: int, genes: Sequence[str], slide: str) -> Any:
         raise ValueError(f"counts of slide {slide!r} have shape {counts.shape}; want {n} spots x {len(genes)} genes")
     names = pd.Index(genes)
     if names.has_duplicates:
-        raise ValueError(f"genes of slide {slide!r} repeat, e.g. {names[names.duplicated()][0]!r}")
+        raise ValueError(f"genes of slide {slide!r} repeat, e.g. {names[names.duplicated()][0]}")
     values = sparse.csr_matrix(counts, dtype=np.float32) if sparse.issparse(counts) else np.asarray(counts, np.float32)
     stored = values.data if sparse.issparse(values) else values
     bad = (~np.isfinite(stored)).sum()

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 COUNTS, LOG_EXPRESSION = "counts", "log_expression"
 _POSITION = ["pixel_x", "pixel_y"]
+_LENGTHS = ["mpp_um", "spot_pitch_px", "spot_diameter_px"]
 _FLAGS = {"selected": _keys.IN_TISSUE}
 
 
@@ -105,9 +106,10 @@ def _read_sheet(folder: Path, slides: str | Sequence[str] | None) -> pd.DataFram
     from spatialhist.io._slide import check_slide_id
 
     path = folder / "slides.csv"
-    sheet = _read_csv(path, ["slide"], text=["slide", "patient", "image"]).set_index("slide", drop=False)
-    if sheet.index.has_duplicates or not len(sheet):
-        raise ValueError(f"{path} must name each slide once, and at least one; it has {sheet.index.tolist()}")
+    sheet = _read_csv(path, ["slide"], text=["slide", "patient", "image"], numbers=_LENGTHS)
+    sheet = sheet.set_index("slide", drop=False)
+    if sheet.index.has_duplicates:
+        raise ValueError(f"{path} must name each slide once; it has {sheet.index.tolist()}")
     chosen = sheet.index.tolist() if slides is None else [slides] if isinstance(slides, str) else list(slides)
     unknown = [s for s in chosen if s not in sheet.index]
     if unknown or not chosen:
@@ -117,7 +119,8 @@ def _read_sheet(folder: Path, slides: str | Sequence[str] | None) -> pd.DataFram
     return sheet.loc[chosen]
 
 
-def _read_csv(path: Path, columns: list[str], *, text: list[str]) -> pd.DataFrame:
+def _read_csv(path: Path, columns: list[str], *, text: list[str], numbers: list[str]) -> pd.DataFrame:
+    """Read a table that must have ``columns``, without gaps; ``text`` and ``numbers`` say what columns hold."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; a folder for read_st holds slides.csv, counts/, spots/ and images/")
     try:
@@ -127,15 +130,21 @@ def _read_csv(path: Path, columns: list[str], *, text: list[str]) -> pd.DataFram
     missing = [c for c in columns if c not in frame]
     if missing:
         raise ValueError(f"{path} lacks columns {missing}; it has {list(frame)}")
+    if frame.empty:
+        raise ValueError(f"{path} has no rows")
     empty = [c for c in columns if frame[c].isna().any()]
     if empty:
         raise ValueError(f"{path} has empty cells in columns {empty}")
+    words = [c for c in numbers if c in frame and not pd.api.types.is_numeric_dtype(frame[c])]
+    if words:
+        raise ValueError(f"{path} has cells that are no numbers in columns {words}")
     return frame
 
 
 def _read_spots(folder: Path, slide: str) -> _Spots:
     path = folder / "spots" / f"{slide}.csv"
-    frame = _read_csv(path, [_keys.INSTANCE, *_POSITION], text=[_keys.INSTANCE]).set_index(_keys.INSTANCE)
+    frame = _read_csv(path, [_keys.INSTANCE, *_POSITION], text=[_keys.INSTANCE], numbers=_POSITION)
+    frame = frame.set_index(_keys.INSTANCE)
     ids, matrix, genes = _read_expression(folder, slide)
     for where, index in ((path, frame.index), (f"the expression of slide {slide!r}", ids)):
         if index.has_duplicates:
@@ -185,7 +194,7 @@ def _read_matrix(path: Path) -> tuple[pd.Index, np.ndarray, list[str]]:
         values = frame.to_numpy(dtype=np.float32)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path} cannot be read as a gzipped table of spots x genes: {error}") from error
-    if len(header) - values.shape[1] not in (0, 1):
+    if not values.shape[1] or len(header) - values.shape[1] not in (0, 1):
         raise ValueError(f"{path} names {len(header)} columns but has {values.shape[1]} beside the spot ids")
     return frame.index, values, header[-values.shape[1] :]
 
@@ -209,20 +218,21 @@ def _build(folder: Path, row: pd.Series, spots: _Spots) -> SpatialData:
         slide=row["slide"],
         genes=spots.genes,
         spot_ids=spots.frame.index,
-        patient=_known(row.get("patient")),
-        mpp=_known(row.get("mpp_um")),
-        pitch_px=_known(row.get("spot_pitch_px")),
-        spot_diameter_px=_known(row.get("spot_diameter_px")),
+        patient=_known(row, "patient"),
+        mpp=_known(row, "mpp_um"),
+        pitch_px=_known(row, "spot_pitch_px"),
+        spot_diameter_px=_known(row, "spot_diameter_px"),
         obs=_extra_columns(spots.frame),
     )
 
 
-def _known(value: Any) -> Any:
-    return None if pd.isna(value) else value if isinstance(value, str) else float(value)
+def _known(row: pd.Series, column: str) -> Any:
+    value = row.get(column)
+    return None if pd.isna(value) else value
 
 
 def _image_path(folder: Path, row: pd.Series) -> Path:
-    named = _known(row.get("image"))
+    named = _known(row, "image")
     if named is not None:
         return folder / named
     found = sorted((folder / "images").glob(f"{row['slide']}.*"))

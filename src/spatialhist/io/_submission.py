@@ -57,13 +57,16 @@ def write_submission(
 
     Examples
     --------
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> import numpy as np
     >>> import spatialhist as sh
     >>> image = np.full((60, 80, 3), 255, dtype=np.uint8)
     >>> sdata = sh.io.from_arrays(image, [[20, 30], [40, 30]], genes=["C1", "C2"])
     >>> sdata["table"].layers["predicted"] = np.array([[0.5, 1.0], [0.25, 2.0]], dtype=np.float32)
-    >>> sh.io.write_submission(sdata, "submission.csv")
-    >>> print(open("submission.csv").read().strip())
+    >>> path = Path(tempfile.mkdtemp()) / "submission.csv"
+    >>> sh.io.write_submission(sdata, path)
+    >>> print(path.read_text().strip())
     ID,C1,C2
     0,0.5,1.0
     1,0.25,2.0

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import spatialdata as sd
+from PIL import Image
+from spatialdata_io import visium
+from tests.io.conftest import picture, write_space_ranger
+
+import spatialhist as sh
+from spatialhist._sdata.geometry import spot_pixels
+from spatialhist._sdata.images import image_key, pyramid, read_level
+from spatialhist._sdata.slides import open_cohort
+
+
+@pytest.fixture(params=[False, True], ids=["v1", "v2"])
+def outs(request, tmp_path):
+    return write_space_ranger(tmp_path / "outs", header=request.param)
+
+
+@pytest.fixture
+def full_image(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "slide.tif")
+    return tmp_path / "slide.tif"
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_slide_with_its_image(outs, full_image, tmp_path, stored):
+    store = tmp_path / "slide.zarr"
+    sdata = sh.io.read_visium(outs, slide="V1", image=full_image, patient="P1", store=store if stored else None)
+    if not stored:
+        sdata.write(store)
+        sdata = sd.read_zarr(store)
+    table = sdata["table"]
+    assert set(sdata.images) == {"V1_full_image", "V1_hires_image", "V1_lowres_image"}
+    np.testing.assert_array_equal(read_level(pyramid(sdata, "V1_full_image"), 0), picture())
+    np.testing.assert_array_equal(table.obsm["spatial"][5], [130, 77])
+    np.testing.assert_array_equal(spot_pixels(sdata, table, "V1", "V1_hires_image")[5], [65, 38.5])
+    assert table.obs["patient"].unique().tolist() == ["P1"]
+    assert table.obs["measured"].all()
+    info = sdata.attrs["spatialhist"]["slides"]["V1"]
+    assert info["pitch_px"] == pytest.approx(20, rel=1e-3)
+    assert info["mpp"] == pytest.approx(5, rel=1e-3)
+    assert info["spot_diameter_px"] == 13
+    assert table.uns["spatial"]["V1"]["metadata"]["chemistry_description"] == "Visium V1 Slide"
+
+
+def test_genes_and_spots(outs):
+    table = sh.io.read_visium(outs)["table"]
+    assert table.var_names.tolist() == ["A", "B", "A-1"]
+    assert table.var["gene_ids"].tolist() == ["ENSG0", "ENSG1", "ENSG2"]
+    assert table.obs_names[1] == "S1_ACAA-1"
+    assert table.to_df().iloc[1].tolist() == [3, 4, 5]
+    assert table.n_obs == 11
+
+
+def test_raw_counts_hold_the_spots_off_tissue(outs):
+    table = sh.io.read_visium(outs, raw=True)["table"]
+    assert table.obs["in_tissue"].tolist() == [1] * 11 + [0]
+
+
+def test_without_a_full_image_the_small_one_is_offered(outs):
+    sdata = sh.io.read_visium(outs, slide="V1")
+    assert "V1_full_image" not in sdata.images
+    with pytest.raises(KeyError, match="V1_hires_image"):
+        image_key(sdata, "V1")
+    entry = sdata["table"].uns["spatial"]["V1"]
+    np.testing.assert_array_equal(entry["images"]["hires"], picture()[::2, ::2])
+    assert entry["scalefactors"]["tissue_hires_scalef"] == pytest.approx(0.5)
+
+
+def test_two_slides_in_one_cohort(outs, tmp_path):
+    sh.io.concat([sh.io.read_visium(outs, slide=s) for s in ("V1", "V2")]).write(tmp_path / "x.zarr")
+    table = sd.read_zarr(tmp_path / "x.zarr")["table"]
+    assert table.obs_names.is_unique
+    assert open_cohort(sd.read_zarr(tmp_path / "x.zarr")).slides == ["V1", "V2"]
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique", "ignore:Converting `region_key")
+@pytest.mark.parametrize("with_image", [False, True])
+def test_object_of_spatialdata_io_alone_is_adopted(outs, full_image, tmp_path, with_image):
+    sdata = visium(outs, dataset_id="V1", fullres_image_file=full_image if with_image else None)
+    cohort = open_cohort(sdata)
+    assert cohort.slides == ["V1"]
+    assert sdata.attrs["spatialhist"]["slides"]["V1"]["mpp"] == pytest.approx(5, rel=1e-3)
+    assert sdata["table"].uns["spatial"]["V1"]["images"]["hires"].shape[2] == 3
+    assert set(sdata["table"].uns["spatial"]["V1"]["scalefactors"]) == {"spot_diameter_fullres", "tissue_hires_scalef"}
+    sdata.write(tmp_path / "x.zarr")
+    assert open_cohort(sd.read_zarr(tmp_path / "x.zarr")).measured().all()
+
+
+@pytest.mark.parametrize(
+    "missing", ["filtered_feature_bc_matrix.h5", "spatial/scalefactors_json.json", "spatial/tissue_positions.csv"]
+)
+def test_missing_file_is_named(tmp_path, missing):
+    folder = write_space_ranger(tmp_path / "sample" / "outs", header=True)
+    (folder / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        sh.io.read_visium(folder)
+    with pytest.raises(FileNotFoundError, match=r"did you mean .*outs\?"):
+        sh.io.read_visium(tmp_path / "sample")
+
+
+def test_missing_image_is_named(outs):
+    with pytest.raises(FileNotFoundError, match="nothing.tif"):
+        sh.io.read_visium(outs, image=outs / "nothing.tif")
+
+
+def test_barcode_without_a_position(tmp_path):
+    folder = write_space_ranger(tmp_path / "outs", header=True)
+    positions = folder / "spatial/tissue_positions.csv"
+    positions.write_text("\n".join(positions.read_text().splitlines()[:-3]))
+    with pytest.raises(ValueError, match="2 of 11 barcodes of .* have no position"):
+        sh.io.read_visium(folder)
+
+
+def test_bad_slide_id_and_store(outs, tmp_path):
+    with pytest.raises(ValueError, match="slide id 'V 1'"):
+        sh.io.read_visium(outs, slide="V 1")
+    with pytest.raises(FileExistsError, match="outs exists"):
+        sh.io.read_visium(outs, store=outs)
+
+
+@pytest.mark.real_data
+def test_real_space_ranger_folder(data_root):
+    sdata = sh.io.read_visium(data_root / "formats/spaceranger_tiny", slide="V1")
+    info = sdata.attrs["spatialhist"]["slides"]["V1"]
+    assert sdata["table"].n_obs == 100
+    # Space Ranger's own scale: it draws spots of 65 um
+    assert info["mpp"] == pytest.approx(65 / info["spot_diameter_px"], rel=0.01)
