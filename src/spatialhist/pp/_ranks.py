@@ -16,7 +16,6 @@ Method = Literal["average", "min", "dense", "ordinal"]
 Scale = Literal["raw", "unit", "normal"]
 
 BLOCK_ROWS = 1024
-_DIGIT_BITS = 11
 
 
 def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") -> np.ndarray:
@@ -63,15 +62,15 @@ def _rank_block(block: Any, out: np.ndarray, method: int) -> None:
         if not block.has_canonical_format:
             block = block.copy()
             block.sum_duplicates()
-        data, indices, indptr = block.data, block.indices.astype(np.int32), block.indptr.astype(np.int64)
+        data, columns, starts = block.data, block.indices.astype(np.int32), block.indptr.astype(np.int64)
     else:
-        data, indices = block.ravel(), np.tile(np.arange(block.shape[1], dtype=np.int32), len(block))
-        indptr = np.arange(len(block) + 1, dtype=np.int64) * block.shape[1]
+        data, columns = block.ravel(), np.arange(block.shape[1], dtype=np.int32)
+        starts = np.arange(len(block) + 1, dtype=np.int64) * block.shape[1]
     # float32 halves the passes of the sort; wider numbers would tie in it that do not tie in truth
     exact = data.dtype in (np.float32, np.float16, np.int8, np.uint8, np.int16, np.uint16)
     data = np.ascontiguousarray(data, dtype=np.float32 if exact else np.float64)
     bits = data.view(np.uint32 if exact else np.uint64)
-    _rank_csr(data, bits, indices, indptr, out, method)
+    _rank_csr(data, bits, columns, not sp.issparse(block), starts, out, method)
 
 
 def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
@@ -90,42 +89,48 @@ def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def _rank_csr(data, bits, indices, indptr, out, method):  # pragma: no cover
-    """Rank the rows of a CSR matrix into a dense one."""
+def _rank_csr(data, bits, columns, shared, starts, out, method):  # pragma: no cover
+    """Rank the rows of a CSR matrix into a dense one; ``shared``: every row has all the columns."""
     n_vars = out.shape[1]
-    order, spare = np.empty(n_vars, np.int32), np.empty(n_vars, np.int32)
+    order, spare, missing = np.empty(n_vars, np.int32), np.empty(n_vars, np.int32), np.empty(n_vars, np.int32)
     keys, spare_keys = np.empty(n_vars, bits.dtype), np.empty(n_vars, bits.dtype)
-    counts = np.empty(1 << _DIGIT_BITS, np.int32)
+    # 4 passes over the bits of a float32, 6 over those of a float64
+    counts = np.empty(1 << 8 if bits.itemsize == 4 else 1 << 11, np.int32)
     for i in range(out.shape[0]):
-        row = slice(indptr[i], indptr[i + 1])
-        out[i] = 0
-        found, negative, missing = _collect(data[row], bits[row], indices[row], out[i], keys, order)
+        row = slice(starts[i], starts[i + 1])
+        found, negative, lost = _collect(
+            data[row], bits[row], columns if shared else columns[row], keys, order, missing
+        )
         keys, spare_keys, order, spare = _radix_sort(found, keys, spare_keys, order, spare, counts)
-        _assign(out[i], keys, order, found, negative, n_vars - missing - found, method)
+        _assign(out[i], keys[:found], order[:found], missing[:lost], negative, method)
+        _fill(out[i], missing[:lost], np.nan)
 
 
 @nb.njit(cache=True, nogil=True)
-def _collect(values, bits, columns, ranks, keys, order):  # pragma: no cover
-    """Gather what must be sorted, mark NaN; the keys sort like the values they are made of."""
-    found, negative, missing = 0, 0, 0
+def _collect(values, bits, columns, keys, order, missing):  # pragma: no cover
+    """Gather what is neither zero nor NaN; the keys sort like the values they are made of."""
+    found, negative, lost = 0, 0, 0
     sign = keys.dtype.type(1) << keys.dtype.type(keys.itemsize * 8 - 1)
     for j in range(len(values)):
-        if np.isnan(values[j]):
-            ranks[columns[j]] = np.nan
-            missing += 1
-        elif values[j] != 0:
-            negative += values[j] < 0
-            keys[found] = ~bits[j] if values[j] < 0 else bits[j] | sign
-            order[found] = columns[j]
-            found += 1
-    return found, negative, missing
+        value = values[j]
+        if value != value:
+            missing[lost] = columns[j]
+            lost += 1
+            continue
+        # written whether it counts or not: a branch on zeros, which nothing predicts, would cost more
+        keys[found] = ~bits[j] if value < 0 else bits[j] | sign
+        order[found] = columns[j]
+        found += value != 0
+        negative += value < 0
+    return found, negative, lost
 
 
 @nb.njit(cache=True, nogil=True)
 def _radix_sort(n, keys, spare_keys, order, spare, counts):  # pragma: no cover
     """Sort the first ``n`` keys and the columns that belong to them, digit by digit from the lowest."""
     mask = keys.dtype.type(len(counts) - 1)
-    for shift in range(0, keys.itemsize * 8, _DIGIT_BITS):
+    digit = 8 if len(counts) == 256 else 11
+    for shift in range(0, keys.itemsize * 8, digit):
         counts[:] = 0
         for j in range(n):
             counts[(keys[j] >> keys.dtype.type(shift)) & mask] += 1
@@ -143,29 +148,43 @@ def _radix_sort(n, keys, spare_keys, order, spare, counts):  # pragma: no cover
 
 
 @nb.njit(cache=True, nogil=True)
-def _assign(ranks, keys, order, found, negative, zeros, method):  # pragma: no cover
-    """Turn the sorted values of a row into ranks; columns still at 0 are the zeros."""
-    before, distinct, start = 0, 0, 0
-    zero_before, zero_distinct = negative, 0
-    while start < found:
-        if start == negative and zeros > 0:
-            zero_distinct = distinct
-            before, distinct = before + zeros, distinct + 1
+def _assign(ranks, keys, order, missing, negative, method):  # pragma: no cover
+    """Turn the sorted values of a row into ranks; the zeros stand after the first ``negative`` of them."""
+    zeros = len(ranks) - len(keys) - len(missing)
+    distinct = 0
+    for j in range(negative):
+        distinct += j == 0 or keys[j] != keys[j - 1]
+    ranks[:] = _rank(method, negative, zeros, distinct + 1, 0)
+    if method == 3:
+        _count_zeros(ranks, order, missing, negative)
+    distinct, start = 0, 0
+    while start < len(keys):
         stop = start + 1
-        while stop < found and keys[stop] == keys[start]:
+        while stop < len(keys) and keys[stop] == keys[start]:
             stop += 1
+        past_zeros = start >= negative and zeros > 0
+        before = start + zeros if past_zeros else start
         distinct += 1
         for j in range(start, stop):
-            ranks[order[j]] = _rank(method, before, stop - start, distinct, j - start)
-        before += stop - start
+            ranks[order[j]] = _rank(method, before, stop - start, distinct + past_zeros, j - start)
         start = stop
-    if negative == found:
-        zero_distinct = distinct
+
+
+@nb.njit(cache=True, nogil=True)
+def _count_zeros(ranks, order, missing, negative):  # pragma: no cover
+    """Number the zeros from left to right."""
+    _fill(ranks, order, 0)
+    _fill(ranks, missing, 0)
     seen = 0
     for c in range(len(ranks)):
-        if ranks[c] == 0:
-            ranks[c] = _rank(method, zero_before, zeros, zero_distinct + 1, seen)
-            seen += 1
+        seen += ranks[c] != 0
+        ranks[c] = negative + seen
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill(ranks, columns, value):  # pragma: no cover
+    for c in columns:
+        ranks[c] = value
 
 
 @nb.njit(cache=True, nogil=True)

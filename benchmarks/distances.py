@@ -1,0 +1,49 @@
+"""Spot distances on growing lattices, time and memory: python benchmarks/distances.py."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import numpy as np
+import scipy.sparse as sp
+
+from spatialhist import pp
+from spatialhist._sdata.build import build_slide
+
+SIZES = (31_250, 125_000, 500_000)
+PITCH = 100.0
+
+
+def hexagons(n: int) -> np.ndarray:
+    side = int(np.ceil(np.sqrt(n)))
+    i, j = np.meshgrid(np.arange(side), np.arange(side))
+    return np.column_stack([((i + j % 2 / 2) * PITCH).ravel(), (j * PITCH * np.sqrt(0.75)).ravel()])[:n]
+
+
+def main() -> None:
+    print(
+        f"{'spots':>8} {'s':>6} {'us a spot':>10} {'peak MB':>8} {'MB per 1,000 spots':>19} {'pitch px':>9} {'neighbours':>11}"
+    )
+    for n in (1_000, *SIZES):
+        xy = hexagons(n)
+        sdata = build_slide(None, xy, sp.csr_matrix((n, 1), dtype=np.float32), slide="S1", genes=["G"])
+        start = time.perf_counter()
+        pp.spot_distances(sdata)
+        spent = time.perf_counter() - start
+        tracemalloc.start()  # makes everything several times slower, so it is not on while the clock runs
+        pp.spot_distances(sdata)
+        peak = tracemalloc.get_traced_memory()[1] / 1e6
+        tracemalloc.stop()
+        if n == 1_000:
+            continue  # imports and compiling
+        neighbours = np.diff(sdata["table"].obsp["spatial_distances"].indptr)
+        pitch = sdata.attrs["spatialhist"]["slides"]["S1"]["pitch_px"]
+        print(
+            f"{n:8,} {spent:6.2f} {spent / n * 1e6:10.1f} {peak:8.0f} {peak / n * 1e3:19.2f} {pitch:9.3f} "
+            f"{np.median(neighbours):11.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
