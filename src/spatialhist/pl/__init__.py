@@ -1,0 +1,16 @@
+"""Plots: one file a picture."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_alignment": ["alignment"],
+        "_gene_scores": ["gene_scores"],
+        "_genes": ["genes"],
+        "_scores": ["scores"],
+        "_stain": ["stain"],
+        "_tiles": ["tiles"],
+        "_training": ["training"],
+    },
+)

@@ -1,0 +1,123 @@
+"""Where the spots of a slide lie, before and after realignment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata import geometry
+from spatialhist._sdata.images import image_key
+from spatialhist._sdata.slides import open_cohort
+from spatialhist.pl._style import CYCLE, FONT, new_axes, picture, scale_bar
+from spatialhist.pl._tissue import draw_outline, draw_overview
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from spatialdata import SpatialData
+
+OUTLINE, BEFORE, AFTER = CYCLE[2], "#000000", CYCLE[1]
+
+
+def alignment(
+    sdata: SpatialData,
+    slide: str,
+    *,
+    image: str | None = None,
+    ax: Axes | None = None,
+    table_key: str = _keys.TABLE,
+) -> Axes:
+    """Draw a slide with the outline of its tissue and its spots, where the reader put them and where they are now.
+
+    Parameters
+    ----------
+    sdata
+        The cohort.
+    slide
+        Slide id.
+    image
+        Image to draw: None for the H&E image, ``"normalized"``, ``"masked"``, or a key with ``{slide}`` for the id.
+    ax
+        Axes to draw into; those of a new figure if None.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Axes, in the slide's coordinate system (full-resolution pixels), with a scale bar. The title says what
+    :func:`spatialhist.pp.realign` found.
+
+    Raises
+    ------
+    KeyError
+        If there is no such slide or image.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20)
+    >>> sh.pl.alignment(sdata, "S1").get_title(loc="left")
+    'S1: not realigned'
+    """
+    cohort = open_cohort(sdata, slide, table_key=table_key)
+    key = image_key(sdata, slide, image)
+    ax = new_axes(ax, (5.6, 4.4))
+    draw_overview(ax, sdata, slide, key)
+    outlined = draw_outline(ax, sdata, slide, OUTLINE)
+    scale = geometry.scale(sdata, slide)
+    matrix = geometry.alignment(sdata, slide)
+    after = geometry.spot_centers(sdata, cohort.table, slide)
+    before = geometry.apply(np.linalg.inv(matrix), after)
+    moved = not np.array_equal(matrix, np.eye(3))
+    for centers, color in [(before, BEFORE)] * moved + [(after, AFTER)]:
+        _draw_spots(ax, centers, scale.spot_diameter_px, color)
+    _draw_legend(ax, moved=moved, outlined=outlined)
+    shift = float(np.nanmean(np.linalg.norm(after - before, axis=1)))
+    picture(ax, _title(slide, geometry.slide_info(sdata, slide).get("alignment_report", {}), shift, scale.pitch_px))
+    scale_bar(ax, scale.mpp)
+    return ax
+
+
+def _draw_spots(ax: Axes, centers: np.ndarray, diameter: float, color: str) -> None:
+    """Draw hollow circles and make room for those that lie outside the image."""
+    from matplotlib.collections import EllipseCollection
+
+    size = np.full(len(centers), diameter)
+    ax.add_collection(
+        EllipseCollection(
+            size,
+            size,
+            np.zeros(len(centers)),
+            units="xy",
+            offsets=centers,
+            offset_transform=ax.transData,
+            facecolors="none",
+            edgecolors=color,
+            linewidths=0.7,
+        ),
+        autolim=False,
+    )
+    (left, top), (right, bottom) = np.nanmin(centers - diameter, axis=0), np.nanmax(centers + diameter, axis=0)
+    ax.set_xlim(min(left, ax.get_xlim()[0]), max(right, ax.get_xlim()[1]))
+    ax.set_ylim(max(bottom, ax.get_ylim()[0]), min(top, ax.get_ylim()[1]))
+
+
+def _draw_legend(ax: Axes, *, moved: bool, outlined: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    def circle(color: str, label: str) -> Line2D:
+        return Line2D([], [], marker="o", linestyle="", markerfacecolor="none", markeredgecolor=color, label=label)
+
+    handles = [circle(BEFORE, "spots as read")] * moved + [circle(AFTER, "spots now" if moved else "spots")]
+    handles += [Line2D([], [], color=OUTLINE, label="tissue")] * outlined
+    ax.legend(handles=handles, fontsize=FONT - 2, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+
+
+def _title(slide: str, report: dict[str, Any], shift: float, pitch: float | None) -> str:
+    if not report:
+        return f"{slide}: not realigned"
+    scores = f"overlap {report['score_before']:.2f} → {report['score_after']:.2f}"
+    if not report["accepted"]:
+        return f"{slide}: left in place, {scores}"
+    return f"{slide}: moved by {shift / pitch:.2f} pitches, {scores}" if pitch else f"{slide}: moved, {scores}"

@@ -1,0 +1,71 @@
+"""How well each gene is predicted, beside how well it could be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from spatialhist.pl._score_means import best_predictor, label_of, target_means
+from spatialhist.pl._style import FONT, KIND, chart, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CEILING = "noise_ceiling"
+METRIC = "pearson"
+NAME_HEIGHT = 0.035
+
+
+def gene_scores(
+    scores: pd.DataFrame, *, predictor: str | None = None, n_names: int = 8, ax: Axes | None = None
+) -> Axes:
+    """Draw each gene's score against its noise ceiling.
+
+    Parameters
+    ----------
+    scores
+        What :func:`spatialhist.tl.evaluate` returned, with its oracles.
+    predictor
+        Whose scores; the stack, or else the best model, if None.
+    n_names
+        How many of the best genes are named, where there is room.
+    ax
+        Axes to draw into; those of a new figure if None.
+
+    Returns
+    -------
+    Axes: one dot a gene, means over slides and groups. The line is what the noise of the counts lets a perfect
+    prediction reach.
+
+    Raises
+    ------
+    KeyError
+        If the table holds no such predictor, or no noise ceiling.
+    """
+    predictor = best_predictor(scores, METRIC) if predictor is None else predictor
+    table = target_means(scores, METRIC)
+    for name in (predictor, CEILING):
+        if name not in table:
+            raise KeyError(f"no predictor {name!r} in the scores; found {list(table)}")
+    ax = new_axes(ax, (4.4, 4))
+    table = table[[CEILING, predictor]].dropna()
+    ax.plot(table[CEILING], table[predictor], "o", color=KIND["model"], alpha=0.6, markersize=4, markeredgewidth=0)
+    _draw_names(ax, table.nlargest(n_names, predictor))
+    ax.axline((0, 0), slope=1, color="black", linewidth=0.8, linestyle="--")
+    ax.axhline(0, color="black", linewidth=0.6, zorder=0)
+    low = float(min(0, table.min(axis=None))) - 0.03
+    ax.set(xlim=(low, 1.03), ylim=(low, 1.03), aspect="equal")
+    chart(ax, xlabel="noise ceiling", ylabel=f"{label_of(METRIC)}, {predictor}", title=f"{len(table)} genes")
+    return ax
+
+
+def _draw_names(ax: Axes, table: pd.DataFrame) -> None:
+    """Name genes, the best first, but none where another name stands."""
+    taken: list[float] = []
+    for gene, (x, y) in zip(table.index, table.to_numpy(), strict=True):
+        if all(abs(y - other) > NAME_HEIGHT for other in taken):
+            taken.append(y)
+            ax.annotate(
+                gene, (x, y), xytext=(-4, 0), textcoords="offset points", ha="right", va="center", fontsize=FONT - 2
+            )

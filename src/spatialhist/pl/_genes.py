@@ -1,0 +1,211 @@
+"""Genes on tissue, measured beside predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys, metrics
+from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pl._style import EXPRESSION, FONT, MISSING, picture, scale_bar
+from spatialhist.pl._units import is_predicted, target_of, unit_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from spatialdata import SpatialData
+
+SLIDES_PER_ROW = 3
+SPOT_SIZE = 1.4
+"""Drawn diameter of a spot, of its true one: the gaps between spots close, nearly."""
+LIMITS = (1, 99)
+"""Percentiles at which the colours end."""
+
+
+def genes(
+    sdata: SpatialData,
+    genes: str | Sequence[str],
+    *,
+    slides: str | Sequence[str] | None = None,
+    layers: str | Sequence[str] = (_keys.LOG1P, _keys.PREDICTED),
+    slides_per_row: int = SLIDES_PER_ROW,
+    cmap: str = EXPRESSION,
+    table_key: str = _keys.TABLE,
+) -> np.ndarray:
+    """Draw genes on tissue, layer beside layer.
+
+    Parameters
+    ----------
+    sdata
+        The cohort.
+    genes
+        Names.
+    slides
+        Slide ids; all if None.
+    layers
+        What is drawn side by side, ``"X"`` for the counts.
+    slides_per_row
+        Further slides of a gene go into further rows.
+    cmap
+        Name of a colour map of matplotlib.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Axes of a new figure ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same
+    units share the colour scale of a gene over all its slides, from the 1st to the 99th percentile; the colour bar names
+    the units. Spots without a value are grey. A prediction's title gives its within-slide Pearson r with the
+    measurements beside it, over all spots that have both.
+
+    Raises
+    ------
+    KeyError
+        If a gene, slide or layer is missing; the message lists what there is.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20)
+    >>> sh.pp.log_normalize(sdata)
+    >>> sh.pl.genes(sdata, sdata["table"].var_names[:2], layers="log1p").shape
+    (2, 1, 1)
+    """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    names = [genes] if isinstance(genes, str) else list(genes)
+    shown = [layers] if isinstance(layers, str) else list(layers)
+    missing = [g for g in names if g not in cohort.table.var_names]
+    if missing:
+        raise KeyError(
+            f"genes {missing} are not in table {table_key!r}, which has {list(cohort.table.var_names[:5])}, ..."
+        )
+    for layer in shown:
+        get_layer(cohort.table, layer)
+    if not names or not shown:
+        raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
+    panels = _panels(cohort, names, shown)
+    fig, axes = _grid(cohort, names, shown, slides_per_row)
+    for index, panel in np.ndenumerate(panels):
+        norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
+        _draw(axes[index], cohort, panel, norm, cmap)
+    for row, drawn in zip(panels, axes, strict=True):
+        _add_color_bars(fig, row, drawn)
+    return axes
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One gene of one slide in one layer."""
+
+    slide: str
+    title: str
+    unit: str
+    values: np.ndarray
+
+
+def _panels(cohort: Cohort, names: list[str], layers: list[str]) -> np.ndarray:
+    shape = (len(names), len(cohort.slides), len(layers))
+    panels = np.empty(shape, dtype=object)
+    for i, j in np.ndindex(shape[:2]):
+        gene, slide = names[i], cohort.slides[j]
+        values = {layer: _values(cohort, slide, gene, layer) for layer in layers}
+        for k, layer in enumerate(layers):
+            title = f"{gene} · {slide}\n{layer}{_remark(cohort, layer, values)}"
+            panels[i, j, k] = _Panel(slide, title, unit_of(cohort.table, layer), values[layer])
+    return panels
+
+
+def _values(cohort: Cohort, slide: str, gene: str, layer: str) -> np.ndarray:
+    """Values of a slide's spots; NaN where nothing was measured or predicted."""
+    rows, column = cohort.rows(slide), cohort.table.var_names.get_loc(gene)
+    part = get_layer(cohort.table, layer)[rows][:, [column]]
+    values = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32).ravel()
+    if is_predicted(cohort.table, layer):
+        return values
+    known = cohort.measured()[rows] & cohort.genes_measured(slide)[column]
+    return np.where(known, values, np.float32(np.nan))
+
+
+def _remark(cohort: Cohort, layer: str, values: dict[str, np.ndarray]) -> str:
+    if not is_predicted(cohort.table, layer):
+        return ", measured"
+    target = target_of(cohort.table, layer)
+    if target not in values:
+        return ""
+    known = np.isfinite(values[target]) & np.isfinite(values[layer])
+    if known.sum() < 3:
+        return ""
+    r = metrics.pearson(values[target][known, None], values[layer][known, None])[0]
+    return f", r = {r:.2f}" if np.isfinite(r) else ""
+
+
+def _grid(cohort: Cohort, names: list[str], layers: list[str], per_row: int) -> tuple[Figure, np.ndarray]:
+    """Figure and axes ``(genes, slides, layers)``: a gene's slides side by side, and below each other."""
+    import matplotlib.pyplot as plt
+
+    n = len(cohort.slides)
+    per_row = min(n, max(1, per_row))
+    lines = -(-n // per_row)
+    columns = per_row * len(layers)
+    size = (2.3 * columns + 0.7, 2.5 * lines * len(names))
+    fig, grid = plt.subplots(lines * len(names), columns, figsize=size, layout="constrained", squeeze=False)
+    cells = grid.reshape(len(names), lines * per_row, len(layers))
+    for ax in cells[:, n:].flat:
+        ax.remove()
+    return fig, cells[:, :n]
+
+
+def _norm(panels: list[_Panel]) -> Any:
+    from matplotlib.colors import Normalize
+
+    values = np.concatenate([p.values for p in panels])
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, LIMITS) if len(known) else (0.0, 1.0)
+    return Normalize(low, high if high > low else low + 1)
+
+
+def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None:
+    """Draw one panel; squidpy gets a table of this slide and this gene, since it stumbles over further ones."""
+    import anndata as ad
+    import squidpy as sq
+
+    rows = cohort.rows(panel.slide)
+    entry = cohort.table.uns[_keys.SPATIAL][panel.slide]
+    one = ad.AnnData(
+        panel.values[:, None],
+        obs=cohort.table.obs[[_keys.REGION]].iloc[rows].astype(str).astype("category"),
+        obsm={_keys.SPATIAL: cohort.table.obsm[_keys.SPATIAL][rows]},
+        uns={_keys.SPATIAL: {panel.slide: entry}},
+    )
+    image = "images" in entry
+    sq.pl.spatial_scatter(
+        one,
+        color=one.var_names[0],
+        library_key=_keys.REGION,
+        img=image,
+        img_alpha=0.5 if image else None,
+        size=SPOT_SIZE,
+        cmap=cmap,
+        norm=norm,
+        na_color=MISSING,
+        colorbar=False,
+        ax=ax,
+    )
+    picture(ax, panel.title)
+    known = scale(cohort.sdata, panel.slide)
+    scale_bar(ax, known.mpp, pixel=1 / entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0)
+
+
+def _add_color_bars(fig: Figure, panels: np.ndarray, axes: np.ndarray) -> None:
+    """One bar per gene and unit."""
+    units = list(dict.fromkeys(p.unit for p in panels.flat))
+    for unit in units:
+        drawn = next(ax for p, ax in zip(panels.flat, axes.flat, strict=True) if p.unit == unit)
+        bar = fig.colorbar(drawn.collections[0], ax=axes.ravel().tolist(), shrink=0.8, aspect=25, extend="both")
+        bar.set_label(unit, fontsize=FONT - 1)
+        bar.ax.tick_params(labelsize=FONT - 2)

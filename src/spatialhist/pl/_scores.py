@@ -1,0 +1,82 @@
+"""Every predictor's score, with its baselines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from spatialhist.pl._score_means import group_means, label_of
+from spatialhist.pl._style import FONT, KIND, chart, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEGEND = {
+    "stack": "stack",
+    "model": "model",
+    "null": "null: sees no image, or next to none",
+    "oracle": "oracle: sees the truth",
+}
+
+
+def scores(scores: pd.DataFrame, *, metric: str = "pearson", ax: Axes | None = None) -> Axes:
+    """Draw the score of every predictor in every group, models and stacks above nulls, oracles apart.
+
+    Parameters
+    ----------
+    scores
+        What :func:`spatialhist.tl.evaluate` returned.
+    metric
+        Which metric.
+    ax
+        Axes to draw into; those of a new figure if None.
+
+    Returns
+    -------
+    Axes: one row a predictor, sorted by its mean; a dot is a held-out group, the line is the mean over groups. Oracles
+    (the noise ceiling among them) see the truth of the scored slide: they stand below a rule, for scale.
+
+    Raises
+    ------
+    KeyError
+        If the table does not hold the metric.
+    """
+    means = group_means(scores, metric)
+    order = _order(means)
+    ax = new_axes(ax, (6, 0.9 + 0.28 * (len(order) + 1)))
+    for y, (predictor, kind) in order.items():
+        values = means.loc[means["predictor"] == predictor, "value"].dropna()
+        ax.plot(values, [y] * len(values), "o", color=KIND[kind], alpha=0.6, markersize=5, markeredgewidth=0)
+        ax.plot(values.mean(), y, "|", color="black", markersize=13, markeredgewidth=2)
+        ax.annotate(
+            f"{values.mean():.3f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=FONT - 1
+        )
+    _finish(ax, order, metric, means["group"].nunique())
+    return ax
+
+
+def _order(means: pd.DataFrame) -> dict[float, tuple[str, str]]:
+    """Heights of the predictors: best on top, oracles below a gap."""
+    table = means.groupby(["predictor", "kind"], sort=False)["value"].mean().reset_index()
+    table["apart"] = table["kind"] == "oracle"
+    table = table.sort_values(["apart", "value"], ascending=[True, False], kind="stable")
+    heights = [-i - 0.6 * apart for i, apart in enumerate(table["apart"])]
+    return dict(zip(heights, zip(table["predictor"], table["kind"], strict=True), strict=True))
+
+
+def _finish(ax: Axes, order: dict[float, tuple[str, str]], metric: str, n_groups: int) -> None:
+    from matplotlib.lines import Line2D
+
+    ax.axvline(0, color="black", linewidth=0.6, zorder=0)
+    apart = [y for y, (_, kind) in order.items() if kind == "oracle"]
+    if apart and len(apart) < len(order):
+        ax.axhline(max(apart) + 0.8, color="black", linewidth=0.6, linestyle=":")
+    ax.set_yticks(list(order), [name for name, _ in order.values()])
+    ax.set_ylim(min(order) - 0.6, max(order) + 0.6)
+    chart(ax, xlabel=f"{label_of(metric)} ({n_groups} held-out groups: dots; mean: line)")
+    kinds = [kind for kind in KIND if kind in {k for _, k in order.values()}]
+    dots = [Line2D([], [], marker="o", linestyle="", color=KIND[kind], label=LEGEND[kind]) for kind in kinds]
+    ax.legend(
+        handles=dots, fontsize=FONT - 1, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
+    )

@@ -1,0 +1,86 @@
+"""What all pictures share: colours that colour-blind readers tell apart, plain axes, scale bars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+EXPRESSION = "viridis"
+MISSING = "#c8c8c8"
+CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's colours."""
+KIND = {"stack": CYCLE[1], "model": CYCLE[0], "null": "#808080", "oracle": CYCLE[2]}
+"""Colour of a kind of predictor."""
+FONT = 9
+
+
+def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
+    """Return the axes that were passed, or those of a new figure."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def chart(ax: Axes, *, xlabel: str, ylabel: str = "", title: str = "") -> None:
+    """Label a chart and leave out what carries no information."""
+    ax.set_xlabel(xlabel, fontsize=FONT)
+    ax.set_ylabel(ylabel, fontsize=FONT)
+    ax.set_title(title, fontsize=FONT, loc="left")
+    ax.tick_params(labelsize=FONT - 1)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def picture(ax: Axes, title: str) -> None:
+    """Make axes that show tissue: a title, no frame."""
+    ax.set_title("")
+    ax.set_title(title, fontsize=FONT, loc="left")
+    ax.set_axis_off()
+
+
+def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
+    """Draw a bar about a fifth as long as the picture is wide.
+
+    Parameters
+    ----------
+    ax
+        Axes whose limits are final.
+    mpp
+        Micrometres per full-resolution pixel; the bar is in pixels where it is None.
+    pixel
+        Full-resolution pixels per unit of the axes.
+    """
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    left, right = ax.get_xlim()
+    unit = pixel * (mpp or 1.0)
+    length = round_length(abs(right - left) * unit / 5)
+    bar = AnchoredSizeBar(
+        ax.transData,
+        length / unit,
+        length_label(length, mpp is not None),
+        "lower left",
+        pad=0.3,
+        borderpad=0.4,
+        sep=2,
+        size_vertical=abs(right - left) / 150,
+        fontproperties={"size": FONT - 2},
+    )
+    bar.patch.set(alpha=0.75, linewidth=0)
+    ax.add_artist(bar)
+
+
+def round_length(length: float) -> float:
+    """Largest of 1, 2 and 5 times a power of ten that is not above ``length``."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(power * max(step for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))
+
+
+def length_label(length: float, physical: bool) -> str:
+    """Length with its unit: pixels, micrometres or millimetres."""
+    if not physical:
+        return f"{length:g} px"
+    return f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"

@@ -1,0 +1,60 @@
+"""Drawing what the pixels of a slide show, in the slide's coordinate system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import apply
+from spatialhist._sdata.images import affine, pyramid, read_overview, tissue_mask
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from spatialdata import SpatialData
+
+Window = tuple[float, float, float, float]
+"""x0, y0, x1, y1."""
+
+OVERVIEW_PX = 700
+DETAIL_PX = 400
+
+
+def draw_overview(ax: Axes, sdata: SpatialData, slide: str, key: str) -> None:
+    """Draw a whole image."""
+    pyr = pyramid(sdata, key)
+    pixels, _ = read_overview(pyr, OVERVIEW_PX)
+    _show(ax, pixels, affine(sdata.images[key], slide), (0, 0, pyr.width, pyr.height))
+
+
+def draw_detail(ax: Axes, sdata: SpatialData, slide: str, key: str, window: Window) -> None:
+    """Draw a window of an image at the level that fits; what lies outside the image is left out."""
+    pyr = pyramid(sdata, key)
+    placed = affine(sdata.images[key], slide)
+    corners = apply(np.linalg.inv(placed), np.reshape(window, (2, 2))).clip(0, (pyr.width, pyr.height))
+    level = pyr.level_for(float(np.ptp(corners, axis=0).max()) / DETAIL_PX)
+    factors = np.array(pyr.factors[level])
+    (x0, y0), (x1, y1) = np.round(corners / factors).astype(int)
+    pixels = np.moveaxis(np.asarray(pyr.levels[level][:, y0:y1, x0:x1]), 0, -1)
+    _show(ax, pixels, placed, (*((x0, y0) * factors), *((x1, y1) * factors)))
+
+
+def _show(ax: Axes, pixels: np.ndarray, placed: np.ndarray, window: Window) -> None:
+    (x0, y0), (x1, y1) = apply(placed, np.reshape(window, (2, 2)))
+    ax.imshow(pixels[..., :3], extent=(x0, x1, y1, y0), interpolation="antialiased")
+
+
+def draw_outline(ax: Axes, sdata: SpatialData, slide: str, color: str) -> bool:
+    """Draw the border of the tissue; returns whether the slide has a tissue mask."""
+    key = _keys.image(slide)
+    if _keys.tissue(key) not in sdata.labels:
+        return False
+    mask, factors = tissue_mask(sdata, slide)
+    step = -(-max(mask.shape) // OVERVIEW_PX)
+    small = mask[::step, ::step]
+    y, x = np.indices(small.shape) * step + step / 2
+    xy = apply(affine(sdata.images[key], slide), np.column_stack([x.ravel(), y.ravel()]) * factors)
+    if small.any() and not small.all():
+        ax.contour(*xy.T.reshape(2, *small.shape), small, levels=[0.5], colors=color, linewidths=1)
+    return True

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spatialhist as sh
+
+
+def points(ax):
+    return np.column_stack(ax.lines[0].get_data())
+
+
+def test_points_are_means_over_slides_then_groups(scores):
+    ax = sh.pl.gene_scores(scores)
+    # S2 and S3 are one group: (0.1 + mean(-0.1, 0)) / 2 = 0.025
+    expected = [[0.925 + d, 0.525 + d] for d in (0.05, 0.0, -0.05)]
+    np.testing.assert_allclose(points(ax), expected)
+    assert ax.get_ylabel() == "within-slide Pearson r, stack"
+
+
+def test_best_genes_are_named(scores):
+    assert [t.get_text() for t in sh.pl.gene_scores(scores, n_names=2).texts] == ["A", "B"]
+
+
+def test_predictor_can_be_chosen(scores):
+    ax = sh.pl.gene_scores(scores, predictor="ridge")
+    np.testing.assert_allclose(points(ax)[:, 1], [0.475, 0.425, 0.375])
+
+
+def test_best_model_where_nothing_was_stacked(scores):
+    ax = sh.pl.gene_scores(scores[scores["kind"] != "stack"])
+    assert ax.get_ylabel().endswith("ridge")
+
+
+def test_genes_without_ceiling_are_left_out(scores):
+    scores.loc[(scores["predictor"] == "noise_ceiling") & (scores["target"] == "B"), "value"] = np.nan
+    assert len(points(sh.pl.gene_scores(scores))) == 2
+
+
+def test_missing_predictors(scores):
+    with pytest.raises(KeyError, match="no predictor 'head'.*ridge"):
+        sh.pl.gene_scores(scores, predictor="head")
+    with pytest.raises(KeyError, match="no predictor 'noise_ceiling'"):
+        sh.pl.gene_scores(scores[scores["kind"] != "oracle"])
+    with pytest.raises(KeyError, match=r"no model or stack.*pass predictor="):
+        sh.pl.gene_scores(scores[scores["kind"] == "null"])

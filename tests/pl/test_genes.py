@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spatialhist as sh
+from spatialhist._sdata.layers import record
+
+
+def values_of(sdata, slide, gene, layer):
+    table = sdata["table"][(sdata["table"].obs["region"] == slide).to_numpy(), [gene]]
+    values = table.layers[layer]
+    return np.asarray(values.toarray() if hasattr(values, "toarray") else values).ravel()
+
+
+def drawn(ax):
+    return np.ma.filled(np.ma.asarray(ax.collections[0].get_array(), dtype=float), np.nan)
+
+
+@pytest.fixture
+def own(cohort):
+    """A cohort of the test's own, to be changed."""
+    import spatialdata as sd
+
+    return sd.SpatialData(shapes=dict(cohort.shapes), tables={"table": cohort["table"].copy()}, attrs=cohort.attrs)
+
+
+def test_panels_show_the_layers(cohort):
+    genes = ["ERBB2", cohort["table"].var_names[5]]
+    axes = sh.pl.genes(cohort, genes, slides=["S3", "S1"])
+    assert axes.shape == (2, 2, 2)
+    for (i, j, k), ax in np.ndenumerate(axes):
+        slide, layer = ("S3", "S1")[j], ("log1p", "predicted")[k]
+        np.testing.assert_allclose(drawn(ax), values_of(cohort, slide, genes[i], layer), rtol=1e-6)
+        assert ax.get_title(loc="left").startswith(f"{genes[i]} · {slide}\n{layer}")
+
+
+def test_measured_and_predicted_share_one_colour_scale_per_gene(cohort):
+    axes = sh.pl.genes(cohort, list(cohort["table"].var_names[:2]))
+    limits = [{ax.collections[0].get_clim() for ax in row.flat} for row in axes]
+    assert [len(found) for found in limits] == [1, 1]
+    assert limits[0] != limits[1]
+    gene = cohort["table"].var_names[0]
+    every = [values_of(cohort, s, gene, layer) for s in ("S1", "S2", "S3") for layer in ("log1p", "predicted")]
+    np.testing.assert_allclose(limits[0].pop(), np.percentile(np.concatenate(every), (1, 99)), rtol=1e-5)
+
+
+def test_title_gives_the_correlation_within_the_slide(cohort):
+    axes = sh.pl.genes(cohort, "ERBB2", slides="S2")
+    truth, predicted = (values_of(cohort, "S2", "ERBB2", layer) for layer in ("log1p", "predicted"))
+    assert f"r = {np.corrcoef(truth, predicted)[0, 1]:.2f}" in axes[0, 0, 1].get_title(loc="left")
+    assert axes[0, 0, 0].get_title(loc="left").endswith("log1p, measured")
+
+
+def test_colour_bar_names_the_units(cohort):
+    axes = sh.pl.genes(cohort, "ERBB2", slides="S1", layers=("X", "log1p", "predicted"))
+    labels = [ax.get_ylabel() for ax in axes[0, 0, 0].figure.axes if ax.get_label() == "<colorbar>"]
+    assert labels == ["counts", "log1p(CP10k)"]
+    assert axes[0, 0, 0].collections[0].get_clim() != axes[0, 0, 1].collections[0].get_clim()
+
+
+def test_spots_without_prediction_are_missing(own):
+    values = own["table"].layers["predicted"]
+    values[:4] = np.nan
+    axes = sh.pl.genes(own, "ERBB2", slides="S1")
+    assert np.isnan(drawn(axes[0, 0, 1])[:4]).all()
+    assert np.isfinite(drawn(axes[0, 0, 1])[4:]).all()
+    known = ~np.isnan(values_of(own, "S1", "ERBB2", "predicted"))
+    r = np.corrcoef(*(values_of(own, "S1", "ERBB2", layer)[known] for layer in ("log1p", "predicted")))[0, 1]
+    assert f"r = {r:.2f}" in axes[0, 0, 1].get_title(loc="left")
+
+
+def test_unmeasured_slides_and_genes_are_missing_not_zero(own):
+    table = own["table"]
+    table.obs.loc[(table.obs["region"] == "S1").to_numpy(), "measured"] = False
+    table.varm["measured"].loc["ERBB2", "S2"] = False
+    axes = sh.pl.genes(own, "ERBB2")
+    assert np.isnan(drawn(axes[0, 0, 0])).all()
+    assert np.isnan(drawn(axes[0, 1, 0])).all()
+    assert np.isfinite(drawn(axes[0, 2, 0])).all()
+    assert np.isfinite(drawn(axes[0, 0, 1])).all()
+    assert "r =" not in axes[0, 0, 1].get_title(loc="left")
+
+
+def test_a_layer_of_nothing_is_drawn(own):
+    own["table"].layers["predicted"][:] = np.nan
+    axes = sh.pl.genes(own, "ERBB2", slides="S1", layers="predicted")
+    assert np.isnan(drawn(axes[0, 0, 0])).all()
+
+
+def test_ranks_of_a_panel_have_units_of_their_own(own):
+    sh.pp.rank_expression(own)
+    own["table"].layers["oof"] = own["table"].layers["predicted"]
+    record(own["table"], "oof", {"target": "ranks"})
+    axes = sh.pl.genes(own, "ERBB2", slides="S1", layers=("ranks", "oof"))
+    labels = [ax.get_ylabel() for ax in axes[0, 0, 0].figure.axes if ax.get_label() == "<colorbar>"]
+    assert labels == ["rank within spot", "rank within panel"]
+
+
+def test_slides_without_image_are_drawn_as_dots(own):
+    for entry in own["table"].uns["spatial"].values():
+        del entry["images"]
+    axes = sh.pl.genes(own, "ERBB2", slides="S1")
+    np.testing.assert_allclose(drawn(axes[0, 0, 0]), values_of(own, "S1", "ERBB2", "log1p"), rtol=1e-6)
+
+
+def test_twelve_slides_wrap(cohort, monkeypatch):
+    from spatialhist.pl import _genes
+
+    monkeypatch.setattr(_genes, "_draw", lambda ax, *args: ax.scatter([0], [0], c=[1.0]))
+    axes = sh.pl.genes(cohort, ["ERBB2"], slides=["S1", "S2", "S3"] * 4 + ["S1"])
+    assert axes.shape == (1, 13, 2)
+    grid = axes[0, 0, 0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (5, 6)
+    assert len(axes[0, 0, 0].figure.axes) == 13 * 2 + 1
+
+
+def test_the_object_stays_as_it_was(cohort):
+    before = cohort["table"].copy()
+    sh.pl.genes(cohort, "ERBB2", slides="S1")
+    assert list(cohort["table"].layers) == list(before.layers)
+    assert set(cohort["table"].uns) == set(before.uns)
+    assert set(cohort["table"].uns["spatial"]) == {"S1", "S2", "S3"}
+
+
+def test_unknown_names(cohort):
+    with pytest.raises(KeyError, match=r"genes \['NOPE'\] are not in table 'table'"):
+        sh.pl.genes(cohort, ["ERBB2", "NOPE"])
+    with pytest.raises(KeyError, match=r"no layer 'nope'.*log1p"):
+        sh.pl.genes(cohort, "ERBB2", layers=["nope"])
+    with pytest.raises(ValueError, match="nothing to draw"):
+        sh.pl.genes(cohort, [])
