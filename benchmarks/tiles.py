@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ import dask.array as da
 import numpy as np
 import spatialdata as sd
 import zarr
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from spatialhist._sdata.build import build_slide
 from spatialhist._sdata.images import Pyramid, pyramid
@@ -174,14 +175,15 @@ def forget_pages(path: Path) -> None:
 def rates(slide: sd.SpatialData, image: np.ndarray, centers: np.ndarray) -> None:
     """Tiles a second in the order of the store, in this process and with two workers."""
     pyr = pyramid(slide, "S1_full_image")
-    ds = TileDataset(slide, TileSpec(("px", TILE), TILE))
+    ds = TileDataset(slide, TileSpec(("px", TILE), TILE, grid=1))
     order = TileReader(pyr).order(centers, TILE, TILE).tolist()
-    loaders = {n: DataLoader(ds, 64, sampler=order, num_workers=n, collate_fn=len) for n in (0, 2)}
+    batches = BatchSampler(order, 64, drop_last=False)
+    loaders = {n: DataLoader(ds, batch_size=None, sampler=batches, num_workers=n) for n in (0, 2)}
     ways = {
         "reader": (lambda: consume(TileReader(pyr), centers), len(centers)),
         "in memory": (copying(pyr.stored[0], centers), len(centers)),
-        "loader": (lambda: list(loaders[0]), len(centers)),
-        "loader, 2 workers": (lambda: list(loaders[2]), len(centers)),
+        "loader": (lambda: deque(loaders[0], maxlen=0), len(centers)),
+        "loader, 2 workers": (lambda: deque(loaders[2], maxlen=0), len(centers)),
     }
     ms = times_in_turns(ways)
     print("\ntiles a second in the order of the store")

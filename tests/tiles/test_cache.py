@@ -12,6 +12,7 @@ import torch
 
 from spatialhist._sdata.build import build_slide
 from spatialhist._sdata.geometry import slide_info
+from spatialhist.nn import encoder_fingerprint
 from spatialhist.tiles import FeatureCache, TileReader, TileSpec, _cache
 
 SPEC = TileSpec(("px", 20), 10)
@@ -161,7 +162,12 @@ def test_what_was_stored_is_described_beside_it_and_logged(slide, tmp_path, capl
         features(FeatureCache(tmp_path), slide, Mean())
     assert "stored 60 x 3 features of S1" in caplog.text
     about = json.loads(next(tmp_path.glob("*.json")).read_text())
-    assert {"slide": "S1", "extent": ["px", 20.0], "encoder": "mean", "mpp": 0.5}.items() <= about.items()
+    assert {
+        "slide": "S1",
+        "extent": ["px", 20.0],
+        "encoder": encoder_fingerprint(Mean()),
+        "mpp": 0.5,
+    }.items() <= about.items()
 
 
 def test_encoder_must_return_one_row_a_tile(slide):

@@ -11,11 +11,11 @@ import spatialdata as sd
 import torch
 from spatialdata.models import Image2DModel
 from spatialdata.transformations import Affine
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, default_collate
 
 from spatialhist._sdata.build import build_slide, concat_slides
 from spatialhist._sdata.images import pyramid
-from spatialhist.tiles import TileDataset, TileReader, TileSpec
+from spatialhist.tiles import ChunkSampler, TileDataset, TileReader, TileSpec
 
 SPEC = TileSpec(("px", 20), 20)
 GENES = ["g0", "g1", "g2", "g3"]
@@ -100,9 +100,9 @@ def test_extent_counts_pixels_of_the_slide_also_on_a_thumbnail():
     slide.images["S1_small"] = Image2DModel.parse(small, dims=("c", "y", "x"), transformations=half)
     ds = TileDataset(slide, SPEC, image="{slide}_small")
     np.testing.assert_allclose(ds.xy, slide["table"].obsm["spatial"] / 2)
-    with patch.object(TileReader, "read", return_value=np.zeros((1, 3, 20, 20), np.uint8)) as read:
+    with patch.object(TileReader, "read_into") as read:
         ds[0]
-    assert read.call_args.args[1] == pytest.approx(10)
+    assert read.call_args.args[2] == pytest.approx(10)
 
 
 def test_batch_equals_samples_one_by_one(sdata):
@@ -111,6 +111,30 @@ def test_batch_equals_samples_one_by_one(sdata):
     for sample, item in zip(ds.__getitems__(items), items, strict=True):
         assert sample["spot"] == ds[item]["spot"]
         assert torch.equal(sample["tile"], ds[item]["tile"])
+
+
+def test_list_of_items_is_a_batch(sdata):
+    ds = TileDataset(sdata, SPEC, layer="X")
+    items = [25, 3, -1]
+    batch = ds[items]
+    stacked = default_collate(ds.__getitems__(items))
+    assert all(torch.equal(batch[key], stacked[key]) for key in ("tile", "subtiles", "center", "target", "xy"))
+    assert (batch["spot"], batch["region"]) == (stacked["spot"].tolist(), stacked["region"])
+
+
+def test_loader_takes_batches_as_they_are(sdata):
+    ds = TileDataset(sdata, SPEC)
+    sampler = BatchSampler(ChunkSampler(ds), 8, drop_last=False)
+    batches = list(DataLoader(ds, batch_size=None, sampler=sampler))
+    assert [len(batch["tile"]) for batch in batches] == [8, 8, 8, 6]
+
+
+def test_killed_worker_raises(stored):
+    loader = iter(DataLoader(TileDataset(stored, SPEC), batch_size=1, num_workers=1, timeout=60))
+    next(loader)
+    loader._workers[0].kill()
+    with pytest.raises(RuntimeError, match="exited unexpectedly|killed"):
+        list(loader)
 
 
 def test_ends_where_the_spots_end(sdata):

@@ -9,12 +9,11 @@ from spatialhist.tiles import ChunkSampler, TileDataset, TileSpec
 
 
 @pytest.fixture(scope="module")
-def ds(tmp_path_factory):
+def ds():
     rng = np.random.default_rng(0)
     xy = rng.uniform([0, 0], [3000, 200], (400, 2))
-    store = tmp_path_factory.mktemp("s") / "s.zarr"
     image = np.zeros((3, 200, 3000), np.uint8)
-    sdata = build_slide(image, xy, np.ones((400, 1)), slide="S1", genes=["g"], store=store)
+    sdata = build_slide(image, xy, np.ones((400, 1)), slide="S1", genes=["g"])
     return TileDataset(sdata, TileSpec(("px", 8), 8))
 
 

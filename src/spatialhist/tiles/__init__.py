@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_cache": ["FeatureCache"],
+        "_datamodule": ["TileDataModule"],
         "_dataset": ["TileDataset"],
         "_memory": ["MemoryTileDataset", "to_memory"],
         "_reader": ["TileReader"],

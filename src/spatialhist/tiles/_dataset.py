@@ -37,8 +37,11 @@ class TileDataset(Dataset):
     - ``"spot"``, ``"region"``: ids of the spot and of its slide,
     - ``"xy"``: float32 ``(2,)``, the spot's centre in full-resolution pixels of the image.
 
-    Batches are read at once (``__getitems__``), each block of the store decoded once a batch. Workers hold neither
-    SpatialData nor dask for images in a store, which are opened again in each of them.
+    ``ds[i]`` is a sample, ``ds[[i, j, k]]`` a batch: the same dict with one more dimension in front, and lists of ids. A
+    batch is read at once, each block of the store decoded once. Let a loader take batches as they are, without stacking
+    samples anew: ``DataLoader(ds, batch_size=None, sampler=BatchSampler(ChunkSampler(ds), 64, drop_last=False))``.
+
+    Workers hold neither SpatialData nor, for images in a store, dask; the store is opened again in each of them.
 
     Parameters
     ----------
@@ -85,6 +88,8 @@ class TileDataset(Dataset):
     >>> ds = sh.tiles.TileDataset(sdata, sh.tiles.TileSpec(("px", 60), 30), layer="X")
     >>> ds[0]["subtiles"].shape
     torch.Size([9, 3, 10, 10])
+    >>> ds[[0, 4]]["tile"].shape
+    torch.Size([2, 3, 30, 30])
     """
 
     def __init__(
@@ -105,7 +110,7 @@ class TileDataset(Dataset):
         self.rows = _rows(cohort, only_measured)
         self.genes = None if layer is None else list(cohort.table.var_names if genes is None else genes)
         self._target = None if layer is None else _targets(cohort, layer, self.genes)[self.rows]
-        self._spot = cohort.table.obs[_keys.INSTANCE].iloc[self.rows].tolist()
+        self._spot = cohort.table.obs[_keys.INSTANCE].to_numpy()[self.rows]
         self._region = cohort.slide_of_row()[self.rows]
         self._open(cohort, image, cache_mb)
 
@@ -127,14 +132,30 @@ class TileDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, item: int) -> dict[str, Any]:
-        return self.__getitems__([item])[0]
+    def __getitem__(self, item: int | Sequence[int]) -> dict[str, Any]:
+        index = np.arange(len(self))[np.asarray(item, dtype=np.int64)]
+        if index.ndim:
+            return self._batch(index)
+        return self.__getitems__([int(index)])[0]
 
     def __getitems__(self, items: Sequence[int]) -> list[dict[str, Any]]:
-        index = np.arange(len(self))[np.asarray(items, dtype=np.int64)]
+        batch = self[items]
+        return [{key: values[i] for key, values in batch.items()} for i in range(len(items))]
+
+    def _batch(self, index: np.ndarray) -> dict[str, Any]:
         tiles = torch.from_numpy(self.read(index))
         subtiles = split_tiles(tiles, self.spec.grid)
-        return [self._sample(i, *pixels) for i, *pixels in zip(index.tolist(), tiles, subtiles, strict=True)]
+        batch = {
+            "tile": tiles,
+            "subtiles": subtiles,
+            "center": subtiles[:, self.spec.grid**2 // 2],
+            "spot": self._spot[index].tolist(),
+            "region": self._region[index].tolist(),
+            "xy": torch.from_numpy(self.xy[index].astype(np.float32)),
+        }
+        if self._target is not None:
+            batch["target"] = torch.from_numpy(_dense(self._target[index]))
+        return batch
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """Read the tiles of some samples, ``(n, 3, pixels, pixels)`` uint8, in the order asked for."""
@@ -142,7 +163,8 @@ class TileDataset(Dataset):
         region = self._region[index]
         for slide in np.unique(region):
             here = np.flatnonzero(region == slide)
-            tiles[here] = self._readers[slide].read(self.xy[index[here]], self._extent_px[slide], self.spec.pixels)
+            xy, out = self.xy[index[here]], [tiles[i] for i in here]
+            self._readers[slide].read_into(out, xy, self._extent_px[slide], self.spec.pixels)
         return tiles
 
     def blocks(self) -> np.ndarray:
@@ -153,19 +175,6 @@ class TileDataset(Dataset):
             plan = make_plan(reader.source, self.xy[here], self._extent_px[slide], self.spec.pixels)
             found[here, 0], found[here, 1:] = number, plan.start // plan.block_shape
         return found
-
-    def _sample(self, i: int, tile: torch.Tensor, subtiles: torch.Tensor) -> dict[str, Any]:
-        sample = {
-            "tile": tile,
-            "subtiles": subtiles,
-            "center": subtiles[self.spec.grid**2 // 2],
-            "spot": self._spot[i],
-            "region": str(self._region[i]),
-            "xy": torch.from_numpy(self.xy[i].astype(np.float32)),
-        }
-        if self._target is not None:
-            sample["target"] = torch.from_numpy(_dense(self._target[[i]])[0])
-        return sample
 
 
 def _rows(cohort: Cohort, only_measured: bool) -> np.ndarray:

@@ -75,10 +75,14 @@ class TileReader:
         where there are more, and interpolated linearly where even the finest level has fewer.
         """
         tiles = np.empty((len(centers), 3, pixels, pixels), dtype=np.uint8)
+        self.read_into(tiles, centers, extent_px, pixels)
+        return tiles
+
+    def read_into(self, tiles: Sequence[np.ndarray], centers: np.ndarray, extent_px: float, pixels: int) -> None:
+        """Do what `read` does, into arrays ``(3, pixels, pixels)`` that are there already."""
         plan = make_plan(self.source, centers, extent_px, pixels)
         for index, blocks in self._groups(plan, GROUP):
             _cut(plan, index, blocks, [tiles[i] for i in index])
-        return tiles
 
     def iter(
         self, centers: np.ndarray, extent_px: float, pixels: int, batch: int = 256
@@ -127,27 +131,26 @@ class TileReader:
 def _cut(plan: Plan, index: np.ndarray, blocks: dict[Key, np.ndarray], tiles: Sequence[np.ndarray]) -> None:
     """Fill `tiles` with some tiles of a plan."""
     if plan.axes is None:
-        for tile, i in zip(tiles, index, strict=True):
+        for tile, i in zip(tiles, index.tolist(), strict=True):
             _fill(tile, plan, i, blocks)
         return
     window = np.empty((3, *plan.window), dtype=np.uint8)
     (rows, row_weights), (columns, column_weights) = (axis.weights(index) for axis in plan.axes)
-    for k, i in enumerate(index):
+    for k, i in enumerate(index.tolist()):
         _fill(window, plan, i, blocks)
         resample(window, rows[k], row_weights[k], columns[k], column_weights[k], tiles[k])
 
 
 def _fill(window: np.ndarray, plan: Plan, i: int, blocks: dict[Key, np.ndarray]) -> None:
     """Put the pixels of one tile's window together, reflected where it reaches over the border."""
+    (top, left), (bottom, right), first = plan.start[i].tolist(), plan.stop[i].tolist(), plan.first[i].tolist()
     if plan.outside[i]:
         window[:] = WHITE
-        return
-    (top, left), (bottom, right) = plan.start[i].tolist(), plan.stop[i].tolist()
-    first = plan.first[i]
-    if (top, left) == tuple(first) and (bottom - top, right - left) == plan.window:
+    elif [top, left] == first and (bottom - top, right - left) == plan.window:
         assemble(blocks, plan.block_shape, (top, bottom), (left, right), window)
-        return
-    part = np.empty((3, bottom - top, right - left), dtype=np.uint8)
-    assemble(blocks, plan.block_shape, (top, bottom), (left, right), part)
-    y, x = (mirror(np.arange(n) + start, size) for n, start, size in zip(plan.window, first, plan.shape, strict=True))
-    window[:] = part[:, (y - top)[:, None], x - left]
+    else:
+        part = np.empty((3, bottom - top, right - left), dtype=np.uint8)
+        assemble(blocks, plan.block_shape, (top, bottom), (left, right), part)
+        y = mirror(np.arange(first[0], first[0] + plan.window[0]), plan.shape[0]) - top
+        x = mirror(np.arange(first[1], first[1] + plan.window[1]), plan.shape[1]) - left
+        window[:] = part[:, y[:, None], x]

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spatialhist._sdata.build import build_slide, concat_slides
+from spatialhist.tiles import TileDataModule, TileSpec
+
+SPEC = TileSpec(("px", 10), 10, grid=1)
+
+
+def one_slide(name: str, patient: str | None, *, measured: bool = True):
+    rng = np.random.default_rng(len(name))
+    xy = rng.uniform([0, 0], [70, 50], (9, 2))
+    image = rng.integers(0, 256, (3, 50, 70), dtype=np.uint8)
+    return build_slide(
+        image, xy, rng.poisson(3, (9, 2)), slide=name, genes=["a", "b"], patient=patient, measured=measured
+    )
+
+
+@pytest.fixture(scope="module")
+def sdata():
+    return concat_slides(
+        [one_slide("S1", "A"), one_slide("S2", "A"), one_slide("S3", "B"), one_slide("S4", "B", measured=False)]
+    )
+
+
+def regions(loader) -> set[str]:
+    return {region for batch in loader for region in batch["region"]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "held_out", "train", "validate"),
+    [("slide", ["S2"], {"S1", "S3"}, {"S2"}), ("patient", ["A"], {"S3"}, {"S1", "S2"})],
+)
+def test_no_group_is_in_both_parts(sdata, groups, held_out, train, validate):
+    data = TileDataModule(sdata, SPEC, layer="X", held_out=held_out, groups=groups, batch_size=4)
+    assert regions(data.train_dataloader()) == train
+    assert regions(data.val_dataloader()) == validate
+
+
+def test_every_epoch_has_all_samples_in_another_order(sdata):
+    data = TileDataModule(sdata, SPEC, layer="X", held_out=["S2"], batch_size=4)
+    loader = data.train_dataloader()
+    first, second = ([(r, s) for b in loader for r, s in zip(b["region"], b["spot"], strict=True)] for _ in range(2))
+    assert sorted(first) == sorted(second)
+    assert first != second
+    assert len(first) == 18
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"held_out": ["S9"]}, r"held_out=\['S9'\] is no slide; there are \['S1', 'S2', 'S3', 'S4'\]"),
+        ({"held_out": []}, "something to validate on"),
+        ({"held_out": ["A", "B"], "groups": "patient"}, "something to train on"),
+        ({"held_out": ["S1"], "groups": "fold"}, "groups='fold' must be 'slide' or 'patient'"),
+    ],
+)
+def test_refuses_a_split_that_is_none(sdata, options, message):
+    with pytest.raises(ValueError, match=message):
+        TileDataModule(sdata, SPEC, layer="X", **options)
+
+
+def test_patients_must_be_known():
+    sdata = concat_slides([one_slide("S1", "A"), one_slide("S2", None)])
+    with pytest.raises(ValueError, match="name no patient"):
+        TileDataModule(sdata, SPEC, layer="X", held_out=["A"], groups="patient")
