@@ -15,6 +15,8 @@ from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.slides import open_cohort
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
@@ -36,6 +38,7 @@ def build_slide(
     spot_diameter_px: float | None = None,
     measured: bool = True,
     obs: pd.DataFrame | None = None,
+    store: Path | None = None,
 ) -> SpatialData:
     """Make a one-slide SpatialData as the data contract wants it.
 
@@ -65,6 +68,8 @@ def build_slide(
         False if ``counts`` are only a placeholder for a slide to be predicted.
     obs
         Further columns, in the order of ``xy``.
+    store
+        Write the image there and read it back lazily, so that no copy stays in memory.
     """
     import spatialdata as sd
     from spatialdata.models import ShapesModel
@@ -82,6 +87,9 @@ def build_slide(
     if image is not None:
         elements[_keys.image(slide)] = parse_image(image, here)
     sdata = sd.SpatialData.init_from_elements(elements)
+    if store is not None:
+        sdata.write(store)
+        sdata = sd.read_zarr(store)
     sdata.tables[_keys.TABLE] = _parse_table(counts, xy, ids, slide, genes, patient, measured, obs)
     slide_info(sdata, slide).update(mpp=mpp, pitch_px=pitch, spot_diameter_px=diameter)
     open_cohort(sdata)

@@ -129,7 +129,7 @@ def _read_image(file: h5py.File, key: str) -> np.ndarray:
     name = f"{file.filename}: {key}"
     if image is None or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} is missing or not of shape (height, width, 3)")
-    check_pixels(*image.shape[:2], name)
+    check_pixels(image.shape[0], image.shape[1], name)
     pixels = np.empty(image.shape, dtype=np.uint8)
     for top in range(0, len(pixels), ROWS):
         block = image[top : top + ROWS]

@@ -34,15 +34,24 @@ def make_slide(
 
     check_slide_id(slide)
     centers = check_centers(xy, slide)
-    ids = np.arange(len(centers)) if spot_ids is None else check_spot_ids(spot_ids, len(centers), slide)
+    ids = None if spot_ids is None else check_spot_ids(spot_ids, len(centers), slide)
     values = check_counts(counts, len(centers), genes, slide)
-    lengths = {"mpp": mpp, "pitch_px": pitch_px, "spot_diameter_px": spot_diameter_px}
-    for name, length in lengths.items():
+    for name, length in {"mpp": mpp, "pitch_px": pitch_px, "spot_diameter_px": spot_diameter_px}.items():
         if length is not None and not 0 < length < np.inf:
             raise ValueError(f"{name} of slide {slide!r} is {length}: it must be positive, or None where unknown")
     _warn_outside(centers, image.shape, (spot_diameter_px or 0) / 2, slide)
-    pixels = np.moveaxis(image, -1, 0)
-    return build_slide(pixels, centers, values, slide=slide, genes=genes, spot_ids=ids, **lengths, **rest)
+    return build_slide(
+        np.moveaxis(image, -1, 0),
+        centers,
+        values,
+        slide=slide,
+        genes=genes,
+        spot_ids=ids,
+        mpp=mpp,
+        pitch_px=pitch_px,
+        spot_diameter_px=spot_diameter_px,
+        **rest,
+    )
 
 
 def check_slide_id(slide: str) -> None:
@@ -69,7 +78,7 @@ def check_centers(xy: Any, slide: str) -> np.ndarray:
     return centers
 
 
-def check_spot_ids(spot_ids: Any, n: int, slide: str) -> np.ndarray:
+def check_spot_ids(spot_ids: Any, n: int, slide: str) -> Any:
     """Return ids as integers or strings, one a spot, none twice."""
     ids = pd.Index(spot_ids)
     if len(ids) != n:
@@ -88,7 +97,9 @@ def check_counts(counts: Any, n: int, genes: Sequence[str], slide: str) -> Any:
     names = pd.Index(genes)
     if names.has_duplicates:
         raise ValueError(f"genes of slide {slide!r} repeat, e.g. {names[names.duplicated()][0]}")
-    values = sparse.csr_matrix(counts, dtype=np.float32) if sparse.issparse(counts) else np.asarray(counts, np.float32)
+    values: Any = (
+        sparse.csr_matrix(counts, dtype=np.float32) if sparse.issparse(counts) else np.asarray(counts, np.float32)
+    )
     stored = values.data if sparse.issparse(values) else values
     bad = (~np.isfinite(stored)).sum()
     if bad:

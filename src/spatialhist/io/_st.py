@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 COUNTS, LOG_EXPRESSION = "counts", "log_expression"
 _POSITION = ["pixel_x", "pixel_y"]
 _LENGTHS = ["mpp_um", "spot_pitch_px", "spot_diameter_px"]
-_FLAGS = {"selected": _keys.IN_TISSUE}
 
 
 @dataclass(frozen=True)
@@ -247,6 +246,6 @@ def _image_path(folder: Path, row: pd.Series) -> Path:
 def _extra_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Further columns under names a store can hold, flags as 0 and 1; the contract's own columns are not taken."""
     own = {_keys.REGION, _keys.INSTANCE, _keys.PATIENT, _keys.MEASURED}
-    extra = frame.drop(columns=_POSITION).rename(columns=lambda c: _FLAGS.get(c, _keys.sanitize(str(c))))
+    extra = frame.drop(columns=_POSITION).rename(columns={"selected": _keys.IN_TISSUE}).rename(columns=_keys.sanitize)
     extra = extra.loc[:, ~extra.columns.isin(own) & ~extra.columns.duplicated()]
     return extra.astype({c: int for c in extra if extra[c].dtype == bool})
