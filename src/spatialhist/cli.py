@@ -98,7 +98,7 @@ def predict(
 
         target = out or slide
         sdata = _open(slide, out, None)
-        _mask_where_missing(sdata)
+        _mask_where_missing(sdata, "full")
         sh.tl.predict(sdata, run_folder, key_added=key_added)
         sh.pp.save(sdata)
         typer.echo(f"layer {key_added!r} of {target}")
@@ -191,7 +191,7 @@ def _analyse(
 def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:
     import spatialhist as sh
 
-    _mask_where_missing(sdata)
+    _mask_where_missing(sdata, image)
     if image == "normalized":
         sh.pp.normalize_stain(sdata)
     if realign:
@@ -203,14 +203,14 @@ def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) ->
     sh.pp.spot_distances(sdata)
 
 
-def _mask_where_missing(sdata: SpatialData) -> None:
+def _mask_where_missing(sdata: SpatialData, image: str) -> None:
     import spatialhist as sh
     from spatialhist import _keys
     from spatialhist._sdata.slides import open_cohort
 
     todo = [s for s in open_cohort(sdata).slides if _keys.tissue(_keys.image(s)) not in sdata.labels]
     if todo:
-        sh.pp.mask_background(sdata, slides=todo)
+        sh.pp.mask_background(sdata, slides=todo, fill=image == "masked")
 
 
 def _write_scores(scores: pd.DataFrame, path: Path) -> None:
