@@ -20,6 +20,7 @@ def test_pitches_differ_between_slides_and_slides_never_meet(cohort):
         truth[rows, rows] = expected(table.obsm["spatial"][rows], 1.5 * pitch)
     np.testing.assert_allclose(table.obsp["spatial_distances"].toarray(), truth, rtol=1e-6)
     np.testing.assert_array_equal(table.obsp["spatial_connectivities"].toarray(), truth > 0)
+    assert table.obsp["spatial_distances"].nnz == table.obsp["spatial_connectivities"].nnz == (truth > 0).sum()
     facts = table.uns["spatialhist"]["spatial_distances"]["slides"]
     assert facts["S1"]["pitch_px"] == pytest.approx(20.0)
     assert facts["S2"]["radius_px"] == pytest.approx(39.0)
@@ -70,6 +71,24 @@ def test_squidpy_reads_the_graph(cohort):
     pp.spot_distances(cohort)
     sq.gr.spatial_autocorr(cohort["table"], mode="moran", n_perms=None)
     assert len(cohort["table"].uns["moranI"]) == 8
+
+
+def test_equals_squidpy_where_one_radius_serves_all_slides(cohort):
+    import squidpy as sq
+
+    pp.spot_distances(cohort, radius=("px", 36.0))
+    theirs = sq.gr.spatial_neighbors_radius(cohort["table"].copy(), radius=36.0, library_key="region", copy=True)
+    ours = cohort["table"].obsp
+    np.testing.assert_allclose(ours["spatial_distances"].toarray(), theirs.distances.toarray(), rtol=1e-6)
+    np.testing.assert_array_equal(ours["spatial_connectivities"].toarray(), theirs.connectivities.toarray())
+
+
+def test_a_single_spot_has_no_neighbours(slide_of):
+    sdata = slide_of("S1", np.array([[30.0, 40.0]]), np.ones((1, 2)), size=(90, 80))
+    pp.spot_distances(sdata, radius=("px", 10.0))
+    assert sdata["table"].obsp["spatial_distances"].nnz == 0
+    with pytest.raises(ValueError, match="too few spots for a pitch"):
+        pp.spot_distances(sdata)
 
 
 def test_other_names(cohort):

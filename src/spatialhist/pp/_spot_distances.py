@@ -105,15 +105,12 @@ def _positions(cohort: Cohort, slide: str) -> np.ndarray:
 
 def _within_radius(xy: np.ndarray, radius_px: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Return connectivities and distances of one slide's spots, in pixels, as squidpy builds them."""
-    import squidpy as sq
-    from anndata import AnnData
+    from squidpy.gr.neighbors import RadiusBuilder
 
-    if len(xy) < 2:
-        empty = sp.csr_matrix((len(xy), len(xy)))
-        return empty, empty
-    spots = AnnData(obsm={_keys.SPATIAL: xy})
-    graph = sq.gr.spatial_neighbors_radius(spots, radius=radius_px, copy=True)
-    return graph.connectivities, graph.distances
+    connectivities, distances = RadiusBuilder(radius=radius_px).build(xy)
+    distances.eliminate_zeros()  # the diagonal, which would count as an edge
+    connectivities.eliminate_zeros()
+    return connectivities, distances
 
 
 def _assemble(blocks: list[sp.csr_matrix], rows: list[np.ndarray], n_obs: int) -> sp.csr_matrix:
