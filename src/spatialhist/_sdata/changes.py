@@ -20,22 +20,14 @@ if TYPE_CHECKING:
 _MAPPINGS = ("layers", "obsm", "obsp", "varm", "varp", "uns")
 
 
-def check_storable(sdata: SpatialData) -> None:
-    """Refuse what zarr cannot hold, before anything is written.
+def check_attrs(sdata: SpatialData) -> None:
+    """Refuse attributes that JSON cannot hold.
 
     Raises
     ------
     ValueError
         Naming the entry.
     """
-    from anndata.io import write_elem
-
-    for name, table in sdata.tables.items():
-        for key, value in table.uns.items():
-            try:
-                write_elem(zarr.group(zarr.storage.MemoryStore()), key, value)
-            except Exception as error:
-                raise ValueError(f"tables[{name!r}].uns[{key!r}] cannot be stored: {error}") from error
     for key, value in sdata.attrs.items():
         try:
             json.dumps(value)
@@ -92,14 +84,23 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
     Returns
     -------
     Staged folder per part (``"layers/log1p"``, ``"obs/spot_qc"``, ...), None for a part that is gone; None altogether
-    where spots, genes or what the table annotates have changed, so that the table must be replaced as a whole.
+    where there is none, or spots, genes or what it annotates have changed, so that the whole table must be written.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry of ``uns`` that zarr cannot hold.
     """
     out = zarr.open_group(stage, mode="w")
     frames = {"obs": table.obs, "var": table.var}
     for name, frame in frames.items():
         _write(out, name, frame)
-    _write(out, "uns", dict(table.uns))
-    if not all(same_files(stage / p, stored / p) for p in _identity(table, stage)):
+    for key, value in table.uns.items():
+        try:
+            _write(out, f"uns/{key}", value)
+        except Exception as error:
+            raise ValueError(f"uns[{key!r}] of table {stored.name!r} cannot be stored: {error}") from error
+    if not stored.exists() or not all(same_files(stage / p, stored / p) for p in _identity(table, stage)):
         return None
     big = zarr.open_group(stored, mode="r", use_consolidated=False)
     parts: Parts = {}

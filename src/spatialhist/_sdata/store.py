@@ -68,7 +68,7 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
         If the object has no store, the store's format is old, or something cannot be stored; nothing has changed then.
     """
     store = _check_store(sdata)
-    changes.check_storable(sdata)
+    changes.check_attrs(sdata)
     with exchange.staging(store) as stage:
         plan = _plan(sdata, store, stage, progress)
         if plan.summary():
@@ -96,18 +96,18 @@ def _plan(sdata: SpatialData, store: Path, stage: Path, progress: bool) -> Plan:
     """Find out what differs and write it into the stage."""
     stored = _read_images(store)
     plan = Plan(attrs=stored.attrs != json.loads(json.dumps(sdata.attrs)))
-    whole = _changed_images(sdata, stored, store, plan)
-    whole |= {f"points/{n}": e for n, e in sdata.points.items() if not (store / "points" / n).exists()}
+    whole = {f"points/{n}": e for n, e in sdata.points.items() if not (store / "points" / n).exists()}
     whole |= {f"shapes/{n}": e for n, e in sdata.shapes.items()}
     for name, table in sdata.tables.items():
         path = f"tables/{name}"
-        parts = changes.stage_parts(table, store / path, stage / path) if (store / path).exists() else None
+        parts = changes.stage_parts(table, store / path, stage / path)
         if parts is None:
             whole[path] = table
             continue
         plan.parts |= {f"{path}/{part}": new for part, new in parts.items()}
         for frame in ("obs", "var"):
             _plan_columns(plan, f"{path}/{frame}", list(getattr(table, frame).columns), store)
+    whole |= _changed_images(sdata, stored, store, plan)
     plan.parts |= _stage_whole(whole, store, stage / "elements.zarr", progress)
     return plan
 
