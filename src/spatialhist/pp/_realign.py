@@ -10,10 +10,12 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, slide_info, spot_centers
-from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
+from spatialhist._sdata.images import affine, image_key, pyramid, read_overview, tissue_mask
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pp._mask_background import find_tissue
+from spatialhist.pp._blocks import nearest
+from spatialhist.pp._density import stain_amount
+from spatialhist.pp._mask_background import OVERVIEW_PX, find_tissue
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._register import Model, Registration, active_spots, register
 
@@ -81,7 +83,7 @@ def realign(
     -----
     The search starts from the reader's placement, so running it twice changes nothing. Shifts are searched by FFT at
     each rotation, the best refined by Nelder-Mead. A simpler model is preferred unless the next one gains more than
-    twice the standard error over blocks of spots. The reader's placement stays when the best is within a quarter
+    the standard error over blocks of spots. The reader's placement stays when the best is within a quarter
     pitch, does not exceed random placements, or could slide along the tissue, as it can where spots cover a part of it.
 
     Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is theirs.
@@ -192,9 +194,15 @@ def _identity(reason: str) -> Registration:
 
 
 def _tissue(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float, float]]:
+    """Amount of tissue at a low resolution, 0 to 1, and image pixels per pixel of it.
+
+    Weighted by its stain: whoever places spots by eye looks at what is stained, not at where it fades out.
+    """
     key = image_key(sdata, slide)
-    if _keys.tissue(key) in sdata.labels:
-        return tissue_mask(sdata, slide)
-    mask = find_tissue(sdata, slide)
-    pyr = pyramid(sdata, key)
-    return mask, (pyr.width / mask.shape[1], pyr.height / mask.shape[0])
+    pixels, factors = read_overview(pyramid(sdata, key), OVERVIEW_PX)
+    if _keys.tissue(key) not in sdata.labels:
+        return stain_amount(pixels, find_tissue(sdata, slide)), factors
+    mask, (x, y) = tissue_mask(sdata, slide)
+    rows = nearest(0, pixels.shape[0], y / factors[1], mask.shape[0])
+    columns = nearest(0, pixels.shape[1], x / factors[0], mask.shape[1])
+    return stain_amount(pixels, mask[rows][:, columns]), factors

@@ -20,8 +20,8 @@ Model = Literal["translation", "rigid", "similarity"]
 
 STEPS = 6
 """Grid pixels per unit, at least."""
-BLUR = 0.5
-"""Smoothing of the tissue: about half a lattice cell to each side."""
+BLUR = 0.3
+"""Smoothing of the tissue: about the radius of a spot."""
 MAX_ACROSS = 80
 """More spots than this across are binned."""
 ANGLES = np.deg2rad(np.arange(-12.0, 12.1, 1.5))
@@ -33,7 +33,7 @@ N_START = 4
 MAX_STRETCH = 0.1
 N_NULL = 200
 NULL_QUANTILE = 0.99
-MIN_Z = 2.0
+MIN_Z = 1.0
 """A gain must be this many times its standard error over blocks of spots."""
 BLOCK = 4.0
 """Side of these blocks: neighbouring spots gain together."""
@@ -117,7 +117,7 @@ def register(
     Parameters
     ----------
     tissue
-        Boolean ``(y, x)``.
+        How much tissue there is, 0 to 1, ``(y, x)``.
     factors
         Pixels per tissue pixel, ``(x, y)``.
     xy
@@ -138,10 +138,7 @@ def register(
     unit = max(pitch, float(np.ptp(xy, axis=0).max()) / MAX_ACROSS)
     scene = _scene(tissue, factors, xy, pitch, unit, active)
     reach = max_shift * pitch / unit
-    found = np.eye(3)
-    for candidate in _candidates(scene, model, orientations, reach):
-        if _is_clear(scene, found, candidate):
-            found = candidate
+    found = _simplest(scene, _candidates(scene, model, orientations, reach))
     before, after = _score(scene, np.eye(3)), _score(scene, found)
     null = float(np.quantile(_null(scene, np.random.default_rng(seed)), NULL_QUANTILE))
     sharpness = _sharpness(scene, found)
@@ -156,6 +153,16 @@ def register(
         accepted=not objection,
         reason=objection or "clear of noise and of random placements",
     )
+
+
+def _simplest(scene: _Scene, candidates: Iterator[np.ndarray]) -> np.ndarray:
+    """Last candidate that is clearly better than the one before; the identity if none is, or if it hardly moves."""
+    found = next(candidates)
+    for candidate in candidates:
+        if _is_clear(scene, found, candidate):
+            found = candidate
+    move = np.linalg.norm(_apply(found, scene.points) - scene.points, axis=1).mean()
+    return found if move > MIN_MOVE and _is_clear(scene, np.eye(3), found) else np.eye(3)
 
 
 def _objection(found: np.ndarray, after: float, null: float, sharpness: float) -> str:
@@ -234,13 +241,11 @@ def _score(scene: _Scene, matrix: np.ndarray) -> float:
 
 
 def _is_clear(scene: _Scene, old: np.ndarray, new: np.ndarray) -> bool:
-    """Whether a placement gains more than noise and moves the spots by more than the error of the method."""
+    """Whether a placement gains more than noise."""
     gain = _shares(scene, new) - _shares(scene, old)
     _, block = np.unique(np.floor(scene.points / BLOCK).astype(np.int64), axis=0, return_inverse=True)
     sums = np.bincount(block, gain)
-    noise = np.std(sums) * np.sqrt(len(sums))
-    move = np.linalg.norm(_apply(new, scene.points) - _apply(old, scene.points), axis=1).mean()
-    return bool(sums.sum() > MIN_Z * noise and sums.sum() > 0 and move > MIN_MOVE)
+    return bool(sums.sum() > MIN_Z * np.std(sums) * np.sqrt(len(sums)))
 
 
 def _candidates(scene: _Scene, model: Model, orientations: bool, reach: float) -> Iterator[np.ndarray]:

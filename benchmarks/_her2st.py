@@ -1,0 +1,24 @@
+"""her2st slides as a stored cohort, for the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import spatialdata as sd
+
+import spatialhist as sh
+
+
+def stored_cohort() -> sd.SpatialData:
+    """Read the folder named by `--data` into the store named by `--store`, once."""
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
+    parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
+    args = parser.parse_args()
+    if not args.store.exists():
+        args.store.parent.mkdir(parents=True, exist_ok=True)
+        sh.io.read_st(args.data).write(args.store)
+    return sd.read_zarr(args.store)
