@@ -79,8 +79,8 @@ def log_normalize(
 
 def log1p_counts(counts: Any, target_sum: float) -> Any:
     """Scale the rows of counts ``(n, genes)`` to ``target_sum`` and take log(1 + x); sparse stays sparse, as CSR."""
-    scaled = counts.tocsr().astype(np.float32) if sp.issparse(counts) else np.array(counts, dtype=np.float32)
-    values = scaled.data if sp.issparse(scaled) else scaled
+    scaled: Any = counts.tocsr().astype(np.float32) if sp.issparse(counts) else np.array(counts, dtype=np.float32)
+    values: Any = scaled.data if sp.issparse(scaled) else scaled
     if values.size and np.nanmin(values) < 0:
         raise ValueError(f"counts must not be negative; the smallest is {np.nanmin(values):g}: choose layer=")
     factors = _factors(scaled, target_sum)
