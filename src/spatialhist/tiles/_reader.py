@@ -75,7 +75,7 @@ class TileReader:
         where there are more, and interpolated linearly where even the finest level has fewer.
         """
         tiles = np.empty((len(centers), 3, pixels, pixels), dtype=np.uint8)
-        self.read_into(tiles, centers, extent_px, pixels)
+        self.read_into(list(tiles), centers, extent_px, pixels)
         return tiles
 
     def read_into(self, tiles: Sequence[np.ndarray], centers: np.ndarray, extent_px: float, pixels: int) -> None:
@@ -98,7 +98,7 @@ class TileReader:
         plan = make_plan(self.source, centers, extent_px, pixels)
         for index, blocks in self._groups(plan, batch):
             tiles = np.empty((len(index), 3, pixels, pixels), dtype=np.uint8)
-            _cut(plan, index, blocks, tiles)
+            _cut(plan, index, blocks, list(tiles))
             yield index, tiles
 
     def order(self, centers: np.ndarray, extent_px: float, pixels: int) -> np.ndarray:

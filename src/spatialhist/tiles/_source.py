@@ -60,11 +60,13 @@ class PixelSource:
         """Height and width of the chunks of a level."""
         if self.stored:
             return self.pyramid.levels[level].chunks[1:]
-        return tuple(max(sizes) for sizes in self.pyramid.levels[level].chunks[1:])
+        rows, columns = self.pyramid.levels[level].chunks[1:]
+        return max(rows), max(columns)
 
     def block_shape(self, level: int) -> tuple[int, int]:
         """Height and width of the blocks that are read at once: whole chunks, several if they are small."""
-        return tuple(size * -(-MIN_BLOCK_PX // size) for size in self.chunk_shape(level))
+        height, width = (size * -(-MIN_BLOCK_PX // size) for size in self.chunk_shape(level))
+        return height, width
 
     def read_run(self, level: int, row: int, columns: Sequence[int]) -> list[np.ndarray]:
         """Read neighbouring blocks of one row of blocks, each as ``(c, y, x)``."""
