@@ -39,14 +39,13 @@ DATA = Path(os.environ.get("SPATIALHIST_DATA", Path(__file__).resolve().parents[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = {"her2st": her2st, "visium": visium, "memory": memory}
-    parser.add_argument("parts", nargs="*", default=["her2st"], choices=list(parts))
+    parser.add_argument("part", nargs="?", default="her2st", choices=parts)
     parser.add_argument("--rss", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rss:
         return resident_memory(options.rss)
-    for part in options.parts:
-        with tempfile.TemporaryDirectory() as folder:
-            parts[part](Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        parts[options.part](Path(folder))
 
 
 def her2st(folder: Path) -> None:
