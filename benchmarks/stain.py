@@ -42,9 +42,7 @@ def main() -> None:
 
 def in_memory(cohort: sd.SpatialData, slide: str) -> sd.SpatialData:
     """One slide with its pixels in memory and its mask at full resolution."""
-    table = cohort["table"][cohort["table"].obs["region"] == slide].copy()
     sdata = cohort.filter_by_coordinate_system(slide, filter_tables=True)
-    del table
     sh.pp.mask_background(sdata, slides=slide, fill=False)
     pyr = pyramid(sdata, f"{slide}_full_image")
     mask, factors = tissue_mask(sdata, slide)

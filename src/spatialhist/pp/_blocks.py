@@ -48,3 +48,8 @@ def _apply(
 def nearest(start: int, stop: int, factor: float, size: int) -> np.ndarray:
     """Mask index under the centre of each image pixel from ``start`` to ``stop``."""
     return np.minimum(((np.arange(start, stop) + 0.5) / factor).astype(np.intp), size - 1)
+
+
+def has_tissue(mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> bool:
+    """Whether a block touches tissue."""
+    return bool(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].any())

@@ -191,14 +191,9 @@ def _key_added(slide: str, key_added: str | None, cohort: Cohort) -> str:
 
 
 def _fit_pixels(sdata: SpatialData, slide: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the coarsest level ``(y, x, 3)`` and the tissue among them ``(y, x)``."""
+    """Pixels of the coarsest level ``(y, x, 3)``, and the tissue mask at its own resolution."""
     pyr = pyramid(sdata, key)
-    pixels = read_level(pyr, len(pyr.levels) - 1)
-    mask, factors = _mask_on(sdata, slide, pyr)
-    level = pyr.factors[-1]
-    rows = nearest(0, pixels.shape[0], factors[1] / level[1], mask.shape[0])
-    columns = nearest(0, pixels.shape[1], factors[0] / level[0], mask.shape[1])
-    return pixels, mask[rows][:, columns]
+    return read_level(pyr, len(pyr.levels) - 1), tissue_mask(sdata, slide)[0]
 
 
 def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, tuple[float, float]]:
@@ -211,10 +206,15 @@ def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, 
 def _pool(samples: list[tuple[np.ndarray, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw equally many tissue pixels from each slide, as an image one pixel wide."""
     rng = np.random.default_rng(seed)
-    tissues = [pixels[tissue] for pixels, tissue in samples]
+    tissues = [pixels[_enlarged(tissue, pixels.shape[:2])] for pixels, tissue in samples]
     n = min(POOLED_PIXELS, *map(len, tissues))
     pooled = np.concatenate([t[rng.choice(len(t), n, replace=False)] for t in tissues])
     return pooled[:, None], np.ones((len(pooled), 1), dtype=bool)
+
+
+def _enlarged(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    rows, columns = (nearest(0, n, n / m, m) for n, m in zip(shape, mask.shape, strict=True))
+    return mask[rows][:, columns]
 
 
 def _normalize(sdata: SpatialData, slide: str, source: str, added: str, target: StainReference) -> dict[str, Any]:

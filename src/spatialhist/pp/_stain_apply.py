@@ -9,6 +9,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from spatialhist.pp._blocks import has_tissue
+
 
 def basis_tables(operator: np.ndarray, white_point: np.ndarray) -> np.ndarray:
     """Tabulate a linear change of optical densities.
@@ -30,8 +32,10 @@ def recolor_basis(
     block: np.ndarray, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, tables: np.ndarray
 ) -> np.ndarray:
     """Recolour the tissue of a block ``(3, y, x)`` by :func:`basis_tables`."""
-    out = block.copy()
-    _multiply(np.ascontiguousarray(block), mask, rows, columns, tables, out)
+    if not has_tissue(mask, rows, columns):
+        return block
+    out = np.empty(block.shape, dtype=np.uint8)
+    _multiply(block, mask, rows, columns, tables, out)
     return out
 
 
@@ -46,9 +50,11 @@ def recolor_lab(
     intercept: np.ndarray,
 ) -> np.ndarray:
     """Recolour the tissue of a block ``(3, y, x)`` by a linear map of log lms."""
-    out = block.copy()
+    if not has_tissue(mask, rows, columns):
+        return block
+    out = np.empty(block.shape, dtype=np.uint8)
     arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in (to_lms, slope, intercept, np.linalg.inv(to_lms))]
-    _transfer(np.ascontiguousarray(block), mask, rows, columns, *arrays, out)
+    _transfer(block, mask, rows, columns, *arrays, out)
     return out
 
 
@@ -56,7 +62,10 @@ def recolor_lab(
 def _multiply(block, mask, rows, columns, tables, out):  # type: ignore[no-untyped-def]
     for y in range(block.shape[1]):
         for x in range(block.shape[2]):
-            if mask[rows[y], columns[x]]:
+            if not mask[rows[y], columns[x]]:
+                for c in range(3):
+                    out[c, y, x] = block[c, y, x]
+            else:
                 r, g, b = block[0, y, x], block[1, y, x], block[2, y, x]
                 for c in range(3):
                     value = tables[c, 0, r] * tables[c, 1, g] * tables[c, 2, b] - 0.5
@@ -69,7 +78,10 @@ def _transfer(block, mask, rows, columns, to_lms, slope, intercept, to_rgb, out)
     log, lms = np.empty(3, np.float32), np.empty(3, np.float32)
     for y in range(block.shape[1]):
         for x in range(block.shape[2]):
-            if mask[rows[y], columns[x]]:
+            if not mask[rows[y], columns[x]]:
+                for c in range(3):
+                    out[c, y, x] = block[c, y, x]
+            else:
                 r, g, b = np.float32(block[0, y, x]), np.float32(block[1, y, x]), np.float32(block[2, y, x])
                 for k in range(3):
                     log[k] = np.log(to_lms[k, 0] * r + to_lms[k, 1] * g + to_lms[k, 2] * b + one)

@@ -29,7 +29,7 @@ def fit_stain(
     pixels
         ``(y, x, 3)`` uint8.
     tissue
-        Boolean ``(y, x)``.
+        Boolean ``(y, x)`` over the same extent, at any resolution.
     method
         How.
     white_point
@@ -40,6 +40,7 @@ def fit_stain(
     StainError
         If there is no tissue, or if what was found is not haematoxylin and eosin.
     """
+    import dask.array as da
     import spatialdata as sd
     from spatialdata.models import Image2DModel, Labels2DModel
     from squidpy.experimental.im import fit_stain_reference
@@ -47,7 +48,9 @@ def fit_stain(
 
     if not tissue.any():
         raise StainError("its tissue mask is empty")
-    image = Image2DModel.parse(np.moveaxis(pixels, -1, 0), dims=("c", "y", "x"), c_coords=list(CHANNELS))
+    # Lazy, because squidpy's float32 means lose digits on numpy arrays.
+    planes = da.from_array(np.moveaxis(pixels, -1, 0), chunks=-1)
+    image = Image2DModel.parse(planes, dims=("c", "y", "x"), c_coords=list(CHANNELS))
     labels = Labels2DModel.parse(tissue.astype(np.uint8), dims=("y", "x"))
     sdata = sd.SpatialData.init_from_elements({"image": image, "image_tissue": labels})
     try:
