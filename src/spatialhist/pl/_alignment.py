@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
-OUTLINE, BEFORE, AFTER = CYCLE[2], "#000000", CYCLE[1]
+OUTLINE, BEFORE, AFTER = CYCLE[2], CYCLE[1], "#000000"
 
 
 def alignment(

@@ -1,0 +1,69 @@
+"""What the scores say, as rows for the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from spatialhist import tl
+
+HEADLINE = "pearson"
+OTHERS = ("spot_spearman", "spearman", "r2", "rmse", "ssim", "variance_ratio", "moran_agreement")
+POOLED = "pooled_pearson"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column names and rows; the first column names the row."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+def collect(scores: pd.DataFrame) -> dict[str, Any]:
+    """Headline, oracles and other metrics."""
+    summary = tl.summarize(scores)
+    fair = summary[summary["kind"] != "oracle"]
+    oracles = summary[summary["kind"] == "oracle"].drop(columns="wins")
+    return {
+        "headline": _table(fair),
+        "verdict": _verdict(fair),
+        "oracles": _table(oracles) if len(oracles) else None,
+        "others": _others(scores, list(fair.index)),
+    }
+
+
+def _table(summary: pd.DataFrame) -> Table:
+    return Table(
+        ["predictor", *summary.columns],
+        [[name, *row] for name, row in zip(summary.index, summary.to_numpy().tolist(), strict=True)],
+    )
+
+
+def _verdict(fair: pd.DataFrame) -> dict[str, Any] | None:
+    """Best stack or model against the best null."""
+    trained, nulls = fair[fair["kind"].isin(["stack", "model"])], fair[fair["kind"] == "null"]
+    if trained.empty or nulls["mean"].isna().all():
+        return None
+    # Stacks stand above models: what is reported is not chosen by its score on the scored groups.
+    name, null = trained.index[0], nulls["mean"].idxmax()
+    return {
+        "name": name,
+        "mean": trained.loc[name, "mean"],
+        "wins": trained.loc[name, "wins"],
+        "null": null,
+        "null_mean": nulls.loc[null, "mean"],
+    }
+
+
+def _others(scores: pd.DataFrame, predictors: list[str]) -> Table:
+    """Means of the other metrics, which are not comparable with each other."""
+    known = [m for m in OTHERS if (scores["metric"] == m).any()]
+    means = {m: tl.summarize(scores, metric=m)["mean"] for m in known}
+    pooled = scores[scores["metric"] == POOLED].set_index("predictor")["value"]
+    columns = {POOLED: pooled, **means}
+    return Table(
+        ["predictor", *columns], [[p, *(float(c.get(p, float("nan"))) for c in columns.values())] for p in predictors]
+    )

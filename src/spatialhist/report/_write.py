@@ -1,0 +1,111 @@
+"""The report of a run: one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatialhist import _keys
+from spatialhist._sdata.slides import open_cohort
+from spatialhist.report import _facts, _pictures, _score_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from spatialdata import SpatialData
+
+    from spatialhist.tl import CrossValidation, Stack
+
+logger = logging.getLogger(__name__)
+
+TEMPLATE = "report.html.j2"
+
+
+def write(
+    sdata: SpatialData,
+    cv: CrossValidation,
+    *,
+    stack: Stack | None = None,
+    scores: pd.DataFrame,
+    path: str | Path | None = None,
+    table_key: str = _keys.TABLE,
+) -> Path:
+    """Write one HTML page on a run, with everything that is needed to believe its numbers or not.
+
+    Parameters
+    ----------
+    sdata
+        The object that was cross-validated.
+    cv
+        What :func:`spatialhist.tl.cross_validate` returned.
+    stack
+        What :func:`spatialhist.tl.stack` returned, if anything was stacked.
+    scores
+        What :func:`spatialhist.tl.evaluate` returned.
+    path
+        The file; ``report.html`` in the run folder if None. A file of that name is replaced.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Path
+        The file. It holds its pictures and style, runs no script and loads nothing.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder of ``path`` does not exist.
+    KeyError
+        If a slide of the run is not in the object, or the scores lack within-slide Pearson.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, size_px=(300, 400), n_genes=20)
+    >>> sh.pp.mask_background(sdata)
+    >>> sh.pp.log_normalize(sdata)
+    >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=5, progress=False)
+    >>> sh.report.write(sdata, cv, scores=sh.tl.evaluate(sdata)).name
+    'report.html'
+    """
+    target = Path(path) if path is not None else cv.folder / "report.html"
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is no folder: make it, or choose another path=")
+    cohort = open_cohort(sdata, list(cv.manifest["slides"]), table_key=table_key)
+    page = _render(
+        {
+            "title": cv.folder.name,
+            "facts": _facts.collect(cohort, cv, stack),
+            "scores": _score_tables.collect(scores),
+            "pictures": _pictures.collect(cohort, cv, scores, table_key),
+        }
+    )
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, target)
+    logger.info("report: wrote %s (%.1f MB)", target, len(page) / 1e6)
+    return target
+
+
+def _render(context: dict[str, Any]) -> str:
+    """Fill the template; whatever comes from the data is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment.get_template(TEMPLATE).render(context)
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a number with so many decimals, and a dash where there is none; words stay."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
