@@ -156,11 +156,11 @@ class TestPlantedLeaks:
         assert not self.moved(tmp_path)
 
     def test_panel_chosen_with_the_scored_group(self, tmp_path, monkeypatch):
-        from spatialhist.tl import _cross_validate
+        from spatialhist.tl import _panel
 
-        honest = _cross_validate.choose_panel
+        honest = _panel.choose_panel
         monkeypatch.setattr(
-            _cross_validate, "choose_panel", lambda means, measured, slides, n: honest(means, measured, list(means), n)
+            _panel, "choose_panel", lambda means, measured, slides, n: honest(means, measured, list(means), n)
         )
         assert self.moved(tmp_path)
 
@@ -192,12 +192,12 @@ class TestPlantedLeaks:
             scored["samples"] = inputs.samples(rows, fit.genes)
             return honest(fit, folder)
 
-        def by_scored_group(design, targets, slide, inner, strengths=_linear.ridge.STRENGTHS):
-            held = scored["samples"].targets
-            return strengths[int(held.sum()) % len(strengths)], 0.0
+        def by_scored_group(*args, **options):
+            strengths = _linear.ridge.STRENGTHS
+            return _linear.ridge.Choice(strengths[int(scored["samples"].targets.sum()) % len(strengths)], 0, 0.0)
 
         monkeypatch.setattr(_fits, "run_fit", remember)
-        monkeypatch.setattr(_linear.ridge, "choose_strength", by_scored_group)
+        monkeypatch.setattr(_linear.ridge, "choose", by_scored_group)
         assert self.moved(tmp_path)
 
     def test_stack_fitted_with_the_scored_group(self, tmp_path, monkeypatch):
@@ -209,7 +209,7 @@ class TestPlantedLeaks:
             predictions = np.stack([cv.out_of_fold(m.name)[:, list(cv.panels[outer])] for m in cv.models])
             filled = np.nan_to_num(predictions)
             rows = np.arange(filled.shape[1])
-            return _stack._fit(cv, rows, filled, cv.panels[outer], method, seed)
+            return _stack._fit(cv, rows, filled, cv.targets(rows, outer), method, seed)
 
         assert self.moved(tmp_path, layer="oof")
 

@@ -135,20 +135,20 @@ class Applier:
                 )
             return Mean().apply(np.stack([self._fitted(f).predict(samples) for f in self.run.fits()]))
         if training_slide is not None:
-            return self._by_fold(samples, self.run.manifest["slides"][training_slide]["group"])
-        return self._by_all_folds(samples)
+            return self._by_fold(self.run, samples, self.run.manifest["slides"][training_slide]["group"])
+        return self._by_all_folds(self.run, samples)
 
-    def _by_fold(self, samples: Samples, group: str) -> np.ndarray:
-        cv, outer = self.run, self.run.outer()
+    def _by_fold(self, cv: CrossValidation, samples: Samples, group: str) -> np.ndarray:
+        outer = cv.outer()
         predictions = np.stack([self._fitted(outer[group, m.name]).predict(samples) for m in cv.models])
         combiner = self.source.by_group[group] if isinstance(self.source, Stack) else Mean()
         values = np.full((len(samples), len(self.genes)), np.nan, dtype=np.float32)
         values[:, cv.panels[group]] = combiner.apply(predictions)
         return values
 
-    def _by_all_folds(self, samples: Samples) -> np.ndarray:
+    def _by_all_folds(self, cv: CrossValidation, samples: Samples) -> np.ndarray:
         """Mean of a model's folds, then the combiner; a gene is averaged over the folds that modelled it."""
-        cv, outer = self.run, self.run.outer()
+        outer = cv.outer()
         predictions = []
         for m in cv.models:
             total = np.zeros((len(samples), len(self.genes)))

@@ -6,29 +6,26 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.layers import check_layer_size, get_layer, record
-from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.nn import get_encoder
+from spatialhist._sdata.layers import check_layer_size, record
 from spatialhist.tl import _folder
-from spatialhist.tl._design import Design, default_extents
 from spatialhist.tl._fits import n_workers, run_fits
-from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
 from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates
-from spatialhist.tl._panel import choose_panel, gene_positions, slide_means
+from spatialhist.tl._panel import fold_panels
 from spatialhist.tl._plan import announce, unique
-from spatialhist.tl._predictors._registry import describe, nulls, resolve_models
+from spatialhist.tl._predictors._registry import describe, nulls
 from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._task import Task
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+    from spatialhist._sdata.slides import Cohort
     from spatialhist.tl._predictors._protocol import Predictor
 
 logger = logging.getLogger(__name__)
@@ -72,7 +69,8 @@ def cross_validate(
     layer
         What is predicted, ``"log1p"`` or ``"ranks"`` for instance. Ranks are taken within the panel of each fold.
     genes
-        Size of the panel, chosen in each fold by the highest mean log1p over its training slides; or names.
+        Size of the panel, chosen in each fold by the highest mean log1p over its training slides; or names, of which a
+        fold models those that all its training slides measured.
     groups
         ``"auto"``, ``"patient"``, ``"slide"`` or a column of ``obs``.
     slides
@@ -127,83 +125,41 @@ def cross_validate(
     >>> cv.groups
     ['P1', 'P2', 'P3']
     """
-    cohort = open_cohort(sdata, slides, table_key=table_key)
-    get_layer(cohort.table, layer)
-    rows = usable_rows(cohort)
-    if not rows:
-        raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
-    cohort = Cohort(sdata, cohort.table, list(rows))
+    task = Task.of(
+        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents, seed=seed,
+        threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
+    )  # fmt: skip
+    cohort = task.cohort
     assigned = assign_groups(cohort, groups)
-    hashes = {s: pixel_hash(cohort, s) for s in rows}
+    hashes = {s: pixel_hash(cohort, s) for s in cohort.slides}
     refuse_duplicates(cohort, assigned, hashes)
-    design = Design(
-        encoder, tuple(extents) if extents else default_extents(cohort), pixels, image, tile_extent, tile_pixels
-    )
-    predictors = resolve_models(models, design)
-    baselines = nulls(design)
-    check_layer_size(cohort.table.n_obs, cohort.table.n_vars, n_layers=len(predictors) + len(baselines) + 1)
-    panels = _panels(cohort, rows, assigned, genes)
-    columns = np.unique(np.concatenate(list(panels.values())))
+    baselines = nulls(task.design)
+    check_layer_size(*cohort.table.shape, n_layers=len(task.models) + len(baselines) + 1)
     names = sorted(set(assigned.values()))
+    training = {g: [s for s in cohort.slides if assigned[s] != g] for g in names}
+    panels = fold_panels(cohort, task.rows, training, genes)
+    columns = np.unique(np.concatenate(list(panels.values())))
+    manifest = task.manifest(
+        "cross-validation",
+        columns,
+        {s: {"group": assigned[s], "pixels": hashes[s]} for s in cohort.slides},
+        nulls=[describe(p) for p in baselines],
+        groups=names,
+        panels={g: np.searchsorted(columns, panels[g]).tolist() for g in names},
+    )
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with _folder.locked(folder):
-        inputs = gather_run(
-            cohort,
-            folder / "inputs",
-            folder / "cache",
-            rows=rows,
-            assigned=assigned,
-            columns=columns,
-            layer=layer,
-            design=design,
-            encoder=get_encoder(encoder),
-            tiles=any(p.needs_tiles for p in predictors),
-            workers=n_workers(executor),
-            threads=threads,
+        inputs = task.begin(
+            folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
             progress=progress,
-        )
-        manifest = {
-            "format": _folder.FORMAT,
-            "what": "cross-validation",
-            "version": version("spatialhist"),
-            "identity": {
-                "models": [describe(p) for p in predictors],
-                "nulls": [describe(p) for p in baselines],
-                "layer": layer,
-                "design": design.to_json(),
-                "seed": seed,
-                "threads": threads,
-                "data": fingerprint(inputs.folder, list(cohort.table.var_names[columns])),
-            },
-            "groups": names,
-            "slides": {s: {"group": assigned[s], "pixels": hashes[s], "spots": len(rows[s])} for s in rows},
-            "genes": list(cohort.table.var_names[columns]),
-            "panels": {g: np.searchsorted(columns, panels[g]).tolist() for g in names},
-            "ranking": inputs.meta["ranking"],
-            "command": " ".join(sys.argv),
-        }
-        _folder.start(folder, manifest, overwrite=overwrite)
-        cv = CrossValidation(folder, manifest, tuple(predictors), tuple(baselines), temporary)
+        )  # fmt: skip
+        cv = CrossValidation(folder, manifest, tuple(task.models), tuple(baselines), temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
-        print(announce(fits, sum(map(len, rows.values())), len(names), n_workers(executor)), file=sys.stderr)
+        print(announce(fits, len(inputs), len(names), n_workers(executor)), file=sys.stderr)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
-        _write_layers(cohort, cv, np.concatenate(list(rows.values())), columns)
+        _write_layers(cohort, cv, np.concatenate(list(task.rows.values())), columns)
     return cv
-
-
-def _panels(
-    cohort: Cohort, rows: dict[str, np.ndarray], assigned: dict[str, str], genes: int | Sequence[str]
-) -> dict[str, np.ndarray]:
-    """Positions of each fold's genes in the table, chosen without the fold's own group."""
-    names = sorted(set(assigned.values()))
-    if not isinstance(genes, int | np.integer):
-        return dict.fromkeys(names, np.sort(gene_positions(cohort, genes)))
-    if genes < 1:
-        raise ValueError(f"genes={genes} must be at least 1, or a list of names")
-    means = slide_means(cohort, rows)
-    measured = {s: cohort.genes_measured(s) for s in rows}
-    return {g: choose_panel(means, measured, [s for s in rows if assigned[s] != g], int(genes)) for g in names}
 
 
 def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:

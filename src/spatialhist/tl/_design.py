@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from spatialhist._sdata.geometry import scale
@@ -56,7 +56,7 @@ class Design:
     def to_json(self) -> dict[str, Any]:
         """Return plain types; an encoder that is no name is told by its class."""
         name = self.encoder if isinstance(self.encoder, str) else f"custom:{type(self.encoder).__name__}"
-        return {**asdict(self), "encoder": name}
+        return asdict(replace(self, encoder=name))
 
     @classmethod
     def from_json(cls, data: dict[str, Any], encoder: Callable[..., Any] | None = None) -> Design:

@@ -79,6 +79,7 @@ def evaluate(
     Notes
     -----
     Spots, genes and slides without a prediction (NaN) are not scored, nor are genes that a slide did not measure.
+    ``rank_mean`` stacks predict ranks: they get no score that depends on units (RMSE, R2, variance ratio).
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
     if recorded(cohort.table, truth).get("smoothed"):
@@ -104,7 +105,7 @@ def evaluate(
 def _layers(cohort: Cohort, truth: str, layers: Sequence[str] | None) -> list[str]:
     """Layers to score, checked against what they say they predict."""
     table = cohort.table
-    target = {k: recorded(table, k).get("target") for k in table.layers}
+    target = {k: _measured_target(cohort, k) for k in table.layers}
     if layers is None:
         found = [k for k, t in target.items() if t == truth and recorded(table, k).get("step") != "predict"]
         if not found:
@@ -112,13 +113,23 @@ def _layers(cohort: Cohort, truth: str, layers: Sequence[str] | None) -> list[st
                 f"no layer predicts {truth!r}; found {list(table.layers)}: run sh.tl.cross_validate(sdata, "
                 f"layer={truth!r}), or name layers="
             )
-        return found
+        by_predictor: dict[str, str] = {}
+        for name in found:  # a single model's predictions are in "oof" too
+            by_predictor.setdefault(recorded(table, name).get("predictor", name), name)
+        return list(by_predictor.values())
     names = [layers] if isinstance(layers, str) else list(layers)
     for name in names:
         get_layer(table, name)
         if target[name] not in (None, truth):
             raise ValueError(f"layer {name!r} predicts {target[name]!r}, not {truth!r}: pass truth={target[name]!r}")
     return names
+
+
+def _measured_target(cohort: Cohort, layer: str) -> str | None:
+    """What a layer says it predicts; for a smoothed target the layer that was smoothed."""
+    target = recorded(cohort.table, layer).get("target")
+    made = recorded(cohort.table, target) if target else {}
+    return made["layer"] if made.get("smoothed") else target
 
 
 def _scored_rows(cohort: Cohort, min_counts: int) -> dict[str, np.ndarray]:
@@ -165,10 +176,12 @@ def _score_layer(
     entry = recorded(cohort.table, layer)
     name, kind = entry.get("predictor", layer), entry.get("kind", "model")
     groups = group_of_slides(cohort, layer)
-    records, pooled = [], []
+    records: list[tuple[Any, ...]] = []
+    pooled: list[tuple[np.ndarray, _Part]] = []
     for slide, part in _parts(cohort, layer, rows):
         actual = make_targets(dense_columns(source[0], part.rows, part.columns), source[1])
-        records += _records(cohort, (name, kind, groups[slide], slide), part, actual, part.predicted)
+        head = (name, kind, groups[slide], slide)
+        records += _records(cohort, head, part, actual, part.predicted, same_units="space" not in entry)
         pooled.append((actual, part))
     value = _pooled(pooled)
     records.append((name, kind, "all", "all", ALL, "pooled_pearson", value, sum(len(p.rows) for _, p in pooled)))
@@ -176,7 +189,13 @@ def _score_layer(
 
 
 def _records(
-    cohort: Cohort, head: tuple[str, ...], part: _Part, actual: np.ndarray, predicted: np.ndarray
+    cohort: Cohort,
+    head: tuple[str, ...],
+    part: _Part,
+    actual: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    same_units: bool = True,
 ) -> list[tuple[Any, ...]]:
     graph = cohort.table.obsp.get(_keys.CONNECTIVITIES)
     rows = score_slide(
@@ -186,6 +205,7 @@ def _records(
         xy=cohort.table.obsm[_keys.SPATIAL][part.rows],
         pitch=scale(cohort.sdata, head[-1]).pitch_px,
         connectivities=None if graph is None else graph[part.rows][:, part.rows],
+        same_units=same_units,
     )
     return [(*head, *row) for row in rows]
 
@@ -230,7 +250,8 @@ def _score_oracles(
         if truth == _keys.LOG1P and _holds_counts(counts):
             whole = dense_columns(counts, part.rows, part.columns).astype(np.int64)
             total = np.asarray(counts[part.rows].sum(axis=1)).ravel()
-            rows_ = ceiling_rows(whole, total, names, seed=seed)
+            depth_target = recorded(cohort.table, truth).get("target_sum", 1e4)
+            rows_ = ceiling_rows(whole, total, names, target_sum=depth_target, seed=seed)
             records += [(CEILING, "oracle", *here, *row) for row in rows_]
     return records
 

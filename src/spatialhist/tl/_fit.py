@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from spatialhist import _keys
-from spatialhist._sdata.layers import get_layer
-from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.nn import get_encoder
 from spatialhist.tl import _folder
-from spatialhist.tl._design import Design, default_extents
-from spatialhist.tl._fits import Fit, n_workers, run_fits
-from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._design import Design
+from spatialhist.tl._fits import Fit, run_fits
 from spatialhist.tl._groups import pixel_hash
-from spatialhist.tl._panel import choose_panel, gene_positions, slide_means
+from spatialhist.tl._panel import fold_panels
 from spatialhist.tl._predictors._protocol import Predictor
-from spatialhist.tl._predictors._registry import describe, from_description, resolve_models
+from spatialhist.tl._predictors._registry import from_description
+from spatialhist.tl._task import Task
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -126,62 +119,21 @@ def fit(
     KeyError, ValueError, FileExistsError
         As :func:`cross_validate`.
     """
-    cohort = open_cohort(sdata, slides, table_key=table_key)
-    get_layer(cohort.table, layer)
-    rows = usable_rows(cohort)
-    if not rows:
-        raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
-    cohort = Cohort(sdata, cohort.table, list(rows))
-    design = Design(
-        encoder, tuple(extents) if extents else default_extents(cohort), pixels, image, tile_extent, tile_pixels
-    )
-    predictors = resolve_models(models, design)
-    columns = _panel(cohort, rows, genes)
+    task = Task.of(
+        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents, seed=seed,
+        threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
+    )  # fmt: skip
+    cohort = task.cohort
+    columns = fold_panels(cohort, task.rows, {"all": cohort.slides}, genes)["all"]
+    manifest = task.manifest("model", columns, {s: {"pixels": pixel_hash(cohort, s)} for s in cohort.slides})
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with _folder.locked(folder):
-        inputs = gather_run(
-            cohort,
-            folder / "inputs",
-            folder / "cache",
-            rows=rows,
-            assigned={s: s for s in rows},
-            columns=columns,
-            layer=layer,
-            design=design,
-            encoder=get_encoder(encoder),
-            tiles=any(p.needs_tiles for p in predictors),
-            workers=n_workers(executor),
-            threads=threads,
-            progress=progress,
-        )
-        names = list(cohort.table.var_names[columns])
-        manifest = {
-            "format": _folder.FORMAT,
-            "what": "model",
-            "version": version("spatialhist"),
-            "identity": {
-                "models": [describe(p) for p in predictors],
-                "layer": layer,
-                "design": design.to_json(),
-                "seed": seed,
-                "threads": threads,
-                "data": fingerprint(inputs.folder, names),
-            },
-            "slides": {s: {"pixels": pixel_hash(cohort, s), "spots": len(rows[s])} for s in rows},
-            "genes": names,
-            "ranking": inputs.meta["ranking"],
-            "command": " ".join(sys.argv),
-        }
-        _folder.start(folder, manifest, overwrite=overwrite)
-        model = Model(folder, manifest, tuple(predictors), temporary)
+        inputs = task.begin(
+            folder, manifest, assigned={s: s for s in cohort.slides}, columns=columns, overwrite=overwrite,
+            executor=executor, progress=progress,
+        )  # fmt: skip
+        model = Model(folder, manifest, tuple(task.models), temporary)
         run_fits(model.fits(), inputs.folder, executor=executor, progress=progress)
-    logger.info("fit: %d models on %d slides in %s", len(predictors), len(rows), folder)
+    logger.info("fit: %d models on %d slides in %s", len(task.models), len(cohort.slides), folder)
     return model
-
-
-def _panel(cohort: Cohort, rows: dict[str, np.ndarray], genes: int | Sequence[str]) -> np.ndarray:
-    if not isinstance(genes, int | np.integer):
-        return np.sort(gene_positions(cohort, genes))
-    measured = {s: cohort.genes_measured(s) for s in rows}
-    return choose_panel(slide_means(cohort, rows), measured, list(rows), int(genes))

@@ -83,8 +83,10 @@ def run_fit(fit: Fit, inputs_folder: Path) -> float:
             inputs.samples(np.flatnonzero(~held), fit.genes, tiles=tiles), seed=fit.seed, scratch=scratch
         )
         rows = np.flatnonzero(held)
-        shape = (0, len(fit.genes))
+        shape = (len(rows), len(fit.genes))
         predicted = fitted.predict(inputs.samples(rows, tiles=tiles)) if len(rows) else np.zeros(shape, np.float32)
+    if predicted.shape != shape:
+        raise ValueError(f"model {fit.predictor.name!r} predicted an array {predicted.shape}, expected {shape}")
     _publish(fit, scratch, fitted, rows, predicted)
     return time.perf_counter() - start
 
@@ -150,8 +152,18 @@ def thread_pool(workers: int, threads: int) -> Iterator[Executor]:
 
 
 def n_workers(executor: Any) -> int:
-    """Fits that an executor runs at once, where that is known."""
-    return executor if isinstance(executor, int) else 1
+    """Fits that an executor runs at once, where that is known.
+
+    Raises
+    ------
+    ValueError
+        If it is a number below 1.
+    """
+    if not isinstance(executor, int):
+        return 1
+    if executor < 1:
+        raise ValueError(f"executor={executor} must be at least 1 process, None, or an object with submit()")
+    return executor
 
 
 def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, progress: bool = True) -> None:
@@ -187,5 +199,14 @@ def _completed(fits: Sequence[Fit], inputs_folder: Path, executor: Any) -> Itera
         from joblib.externals.loky import get_reusable_executor
 
         executor = get_reusable_executor(max_workers=executor)
-    futures = [executor.submit(run_fit, fit, inputs_folder) for fit in fits]
-    return (future.result() for future in futures)
+    return _results([executor.submit(run_fit, fit, inputs_folder) for fit in fits])
+
+
+def _results(futures: Sequence[Any]) -> Iterator[float]:
+    """Wait for one after another; after an error or an interrupt nothing that waits is started."""
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()

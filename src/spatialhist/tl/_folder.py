@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from spatialhist import _keys
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+OURS = (".lock", ".inputs.tmp", "cache", "inputs", "data.zarr", ".data.zarr.tmp", "log.txt")
+"""What may lie in a folder before a run has started in it."""
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -47,35 +50,50 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def start(folder: Path, manifest: dict[str, Any], *, overwrite: bool = False) -> None:
-    """Claim a run folder for these parameters, or go on with the same run.
+def check(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
+    """Refuse a folder in which a run of these parameters can neither start nor go on; nothing is changed.
 
     Raises
     ------
     FileExistsError
         If the folder holds a run with other parameters or data, or something else.
     """
-    path = folder / MANIFEST
-    if overwrite and path.exists():
-        _remove_run(folder)
-    if path.exists():
-        held = read_manifest(folder)
-        differ = sorted(k for k in manifest["identity"] if held["identity"].get(k) != manifest["identity"][k])
-        if differ:
+    if (folder / MANIFEST).exists():
+        held, wanted = read_manifest(folder).get("identity", {}), json.loads(json.dumps(identity))
+        differ = sorted(k for k in wanted if held.get(k) != wanted[k])
+        if differ and not overwrite:
             raise FileExistsError(
                 f"{folder} holds another run; they differ in {differ}: choose another out=, or pass overwrite=True"
             )
         return
-    foreign = [p.name for p in folder.iterdir() if p.name not in (".lock", "cache", "inputs", "data.zarr", "log.txt")]
+    foreign = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
     if foreign:
         raise FileExistsError(f"{folder} is no run folder and not empty ({foreign[:3]}): choose another out=")
-    write_json(path, manifest)
+
+
+def start(folder: Path, manifest: dict[str, Any], *, overwrite: bool = False) -> None:
+    """Claim a run folder for these parameters, or go on with the same run.
+
+    Raises
+    ------
+    FileExistsError
+        As :func:`check`.
+    """
+    check(folder, manifest["identity"], overwrite=overwrite)
+    if overwrite:
+        _remove_run(folder)
+    if not (folder / MANIFEST).exists():
+        write_json(folder / MANIFEST, manifest)
+
+
+def replace(new: Path, old: Path) -> None:
+    """Put a finished folder in the place of another."""
+    shutil.rmtree(old, ignore_errors=True)
+    os.replace(new, old)
 
 
 def _remove_run(folder: Path) -> None:
-    import shutil
-
-    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).unlink(missing_ok=True)
     for name in ("folds", "inner", "full", "stack", "oof.zarr"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("scores.parquet", "report.html"):
@@ -109,8 +127,6 @@ def group_folder(groups: list[str], held_out: tuple[str, ...]) -> str:
 
 def write_oof(folder: Path, layers: dict[str, Any], rows: dict[str, list[str]], genes: list[str]) -> None:
     """Write out-of-fold predictions as zarr, under a temporary name first."""
-    import shutil
-
     import zarr
 
     target, temporary = folder / "oof.zarr", folder / ".oof.zarr.tmp"
@@ -119,6 +135,4 @@ def write_oof(folder: Path, layers: dict[str, Any], rows: dict[str, list[str]], 
     root.attrs.update({"genes": genes, "rows": rows})
     for name, values in layers.items():
         root.create_array(_keys.sanitize(name), data=values)
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(temporary, target)
+    replace(temporary, target)

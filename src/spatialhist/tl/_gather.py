@@ -148,6 +148,7 @@ def fingerprint(folder: Path, names: Sequence[str] = ()) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(folder.glob("*.npy")) + [folder / "inputs.json"]:
         digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "blake2b").digest())
     digest.update("\n".join(names).encode())
     return digest.hexdigest()

@@ -31,10 +31,59 @@ def choose_panel(
     Every slide counts the same, however many spots it has. A gene that one of the slides did not measure is no
     candidate.
     """
-    everywhere = np.logical_and.reduce([measured[s] for s in slides])
+    everywhere = measured_everywhere(measured, slides)
     mean = np.where(everywhere, np.mean([means[s] for s in slides], axis=0), -np.inf)
     n = min(n, int(everywhere.sum()))
     return np.sort(np.argsort(-mean, kind="stable")[:n])
+
+
+def measured_everywhere(measured: dict[str, np.ndarray], slides: Sequence[str]) -> np.ndarray:
+    """Boolean per gene: every one of the slides measured it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such gene.
+    """
+    everywhere = np.logical_and.reduce([measured[s] for s in slides])
+    if not everywhere.any():
+        raise ValueError(f"no gene was measured on all of the slides {list(slides)}: leave some out with slides=")
+    return everywhere
+
+
+def fold_panels(
+    cohort: Cohort, rows: dict[str, np.ndarray], training: dict[str, list[str]], genes: int | Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Positions of each fold's genes in the table.
+
+    Parameters
+    ----------
+    cohort
+        The slides.
+    rows
+        Rows of the table, per slide.
+    training
+        Slides that each fold trains on; nothing else of the cohort is looked at.
+    genes
+        Size of the panel, or names, of which a fold models those that its training slides measured.
+
+    Raises
+    ------
+    ValueError
+        If no gene is left, or the number is not positive.
+    """
+    measured = {s: cohort.genes_measured(s) for s in rows}
+    if isinstance(genes, int | np.integer):
+        if genes < 1:
+            raise ValueError(f"genes={genes} must be at least 1, or a list of names")
+        means = slide_means(cohort, rows)
+        return {fold: choose_panel(means, measured, slides, int(genes)) for fold, slides in training.items()}
+    named = np.sort(gene_positions(cohort, genes))
+    panels = {fold: named[measured_everywhere(measured, slides)[named]] for fold, slides in training.items()}
+    empty = [fold for fold, panel in panels.items() if not len(panel)]
+    if empty:
+        raise ValueError(f"none of the {len(named)} genes= was measured on all training slides of fold {empty[0]!r}")
+    return panels
 
 
 def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
@@ -70,7 +119,7 @@ def target_source(cohort: Cohort, layer: str) -> tuple[Any, dict[str, Any] | Non
     to rank the panel of each fold, for training and truth alike.
     """
     params = recorded(cohort.table, layer)
-    if not {"method", "scale", "layer"} <= set(params):
+    if not {"method", "scale", "layer"} <= set(params) or params.get("smoothed"):
         return get_layer(cohort.table, layer), None
     return get_layer(cohort.table, params["layer"]), {"method": params["method"], "scale": params["scale"]}
 

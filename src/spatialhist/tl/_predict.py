@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_size, record, with_genes
+from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_size, record, recorded, with_genes
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl._apply import Applier, Source
@@ -63,8 +63,8 @@ def predict(
     Returns
     -------
     Added: ``layers[key_added]``, spots x genes float32 in the units the model was trained in
-    (``uns["spatialhist"][key_added]["target"]``); NaN for other slides and for genes outside the panel. Panel genes
-    that the table lacks are added to it, marked as not measured.
+    (``uns["spatialhist"][key_added]["target"]``); NaN for genes outside the panel, and for other slides unless the same
+    model predicted them before. Panel genes that the table lacks are added to it, marked as not measured.
 
     Raises
     ------
@@ -107,9 +107,14 @@ def write_predictions(
     if table is not cohort.table:
         cohort.sdata.tables[table_key] = table
     columns = table.var_names.get_indexer(applier.genes)
+    before, made = recorded(table, key_added), provenance(applier, list(values))
+    same = all(before.get(k) == made[k] for k in ("step", "run", "predictor"))
+    if not same:
+        table.layers.pop(key_added, None)
     for slide, predicted in values.items():
         add_dense_rows(table, key_added, cohort.rows(slide), columns, predicted)
-    record(table, key_added, provenance(applier, list(values)))
+    kept = [str(s) for s in before["predicted_slides"] if s not in values] if same else []
+    record(table, key_added, made | {"predicted_slides": [*kept, *values]})
 
 
 def provenance(applier: Applier, slides: list[str]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class CrossValidation:
     @property
     def groups(self) -> list[str]:
         """Held-out groups, in the order of their numbers."""
-        return self.manifest["groups"]
+        return self.manifest["identity"]["groups"]
 
     @property
     def design(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class CrossValidation:
     @property
     def panels(self) -> dict[str, tuple[int, ...]]:
         """Columns that each outer fold models."""
-        return {group: tuple(columns) for group, columns in self.manifest["panels"].items()}
+        return {group: tuple(columns) for group, columns in self.manifest["identity"]["panels"].items()}
 
     @property
     def inputs(self) -> Inputs:
@@ -97,10 +97,10 @@ class CrossValidation:
     def out_of_fold(self, name: str) -> np.ndarray:
         """Out-of-fold predictions of one predictor ``(spots, genes)``; NaN outside a fold's panel."""
         fits = self.outer()
-        result = np.full((len(self.inputs.column("slide")), len(self.genes)), np.nan, dtype=np.float32)
+        result = np.full((len(self.inputs), len(self.genes)), np.nan, dtype=np.float32)
         for group in self.groups:
             rows, predicted = fits[group, name].result()
-            result[np.ix_(rows, self.panels[group])] = predicted
+            result[np.ix_(rows, np.asarray(self.panels[group]))] = predicted
         return result
 
     def targets(self, rows: np.ndarray, group: str) -> np.ndarray:

@@ -90,6 +90,9 @@ class Inputs:
     def _array(self, name: str) -> np.ndarray:
         return np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
+    def __len__(self) -> int:
+        return len(self._array("slide_code"))
+
     def column(self, name: str) -> np.ndarray:
         """``"slide"``, ``"group"`` or ``"patient"`` of every spot."""
         return np.asarray(self.meta[name])[self._array("slide_code")]

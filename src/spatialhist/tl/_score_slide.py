@@ -25,6 +25,7 @@ def score_slide(
     xy: np.ndarray,
     pitch: float | None,
     connectivities: Any | None,
+    same_units: bool = True,
 ) -> Iterator[Row]:
     """Score the spots of one slide.
 
@@ -38,19 +39,17 @@ def score_slide(
         Spot centres and their distance, for the structural similarity; it is left out without a pitch.
     connectivities
         Graph of the spots, for the agreement of Moran's I; it is left out without one.
+    same_units
+        False leaves out what depends on the units of the prediction.
 
     Yields
     ------
     Rows per target for Pearson, Spearman, RMSE, R2 and variance ratio, and one a slide for the others.
     """
     n = len(truth)
-    per_target: dict[str, Callable[..., np.ndarray]] = {
-        HEADLINE: metrics.pearson,
-        "spearman": metrics.spearman,
-        "rmse": metrics.rmse,
-        "r2": metrics.r2,
-        "variance_ratio": metrics.variance_ratio,
-    }
+    per_target: dict[str, Callable[..., np.ndarray]] = {HEADLINE: metrics.pearson, "spearman": metrics.spearman}
+    if same_units:
+        per_target |= {"rmse": metrics.rmse, "r2": metrics.r2, "variance_ratio": metrics.variance_ratio}
     for name, function in per_target.items():
         for target, value in zip(targets, function(truth, predicted), strict=True):
             yield target, name, float(value), n
@@ -68,7 +67,9 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def ceiling_rows(counts: np.ndarray, depth: np.ndarray, targets: list[str], *, seed: int) -> Iterator[Row]:
+def ceiling_rows(
+    counts: np.ndarray, depth: np.ndarray, targets: list[str], *, target_sum: float, seed: int
+) -> Iterator[Row]:
     """Noise ceiling of log1p expression per target, from binomial halves of the counts.
 
     Parameters
@@ -79,12 +80,14 @@ def ceiling_rows(counts: np.ndarray, depth: np.ndarray, targets: list[str], *, s
         Total counts of the spots over all genes ``(n,)``.
     targets
         Names.
+    target_sum
+        Counts that spots were scaled to before the logarithm.
     seed
         Of the splits.
     """
 
     def transform(half: np.ndarray) -> np.ndarray:
-        return np.log1p(half * (2e4 / depth[:, None]))
+        return np.log1p(half * (2 * target_sum / depth[:, None]))
 
     values = metrics.noise_ceiling(counts, transform, seed=seed)
     for target, value in zip(targets, values, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from spatialhist._sdata.slides import open_cohort
 from spatialhist.tl._combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
 from spatialhist.tl._cross_validate import oof_record
 from spatialhist.tl._fits import pinned_threads, read_state, write_state
-from spatialhist.tl._folder import group_folder, write_json
+from spatialhist.tl._folder import group_folder, replace, write_json
 from spatialhist.tl._run import CrossValidation
 
 if TYPE_CHECKING:
@@ -174,41 +173,45 @@ def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int) -> Combine
         mine = cv.inputs.column("group")[held] == other
         rows.append(held[mine])
         parts.append(np.stack([inner[outer, other, m.name].result()[1][mine] for m in cv.models]))
-    return _fit(cv, np.concatenate(rows), np.concatenate(parts, axis=1), cv.panels[outer], method, seed)
+    held_rows = np.concatenate(rows)
+    return _fit(cv, held_rows, np.concatenate(parts, axis=1), cv.targets(held_rows, outer), method, seed)
 
 
 def _fit_final(cv: CrossValidation, method: str, seed: int) -> Combiner:
-    """Fit the combiner of new slides from the out-of-fold predictions of all groups.
-
-    Genes that some folds did not model are left out of their rows by taking the mean prediction there.
-    """
+    """Fit the combiner of new slides from the out-of-fold predictions of all groups, each in its fold's panel."""
     if method in ("mean", "rank_mean"):
         return Mean() if method == "mean" else RankMean()
     predictions = np.stack([cv.out_of_fold(m.name) for m in cv.models])
-    rows = np.arange(predictions.shape[1])
-    every = tuple(range(len(cv.genes)))
-    filled = np.where(np.isnan(predictions), np.nanmean(predictions, axis=1, keepdims=True), predictions)
-    return _fit(cv, rows, filled, every, method, seed)
+    targets = np.full(predictions.shape[1:], np.nan, dtype=np.float32)
+    for name in cv.groups:
+        rows = np.flatnonzero(cv.inputs.column("group") == name)
+        targets[np.ix_(rows, np.asarray(cv.panels[name]))] = cv.targets(rows, name)
+    return _fit(cv, np.arange(len(targets)), _filled(predictions), _filled(targets), method, seed)
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Put each gene's mean where a fold did not model it: centred, such a spot pulls at no weight."""
+    return np.where(np.isnan(values), np.nanmean(values, axis=-2, keepdims=True), values)
 
 
 def _fit(
-    cv: CrossValidation, rows: np.ndarray, predictions: np.ndarray, genes: tuple[int, ...], method: str, seed: int
+    cv: CrossValidation, rows: np.ndarray, predictions: np.ndarray, targets: np.ndarray, method: str, seed: int
 ) -> Combiner:
-    samples = cv.inputs.samples(rows, genes)
+    slide, group = (cv.inputs.column(name)[rows] for name in ("slide", "group"))
     if method == "nnls":
-        return fit_weights(predictions, samples.targets, samples.slide, samples.group)
-    return fit_network(predictions, samples.targets, samples.slide, seed=seed)
+        return fit_weights(predictions, targets, slide, group)
+    return fit_network(predictions, targets, slide, seed=seed)
 
 
 def stacked_out_of_fold(result: Stack) -> np.ndarray:
     """Stacked predictions of every held-out group ``(spots, genes)``, NaN outside its panel."""
     cv = result.cv
     outer = cv.outer()
-    values = np.full((len(cv.inputs.column("slide")), len(cv.genes)), np.nan, dtype=np.float32)
+    values = np.full((len(cv.inputs), len(cv.genes)), np.nan, dtype=np.float32)
     for group in cv.groups:
         rows, _ = outer[group, cv.models[0].name].result()
         predictions = np.stack([outer[group, m.name].result()[1] for m in cv.models])
-        values[np.ix_(rows, cv.panels[group])] = result.by_group[group].apply(predictions)
+        values[np.ix_(rows, np.asarray(cv.panels[group]))] = result.by_group[group].apply(predictions)
     return values
 
 
@@ -216,13 +219,13 @@ def _store(result: Stack) -> None:
     """Write the weights into the run folder, under a temporary name first."""
     temporary = result.folder.with_name(f".{result.method}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    for name, combiner in {**result.by_group, FINAL: result.final}.items():
-        where = temporary / (FINAL if combiner is result.final else group_folder(result.cv.groups, (name,)))
+    folders = {group_folder(result.cv.groups, (group,)): combiner for group, combiner in result.by_group.items()}
+    for name, combiner in {**folders, FINAL: result.final}.items():
+        where = temporary / name
         where.mkdir(parents=True)
         write_state(where, combiner.state())
     write_json(temporary / "stack.json", {"method": result.method, "models": [m.name for m in result.cv.models]})
-    shutil.rmtree(result.folder, ignore_errors=True)
-    os.replace(temporary, result.folder)
+    replace(temporary, result.folder)
 
 
 def _provenance(result: Stack) -> dict[str, Any]:

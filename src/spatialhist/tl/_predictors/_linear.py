@@ -1,4 +1,4 @@
-"""Ridge and kernel ridge over features: standardise, reduce, regress. The strength is chosen on inner groups."""
+"""Ridge and kernel ridge over features: standardise, reduce, regress. Strength and rank are chosen on inner groups."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Ridge:
         Which extents, as positions; None for all.
     components
         Principal components kept.
+    ranks
+        Candidates for the number of target components, 0 for all.
     shuffle
         Permute the labels within slides before fitting: a null.
     """
@@ -38,6 +40,7 @@ class Ridge:
     standardized: bool = True
     extents: tuple[int, ...] | None = None
     components: int = 128
+    ranks: tuple[int, ...] = ridge.RANKS
     shuffle: bool = False
     kind: str = "model"
     needs_tiles: bool = False
@@ -70,6 +73,8 @@ class KernelRidge:
         Training spots that span the kernel.
     widths
         Candidates for the kernel's width, in median distances.
+    ranks
+        Candidates for the number of target components, 0 for all.
     """
 
     name: str = "kernel_ridge"
@@ -77,6 +82,7 @@ class KernelRidge:
     components: int = 128
     landmarks: int = 600
     widths: tuple[float, ...] = (0.7, 1.5)
+    ranks: tuple[int, ...] = ridge.RANKS
     kind: str = "model"
     needs_tiles: bool = False
     extents: tuple[int, ...] | None = None
@@ -88,7 +94,7 @@ class KernelRidge:
         centered, _ = ridge.center_by_slide(samples.targets, samples.slide)
         kernels = [Nystroem.fit(points, self.landmarks, width, seed) for width in self.widths]
         scores = [
-            ridge.choose_strength(k.transform(points), centered, samples.slide, samples.inner_groups())[1]
+            ridge.choose(k.transform(points), centered, samples.slide, samples.inner_groups(), ranks=self.ranks).score
             for k in kernels
         ]
         kernel = kernels[0] if np.isnan(scores).all() else kernels[int(np.nanargmax(scores))]
@@ -179,9 +185,14 @@ def _regress(
 ) -> FittedLinear:
     centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
     level = design.mean(axis=0)
-    strength, score = ridge.choose_strength(design - level, centered, samples.slide, samples.inner_groups())
-    weights = ridge.solve(design - level, centered, strength)
-    chosen = {"strength": strength, "inner_score": score}
+    choice = ridge.choose(
+        design - level, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks
+    )
+    weights = ridge.solve(design - level, centered, choice.strength)
+    projection = ridge.target_projection(centered, choice.rank)
+    if projection is not None:
+        weights = weights @ projection
+    chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}
     return FittedLinear(predictor, reducer, kernel, level, weights.astype(np.float32), intercept, chosen)
 
 

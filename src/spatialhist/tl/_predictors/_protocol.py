@@ -30,21 +30,22 @@ class Fitted(Protocol):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """A recipe; it holds parameters only, so that every fold gets a fresh model.
+    """A recipe; it holds parameters only, so that every fold gets a fresh model."""
 
-    Attributes
-    ----------
-    name
-        Names the layer of its out-of-fold predictions, ``oof_NAME``.
-    kind
-        ``"model"`` or ``"null"``.
-    needs_tiles
-        Whether it looks at pixels besides features.
-    """
+    @property
+    def name(self) -> str:
+        """Names the layer of its out-of-fold predictions, ``oof_NAME``."""
+        ...
 
-    name: str
-    kind: str
-    needs_tiles: bool
+    @property
+    def kind(self) -> str:
+        """``"model"`` or ``"null"``."""
+        ...
+
+    @property
+    def needs_tiles(self) -> bool:
+        """Whether it looks at pixels besides features."""
+        ...
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:
         """Fit on training spots only; whatever it chooses, it chooses on these.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from spatialhist import _keys
@@ -54,7 +54,7 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: 
         models = (models,)
     resolved = [by_name(m, design) if isinstance(m, str) else m for m in models]
     for predictor in resolved:
-        if not isinstance(predictor, Predictor):
+        if isinstance(predictor, type) or not isinstance(predictor, Predictor):
             raise TypeError(f"{predictor!r} is no predictor: it needs name, kind, needs_tiles, fit() and restore()")
     names = [_keys.sanitize(p.name) for p in resolved]
     if not names or len(set(names)) < len(names):
@@ -76,11 +76,14 @@ def nulls(design: Design) -> list[Predictor]:
 
 
 def describe(predictor: Predictor) -> dict[str, Any]:
-    """Class and parameters, as JSON can hold them; a predictor from outside is told by its class name."""
+    """Class and parameters, as JSON can hold them; of a predictor from outside, the plain ones of a dataclass."""
     name = type(predictor).__name__
-    if name not in CLASSES or getattr(predictor, "build", None) is not None:
-        return {"class": f"custom:{name}", "name": predictor.name}
-    return {"class": name, **asdict(predictor)}
+    known = fields(predictor) if is_dataclass(predictor) else ()
+    parameters = {f.name: getattr(predictor, f.name) for f in known}
+    if name not in CLASSES or parameters.get("build") is not None:
+        plain = {k: v for k, v in parameters.items() if isinstance(v, bool | int | float | str | tuple)}
+        return {"class": f"custom:{name}", **plain, "name": predictor.name}
+    return {"class": name, **parameters}
 
 
 def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> Predictor:

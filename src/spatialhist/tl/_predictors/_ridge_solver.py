@@ -1,14 +1,17 @@
-"""Ridge regression of many genes at once, its strength chosen on inner groups. Pure arrays."""
+"""Ridge regression of many genes at once; strength and rank are chosen on inner groups. Pure arrays."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from spatialhist.metrics import pearson
 
 STRENGTHS = tuple(10.0**p for p in np.arange(-1, 6.5, 0.5))
+RANKS = (8, 4, 16, 32, 0)
 FALLBACK = 1e3
-"""Strength where a single slide leaves nothing to choose it on."""
+"""Strength where there is nothing to choose on; the rank is then the first candidate."""
 MIN_SPOTS_SCORED = 5
 
 
@@ -34,14 +37,35 @@ def solve(design: np.ndarray, targets: np.ndarray, strength: float) -> np.ndarra
     return np.linalg.solve(gram, design.T @ targets)
 
 
-def choose_strength(
+@dataclass(frozen=True)
+class Choice:
+    """What the inner groups chose.
+
+    Attributes
+    ----------
+    strength
+        Of the ridge.
+    rank
+        Principal components of the targets that are kept, 0 for all: genes share what little signal there is.
+    score
+        Within-slide Pearson on the inner groups, NaN where there was nothing to choose on.
+    """
+
+    strength: float
+    rank: int
+    score: float
+
+
+def choose(
     design: np.ndarray,
     targets: np.ndarray,
     slide: np.ndarray,
     inner: np.ndarray,
+    *,
     strengths: tuple[float, ...] = STRENGTHS,
-) -> tuple[float, float]:
-    """Choose the strength by leaving inner groups out.
+    ranks: tuple[int, ...] = RANKS,
+) -> Choice:
+    """Choose strength and rank by leaving inner groups out.
 
     Parameters
     ----------
@@ -53,22 +77,20 @@ def choose_strength(
         Scores are taken within slides.
     inner
         Inner group of every spot; with a single one there is nothing to choose on.
-    strengths
+    strengths, ranks
         Candidates.
-
-    Returns
-    -------
-    The strength and its score: within-slide Pearson, averaged over genes and slides. NaN where nothing was left out.
     """
     names = np.unique(inner)
     if len(names) < 2:
-        return FALLBACK, float("nan")
-    scores = np.zeros(len(strengths))
+        return Choice(FALLBACK, ranks[0], float("nan"))
+    scores = np.zeros((len(strengths), len(ranks)))
     for name in names:
         held = inner == name
-        scores += _held_out_scores(design[~held], targets[~held], design[held], targets[held], slide[held], strengths)
-    best = int(np.argmax(scores))
-    return strengths[best], float(scores[best] / len(names))
+        scores += _held_out_scores(
+            design[~held], targets[~held], design[held], targets[held], slide[held], strengths, ranks
+        )
+    strength, rank = np.unravel_index(np.argmax(scores), scores.shape)
+    return Choice(strengths[strength], ranks[rank], float(scores.max() / len(names)))
 
 
 def _held_out_scores(
@@ -78,16 +100,35 @@ def _held_out_scores(
     held_targets: np.ndarray,
     held_slide: np.ndarray,
     strengths: tuple[float, ...],
+    ranks: tuple[int, ...],
 ) -> np.ndarray:
-    """Score of every strength on one inner group; one eigendecomposition serves them all."""
+    """Scores ``(strengths, ranks)`` on one inner group; one decomposition of each side serves them all."""
     values, vectors = np.linalg.eigh(design.T @ design)
     projected = vectors.T @ (design.T @ targets)
     held = held_design @ vectors
-    scores = []
-    for strength in strengths:
-        shrunk = projected / (np.maximum(values, 0) + strength * len(design) / 1e3)[:, None]
-        scores.append(within_slide_score(held_targets, held @ shrunk, held_slide))
-    return np.asarray(scores)
+    projections = [target_projection(targets, rank) for rank in ranks]
+    scores = np.empty((len(strengths), len(ranks)))
+    for i, strength in enumerate(strengths):
+        predicted = held @ (projected / (np.maximum(values, 0) + strength * len(design) / 1e3)[:, None])
+        for j, projection in enumerate(projections):
+            shown = predicted if projection is None else predicted @ projection
+            scores[i, j] = within_slide_score(held_targets, shown, held_slide)
+    return scores
+
+
+def target_projection(targets: np.ndarray, rank: int) -> np.ndarray | None:
+    """Matrix ``(genes, genes)`` that keeps the leading components of targets at unit variance; None for rank 0.
+
+    Ridge is linear in its targets, so projecting its predictions equals fitting the components (reduced-rank ridge
+    regression, Mukherjee and Zhu 2011, with the components of the targets in place of those of the fit).
+    """
+    if rank == 0 or rank >= targets.shape[1]:
+        return None
+    deviation = np.maximum(targets.std(axis=0), 1e-8)
+    scaled = targets / deviation
+    _, vectors = np.linalg.eigh(scaled.T @ scaled)
+    leading = vectors[:, -rank:]
+    return (leading / deviation[:, None]) @ (leading * deviation[:, None]).T
 
 
 def within_slide_score(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray) -> float:

@@ -44,6 +44,11 @@ class EpochSampler(Sampler[list[int]]):
     def __init__(self, n: int, batch: int, seed: int) -> None:
         self.n, self.batch, self.seed, self.epoch = n, batch, seed, 0
 
+    @property
+    def sampler(self) -> EpochSampler:
+        """Where Lightning looks for the ``set_epoch`` of a batch sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
         self.epoch = epoch

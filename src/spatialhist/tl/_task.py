@@ -1,0 +1,167 @@
+"""What a cross-validation and a fit on everything have in common: checking, gathering, claiming a folder."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.nn import get_encoder
+from spatialhist.tl import _folder
+from spatialhist.tl._design import Design, default_extents
+from spatialhist.tl._fits import n_workers
+from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._predictors._registry import describe, resolve_models
+from spatialhist.tl._samples import Inputs
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist.tl._predictors._protocol import Predictor
+
+
+@dataclass(frozen=True)
+class Task:
+    """What models are fitted on, checked.
+
+    Attributes
+    ----------
+    cohort
+        The measured slides.
+    rows
+        Rows of the table that are trained on, per slide.
+    layer
+        What is predicted.
+    design
+        What models look at.
+    models
+        The predictors.
+    seed, threads
+        Of every fit.
+    """
+
+    cohort: Cohort
+    rows: dict[str, np.ndarray]
+    layer: str
+    design: Design
+    models: list[Predictor]
+    seed: int
+    threads: int
+
+    @classmethod
+    def of(
+        cls,
+        sdata: SpatialData,
+        models: str | Predictor | Sequence[str | Predictor],
+        *,
+        slides: str | Sequence[str] | None,
+        table_key: str,
+        layer: str,
+        encoder: str | Callable[..., Any],
+        extents: Sequence[tuple[str, float]] | None,
+        seed: int,
+        threads: int,
+        **design: Any,
+    ) -> Task:
+        """Check the arguments of a run.
+
+        Raises
+        ------
+        KeyError
+            If the layer is missing.
+        ValueError
+            If no slide was measured.
+        """
+        cohort = open_cohort(sdata, slides, table_key=table_key)
+        get_layer(cohort.table, layer)
+        rows = usable_rows(cohort)
+        if not rows:
+            raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
+        cohort = Cohort(sdata, cohort.table, list(rows))
+        looks = Design(encoder=encoder, extents=tuple(extents or default_extents(cohort)), **design)
+        return cls(cohort, rows, layer, looks, resolve_models(models, looks), seed, threads)
+
+    def manifest(
+        self, what: str, columns: np.ndarray, slides: dict[str, dict[str, Any]], **identity: Any
+    ) -> dict[str, Any]:
+        """Everything that a run folder says of itself, but for the hash of its data.
+
+        Parameters
+        ----------
+        what
+            ``"cross-validation"`` or ``"model"``.
+        columns
+            Genes of all panels, as positions in the table.
+        slides
+            Facts of every slide.
+        identity
+            Further parameters on which the result depends.
+        """
+        return {
+            "format": _folder.FORMAT,
+            "what": what,
+            "version": version("spatialhist"),
+            "identity": {
+                "models": [describe(m) for m in self.models],
+                "layer": self.layer,
+                "design": self.design.to_json(),
+                "seed": self.seed,
+                "threads": self.threads,
+                **identity,
+            },
+            "slides": {s: {**facts, "spots": len(self.rows[s])} for s, facts in slides.items()},
+            "genes": list(self.cohort.table.var_names[columns]),
+            "command": " ".join(sys.argv),
+        }
+
+    def begin(
+        self,
+        folder: Path,
+        manifest: dict[str, Any],
+        *,
+        assigned: dict[str, str],
+        columns: np.ndarray,
+        overwrite: bool,
+        executor: Any,
+        progress: bool,
+    ) -> Inputs:
+        """Gather the inputs and claim the folder; ``manifest`` gets the hash of the data and how it is ranked.
+
+        Inputs are gathered beside those of the run that the folder may hold, so that a refused call changes nothing.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds another run.
+        """
+        _folder.check(folder, manifest["identity"], overwrite=overwrite)
+        beside = folder / ".inputs.tmp"
+        shutil.rmtree(beside, ignore_errors=True)
+        inputs = gather_run(
+            self.cohort,
+            beside,
+            folder / "cache",
+            rows=self.rows,
+            assigned=assigned,
+            columns=columns,
+            layer=self.layer,
+            design=self.design,
+            encoder=get_encoder(self.design.encoder),
+            tiles=any(m.needs_tiles for m in self.models),
+            workers=n_workers(executor),
+            threads=self.threads,
+            progress=progress,
+        )
+        manifest["identity"]["data"] = fingerprint(beside, manifest["genes"])
+        manifest["ranking"] = inputs.meta["ranking"]
+        _folder.start(folder, manifest, overwrite=overwrite)
+        _folder.replace(beside, folder / "inputs")
+        return Inputs.open(folder / "inputs")
