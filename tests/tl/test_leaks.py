@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import spatialhist as sh
 import torch
 from scipy.sparse import csr_matrix
+from small_cohorts import FAST, draw_cohort
+
+import spatialhist as sh
 from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
 from spatialhist.tl._predictors import _linear
-
-from small_cohorts import FAST, draw_cohort
 
 HELD = "P2"
 
