@@ -123,6 +123,17 @@ def test_the_object_stays_as_it_was(cohort):
     assert set(cohort["table"].uns["spatial"]) == {"S1", "S2", "S3"}
 
 
+def test_axes_are_those_passed(cohort):
+    import matplotlib.pyplot as plt
+
+    _, mine = plt.subplots(1, 3)
+    axes = sh.pl.genes(cohort, "ERBB2", slides="S1", axes=mine[1:])
+    assert axes[0, 0].tolist() == mine[1:].tolist()
+    assert not mine[0].collections
+    with pytest.raises(ValueError, match="2 axes are needed .* got 3"):
+        sh.pl.genes(cohort, "ERBB2", slides="S1", axes=mine)
+
+
 def test_unknown_names(cohort):
     with pytest.raises(KeyError, match=r"genes \['NOPE'\] are not in table 'table'"):
         sh.pl.genes(cohort, ["ERBB2", "NOPE"])

@@ -17,7 +17,6 @@ from spatialhist.pl._units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
 SLIDES_PER_ROW = 3
@@ -35,6 +34,7 @@ def genes(
     layers: str | Sequence[str] = (_keys.LOG1P, _keys.PREDICTED),
     slides_per_row: int = SLIDES_PER_ROW,
     cmap: str = EXPRESSION,
+    axes: np.ndarray | None = None,
     table_key: str = _keys.TABLE,
 ) -> np.ndarray:
     """Draw genes on tissue, layer beside layer.
@@ -53,12 +53,14 @@ def genes(
         Further slides of a gene go into further rows.
     cmap
         Name of a colour map of matplotlib.
+    axes
+        Axes to draw into, one per gene, slide and layer, in this order; those of a new figure if None.
     table_key
         Name of the table.
 
     Returns
     -------
-    Axes of a new figure ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same
+    Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same
     units share the colour scale of a gene over all its slides, from the 1st to the 99th percentile; the colour bar names
     the units. Spots without a value are grey. A prediction's title gives its within-slide Pearson r with the
     measurements beside it, over all spots that have both.
@@ -67,6 +69,8 @@ def genes(
     ------
     KeyError
         If a gene, slide or layer is missing; the message lists what there is.
+    ValueError
+        If there is nothing to draw, or the number of ``axes`` is another.
 
     Examples
     --------
@@ -89,12 +93,16 @@ def genes(
     if not names or not shown:
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
     panels = _panels(cohort, names, shown)
-    fig, axes = _grid(cohort, names, shown, slides_per_row)
+    if axes is None:
+        axes = _grid(cohort, names, shown, slides_per_row)
+    elif np.size(axes) != panels.size:
+        raise ValueError(f"{panels.size} axes are needed (genes x slides x layers {panels.shape}), got {np.size(axes)}")
+    axes = np.reshape(axes, panels.shape)
     for index, panel in np.ndenumerate(panels):
         norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
         _draw(axes[index], cohort, panel, norm, cmap)
     for row, drawn in zip(panels, axes, strict=True):
-        _add_color_bars(fig, row, drawn)
+        _add_color_bars(row, drawn)
     return axes
 
 
@@ -144,8 +152,8 @@ def _remark(cohort: Cohort, layer: str, values: dict[str, np.ndarray]) -> str:
     return f", r = {r:.2f}" if np.isfinite(r) else ""
 
 
-def _grid(cohort: Cohort, names: list[str], layers: list[str], per_row: int) -> tuple[Figure, np.ndarray]:
-    """Figure and axes ``(genes, slides, layers)``: a gene's slides side by side, and below each other."""
+def _grid(cohort: Cohort, names: list[str], layers: list[str], per_row: int) -> np.ndarray:
+    """Axes of a new figure ``(genes, slides, layers)``: a gene's slides side by side, and below each other."""
     import matplotlib.pyplot as plt
 
     n = len(cohort.slides)
@@ -153,11 +161,11 @@ def _grid(cohort: Cohort, names: list[str], layers: list[str], per_row: int) -> 
     lines = -(-n // per_row)
     columns = per_row * len(layers)
     size = (2.3 * columns + 0.7, 2.5 * lines * len(names))
-    fig, grid = plt.subplots(lines * len(names), columns, figsize=size, layout="constrained", squeeze=False)
+    _, grid = plt.subplots(lines * len(names), columns, figsize=size, layout="constrained", squeeze=False)
     cells = grid.reshape(len(names), lines * per_row, len(layers))
     for ax in cells[:, n:].flat:
         ax.remove()
-    return fig, cells[:, :n]
+    return cells[:, :n]
 
 
 def _norm(panels: list[_Panel]) -> Any:
@@ -201,11 +209,13 @@ def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None
     scale_bar(ax, known.mpp, pixel=1 / entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0)
 
 
-def _add_color_bars(fig: Figure, panels: np.ndarray, axes: np.ndarray) -> None:
+def _add_color_bars(panels: np.ndarray, axes: np.ndarray) -> None:
     """One bar per gene and unit."""
     units = list(dict.fromkeys(p.unit for p in panels.flat))
     for unit in units:
         drawn = next(ax for p, ax in zip(panels.flat, axes.flat, strict=True) if p.unit == unit)
-        bar = fig.colorbar(drawn.collections[0], ax=axes.ravel().tolist(), shrink=0.8, aspect=25, extend="both")
+        bar = drawn.figure.colorbar(
+            drawn.collections[0], ax=axes.ravel().tolist(), shrink=0.8, aspect=25, extend="both"
+        )
         bar.set_label(unit, fontsize=FONT - 1)
         bar.ax.tick_params(labelsize=FONT - 2)
