@@ -33,6 +33,8 @@ BESIDE = {
 }
 # the synthetic cohort is made with the public constructor, not with a second one
 EXCEPTIONS = {("datasets", "io")}
+# these use the package as a notebook does, by its public names
+USERS = {"cli", "report"}
 
 PUBLIC = {
     "datasets": ["synthetic"],
@@ -83,6 +85,8 @@ def rooms_imported(path: Path, src: Path) -> Iterator[str]:
 def is_allowed(room: str, other: str) -> bool:
     if other in {room, "__version__"} or (room, other) in EXCEPTIONS:
         return True
+    if other == "spatialhist":
+        return room in USERS
     if room in BESIDE or other not in LAYER.keys() | BESIDE.keys():
         return False
     return LAYER[room] >= 2 if other in BESIDE else LAYER[other] < LAYER[room]

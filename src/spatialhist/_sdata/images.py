@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.pyramids import parse_image
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -193,24 +194,9 @@ def add_image(sdata: SpatialData, key: str, data: da.Array, *, like: str) -> Non
 
     An element of that name is replaced in memory; :func:`spatialhist.pp.save` puts it into the store.
     """
-    from spatialdata.models import Image2DModel
     from spatialdata.transformations import get_transformation
 
-    source = sdata.images[like]
-    sdata.images[key] = Image2DModel.parse(
-        data,
-        dims=("c", "y", "x"),
-        c_coords=list(_keys.CHANNELS),
-        scale_factors=_scale_factors(pyramid(sdata, like)) or None,
-        transformations=get_transformation(source, get_all=True),
-    )
-
-
-def _scale_factors(pyr: Pyramid) -> list[int]:
-    """Factor of each level against the one above it."""
-    return [
-        round(above.shape[1] / level.shape[1]) for above, level in zip(pyr.levels[:-1], pyr.levels[1:], strict=True)
-    ]
+    sdata.images[key] = parse_image(data, get_transformation(sdata.images[like], get_all=True))
 
 
 def add_mask(sdata: SpatialData, mask: np.ndarray, *, image: str) -> None:
@@ -219,7 +205,7 @@ def add_mask(sdata: SpatialData, mask: np.ndarray, *, image: str) -> None:
     from spatialdata.transformations import Scale, Sequence, get_transformation
 
     pyr = pyramid(sdata, image)
-    to_image = Scale([pyr.width / mask.shape[1], pyr.height / mask.shape[0]], axes=("x", "y"))
+    to_image = Scale([_factor(pyr.width, mask.shape[1]), _factor(pyr.height, mask.shape[0])], axes=("x", "y"))
     placed: Mapping[str, Any] = get_transformation(sdata.images[image], get_all=True)
     sdata.labels[_keys.tissue(image)] = Labels2DModel.parse(
         mask.astype(np.uint8),
@@ -246,4 +232,4 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
         raise KeyError(f"slide {slide!r} has no tissue mask {key!r}: make it with sh.pp.mask_background(sdata)")
     mask = np.asarray(_levels(sdata.labels[key])[0].data) > 0
     pyr = pyramid(sdata, full)
-    return mask, (pyr.width / mask.shape[1], pyr.height / mask.shape[0])
+    return mask, (_factor(pyr.width, mask.shape[1]), _factor(pyr.height, mask.shape[0]))
