@@ -78,8 +78,9 @@ def nulls(design: Design) -> list[Predictor]:
 def describe(predictor: Predictor) -> dict[str, Any]:
     """Class and parameters, as JSON can hold them; of a predictor from outside, the plain ones of a dataclass."""
     name = type(predictor).__name__
-    known = fields(predictor) if is_dataclass(predictor) else ()
-    parameters = {f.name: getattr(predictor, f.name) for f in known}
+    parameters: dict[str, Any] = {}
+    if is_dataclass(predictor):
+        parameters = {f.name: getattr(predictor, f.name) for f in fields(predictor)}
     if name not in CLASSES or parameters.get("build") is not None:
         plain = {k: v for k, v in parameters.items() if isinstance(v, bool | int | float | str | tuple)}
         return {"class": f"custom:{name}", **plain, "name": predictor.name}

@@ -76,7 +76,7 @@ def choose(
     slide
         Scores are taken within slides.
     inner
-        Inner group of every spot; with a single one there is nothing to choose on.
+        Inner group of every spot; with a single one, or without slides that can be scored, nothing is chosen.
     strengths, ranks
         Candidates.
     """
@@ -89,6 +89,8 @@ def choose(
         scores += _held_out_scores(
             design[~held], targets[~held], design[held], targets[held], slide[held], strengths, ranks
         )
+    if not scores.any():
+        return Choice(FALLBACK, ranks[0], float("nan"))
     strength, rank = np.unravel_index(np.argmax(scores), scores.shape)
     return Choice(strengths[strength], ranks[rank], float(scores.max() / len(names)))
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+from small_samples import draw_samples
+
+from spatialhist.tl._samples import CLIP, Inputs, standardize, write_inputs
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    rng = np.random.default_rng(0)
+    return write_inputs(
+        tmp_path / "inputs",
+        slides=["b", "a"],
+        groups=["g", "h"],
+        patients=["P", ""],
+        slide_code=np.array([0, 0, 0, 1, 1]),
+        position=rng.normal(size=(5, 2)),
+        features=[rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)],
+        statistics=[np.array([[[0, 1, 2], [1, 2, 4]], [[5, 5, 5], [1, 1, 1]]], np.float32), np.ones((2, 2, 2), np.float32)],
+        values=rng.integers(0, 9, (5, 4)).astype(np.float32),
+        tiles=rng.integers(0, 255, (5, 3, 2, 2), dtype=np.uint8),
+        ranking={"method": "average", "scale": "raw"},
+    )
+
+
+def test_standardized_features_are_relative_to_the_tissue():
+    features = np.array([[3.0, 100.0, 5.0], [1.0, -100.0, 7.0]])
+    result = standardize(features, np.array([1.0, 0.0, 5.0]), np.array([2.0, 1.0, 0.0]))
+    # the second column is clipped, the third is constant over the tissue
+    np.testing.assert_allclose(result, [[1, CLIP, 0], [0, -CLIP, 0]])
+    assert result.dtype == np.float32
+
+
+def test_every_slide_has_its_own_statistics(inputs):
+    samples = inputs.samples(np.array([4, 0]))
+    f = samples.features[0]
+    np.testing.assert_allclose(samples.standardized[0][0], f[0] - 5, rtol=1e-6)
+    np.testing.assert_allclose(samples.standardized[0][1], (f[1] - [0, 1, 2]) / [1, 2, 4], rtol=1e-6)
+    assert samples.slide.tolist() == ["a", "b"]
+    assert samples.group.tolist() == ["h", "g"]
+    assert samples.patient.tolist() == ["", "P"]
+
+
+def test_spots_to_be_predicted_carry_no_targets_and_no_tiles(inputs):
+    samples = inputs.samples(np.array([0, 1]))
+    assert samples.targets is None
+    assert samples.tiles is None
+
+
+def test_targets_are_ranked_within_the_chosen_genes(inputs):
+    values = np.load(inputs.folder / "values.npy")[:, [3, 0, 1]]
+    targets = inputs.samples(np.arange(5), (3, 0, 1)).targets
+    np.testing.assert_array_equal(targets, rankdata(values, axis=1))
+
+
+def test_a_folder_is_opened_again(inputs):
+    again = Inputs.open(inputs.folder)
+    assert len(again) == 5
+    assert again.meta == inputs.meta
+    tiles = again.samples(np.array([2]), tiles=True).tiles
+    np.testing.assert_array_equal(tiles, np.load(inputs.folder / "tiles.npy")[[2]])
+
+
+def test_taking_spots_takes_everything_of_them():
+    samples = draw_samples(tile_pixels=4)
+    rows = np.array([50, 3])
+    taken = samples.take(rows)
+    assert len(taken) == 2
+    for name in ("slide", "group", "patient", "position", "tiles", "targets"):
+        np.testing.assert_array_equal(getattr(taken, name), getattr(samples, name)[rows])
+    np.testing.assert_array_equal(taken.standardized[1], samples.standardized[1][rows])
+    assert draw_samples().take(rows).tiles is None
+
+
+def test_inner_groups_are_slides_where_one_group_is_left():
+    samples = draw_samples()
+    assert samples.inner_groups() is samples.group
+    one = samples.take(np.flatnonzero(samples.group == "g1"))
+    assert one.inner_groups() is one.slide
