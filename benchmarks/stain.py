@@ -14,10 +14,11 @@ import dask.array as da
 import numpy as np
 import spatialdata as sd
 from _her2st import stored_cohort
-from spatialdata.models import Image2DModel, Labels2DModel
+from spatialdata.models import Labels2DModel
 
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid, tissue_mask
+from spatialhist._sdata.pyramids import parse_image
 from spatialhist.pp._blocks import nearest
 
 CROP = 2048
@@ -52,13 +53,7 @@ def in_memory(cohort: sd.SpatialData, slide: str) -> sd.SpatialData:
     sdata.labels[f"{slide}_full_image_tissue"] = Labels2DModel.parse(
         mask[rows][:, columns].astype(np.uint8), dims=("y", "x"), transformations=placed
     )
-    sdata.images[f"{slide}_full_image"] = Image2DModel.parse(
-        da.from_array(np.asarray(pyr.levels[0]), chunks=(3, 512, 512)),
-        dims=("c", "y", "x"),
-        c_coords=["r", "g", "b"],
-        scale_factors=[2] * (len(pyr.levels) - 1),
-        transformations=placed,
-    )
+    sdata.images[f"{slide}_full_image"] = parse_image(np.asarray(pyr.levels[0]), placed)
     return sdata
 
 

@@ -35,7 +35,7 @@ def recolor_basis(
     if not has_tissue(mask, rows, columns):
         return block
     out = np.empty(block.shape, dtype=np.uint8)
-    _multiply(block, mask, rows, columns, tables, out)
+    _multiply(np.ascontiguousarray(block), mask, rows, columns, tables, out)
     return out
 
 
@@ -54,7 +54,7 @@ def recolor_lab(
         return block
     out = np.empty(block.shape, dtype=np.uint8)
     arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in (to_lms, slope, intercept, np.linalg.inv(to_lms))]
-    _transfer(block, mask, rows, columns, *arrays, out)
+    _transfer(np.ascontiguousarray(block), mask, rows, columns, *arrays, out)
     return out
 
 
