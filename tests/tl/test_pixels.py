@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from small_cohorts import HEIGHT, WIDTH, draw_cohort, lattice, mean_color
+from spatialdata.models import Image2DModel
+from spatialdata.transformations import Affine
 
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.tl._design import Design
@@ -72,6 +76,16 @@ def test_tiles_are_cut_at_their_own_extent(cohort):
     (tile,) = slide_tiles(cohort, "S1", np.array([[100.0, 60.0]]), DESIGN)
     np.testing.assert_array_equal(tile, image[:, 48:72, 88:112])
     assert image.shape == (3, HEIGHT, WIDTH)
+
+
+def test_tiles_of_a_thumbnail_show_the_same_tissue():
+    sdata = draw_cohort(1, n_slides=1)
+    half = sdata.images["S1_full_image"].data[:, ::2, ::2]
+    placed = {"S1": Affine(np.diag([2.0, 2.0, 1.0]), ("x", "y"), ("x", "y"))}
+    sdata.images["S1_small"] = Image2DModel.parse(half, dims=("c", "y", "x"), transformations=placed)
+    design = replace(DESIGN, image="{slide}_small", tile_pixels=12)
+    (tile,) = slide_tiles(open_cohort(sdata), "S1", np.array([[50.0, 30.0]]), design)
+    np.testing.assert_array_equal(tile, np.asarray(half)[:, 24:36, 44:56])
 
 
 def test_positions_are_centred_and_in_pitches():

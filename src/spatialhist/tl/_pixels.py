@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.geometry import scale, spot_pixels
-from spatialhist._sdata.images import image_key, pyramid, tissue_mask
+from spatialhist._sdata.geometry import spot_pixels
+from spatialhist._sdata.images import image_key, tissue_mask
 from spatialhist.tiles import FeatureCache, TileReader
+from spatialhist.tiles._slide import open_image
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slides import Cohort
@@ -100,10 +101,8 @@ def slide_features(
 
 def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design) -> np.ndarray:
     """Tiles ``(n, 3, pixels, pixels)`` uint8 of the networks that learn from pixels."""
-    key = image_key(cohort.sdata, slide, design.image)
-    spec = design.tile_spec
-    extent = scale(cohort.sdata, slide).px(spec.extent, slide)
-    return TileReader(pyramid(cohort.sdata, key)).read(centers, extent, spec.pixels)
+    pyramid, extent_px = open_image(cohort.sdata, slide, design.tile_spec, design.image)
+    return TileReader(pyramid).read(centers, extent_px, design.tile_spec.pixels)
 
 
 def image_points(cohort: Cohort, slide: str) -> np.ndarray:
