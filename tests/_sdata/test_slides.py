@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from spatialdata import SpatialData
 
-from spatialhist._sdata.slides import get_table, open_cohort
+import spatialhist as sh
+from spatialhist._sdata.geometry import Scale, scale, slide_info
+from spatialhist._sdata.slides import get_table, open_cohort, open_images
 
 
 def test_all_slides_in_order(two_slides):
@@ -74,3 +77,46 @@ def test_table_without_spots(slide_of_five):
     slide_of_five.tables["table"]._inplace_subset_obs(np.zeros(5, dtype=bool))
     with pytest.raises(ValueError, match="no spots"):
         open_cohort(slide_of_five)
+
+
+def without_spots(sdata, slide):
+    """Take the spots of a slide away, the image stays."""
+    table = sdata["table"]
+    keep = (table.obs["region"] != slide).to_numpy()
+    del sdata.tables["table"], sdata.shapes[slide]
+    if keep.any():
+        sdata.tables["table"] = SpatialData.update_annotated_regions_metadata(table[keep].copy())
+    return sdata
+
+
+def test_slides_with_an_image_but_no_spots(two_slides):
+    sdata = without_spots(two_slides, "S1")
+    cohort = open_images(sdata)
+    assert cohort.slides == ["S2", "S1"]
+    assert len(cohort.rows("S1")) == 0
+    assert len(cohort.rows("S2")) == 5
+    assert open_images(sdata, "S1").slides == ["S1"]
+    with pytest.raises(KeyError, match=r"no slide \['S9'\]; the object has \['S2', 'S1'\]"):
+        open_images(sdata, "S9")
+
+
+def test_object_without_a_table(slide_of_five):
+    sdata = without_spots(slide_of_five, "S1")
+    sdata.attrs = {}
+    slide_info(sdata, "S1").update(mpp=0.5, patient="P7")
+    cohort = open_images(sdata)
+    assert cohort.slides == ["S1"]
+    assert cohort.patient("S1") == "P7"
+    assert cohort.measured().tolist() == []
+    assert scale(sdata, "S1") == Scale(mpp=0.5, pitch_px=None, spot_diameter_px=None)
+    with pytest.raises(KeyError, match=r"no table, so none of its slides has spots: .*predict_grid"):
+        open_cohort(sdata)
+
+
+def test_steps_on_images_need_no_spots(slide_of_five):
+    sdata = without_spots(slide_of_five, "S1")
+    sh.pp.mask_background(sdata, method=lambda pixels: pixels[:, :, 0] > 60)
+    with pytest.warns(UserWarning, match="stain left as it is"):
+        sh.pp.normalize_stain(sdata)
+    assert set(sdata.images) == {"S1_full_image", "S1_full_image_masked", "S1_full_image_normalized"}
+    assert "S1_full_image_tissue" in sdata.labels

@@ -28,12 +28,12 @@ class Scale:
     pitch_px
         Distance of neighbouring spots in full-resolution pixels, None for a single spot.
     spot_diameter_px
-        Diameter of a spot in full-resolution pixels.
+        Diameter of a spot in full-resolution pixels, None for a slide without spots.
     """
 
     mpp: float | None
     pitch_px: float | None
-    spot_diameter_px: float
+    spot_diameter_px: float | None
 
     def px(self, extent: tuple[str, float], slide: str) -> float:
         """Length in full-resolution pixels of ``("um" | "pitch" | "px", value)``.
@@ -67,9 +67,9 @@ def slide_info(sdata: SpatialData, slide: str) -> dict[str, Any]:
 
 
 def scale(sdata: SpatialData, slide: str) -> Scale:
-    """Physical scale of a slide that has passed :func:`spatialhist._sdata.slides.open_cohort`."""
+    """Physical scale of a slide that has passed :func:`spatialhist._sdata.slides.open_cohort` or ``open_images``."""
     info = slide_info(sdata, slide)
-    return Scale(info.get("mpp"), info.get("pitch_px"), info["spot_diameter_px"])
+    return Scale(info.get("mpp"), info.get("pitch_px"), info.get("spot_diameter_px"))
 
 
 def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt
+from spatialhist._sdata.geometry import slide_info
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,9 +47,12 @@ class Cohort:
         ValueError
             If the spots of one slide name several patients.
         """
+        rows = self.rows(slide)
+        if not len(rows):
+            return slide_info(self.sdata, slide).get(_keys.PATIENT)
         if _keys.PATIENT not in self.table.obs:
             return None
-        names = self.table.obs[_keys.PATIENT].iloc[self.rows(slide)].dropna().astype(str).unique()
+        names = self.table.obs[_keys.PATIENT].iloc[rows].dropna().astype(str).unique()
         if len(names) > 1:
             raise ValueError(f"slide {slide!r} names several patients in obs['patient']: {sorted(names)}")
         return names[0] if len(names) else None
@@ -89,8 +93,53 @@ def open_cohort(
     return Cohort(sdata, table, chosen)
 
 
+def open_images(
+    sdata: SpatialData, slides: str | Sequence[str] | None = None, *, table_key: str = _keys.TABLE
+) -> Cohort:
+    """Pick slides for a step that looks at images only: a slide needs no spots, an object no table.
+
+    A slide without spots has no rows in the cohort's table, which is an empty one where the object has none.
+
+    Raises
+    ------
+    KeyError
+        If a slide is missing; the message lists what there is.
+    ValueError
+        As :func:`open_cohort`.
+    """
+    table = get_table(sdata, table_key) if table_key in sdata.tables else _empty_table()
+    with_spots = [str(s) for s in table.obs[_keys.REGION].unique()]
+    known = [*with_spots, *(s for s in _slides_of_images(sdata) if s not in with_spots)]
+    chosen = known if slides is None else [slides] if isinstance(slides, str) else list(slides)
+    unknown = [s for s in chosen if s not in known]
+    if unknown or not chosen:
+        raise KeyError(f"no slide {unknown}; the object has {known}, and images {sorted(sdata.images)}")
+    spotted = [s for s in chosen if s in with_spots]
+    if spotted:
+        open_cohort(sdata, spotted, table_key=table_key)
+    return Cohort(sdata, table, chosen)
+
+
+def _slides_of_images(sdata: SpatialData) -> list[str]:
+    ends = _keys.image("")
+    return [key.removesuffix(ends) for key in sdata.images if key.endswith(ends)]
+
+
+def _empty_table() -> AnnData:
+    import anndata as ad
+    import pandas as pd
+
+    columns = {_keys.REGION: pd.Categorical([]), _keys.INSTANCE: np.empty(0, dtype=int)}
+    return ad.AnnData(obs=pd.DataFrame(columns, index=pd.Index([], dtype=str)))
+
+
 def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
     """Return the table, or say which tables there are."""
+    if not sdata.tables:
+        raise KeyError(
+            "the object has no table, so none of its slides has spots: predict them with sh.tl.predict_grid, or give "
+            "them spots with sh.io.from_arrays"
+        )
     if table_key not in sdata.tables:
         raise KeyError(f"no table {table_key!r}; found {list(sdata.tables)}: choose one with table_key=")
     table = sdata.tables[table_key]

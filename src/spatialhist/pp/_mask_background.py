@@ -14,7 +14,7 @@ from spatialhist import _keys
 from spatialhist._sdata.adopt import VISIUM_PITCH_UM
 from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import Pyramid, add_image, add_mask, image_key, pyramid, read_overview, tissue_mask
-from spatialhist._sdata.slides import open_cohort
+from spatialhist._sdata.slides import open_images
 from spatialhist.pp._blocks import map_masked
 from spatialhist.pp._density import density_mask
 from spatialhist.pp._record import record_slides
@@ -95,7 +95,7 @@ def mask_background(
         raise ValueError(f"method={method!r} is not one of {list(get_args(MaskMethod))} nor a function")
     if not 0 <= fill_value <= 255:
         raise ValueError(f"fill_value={fill_value} is not between 0 and 255")
-    cohort = open_cohort(sdata, slides, table_key=table_key)
+    cohort = open_images(sdata, slides, table_key=table_key)
     keys = {slide: image_key(sdata, slide) for slide in cohort.slides}
     masks = {slide: find_tissue(sdata, slide, method) for slide in cohort.slides}
     for slide, mask in masks.items():

@@ -15,7 +15,7 @@ from spatialhist import _keys
 from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, read_level, tissue_mask
 from spatialhist._sdata.layers import check_key, recorded
-from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.slides import Cohort, open_images
 from spatialhist.pp._blocks import BlockFunction, map_masked, nearest
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._stain_fit import StainError, basis_change, fit_stain, lab_transfer
@@ -94,7 +94,7 @@ def normalize_stain(
     True
     """
     check_stain_method(method)
-    cohort = open_cohort(sdata, slides, table_key=table_key)
+    cohort = open_images(sdata, slides, table_key=table_key)
     sources = {slide: image_key(sdata, slide, image) for slide in cohort.slides}
     added = {slide: _key_added(slide, key_added, cohort) for slide in cohort.slides}
     for slide in cohort.slides:
@@ -153,7 +153,7 @@ def fit_stain_reference(
     ('S1',)
     """
     check_stain_method(method)
-    cohort = open_cohort(sdata, slides, table_key=table_key)
+    cohort = open_images(sdata, slides, table_key=table_key)
     samples = [_fit_pixels(sdata, s, image_key(sdata, s, image)) for s in cohort.slides]
     pixels, tissue = samples[0] if len(samples) == 1 else _pool(samples, seed)
     try:

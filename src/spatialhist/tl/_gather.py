@@ -13,7 +13,7 @@ from spatialhist import _keys
 from spatialhist._sdata.geometry import scale
 from spatialhist.tl._fits import thread_pool
 from spatialhist.tl._panel import dense_columns, target_source
-from spatialhist.tl._pixels import image_points, relative_position, slide_features, slide_tiles
+from spatialhist.tl._pixels import SlideFeatures, image_points, relative_position, slide_features, slide_tiles
 from spatialhist.tl._samples import Inputs, Samples, standardize, write_inputs
 
 if TYPE_CHECKING:
@@ -131,15 +131,31 @@ def gather_slide(
     """Samples of one slide to be predicted, without targets."""
     position, features = _slide_part(cohort, slide, rows, design, encoder, cache)
     used = image_points(cohort, slide)[_within(cohort, slide, {slide: rows})]
-    n = len(rows)
+    return point_samples(cohort, slide, used, position, features, design, tiles=tiles)
+
+
+def point_samples(
+    cohort: Cohort,
+    slide: str,
+    points: np.ndarray,
+    position: np.ndarray,
+    features: SlideFeatures,
+    design: Design,
+    *,
+    tiles: bool,
+) -> Samples:
+    """Samples at points ``(n, 2)`` of a slide's image, whose features are known, without targets."""
+    n = len(points)
     return Samples(
         slide=np.full(n, slide),
         group=np.full(n, ""),
         patient=np.full(n, cohort.patient(slide) or ""),
         position=position,
         features=tuple(features.spots),
-        standardized=tuple(standardize(f, s[0], s[1]) for f, s in zip(features.spots, features.statistics, strict=True)),
-        tiles=slide_tiles(cohort, slide, used, design) if tiles else None,
+        standardized=tuple(
+            standardize(f, s[0], s[1]) for f, s in zip(features.spots, features.statistics, strict=True)
+        ),
+        tiles=slide_tiles(cohort, slide, points, design) if tiles else None,
     )
 
 

@@ -85,18 +85,30 @@ def slide_features(
     progress
         Show a progress bar.
     """
-    key = image_key(cohort.sdata, slide, design.image)
     points = tissue_points(*tissue_mask(cohort.sdata, slide))
+    both = encode(cohort, slide, np.concatenate([centers, points]), design, encoder, cache, progress=progress)
+    n = len(centers)
+    return SlideFeatures([b[:n] for b in both], [_statistics(b[n:].astype(np.float64)) for b in both])
+
+
+def encode(
+    cohort: Cohort,
+    slide: str,
+    points: np.ndarray,
+    design: Design,
+    encoder: Callable[..., Any],
+    cache: Path | None = None,
+    *,
+    progress: bool = False,
+) -> list[np.ndarray]:
+    """Features ``(n, F)`` around points of a slide's image, one array per extent."""
+    key = image_key(cohort.sdata, slide, design.image)
     store = FeatureCache(cache)
-    spots, statistics = [], []
-    for spec in design.specs:
-        both = store.features(
-            cohort.sdata, slide, spec, encoder, np.concatenate([centers, points]), image=key, progress=progress
-        )
-        spots.append(both[: len(centers)])
-        tissue = both[len(centers) :].astype(np.float64)
-        statistics.append(np.stack([tissue.mean(axis=0), tissue.std(axis=0)]).astype(np.float32))
-    return SlideFeatures(spots, statistics)
+    return [store.features(cohort.sdata, slide, s, encoder, points, image=key, progress=progress) for s in design.specs]
+
+
+def _statistics(tissue: np.ndarray) -> np.ndarray:
+    return np.stack([tissue.mean(axis=0), tissue.std(axis=0)]).astype(np.float32)
 
 
 def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design) -> np.ndarray:

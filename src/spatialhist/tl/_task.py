@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
@@ -117,7 +118,10 @@ class Task:
                 "threads": self.threads,
                 **identity,
             },
-            "slides": {s: {**facts, "spots": len(self.rows[s])} for s, facts in slides.items()},
+            "slides": {
+                s: {**facts, "spots": len(self.rows[s]), **asdict(scale(self.cohort.sdata, s))}
+                for s, facts in slides.items()
+            },
             "genes": list(self.cohort.table.var_names[columns]),
             "command": " ".join(sys.argv),
         }
