@@ -57,9 +57,10 @@ class EpochSampler(Sampler[list[int]]):
         return -(-self.n // self.batch)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.n, generator=generator)
-        return iter(part.tolist() for part in order.split(self.batch))
+        yield from (part.tolist() for part in order.split(self.batch))
 
 
 class Regression(L.LightningModule):
@@ -76,17 +77,13 @@ class Regression(L.LightningModule):
         super().__init__()
         self.network, self.loss, self.schedule, self.seed, self.augment = network, loss, schedule, seed, augment
 
-    def on_train_epoch_start(self) -> None:
-        """Seed dropout and augmentation by the epoch."""
-        seed = self.seed * 100_003 + self.current_epoch
-        torch.manual_seed(seed)
-        self.generator = torch.Generator().manual_seed(seed)
-
     def training_step(self, batch: tuple[Any, torch.Tensor], index: int) -> torch.Tensor:
-        """Loss of one batch."""
+        """Loss of one batch; dropout and augmentation are seeded by the step, so that a resumed run repeats them."""
+        seed = self.seed * 1_000_003 + self.global_step
+        torch.manual_seed(seed)
         inputs, targets = batch
         if self.augment is not None:
-            inputs = self.augment(inputs, self.generator)
+            inputs = self.augment(inputs, torch.Generator().manual_seed(seed))
         loss = self.loss(self.network(inputs), targets)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
@@ -118,7 +115,7 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
             devices=1,
             precision="16-mixed" if _on_cuda(schedule.accelerator) else "32-true",
             logger=CSVLogger(scratch, name="log", version=""),
-            callbacks=[ModelCheckpoint(checkpoints, save_last=True, save_top_k=0)],
+            callbacks=[ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)],
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,

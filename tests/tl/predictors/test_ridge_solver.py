@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge as SklearnRidge
+
+from spatialhist.tl._predictors import _ridge_solver as ridge
+
+
+def planted(n_slides=4, n=60, n_features=12, n_genes=5, noise=1.0, seed=0):
+    """Centred designs and targets of several slides with one linear law."""
+    rng = np.random.default_rng(seed)
+    slide = np.repeat(np.arange(n_slides), n)
+    design = rng.normal(size=(len(slide), n_features))
+    weights = np.random.default_rng(5).normal(size=(n_features, n_genes))
+    targets = design @ weights + noise * rng.normal(size=(len(slide), n_genes))
+    return design, ridge.center_by_slide(targets, slide)[0], slide
+
+
+def test_centres_are_slide_means_and_the_level_counts_slides_alike():
+    targets = np.array([[1.0], [3], [10], [20], [30]])
+    centered, level = ridge.center_by_slide(targets, np.array(["b", "b", "a", "a", "a"]))
+    np.testing.assert_allclose(centered.ravel(), [-1, 1, -10, 0, 10])
+    np.testing.assert_allclose(level, [11])
+
+
+@pytest.mark.parametrize("strength", [0.1, 30.0, 1e4])
+def test_solution_is_that_of_sklearn(strength):
+    design, targets, _ = planted()
+    expected = SklearnRidge(alpha=strength * len(design) / 1e3, fit_intercept=False).fit(design, targets)
+    np.testing.assert_allclose(ridge.solve(design, targets, strength), expected.coef_.T, rtol=1e-8, atol=1e-12)
+
+
+def test_a_strength_means_the_same_for_a_cohort_twice_as_large():
+    design, targets, _ = planted()
+    twice = ridge.solve(np.tile(design, (2, 1)), np.tile(targets, (2, 1)), 50.0)
+    np.testing.assert_allclose(twice, ridge.solve(design, targets, 50.0))
+
+
+def test_the_score_of_a_choice_is_that_of_fits_without_each_group():
+    design, targets, slide = planted(noise=4)
+    strengths = (1.0, 300.0)
+    expected = []
+    for strength in strengths:
+        each = []
+        for name in range(4):
+            held = slide == name
+            model = SklearnRidge(alpha=strength * (~held).sum() / 1e3, fit_intercept=False).fit(design[~held], targets[~held])
+            predicted = model.predict(design[held])
+            each.append(np.mean([np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, targets[held].T, strict=True)]))
+        expected.append(np.mean(each))
+    choice = ridge.choose(design, targets, slide, slide, strengths=strengths, ranks=(0,))
+    assert choice.strength == strengths[int(np.argmax(expected))]
+    assert choice.score == pytest.approx(max(expected))
+
+
+def test_strength_is_small_for_clean_data_and_large_where_most_features_are_noise():
+    design, targets, slide = planted(noise=0.01)
+    clean = ridge.choose(design, targets, slide, slide, ranks=(0,))
+    rng = np.random.default_rng(1)
+    design, _, slide = planted(n_features=100, n=40)
+    design[:, 0] *= 10
+    targets = design[:, :1] + 20 * rng.normal(size=(160, 5))
+    noisy = ridge.choose(design, ridge.center_by_slide(targets, slide)[0], slide, slide, ranks=(0,))
+    assert clean.strength < 10 < noisy.strength
+    assert clean.score > 0.99
+
+
+def test_rank_is_found_where_genes_share_one_signal():
+    rng = np.random.default_rng(3)
+    slide = np.repeat(np.arange(4), 60)
+    design = rng.normal(size=(240, 30))
+    targets = np.outer(design[:, 0], np.ones(20)) + 2 * rng.normal(size=(240, 20))
+    choice = ridge.choose(design, ridge.center_by_slide(targets, slide)[0], slide, slide, ranks=(10, 1, 0))
+    assert choice.rank == 1
+
+
+def test_projection_keeps_the_leading_components_of_scaled_targets():
+    _, targets, _ = planted(noise=3)
+    deviation = targets.std(axis=0)
+    pca = PCA(2).fit(targets / deviation)
+    expected = pca.inverse_transform(pca.transform(targets / deviation)) * deviation
+    np.testing.assert_allclose(targets @ ridge.target_projection(targets, 2), expected, atol=1e-8)
+    assert ridge.target_projection(targets, 0) is None
+    assert ridge.target_projection(targets, 5) is None
+
+
+def test_one_inner_group_leaves_nothing_to_choose_on():
+    design, targets, slide = planted(n_slides=1)
+    choice = ridge.choose(design, targets, slide, slide, ranks=(2, 0))
+    assert (choice.strength, choice.rank) == (ridge.FALLBACK, 2)
+    assert np.isnan(choice.score)
+
+
+def test_slides_of_a_handful_of_spots_leave_nothing_to_choose_on():
+    design, targets, slide = planted(n_slides=6, n=ridge.MIN_SPOTS_SCORED - 1)
+    choice = ridge.choose(design, targets, slide, slide)
+    assert choice.strength == ridge.FALLBACK
+    assert np.isnan(choice.score)
+
+
+def test_score_averages_genes_then_slides_and_skips_tiny_slides():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.normal(size=(2, 33, 2))
+    slide = np.repeat(["a", "b", "c"], [20, 10, 3])
+    expected = np.mean(
+        [np.mean([np.corrcoef(truth[s, g], predicted[s, g])[0, 1] for g in range(2)]) for s in (slide == "a", slide == "b")]
+    )
+    assert ridge.within_slide_score(truth, predicted, slide) == pytest.approx(expected)
+
+
+def test_constant_truth_scores_nothing():
+    assert ridge.within_slide_score(np.ones((9, 2)), np.eye(9)[:, :2], np.zeros(9)) == 0.0
