@@ -268,6 +268,8 @@ def _readable_errors() -> Iterator[None]:
 
 def _silence_third_parties() -> None:
     """Warnings of libraries about themselves, which nobody who runs a command can act on."""
-    logging.getLogger("spatialdata").setLevel(logging.ERROR)
+    for library in ("spatialdata", "ome_zarr", "lightning.pytorch"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="zarr v3 autosharding")
     for module in ("docrep", "squidpy", "zarr", "anndata", "spatialdata", "ome_zarr", "xarray", "dask", "numba"):
         warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
