@@ -11,7 +11,7 @@ from spatialhist._sdata import geometry
 from spatialhist._sdata.images import image_key
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.pl._style import CYCLE, FONT, new_axes, picture, scale_bar
-from spatialhist.pl._tissue import draw_outline, draw_overview
+from spatialhist.pl._tissue import draw_outline, draw_overview, fit_view
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def alignment(
     key = image_key(sdata, slide, image)
     ax = new_axes(ax, (5.6, 4.4))
     draw_overview(ax, sdata, slide, key)
-    outlined = draw_outline(ax, sdata, slide, OUTLINE)
+    tissue = draw_outline(ax, sdata, slide, OUTLINE)
     scale = geometry.scale(sdata, slide)
     matrix = geometry.alignment(sdata, slide)
     after = geometry.spot_centers(sdata, cohort.table, slide)
@@ -72,7 +72,8 @@ def alignment(
     moved = not np.array_equal(matrix, np.eye(3))
     for centers, color in [(before, BEFORE)] * moved + [(after, AFTER)]:
         _draw_spots(ax, centers, scale.spot_diameter_px, color)
-    _draw_legend(ax, moved=moved, outlined=outlined)
+    _draw_legend(ax, moved=moved, outlined=len(tissue) > 0)
+    fit_view(ax, np.concatenate([before, after, tissue]), 2 * scale.spot_diameter_px)
     shift = float(np.nanmean(np.linalg.norm(after - before, axis=1)))
     picture(ax, _title(slide, geometry.slide_info(sdata, slide).get("alignment_report", {}), shift, scale.pitch_px))
     scale_bar(ax, scale.mpp)
@@ -80,7 +81,6 @@ def alignment(
 
 
 def _draw_spots(ax: Axes, centers: np.ndarray, diameter: float, color: str) -> None:
-    """Draw hollow circles and make room for those that lie outside the image."""
     from matplotlib.collections import EllipseCollection
 
     size = np.full(len(centers), diameter)
@@ -98,9 +98,6 @@ def _draw_spots(ax: Axes, centers: np.ndarray, diameter: float, color: str) -> N
         ),
         autolim=False,
     )
-    (left, top), (right, bottom) = np.nanmin(centers - diameter, axis=0), np.nanmax(centers + diameter, axis=0)
-    ax.set_xlim(min(left, ax.get_xlim()[0]), max(right, ax.get_xlim()[1]))
-    ax.set_ylim(max(bottom, ax.get_ylim()[0]), min(top, ax.get_ylim()[1]))
 
 
 def _draw_legend(ax: Axes, *, moved: bool, outlined: bool) -> None:

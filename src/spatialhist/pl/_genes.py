@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys, metrics
-from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.geometry import Scale, scale
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pl._style import EXPRESSION, FONT, MISSING, picture, scale_bar
+from spatialhist.pl._tissue import fit_view
 from spatialhist.pl._units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 SLIDES_PER_ROW = 3
-SPOT_SIZE = 1.4
-"""Drawn diameter of a spot, of its true one: the gaps between spots close, nearly."""
+SPOT_SHARE = 0.8
+"""Drawn diameter of a spot, of the pitch: the gaps between spots close, nearly."""
 LIMITS = (1, 99)
 """Percentiles at which the colours end."""
 
@@ -191,13 +192,14 @@ def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None
         uns={_keys.SPATIAL: {panel.slide: entry}},
     )
     image = "images" in entry
+    known = scale(cohort.sdata, panel.slide)
     sq.pl.spatial_scatter(
         one,
         color=one.var_names[0],
         library_key=_keys.REGION,
         img=image,
         img_alpha=0.5 if image else None,
-        size=SPOT_SIZE,
+        size=_size(known),
         cmap=cmap,
         norm=norm,
         na_color=MISSING,
@@ -205,8 +207,14 @@ def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None
         ax=ax,
     )
     picture(ax, panel.title)
-    known = scale(cohort.sdata, panel.slide)
-    scale_bar(ax, known.mpp, pixel=1 / entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0)
+    factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
+    fit_view(ax, one.obsm[_keys.SPATIAL] * factor, 2 * known.spot_diameter_px * factor)
+    scale_bar(ax, known.mpp, pixel=1 / factor)
+
+
+def _size(known: Scale) -> float:
+    """Drawn diameter of a spot over its true one."""
+    return SPOT_SHARE * known.pitch_px / known.spot_diameter_px if known.pitch_px else 1.0
 
 
 def _add_color_bars(panels: np.ndarray, axes: np.ndarray) -> None:

@@ -45,11 +45,11 @@ def _show(ax: Axes, pixels: np.ndarray, placed: np.ndarray, window: Window) -> N
     ax.imshow(pixels[..., :3], extent=(x0, x1, y1, y0), interpolation="antialiased")
 
 
-def draw_outline(ax: Axes, sdata: SpatialData, slide: str, color: str) -> bool:
-    """Draw the border of the tissue; returns whether the slide has a tissue mask."""
+def draw_outline(ax: Axes, sdata: SpatialData, slide: str, color: str) -> np.ndarray:
+    """Draw the border of the tissue; returns what lies on tissue as points ``(n, 2)``, none without a tissue mask."""
     key = _keys.image(slide)
     if _keys.tissue(key) not in sdata.labels:
-        return False
+        return np.empty((0, 2))
     mask, factors = tissue_mask(sdata, slide)
     step = -(-max(mask.shape) // OVERVIEW_PX)
     small = mask[::step, ::step]
@@ -57,4 +57,11 @@ def draw_outline(ax: Axes, sdata: SpatialData, slide: str, color: str) -> bool:
     xy = apply(affine(sdata.images[key], slide), np.column_stack([x.ravel(), y.ravel()]) * factors)
     if small.any() and not small.all():
         ax.contour(*xy.T.reshape(2, *small.shape), small, levels=[0.5], colors=color, linewidths=1)
-    return True
+    return xy[small.ravel()]
+
+
+def fit_view(ax: Axes, points: np.ndarray, margin: float) -> None:
+    """Show some points and a margin around them; slides are mostly glass."""
+    known = points[np.isfinite(points).all(axis=1)]
+    (left, top), (right, bottom) = known.min(axis=0) - margin, known.max(axis=0) + margin
+    ax.set(xlim=(left, right), ylim=(bottom, top))
