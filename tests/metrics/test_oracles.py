@@ -5,20 +5,24 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.spatial.distance import cdist
-from sklearn.linear_model import LinearRegression
+from scipy.stats import pearsonr
 
 from spatialhist import metrics
 
 
-def test_depth_oracle_is_a_line_on_log_depth():
+def test_depth_oracle_scores_the_signed_correlation_with_log_depth():
     rng = np.random.default_rng(0)
     counts = rng.poisson(rng.gamma(2.0, size=(40, 1)) * 5, (40, 9))
-    layer = rng.standard_normal((40, 4)) + counts[:, :4]
-    depth = np.log1p(counts.sum(axis=1, keepdims=True))
-    expected = LinearRegression().fit(depth, layer).predict(depth)
-    np.testing.assert_allclose(metrics.depth_oracle(counts, layer), expected)
-    np.testing.assert_allclose(metrics.depth_oracle(sparse.csr_matrix(counts), layer), expected)
-    np.testing.assert_allclose(metrics.depth_oracle(sparse.csr_array(counts), layer), expected)
+    layer = rng.standard_normal((40, 4)) + counts[:, :4] * [1, -1, 0, 2]
+    depth = np.log1p(counts.sum(axis=1))
+    expected = [pearsonr(depth, column).statistic for column in layer.T]
+    assert min(expected) < 0 < max(expected)
+    for matrix in (counts, sparse.csr_matrix(counts), sparse.csr_array(counts)):
+        predicted = metrics.depth_oracle(matrix, layer)
+        np.testing.assert_allclose(metrics.pearson(layer, predicted), expected)
+        np.testing.assert_allclose(
+            [predicted.mean(axis=0), predicted.std(axis=0)], [layer.mean(axis=0), layer.std(axis=0)]
+        )
 
 
 def test_depth_oracle_keeps_missing_targets_and_survives_equal_depth():
@@ -55,7 +59,7 @@ def test_oracles_of_a_real_section_lie_below_its_ceiling(data_root):
     truth = layer[:, panel]
     ceiling = np.nanmean(metrics.noise_ceiling(counts, log_normalized, repeats=2)[panel])
     for oracle in (metrics.neighbor_oracle(truth, graph), metrics.depth_oracle(counts, truth)):
-        assert 0.15 < np.nanmean(metrics.pearson(truth, oracle)) < ceiling - 0.2
+        assert 0.1 < np.nanmean(metrics.pearson(truth, oracle)) < ceiling - 0.2
 
 
 def log_normalized(counts: np.ndarray) -> np.ndarray:

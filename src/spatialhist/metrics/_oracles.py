@@ -13,8 +13,9 @@ from ._graph import neighbor_weights
 def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: ArrayLike) -> NDArray[np.float64]:
     r"""Predict every target from the total counts of the scored spots themselves.
 
-    A line per target, fitted on the very spots it predicts: :math:`\hat t_{ig} = \bar t_g + b_g (d_i - \bar d)` with
-    :math:`d_i = \log(1 + \sum_h c_{ih})` and :math:`b_g = \sum_i (d_i - \bar d) t_{ig} / \sum_i (d_i - \bar d)^2`.
+    Every target rises with depth alike: :math:`\hat t_{ig} = \bar t_g + s_g (d_i - \bar d) / s_d` with
+    :math:`d_i = \log(1 + \sum_h c_{ih})` and standard deviations :math:`s`. Its correlation is that of the target with
+    depth, sign included: a line fitted per target would turn noise around zero into a positive score.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
 
     Examples
     --------
-    >>> depth_oracle([[1], [3], [7]], [[2.0], [3.0], [4.0]]).round(6).ravel()
+    >>> depth_oracle([[1], [3], [7]], [[4.0], [3.0], [2.0]]).round(6).ravel()
     array([2., 3., 4.])
     """
     truth = as_matrices(layer=layer)["layer"].astype(np.float64)
@@ -42,9 +43,9 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
     if depth.size != len(truth):
         raise ValueError(f"counts have {depth.size} spots and layer has {len(truth)}; pass the same spots")
     depth -= depth.mean()
-    spread = depth @ depth
-    slope = depth @ truth / spread if spread > 0 else np.zeros(truth.shape[1])
-    return truth.mean(axis=0) + np.outer(depth, slope)
+    spread = depth.std()
+    standard = depth / spread if spread > 0 else depth
+    return truth.mean(axis=0) + np.outer(standard, truth.std(axis=0))
 
 
 def neighbor_oracle(truth: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> NDArray[np.float64]:
