@@ -92,6 +92,7 @@ def test_without_folder_nothing_is_kept(slide):
     [
         {"spec": TileSpec(("px", 22), 10)},
         {"spec": TileSpec(("px", 20), 11)},
+        {"spec": TileSpec(("px", 20), 10, padding="white")},
         {"centers": CENTERS[::-1]},
         {"encoder": Mean("other weights")},
     ],

@@ -115,6 +115,45 @@ def test_batch_equals_samples_one_by_one(sdata):
         assert torch.equal(sample["tile"], ds[item]["tile"])
 
 
+def test_several_sizes_lie_around_the_same_centre(sdata):
+    specs = [SPEC, TileSpec(("px", 40), 40, grid=2), TileSpec(("um", 16), 16, grid=4)]
+    ds = TileDataset(sdata, specs, layer="X")
+    assert ds.specs == tuple(specs)
+    sample, batch = ds[3], ds[[20, 3]]
+    for i, spec in enumerate(specs):
+        alone = TileDataset(sdata, spec, layer="X")
+        for key in ("tile", "subtiles", "center"):
+            assert torch.equal(sample[key][i], alone[3][key])
+            assert torch.equal(batch[key][i], alone[[20, 3]][key])
+    assert torch.equal(sample["tile"][0], sample["tile"][1][:, 10:30, 10:30])
+    assert torch.equal(batch["target"], TileDataset(sdata, SPEC, layer="X")[[20, 3]]["target"])
+
+
+def test_samples_of_several_sizes_can_be_collated(sdata):
+    ds = TileDataset(sdata, [SPEC, TileSpec(("px", 40), 30)])
+    batch = next(iter(DataLoader(ds, batch_size=4)))
+    assert [tile.shape for tile in batch["tile"]] == [(4, 3, 20, 20), (4, 3, 30, 30)]
+    assert torch.equal(batch["tile"][1], ds[[0, 1, 2, 3]]["tile"][1])
+
+
+def test_order_follows_the_finest_size(stored):
+    fine, coarse = TileSpec(("px", 20), 20), TileSpec(("px", 80), 20)
+    both = TileDataset(stored, [coarse, fine])
+    np.testing.assert_array_equal(both.blocks(), TileDataset(stored, fine).blocks())
+    np.testing.assert_array_equal(both.stored_order(), TileDataset(stored, fine).stored_order())
+
+
+def test_border_is_white_where_the_size_says_so(sdata):
+    white = TileDataset(sdata, TileSpec(("px", 200), 200, padding="white"))[0]["tile"]
+    reflected = TileDataset(sdata, TileSpec(("px", 200), 200))[0]["tile"]
+    x, y = sdata["table"].obsm["spatial"][0]
+    left, top = (int(np.floor(c - 100 + 0.5)) for c in (x, y))
+    inside = np.s_[:, -top : 90 - top, -left : 130 - left]
+    assert torch.equal(white[inside], reflected[inside])
+    assert (white[:, :-top] == 255).all() and (white[:, :, 130 - left :] == 255).all()
+    assert not (reflected[:, :-top] == 255).all()
+
+
 def test_list_of_items_is_a_batch(sdata):
     ds = TileDataset(sdata, SPEC, layer="X")
     items = [25, 3, -1]

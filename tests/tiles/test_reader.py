@@ -9,6 +9,7 @@ import pytest
 from spatialhist.tiles import PixelSource, TileReader
 
 FACTORS = (1, 2, 4)
+HEIGHT, WIDTH = 301, 422
 
 
 @pytest.fixture
@@ -49,6 +50,30 @@ def test_border_is_reflected_when_shrinking(pixels, pyramid, corner):
     tile = TileReader(pyramid).read(np.array([corner], float), 30, 20)[0]
     np.testing.assert_array_equal(tile, tile[:, ::-1])
     np.testing.assert_array_equal(tile, tile[:, :, ::-1])
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("size", [1, 15, 16, 600])
+def test_white_padding_is_what_direct_indexing_gives(pixels, pyramid, level_pixels, factor, size):
+    rng = np.random.default_rng(size)
+    centers = rng.uniform(-40, [WIDTH + 40, HEIGHT + 40], (60, 2))
+    level = np.pad(level_pixels(pixels, factor), ((0, 0), (700, 700), (700, 700)), constant_values=255)
+    tiles = TileReader(pyramid).read(centers, size * factor, size, padding="white")
+    for tile, center in zip(tiles, centers, strict=True):
+        left, top = (int(np.floor(c / factor - size / 2 + 0.5)) + 700 for c in center)
+        np.testing.assert_array_equal(tile, level[:, top : top + size, left : left + size])
+
+
+def test_white_padding_when_shrinking(pyramid):
+    tile = TileReader(pyramid).read(np.array([[0.0, 100.0]]), 30, 20, padding="white")[0]
+    assert (tile[:, :, :10] == 255).all()
+    inside = TileReader(pyramid).read(np.array([[0.0, 100.0]]), 30, 20)[0]
+    np.testing.assert_array_equal(tile[:, :, 10:], inside[:, :, 10:])
+
+
+def test_unknown_padding_is_refused(pyramid):
+    with pytest.raises(ValueError, match="padding='wrap' is not one of"):
+        TileReader(pyramid).read(np.array([[5.0, 5]]), 10, 8, padding="wrap")
 
 
 def test_tile_that_shows_nothing_of_the_image_is_white(pyramid):

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_cache": ["FeatureCache"],
         "_datamodule": ["TileDataModule"],
         "_dataset": ["TileDataset"],
+        "_loader": ["loader"],
         "_memory": ["MemoryTileDataset", "to_memory"],
         "_reader": ["TileReader"],
         "_sampler": ["ChunkSampler"],

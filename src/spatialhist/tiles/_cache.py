@@ -111,7 +111,8 @@ class FeatureCache:
         from spatialhist.nn import encoder_fingerprint
 
         pyramid, extent_px = open_image(sdata, slide, spec, image)
-        job = _Job(TileReader(pyramid), np.ascontiguousarray(centers, dtype=np.float64), extent_px, spec.pixels)
+        xy = np.ascontiguousarray(centers, dtype=np.float64)
+        job = _Job(TileReader(pyramid), xy, extent_px, spec.pixels, spec.padding)
         with tqdm(total=len(centers), desc=f"features of {slide}", unit="tile", delay=1, disable=not progress) as bar:
             encode = partial(job.encode, encoder, batch, bar)
             if self.folder is None:
@@ -152,10 +153,11 @@ class _Job:
     centers: np.ndarray
     extent_px: float
     pixels: int
+    padding: str
 
     @cached_property
     def order(self) -> np.ndarray:
-        return self.reader.order(self.centers, self.extent_px, self.pixels)
+        return self.reader.order(self.centers, self.extent_px, self.pixels, padding=self.padding)
 
     def parts(self) -> list[np.ndarray]:
         """Positions of the centres, in the order of the store, part by part."""
@@ -164,7 +166,7 @@ class _Job:
     def recipe(self) -> dict[str, Any]:
         """Everything about the tiles that features depend on, in types that JSON holds."""
         source = self.reader.source
-        plan = make_plan(source, self.centers, self.extent_px, self.pixels)
+        plan = make_plan(source, self.centers, self.extent_px, self.pixels, self.padding)
         return {
             "format": FORMAT,
             "image": pixel_digest(source, plan.level, needed_blocks(plan)),
@@ -172,13 +174,15 @@ class _Job:
             "factor": list(source.pyramid.factors[plan.level]),
             "extent_px": self.extent_px,
             "pixels": self.pixels,
+            "padding": self.padding,
             "centers": _digest(self.centers.tobytes()),
         }
 
     def encode(self, encoder: Encoder, batch: int, bar: tqdm, part: np.ndarray) -> np.ndarray:
         """Return the features of one part, in the order of the part."""
         features = None
-        for index, tiles in self.reader.iter(self.centers[part], self.extent_px, self.pixels, batch):
+        tiles_of_part = self.reader.iter(self.centers[part], self.extent_px, self.pixels, batch, padding=self.padding)
+        for index, tiles in tiles_of_part:
             values = _apply(encoder, tiles)
             features = np.empty((len(part), values.shape[1]), dtype=np.float32) if features is None else features
             features[index] = values

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import lightning as L  # noqa: TID253 - the package is lazy, so only whoever asks for this class loads it
-from torch.utils.data import BatchSampler, DataLoader  # noqa: TID253
 
 from spatialhist import _keys
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.tiles._dataset import TileDataset
-from spatialhist.tiles._sampler import ChunkSampler
+from spatialhist.tiles._loader import loader
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+    from torch.utils.data import DataLoader
 
     from spatialhist._sdata.slides import Cohort
     from spatialhist.tiles._spec import TileSpec
@@ -28,7 +28,7 @@ class TileDataModule(L.LightningDataModule):
     sdata
         The cohort.
     spec
-        Size of the tiles.
+        Size of the tiles; a list for tiles of several sizes.
     layer
         Layer of the targets, ``"X"`` for the counts.
     held_out
@@ -62,7 +62,7 @@ class TileDataModule(L.LightningDataModule):
     def __init__(
         self,
         sdata: SpatialData,
-        spec: TileSpec,
+        spec: TileSpec | Sequence[TileSpec],
         *,
         layer: str,
         held_out: Sequence[str],
@@ -80,19 +80,15 @@ class TileDataModule(L.LightningDataModule):
         self.validate = TileDataset(sdata, spec, slides=validate, **options)
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.sampler = ChunkSampler(self.train, seed=seed)
+        self.seed = seed
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader of the groups that are not held out, in another order each epoch."""
-        return self._loader(self.train, self.sampler)
+        return loader(self.train, self.batch_size, workers=self.num_workers, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader:
         """Return the loader of the held-out groups, in the order of the table."""
-        return self._loader(self.validate, range(len(self.validate)))
-
-    def _loader(self, ds: TileDataset, order: Any) -> DataLoader:
-        batches = BatchSampler(order, self.batch_size, drop_last=False)
-        return DataLoader(ds, batch_size=None, sampler=batches, num_workers=self.num_workers)
+        return loader(self.validate, self.batch_size, order="table", workers=self.num_workers)
 
 
 def _split(cohort: Cohort, held_out: Sequence[str], groups: str) -> tuple[list[str], list[str]]:

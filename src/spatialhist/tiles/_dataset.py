@@ -17,12 +17,14 @@ from spatialhist.tiles._blocks import BlockCache
 from spatialhist.tiles._plan import make_plan
 from spatialhist.tiles._reader import TileReader
 from spatialhist.tiles._slide import open_image
+from spatialhist.tiles._spec import TileSpec, as_specs
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from spatialhist._sdata.slides import Cohort
-    from spatialhist.tiles._spec import TileSpec
+
+TILE_KEYS = ("tile", "subtiles", "center")
 
 
 class TileDataset(Dataset):
@@ -37,9 +39,11 @@ class TileDataset(Dataset):
     - ``"spot"``, ``"region"``: ids of the spot and of its slide,
     - ``"xy"``: float32 ``(2,)``, the spot's centre in full-resolution pixels of the image.
 
+    With a list of sizes, ``"tile"``, ``"subtiles"`` and ``"center"`` are lists too: tiles of each size around the same
+    centre, in the order of `spec`.
+
     ``ds[i]`` is a sample, ``ds[[i, j, k]]`` a batch: the same dict with one more dimension in front, and lists of ids. A
-    batch is read at once, each block of the store decoded once. Let a loader take batches as they are, without stacking
-    samples anew: ``DataLoader(ds, batch_size=None, sampler=BatchSampler(ChunkSampler(ds), 64, drop_last=False))``.
+    batch is read at once, each block of the store decoded once. :func:`loader` makes a `DataLoader` of such batches.
 
     Workers hold neither SpatialData nor, for images in a store, dask; the store is opened again in each of them.
 
@@ -48,7 +52,7 @@ class TileDataset(Dataset):
     sdata
         The cohort.
     spec
-        Size of the tiles.
+        Size of the tiles; a list for tiles of several sizes.
     image
         None or ``"full"`` for the H&E image, ``"normalized"``, ``"masked"``, or a key in which ``{slide}`` stands for
         the slide id.
@@ -70,7 +74,9 @@ class TileDataset(Dataset):
     rows
         Row of each sample in the table.
     spec
-        Size of the tiles.
+        What was given.
+    specs
+        Sizes of the tiles, also where there is only one.
     genes
         Names of the targets, None without a layer.
 
@@ -79,7 +85,7 @@ class TileDataset(Dataset):
     KeyError
         If a slide, image, layer or gene is missing; the message lists what there is.
     ValueError
-        If a spot has no position.
+        If a spot has no position, or `spec` is an empty list.
 
     Examples
     --------
@@ -90,12 +96,18 @@ class TileDataset(Dataset):
     torch.Size([9, 3, 10, 10])
     >>> ds[[0, 4]]["tile"].shape
     torch.Size([2, 3, 30, 30])
+
+    Tiles of two sizes around the same centre:
+
+    >>> ds = sh.tiles.TileDataset(sdata, [sh.tiles.TileSpec(("px", extent), 30) for extent in (60, 240)])
+    >>> [tile.shape for tile in ds[0]["tile"]]
+    [torch.Size([3, 30, 30]), torch.Size([3, 30, 30])]
     """
 
     def __init__(
         self,
         sdata: SpatialData,
-        spec: TileSpec,
+        spec: TileSpec | Sequence[TileSpec],
         *,
         image: str | None = None,
         layer: str | None = None,
@@ -107,6 +119,7 @@ class TileDataset(Dataset):
     ) -> None:
         cohort = open_cohort(sdata, slides, table_key=table_key)
         self.spec = spec
+        self.specs = as_specs(spec)
         self.rows = _rows(cohort, only_measured)
         self.genes = None if layer is None else list(cohort.table.var_names if genes is None else genes)
         self._target = None if layer is None else _targets(cohort, layer, self.genes)[self.rows]
@@ -119,8 +132,9 @@ class TileDataset(Dataset):
         xy = np.full((cohort.table.n_obs, 2), np.nan)
         self._readers, self._extent_px = {}, {}
         for slide in cohort.slides:
-            pyramid, self._extent_px[slide] = open_image(cohort.sdata, slide, self.spec, image)
-            self._readers[slide] = TileReader(pyramid, cache=cache)
+            opened = [open_image(cohort.sdata, slide, spec, image) for spec in self.specs]
+            self._extent_px[slide] = [extent_px for _, extent_px in opened]
+            self._readers[slide] = TileReader(opened[0][0], cache=cache)
             xy[cohort.rows(slide)] = spot_pixels(
                 cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide, image)
             )
@@ -140,15 +154,28 @@ class TileDataset(Dataset):
 
     def __getitems__(self, items: Sequence[int]) -> list[dict[str, Any]]:
         batch = self[items]
-        return [{key: values[i] for key, values in batch.items()} for i in range(len(items))]
+        return [{key: self._pick(key, values, i) for key, values in batch.items()} for i in range(len(items))]
+
+    def _pick(self, key: str, values: Any, i: int) -> Any:
+        several = key in TILE_KEYS and not isinstance(self.spec, TileSpec)
+        return [part[i] for part in values] if several else values[i]
 
     def _batch(self, index: np.ndarray) -> dict[str, Any]:
-        tiles = torch.from_numpy(self.read(index))
-        subtiles = split_tiles(tiles, self.spec.grid)
+        return {
+            **self._cut([torch.from_numpy(self.read(index, i)) for i in range(len(self.specs))]),
+            **self._facts(index),
+        }
+
+    def _cut(self, tiles: Sequence[torch.Tensor]) -> dict[str, Any]:
+        """Return the part of a batch that comes from its tiles, given for each size."""
+        subtiles = [split_tiles(t, spec.grid) for t, spec in zip(tiles, self.specs, strict=True)]
+        center = [s[:, spec.grid**2 // 2] for s, spec in zip(subtiles, self.specs, strict=True)]
+        parts = dict(zip(TILE_KEYS, (list(tiles), subtiles, center), strict=True))
+        return {key: values[0] for key, values in parts.items()} if isinstance(self.spec, TileSpec) else parts
+
+    def _facts(self, index: np.ndarray) -> dict[str, Any]:
+        """Return the part of a batch that needs no pixels."""
         batch = {
-            "tile": tiles,
-            "subtiles": subtiles,
-            "center": subtiles[:, self.spec.grid**2 // 2],
             "spot": self._spot[index].tolist(),
             "region": self._region[index].tolist(),
             "xy": torch.from_numpy(self.xy[index].astype(np.float32)),
@@ -157,24 +184,45 @@ class TileDataset(Dataset):
             batch["target"] = torch.from_numpy(_dense(self._target[index]))
         return batch
 
-    def read(self, index: np.ndarray) -> np.ndarray:
-        """Read the tiles of some samples, ``(n, 3, pixels, pixels)`` uint8, in the order asked for."""
-        tiles = np.empty((len(index), 3, self.spec.pixels, self.spec.pixels), dtype=np.uint8)
+    def read(self, index: np.ndarray, size: int = 0) -> np.ndarray:
+        """Read the tiles of some samples, ``(n, 3, pixels, pixels)`` uint8, in the order asked for.
+
+        `size` is the position of their specification.
+        """
+        spec = self.specs[size]
+        tiles = np.empty((len(index), 3, spec.pixels, spec.pixels), dtype=np.uint8)
         region = self._region[index]
         for slide in np.unique(region):
             here = np.flatnonzero(region == slide)
             xy, out = self.xy[index[here]], [tiles[i] for i in here]
-            self._readers[slide].read_into(out, xy, self._extent_px[slide], self.spec.pixels)
+            extent_px = self._extent_px[slide][size]
+            self._readers[slide].read_into(out, xy, extent_px, spec.pixels, padding=spec.padding)
         return tiles
 
     def blocks(self) -> np.ndarray:
-        """Return where each sample is read: slide, row and column of a block of the store, ``(n, 3)``."""
+        """Return where each sample is read: slide, row and column of a block of the store, ``(n, 3)``.
+
+        Of several sizes the one with the smallest pixels counts, which needs the most blocks.
+        """
         found = np.empty((len(self), 3), dtype=np.int64)
         for number, (slide, reader) in enumerate(self._readers.items()):
             here = np.flatnonzero(self._region == slide)
-            plan = make_plan(reader.source, self.xy[here], self._extent_px[slide], self.spec.pixels)
+            extent_px, spec = self._finest(slide)
+            plan = make_plan(reader.source, self.xy[here], extent_px, spec.pixels, spec.padding)
             found[here, 0], found[here, 1:] = number, plan.start // plan.block_shape
         return found
+
+    def stored_order(self) -> np.ndarray:
+        """Return the order of samples in which slides are read with the least decoding."""
+        parts = []
+        for slide, reader in self._readers.items():
+            here = np.flatnonzero(self._region == slide)
+            extent_px, spec = self._finest(slide)
+            parts.append(here[reader.order(self.xy[here], extent_px, spec.pixels, padding=spec.padding)])
+        return np.concatenate(parts)
+
+    def _finest(self, slide: str) -> tuple[float, TileSpec]:
+        return min(zip(self._extent_px[slide], self.specs, strict=True), key=lambda size: size[0] / size[1].pixels)
 
 
 def _rows(cohort: Cohort, only_measured: bool) -> np.ndarray:

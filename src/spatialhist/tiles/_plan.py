@@ -11,6 +11,7 @@ import numpy as np
 from spatialhist.tiles._blocks import Key
 from spatialhist.tiles._resample import Axis, mirror
 from spatialhist.tiles._source import PixelSource
+from spatialhist.tiles._spec import PADDINGS
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Plan:
         The part of the image that each tile needs, ``(n, 2)``.
     outside
         Tiles that show nothing of the image, ``(n,)``.
+    padding
+        How tiles go on beyond the border, ``"reflect"`` or ``"white"``.
     """
 
     level: int
@@ -47,9 +50,12 @@ class Plan:
     start: np.ndarray
     stop: np.ndarray
     outside: np.ndarray
+    padding: str
 
 
-def make_plan(source: PixelSource, centers: np.ndarray, extent_px: float, pixels: int) -> Plan:
+def make_plan(
+    source: PixelSource, centers: np.ndarray, extent_px: float, pixels: int, padding: str = "reflect"
+) -> Plan:
     """Plan tiles that cover ``[center - extent_px / 2, center + extent_px / 2)``.
 
     The coarsest level is taken that has at least as many pixels as asked for. Where it has as many, to within half a
@@ -58,10 +64,10 @@ def make_plan(source: PixelSource, centers: np.ndarray, extent_px: float, pixels
     Raises
     ------
     ValueError
-        If a centre is not finite, or a size is not positive.
+        If a centre is not finite, a size is not positive or the padding is unknown.
     """
     centers = np.asarray(centers, dtype=np.float64).reshape(-1, 2)
-    _check(source.pyramid.key, centers, extent_px, pixels)
+    _check(source.pyramid.key, centers, extent_px, pixels, padding)
     level = source.pyramid.level_for(extent_px / pixels)
     shape, factors = source.shape(level), np.array(source.pyramid.factors[level][::-1])
     middle, extent = centers[:, ::-1] / factors, extent_px / factors
@@ -72,12 +78,16 @@ def make_plan(source: PixelSource, centers: np.ndarray, extent_px: float, pixels
         rows, columns = (Axis(middle[:, i] - extent[i] / 2, extent[i] / pixels, pixels) for i in (0, 1))
         axes, window = (rows, columns), (rows.size, columns.size)
         first = np.stack([rows.first, columns.first], axis=1)
-    start, stop = _needed_pixels(first, window, shape)
     outside = ((middle + extent / 2 <= 0) | (middle - extent / 2 >= shape)).any(axis=1)
-    return Plan(level, shape, source.block_shape(level), pixels, axes, window, first, start, stop, outside)
+    if padding == "white":
+        outside |= ((first + window <= 0) | (first >= shape)).any(axis=1)
+        start, stop = (np.clip(edge, 0, shape) for edge in (first, first + window))
+    else:
+        start, stop = _reflected(first, window, shape)
+    return Plan(level, shape, source.block_shape(level), pixels, axes, window, first, start, stop, outside, padding)
 
 
-def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int) -> None:
+def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int, padding: str) -> None:
     lost = ~np.isfinite(centers).all(axis=1)
     if lost.any():
         raise ValueError(
@@ -86,9 +96,11 @@ def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int) -> None
         )
     if not extent_px > 0 or pixels < 1:
         raise ValueError(f"extent_px={extent_px} and pixels={pixels} must be positive")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding={padding!r} is not one of {PADDINGS}")
 
 
-def _needed_pixels(first: np.ndarray, window: tuple[int, int], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _reflected(first: np.ndarray, window: tuple[int, int], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Pixels that windows need once they are reflected at the image's borders."""
     start, stop = first.copy(), first + window
     for i, axis in np.argwhere((start < 0) | (stop > shape)):

@@ -46,7 +46,7 @@ class TileReader:
         self.source = PixelSource(image) if isinstance(image, Pyramid) else image
         self.cache = cache or BlockCache(cache_mb * 1e6)
 
-    def read(self, centers: np.ndarray, extent_px: float, pixels: int) -> np.ndarray:
+    def read(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:
         """Read tiles in the order of their centres.
 
         Parameters
@@ -57,16 +57,17 @@ class TileReader:
             Side of the area that a tile shows, in full-resolution pixels.
         pixels
             Side of the tile.
+        padding
+            Beyond the border of the image, ``"reflect"`` it or go on in ``"white"``.
 
         Returns
         -------
-        ``(n, 3, pixels, pixels)`` uint8. What lies beyond the border is reflected; a tile without any part of the
-        image is white.
+        ``(n, 3, pixels, pixels)`` uint8. A tile without any part of the image is white, whatever the padding.
 
         Raises
         ------
         ValueError
-            If a centre is not finite.
+            If a centre is not finite, a size is not positive or the padding is unknown.
 
         Notes
         -----
@@ -75,17 +76,25 @@ class TileReader:
         where there are more, and interpolated linearly where even the finest level has fewer.
         """
         tiles = np.empty((len(centers), 3, pixels, pixels), dtype=np.uint8)
-        self.read_into(list(tiles), centers, extent_px, pixels)
+        self.read_into(list(tiles), centers, extent_px, pixels, padding=padding)
         return tiles
 
-    def read_into(self, tiles: Sequence[np.ndarray], centers: np.ndarray, extent_px: float, pixels: int) -> None:
+    def read_into(
+        self,
+        tiles: Sequence[np.ndarray],
+        centers: np.ndarray,
+        extent_px: float,
+        pixels: int,
+        *,
+        padding: str = "reflect",
+    ) -> None:
         """Do what `read` does, into arrays ``(3, pixels, pixels)`` that are there already."""
-        plan = make_plan(self.source, centers, extent_px, pixels)
+        plan = make_plan(self.source, centers, extent_px, pixels, padding)
         for index, blocks in self._groups(plan, GROUP):
             _cut(plan, index, blocks, [tiles[i] for i in index])
 
     def iter(
-        self, centers: np.ndarray, extent_px: float, pixels: int, batch: int = 256
+        self, centers: np.ndarray, extent_px: float, pixels: int, batch: int = 256, *, padding: str = "reflect"
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Read tiles in the order of the store, at most `batch` at a time.
 
@@ -95,15 +104,15 @@ class TileReader:
         ------
         Positions in `centers` ``(k,)`` and their tiles ``(k, 3, pixels, pixels)``. Every position comes once.
         """
-        plan = make_plan(self.source, centers, extent_px, pixels)
+        plan = make_plan(self.source, centers, extent_px, pixels, padding)
         for index, blocks in self._groups(plan, batch):
             tiles = np.empty((len(index), 3, pixels, pixels), dtype=np.uint8)
             _cut(plan, index, blocks, list(tiles))
             yield index, tiles
 
-    def order(self, centers: np.ndarray, extent_px: float, pixels: int) -> np.ndarray:
+    def order(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:
         """Return the order of positions in which `iter` reads."""
-        plan = make_plan(self.source, centers, extent_px, pixels)
+        plan = make_plan(self.source, centers, extent_px, pixels, padding)
         return reading_order(plan, self._max_blocks(plan))
 
     def _max_blocks(self, plan: Plan) -> int:
@@ -142,12 +151,16 @@ def _cut(plan: Plan, index: np.ndarray, blocks: dict[Key, np.ndarray], tiles: Se
 
 
 def _fill(window: np.ndarray, plan: Plan, i: int, blocks: dict[Key, np.ndarray]) -> None:
-    """Put the pixels of one tile's window together, reflected where it reaches over the border."""
+    """Put the pixels of one tile's window together, reflected or white where it reaches over the border."""
     (top, left), (bottom, right), first = plan.start[i].tolist(), plan.stop[i].tolist(), plan.first[i].tolist()
     if plan.outside[i]:
         window[:] = WHITE
     elif [top, left] == first and (bottom - top, right - left) == plan.window:
         assemble(blocks, plan.block_shape, (top, bottom), (left, right), window)
+    elif plan.padding == "white":
+        window[:] = WHITE
+        inside = window[:, top - first[0] : bottom - first[0], left - first[1] : right - first[1]]
+        assemble(blocks, plan.block_shape, (top, bottom), (left, right), inside)
     else:
         part = np.empty((3, bottom - top, right - left), dtype=np.uint8)
         assemble(blocks, plan.block_shape, (top, bottom), (left, right), part)

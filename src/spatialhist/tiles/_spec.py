@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 UNITS = ("um", "pitch", "px")
+PADDINGS = ("reflect", "white")
 
 
 @dataclass(frozen=True)
@@ -21,22 +22,25 @@ class TileSpec:
         Side of the tile in pixels.
     grid
         Subtiles along each side.
+    padding
+        What tiles show beyond the border of the image: ``"reflect"`` its mirror image, ``"white"`` empty glass.
 
     Raises
     ------
     ValueError
-        If the unit is unknown, a size is not positive or the grid does not fit.
+        If the unit or the padding is unknown, a size is not positive or the grid does not fit.
 
     Examples
     --------
     >>> from spatialhist.tiles import TileSpec
     >>> TileSpec(extent=("um", 150), pixels=78)
-    TileSpec(extent=('um', 150.0), pixels=78, grid=3)
+    TileSpec(extent=('um', 150.0), pixels=78, grid=3, padding='reflect')
     """
 
     extent: tuple[str, float]
     pixels: int
     grid: int = 3
+    padding: str = "reflect"
 
     def __post_init__(self) -> None:
         unit, value = self.extent
@@ -49,6 +53,8 @@ class TileSpec:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be a whole number of at least 1")
         if self.grid > self.pixels:
             raise ValueError(f"grid={self.grid} does not fit a tile of {self.pixels} pixels")
+        if self.padding not in PADDINGS:
+            raise ValueError(f"padding={self.padding!r} is not one of {PADDINGS}")
         object.__setattr__(self, "extent", (unit, float(value)))
         object.__setattr__(self, "pixels", int(self.pixels))
         object.__setattr__(self, "grid", int(self.grid))
@@ -61,3 +67,17 @@ class TileSpec:
     def from_json(cls, values: Mapping[str, Any]) -> TileSpec:
         """Make a specification from what `to_json` returned."""
         return cls(**{**values, "extent": tuple(values["extent"])})
+
+
+def as_specs(spec: TileSpec | Sequence[TileSpec]) -> tuple[TileSpec, ...]:
+    """Return one or several specifications as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    specs = (spec,) if isinstance(spec, TileSpec) else tuple(spec)
+    if not specs:
+        raise ValueError("spec=[] holds no TileSpec: give one, or several for tiles of several sizes")
+    return specs

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist.tiles._sampler import ChunkSampler
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from spatialhist.tiles._dataset import TileDataset
+
+ORDERS = ("shuffled", "stored", "table")
+
+
+def loader(
+    ds: TileDataset, batch_size: int, *, order: str = "shuffled", workers: int = 0, seed: int = 0, **options: Any
+) -> DataLoader:
+    """Make a `DataLoader` of whole batches, in an order that decodes little.
+
+    Parameters
+    ----------
+    ds
+        The dataset.
+    batch_size
+        Samples in a batch.
+    order
+        ``"shuffled"`` for learning, another order each epoch (:class:`ChunkSampler`); ``"stored"`` as the pixels lie in
+        the store, the fastest; ``"table"`` as the spots are listed.
+    workers
+        Processes that read; 0 reads in this one. Each takes a stretch of the order of its own, so that no two decode
+        the same blocks.
+    seed
+        Seed of the shuffled order.
+    **options
+        Further options of `DataLoader`.
+
+    Returns
+    -------
+    A loader of the batches that ``ds[[i, j, ...]]`` gives.
+
+    Raises
+    ------
+    ValueError
+        If the order is unknown, or `batch_size` is not positive.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1)
+    >>> ds = sh.tiles.TileDataset(sdata, sh.tiles.TileSpec(("px", 60), 30))
+    >>> next(iter(sh.tiles.loader(ds, 16)))["tile"].shape
+    torch.Size([16, 3, 30, 30])
+    """
+    from torch.utils.data import DataLoader
+
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r} is not one of {ORDERS}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1")
+    orders = {
+        "shuffled": lambda: ChunkSampler(ds, seed=seed),
+        "stored": ds.stored_order,
+        "table": lambda: range(len(ds)),
+    }
+    batches = Batches(orders[order](), batch_size, runs=max(1, workers))
+    return DataLoader(ds, batch_size=None, sampler=batches, num_workers=workers, **options)
+
+
+class Batches:
+    """Batches of an order, dealt so that every `runs`-th batch follows on from the last: a worker gets one stretch."""
+
+    def __init__(self, order: Sequence[int] | ChunkSampler, size: int, *, runs: int) -> None:
+        self.order = order
+        self.size = size
+        self.runs = runs
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(self.order)
+        batches = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        stretches = [[batches[i] for i in part] for part in np.array_split(range(len(batches)), self.runs)]
+        return (batch for turn in zip_longest(*stretches) for batch in turn if batch is not None)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order that comes next; Lightning calls it at the start of an epoch."""
+        if isinstance(self.order, ChunkSampler):
+            self.order.set_epoch(epoch)
