@@ -63,8 +63,13 @@ def masked(image_key: str) -> str:
 
 
 def grid(slide: str) -> str:
-    """Name of the shapes, region and table that hold predictions on a grid of a slide."""
+    """Name of the shapes and the region of spots that were laid on a slide."""
     return f"{slide}_grid"
+
+
+def grid_table(slide: str) -> str:
+    """Name of the table of spots that were laid on a slide; elements of an object cannot share a name."""
+    return f"{slide}_grid_table"
 
 
 def oof(name: str) -> str:

@@ -30,7 +30,7 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
             table.obsm[_keys.SPATIAL][(table.obs[_keys.REGION] == slide).to_numpy()] = centers
     entry = table.uns.setdefault(_keys.SPATIAL, {}).setdefault(slide, {})
     if "images" not in entry or "spot_diameter_fullres" not in entry.get("scalefactors", {}):
-        _fill_thumbnail(entry, sdata, slide, info["spot_diameter_px"])
+        fill_thumbnail(entry, sdata, slide, info["spot_diameter_px"])
 
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
@@ -66,7 +66,7 @@ def _is_visium(table: AnnData, slide: str) -> bool:
     return "chemistry_description" in metadata
 
 
-def _fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:
+def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:
     """Add what squidpy needs to draw; a slide without any image gets the spot size alone."""
     from spatialhist._sdata.images import affine, pyramid, read_overview
 

@@ -90,13 +90,13 @@ def build_slide(
     if store is not None:
         sdata.write(store)
         sdata = sd.read_zarr(store)
-    sdata.tables[_keys.TABLE] = _parse_table(counts, xy, ids, slide, genes, patient, measured, obs)
+    sdata.tables[_keys.TABLE] = parse_table(counts, xy, ids, slide, genes, patient, measured, obs)
     slide_info(sdata, slide).update(mpp=mpp, pitch_px=pitch, spot_diameter_px=diameter)
     open_cohort(sdata)
     return sdata
 
 
-def _parse_table(
+def parse_table(
     counts: Any,
     xy: np.ndarray,
     ids: np.ndarray,
@@ -104,8 +104,9 @@ def _parse_table(
     genes: Sequence[str],
     patient: str | None,
     measured: bool,
-    obs: pd.DataFrame | None,
-) -> Any:
+    obs: pd.DataFrame | None = None,
+) -> AnnData:
+    """Make the table of one slide; the parameters are those of :func:`build_slide`."""
     import anndata as ad
     from spatialdata.models import TableModel
 

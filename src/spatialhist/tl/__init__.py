@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_evaluate": ["evaluate", "summarize"],
         "_fit": ["Model", "fit"],
         "_predict": ["predict"],
+        "_predict_grid": ["predict_grid"],
         "_predictors._linear": ["KernelRidge", "Ridge"],
         "_predictors._networks": ["FeatureNetwork", "TileNetwork"],
         "_run": ["CrossValidation"],

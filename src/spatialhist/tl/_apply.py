@@ -119,6 +119,20 @@ class Applier:
         known = self.run.manifest["slides"].items()
         return next((s for s, info in known if info["pixels"] and info["pixels"] == pixels), None)
 
+    def check_slide(self, training_slide: str | None) -> None:
+        """Refuse a slide that a model was fitted on and that no fold left out.
+
+        Raises
+        ------
+        ValueError
+            With the way out.
+        """
+        if training_slide is not None and isinstance(self.run, Model):
+            raise ValueError(
+                f"slide {training_slide!r} was trained on: the model would repeat its labels. Predict it with the "
+                "cross-validation, whose folds left it out, or pass slides= without it"
+            )
+
     def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
         """Predict ``(n, genes)``; a slide that was trained on is predicted by the fold that left it out.
 
@@ -127,12 +141,8 @@ class Applier:
         ValueError
             If a model was fitted on the slide and no fold left it out.
         """
+        self.check_slide(training_slide)
         if isinstance(self.run, Model):
-            if training_slide is not None:
-                raise ValueError(
-                    f"slide {training_slide!r} was trained on: the model would repeat its labels. Predict it with the "
-                    "cross-validation, whose folds left it out, or pass slides= without it"
-                )
             return Mean().apply(np.stack([self._fitted(f).predict(samples) for f in self.run.fits()]))
         if training_slide is not None:
             return self._by_fold(self.run, samples, self.run.manifest["slides"][training_slide]["group"])

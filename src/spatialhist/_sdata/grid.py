@@ -1,0 +1,81 @@
+"""Spots laid on a slide by us: their circles, and the table that belongs to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from spatialhist import _keys
+from spatialhist._sdata.adopt import fill_thumbnail
+from spatialhist._sdata.build import parse_table
+from spatialhist._sdata.geometry import apply, slide_info
+from spatialhist._sdata.images import affine
+from spatialhist._sdata.subset import replace_element
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+    from spatialhist._sdata.geometry import Scale
+    from spatialhist._sdata.slides import Cohort
+
+
+def add_grid(
+    cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[str], scale: Scale, image: str
+) -> AnnData:
+    """Add circles at points of a slide and a table without measurements; a grid that is there is replaced.
+
+    The circles lie in the coordinate system of the slide, and in one of their own name, so that the grid is a slide like
+    any other for whatever reads its table.
+
+    Parameters
+    ----------
+    cohort
+        With the slide.
+    slide
+        Slide id.
+    points
+        Centres ``(n, 2)``, (x, y) in pixels of ``image``.
+    genes
+        Columns of the table.
+    scale
+        Distance of the points and diameter of the circles in pixels of the slide.
+    image
+        Key of the image.
+
+    Returns
+    -------
+    The table, which is in the object already.
+    """
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import Identity
+
+    sdata, key = cohort.sdata, _keys.grid(slide)
+    xy = apply(affine(sdata.images[image], slide), points)
+    ids = np.arange(len(xy))
+    table = parse_table(_no_counts(len(xy), len(genes)), xy, ids, key, genes, cohort.patient(slide), False)
+    slide_info(sdata, key).update(mpp=scale.mpp, pitch_px=scale.pitch_px, spot_diameter_px=scale.spot_diameter_px)
+    fill_thumbnail(table.uns.setdefault(_keys.SPATIAL, {}).setdefault(key, {}), sdata, slide, scale.spot_diameter_px)
+    shapes = ShapesModel.parse(
+        xy, geometry=0, radius=scale.spot_diameter_px / 2, index=pd.Index(ids, name=_keys.INSTANCE),
+        transformations={slide: Identity(), key: Identity()},
+    )  # fmt: skip
+    _put(sdata.shapes, key, shapes)
+    _put(sdata.tables, _keys.grid_table(slide), table)
+    return table
+
+
+def _put(elements: Any, key: str, value: Any) -> None:
+    if key in elements:
+        replace_element(elements, key, value)
+    else:
+        elements[key] = value
+
+
+def _no_counts(n: int, n_genes: int) -> Any:
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix((n, n_genes), dtype=np.float32)

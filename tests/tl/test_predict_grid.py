@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import spatialdata as sd
+from small_cohorts import FAST, HEIGHT, WIDTH, draw_cohort, lattice, mean_color
+
+import spatialhist as sh
+from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.images import add_mask
+
+SPACING = ("px", 40.0)
+"""A square lattice of it meets every other spot of the cohort's, in both directions."""
+
+
+def take_spots_away(sdata):
+    """Leave images, masks and the scale of pixels."""
+    for slide in list(sdata.shapes):
+        del sdata.shapes[slide]
+        slide_info(sdata, slide).update(pitch_px=None, spot_diameter_px=None)
+    del sdata.tables["table"]
+    return sdata
+
+
+@pytest.fixture
+def new():
+    """Two slides that no run has seen, with the spots of others."""
+    return draw_cohort(5, n_slides=2, signal=0.8, images_seed=9)
+
+
+def shared_spots(grid):
+    """Rows of the grid that lie on spots of the cohort, and rows of those spots in one slide."""
+    index = {tuple(p): i for i, p in enumerate(lattice())}
+    found = [(i, index[tuple(p)]) for i, p in enumerate(grid.obsm["spatial"]) if tuple(p) in index]
+    assert len(found) > 20
+    return np.array(found).T
+
+
+def test_without_spots_it_predicts_what_predict_says_at_spots(finished, new):
+    _, _, stack = finished
+    sh.tl.predict(new, stack, encoder=mean_color, progress=False)
+    expected = new["table"][new["table"].obs["region"] == "S2"].to_df("predicted")[stack.cv.genes].to_numpy()
+    take_spots_away(new)
+    sh.tl.predict_grid(new, stack, spacing=SPACING, lattice="square", encoder=mean_color, block=7, progress=False)
+    table = new["S2_grid_table"]
+    rows, spots = shared_spots(table)
+    np.testing.assert_allclose(table.layers["predicted"][rows], expected[spots], rtol=1e-4, atol=1e-5)
+    assert table.layers["predicted"].dtype == np.float32
+    assert list(new.tables) == ["S1_grid_table", "S2_grid_table"]
+
+
+def test_blocks_do_not_matter(finished, new):
+    _, _, stack = finished
+    layers = []
+    for block in (5, 4096):
+        sh.tl.predict_grid(new, stack, slides="S1", encoder=mean_color, block=block, progress=False)
+        layers.append(new["S1_grid_table"].layers["predicted"])
+    np.testing.assert_allclose(*layers, rtol=1e-4, atol=1e-5)
+
+
+def test_a_slide_of_the_run_is_predicted_by_the_fold_that_left_it_out(finished):
+    _, cv, stack = finished
+    sdata = draw_cohort(1, signal=0.8)
+    sh.tl.predict(sdata, stack, slides="S3", encoder=mean_color, progress=False)
+    expected = sdata["table"][sdata["table"].obs["region"] == "S3"].to_df("predicted")[cv.genes].to_numpy()
+    sh.tl.predict_grid(sdata, stack, slides="S3", spacing=SPACING, lattice="square", encoder=mean_color, progress=False)
+    rows, spots = shared_spots(sdata["S3_grid_table"])
+    np.testing.assert_allclose(sdata["S3_grid_table"].layers["predicted"][rows], expected[spots], rtol=1e-4, atol=1e-5)
+
+
+def test_a_slide_of_a_fitted_model_is_refused(tmp_path):
+    sdata = draw_cohort(1)
+    model = sh.tl.fit(sdata, models="ridge", genes=4, slides=["S1", "S2"], out=tmp_path / "m", **FAST)
+    with pytest.raises(ValueError, match="slide 'S2' was trained on"):
+        sh.tl.predict_grid(sdata, model, slides=["S3", "S2"], encoder=mean_color, progress=False)
+    assert "S3_grid_table" not in sdata.tables
+
+
+def test_what_is_added(finished, new, tmp_path):
+    _, cv, stack = finished
+    slide_info(new, "S1")["mpp"] = 4.0
+    take_spots_away(new)
+    slide_info(new, "S1")["patient"] = "P9"
+    with pytest.warns(UserWarning, match="the model was trained at"):
+        sh.tl.predict_grid(new, stack, slides="S1", key_added="map", encoder=mean_color, progress=False)
+    shapes, table = new.shapes["S1_grid"], new["S1_grid_table"]
+    # 20 px of 2 um in training, so 10 px of 4 um; Visium's diameter of 0.55 pitches
+    assert slide_info(new, "S1_grid") == {"mpp": 4.0, "pitch_px": 10.0, "spot_diameter_px": pytest.approx(5.5)}
+    assert shapes.radius.unique() == pytest.approx([2.75])
+    assert len(shapes) == pytest.approx(WIDTH * HEIGHT / (100 * np.sqrt(3) / 2), rel=0.05)
+    assert list(table.var_names) == cv.genes
+    assert list(table.layers) == ["map"]
+    assert not table.obs["measured"].any()
+    assert table.obs["patient"].unique().tolist() == ["P9"]
+    np.testing.assert_array_equal(table.obsm["spatial"], np.column_stack([shapes.geometry.x, shapes.geometry.y]))
+    made = table.uns["spatialhist"]["map"]
+    assert made["step"] == "predict_grid"
+    assert made["target"] == "log1p"
+    assert made["fitted_on"] == ["S1", "S2", "S3", "S4"]
+    assert made["lattice"] == "hex"
+    assert made["spacing_px"] == 10
+    new.write(tmp_path / "new.zarr")
+    again = sd.read_zarr(tmp_path / "new.zarr")
+    np.testing.assert_array_equal(again["S1_grid_table"].layers["map"], table.layers["map"])
+    assert set(sd.transformations.get_transformation(again.shapes["S1_grid"], get_all=True)) == {"S1", "S1_grid"}
+
+
+def test_a_grid_is_drawn_like_any_slide(finished, new):
+    _, cv, stack = finished
+    sh.tl.predict_grid(take_spots_away(new), stack, slides="S2", encoder=mean_color, progress=False)
+    axes = sh.pl.genes(new, cv.genes[:1], layers="predicted", table_key="S2_grid_table")
+    assert axes.shape == (1, 1, 1)
+    assert len(axes[0, 0, 0].collections[0].get_array()) == len(new.shapes["S2_grid"])
+    assert axes[0, 0, 0].images
+
+
+def test_a_second_grid_replaces_the_first(finished, new):
+    _, _, stack = finished
+    options = {"slides": "S1", "encoder": mean_color, "progress": False}
+    sh.tl.predict_grid(new, stack, **options)
+    first = len(new["S1_grid_table"])
+    sh.tl.predict_grid(new, stack, spacing=("pitch", 0.5), key_added="fine", **options)
+    assert len(new["S1_grid_table"]) == len(new.shapes["S1_grid"]) > 3 * first
+    assert list(new["S1_grid_table"].layers) == ["fine"]
+
+
+def test_only_tissue_gets_spots(finished, new):
+    _, _, stack = finished
+    mask = np.zeros((HEIGHT // 4, WIDTH // 4), dtype=bool)
+    mask[:20, 30:] = True
+    del new.labels["S1_full_image_tissue"]
+    add_mask(new, mask, image="S1_full_image")
+    sh.tl.predict_grid(new, stack, slides="S1", encoder=mean_color, progress=False)
+    x, y = new["S1_grid_table"].obsm["spatial"].T
+    assert x.min() >= 120
+    assert y.max() < 80
+
+
+def test_another_scale_is_warned_of(finished, new):
+    _, _, stack = finished
+    slide_info(new, "S1")["mpp"] = 0.9
+    with pytest.warns(UserWarning, match="'S1' has 0.9 um per pixel, the model was trained at 2 to 2"):
+        sh.tl.predict_grid(new, stack, slides="S1", spacing=SPACING, encoder=mean_color, progress=False)
+
+
+def without_mask(sdata):
+    del sdata.labels["S1_full_image_tissue"]
+
+
+def without_scale(sdata):
+    take_spots_away(sdata)
+    slide_info(sdata, "S1")["mpp"] = None
+
+
+def with_a_tiny_mask(sdata):
+    mask = np.zeros((HEIGHT // 4, WIDTH // 4), dtype=bool)
+    mask[0, 0] = True
+    del sdata.labels["S1_full_image_tissue"]
+    add_mask(sdata, mask, image="S1_full_image")
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "message"),
+    [
+        (None, {"slides": "S7"}, KeyError, r"no slide \['S7'\]"),
+        (None, {"lattice": "cubic"}, ValueError, "lattice='cubic' is not one of"),
+        (None, {"spacing": ("mm", 1.0)}, ValueError, "unit 'mm'"),
+        (None, {"spacing": ("um", -3.0)}, ValueError, "must be a positive length"),
+        (None, {"block": 0}, ValueError, "block=0"),
+        (None, {"key_added": "a/b"}, ValueError, "try 'a_b'"),
+        (without_mask, {}, KeyError, r"no tissue mask .*sh.pp.mask_background"),
+        (without_scale, {}, ValueError, r"distance of spots is not known on slide 'S1'.*'pitch_px'"),
+        (with_a_tiny_mask, {}, ValueError, "no spot .* lies on the tissue of slide 'S1'"),
+    ],
+)
+def test_refused(finished, new, change, options, error, message):
+    _, _, stack = finished
+    if change:
+        change(new)
+    with pytest.raises(error, match=message):
+        sh.tl.predict_grid(new, stack, **{"slides": "S1", "encoder": mean_color, "progress": False, **options})
+    assert "S1_grid_table" not in new.tables
+    assert "S1_grid" not in new.shapes
+
+
+def test_an_image_the_model_needs_is_named(new, tmp_path):
+    sdata = draw_cohort(1)
+    for slide in ("S1", "S2"):
+        sdata.images[f"{slide}_full_image_normalized"] = sdata.images[f"{slide}_full_image"]
+    model = sh.tl.fit(
+        sdata, models="ridge", genes=4, slides=["S1", "S2"], image="normalized", out=tmp_path / "m", **FAST
+    )
+    with pytest.raises(KeyError, match="make it with sh.pp.normalize_stain"):
+        sh.tl.predict_grid(new, model, encoder=mean_color, progress=False)
+
+
+def test_networks_on_pixels_are_applied_block_by_block(new, tmp_path):
+    network = sh.tl.TileNetwork(epochs=1, width=8)
+    model = sh.tl.fit(draw_cohort(1, n_slides=2), models=network, genes=3, out=tmp_path / "m", **FAST)
+    sh.tl.predict(new, model, slides="S1", encoder=mean_color, progress=False)
+    sh.tl.predict_grid(
+        new, model, slides="S1", spacing=SPACING, lattice="square", encoder=mean_color, block=9, progress=False
+    )
+    rows, spots = shared_spots(new["S1_grid_table"])
+    expected = new["table"].to_df("predicted")[model.genes].to_numpy()[spots]
+    np.testing.assert_allclose(new["S1_grid_table"].layers["predicted"][rows], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_manifest_says_how_large_training_spots_were(finished):
+    _, cv, _ = finished
+    stored = json.loads((cv.folder / "manifest.json").read_text())["slides"]["S2"]
+    assert stored["mpp"] == 2
+    assert stored["pitch_px"] == 20
+    assert stored["spot_diameter_px"] == pytest.approx(11)
