@@ -81,13 +81,22 @@ def test_outline_follows_the_mask(cohort):
     np.testing.assert_allclose(xy.max(axis=0), (x.max() * factor, y.max() * factor), atol=2 * factor)
 
 
+def test_pixels_lie_where_the_slide_has_them(cohort):
+    ax = sh.pl.alignment(cohort, "S1")
+    left, right, bottom, top = ax.images[0].get_extent()
+    drawn = ax.images[0].get_array()
+    full = cohort.images["S1_full_image"].transpose("y", "x", "c").to_numpy()
+    np.testing.assert_array_equal(drawn, full[round(top) : round(bottom), round(left) : round(right)])
+
+
 def test_another_image_lies_in_the_same_place(cohort):
     own = sd.deepcopy(cohort)
     small = Image2DModel.parse(np.zeros((3, 38, 30), np.uint8), dims=("c", "y", "x"), c_coords=("r", "g", "b"))
     set_transformation(small, Scale([10, 10], axes=("x", "y")), "S1")
     own.images["S1_hires_image"] = small
-    ax = sh.pl.alignment(own, "S1", image="{slide}_hires_image")
-    assert ax.images[0].get_extent() == [0, 300, 380, 0]
+    full, other = sh.pl.alignment(own, "S1"), sh.pl.alignment(own, "S1", image="{slide}_hires_image")
+    np.testing.assert_allclose(other.images[0].get_extent(), full.images[0].get_extent(), atol=10)
+    assert other.get_xlim() == full.get_xlim()
 
 
 def test_axes_are_those_passed(cohort):

@@ -104,6 +104,17 @@ def test_slides_without_image_are_drawn_as_dots(own):
     np.testing.assert_allclose(drawn(axes[0, 0, 0]), values_of(own, "S1", "ERBB2", "log1p"), rtol=1e-6)
 
 
+def test_all_spots_are_in_view_and_nearly_touch(cohort):
+    ax = sh.pl.genes(cohort, "ERBB2", slides="S2", layers="log1p")[0, 0, 0]
+    table = cohort["table"]
+    factor = table.uns["spatial"]["S2"]["scalefactors"]["tissue_hires_scalef"]
+    xy = table.obsm["spatial"][(table.obs["region"] == "S2").to_numpy()] * factor
+    assert ax.get_xlim()[0] < xy[:, 0].min() and xy[:, 0].max() < ax.get_xlim()[1]
+    assert ax.get_ylim()[1] < xy[:, 1].min() and xy[:, 1].max() < ax.get_ylim()[0]
+    width = np.ptp(ax.collections[0].get_paths()[0].vertices[:, 0])
+    assert width == pytest.approx(0.8 * 50 * factor, rel=0.02)
+
+
 def test_twelve_slides_wrap(cohort, monkeypatch):
     from spatialhist.pl import _genes
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 matplotlib.use("Agg")
 
 EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def no_figures():
+    """Examples of docstrings leave figures open."""
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

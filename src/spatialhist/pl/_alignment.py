@@ -11,7 +11,7 @@ from spatialhist._sdata import geometry
 from spatialhist._sdata.images import image_key
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.pl._style import CYCLE, FONT, new_axes, picture, scale_bar
-from spatialhist.pl._tissue import draw_outline, draw_overview, fit_view
+from spatialhist.pl._tissue import draw_detail, draw_outline, fit_view, window_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,6 @@ def alignment(
     cohort = open_cohort(sdata, slide, table_key=table_key)
     key = image_key(sdata, slide, image)
     ax = new_axes(ax, (5.6, 4.4))
-    draw_overview(ax, sdata, slide, key)
     tissue = draw_outline(ax, sdata, slide, OUTLINE)
     scale = geometry.scale(sdata, slide)
     matrix = geometry.alignment(sdata, slide)
@@ -73,7 +72,9 @@ def alignment(
     for centers, color in [(before, BEFORE)] * moved + [(after, AFTER)]:
         _draw_spots(ax, centers, scale.spot_diameter_px, color)
     _draw_legend(ax, moved=moved, outlined=len(tissue) > 0)
-    fit_view(ax, np.concatenate([before, after, tissue]), 2 * scale.spot_diameter_px)
+    window = window_of(np.concatenate([before, after, tissue]), 2 * scale.spot_diameter_px)
+    draw_detail(ax, sdata, slide, key, window)
+    fit_view(ax, window)
     shift = float(np.nanmean(np.linalg.norm(after - before, axis=1)))
     picture(ax, _title(slide, geometry.slide_info(sdata, slide).get("alignment_report", {}), shift, scale.pitch_px))
     scale_bar(ax, scale.mpp)

@@ -13,7 +13,7 @@ from spatialhist._sdata.geometry import Scale, scale
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pl._style import EXPRESSION, FONT, MISSING, picture, scale_bar
-from spatialhist.pl._tissue import fit_view
+from spatialhist.pl._tissue import fit_view, window_of
 from spatialhist.pl._units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ def genes(
         axes = _grid(cohort, names, shown, slides_per_row)
     elif np.size(axes) != panels.size:
         raise ValueError(f"{panels.size} axes are needed (genes x slides x layers {panels.shape}), got {np.size(axes)}")
-    axes = np.reshape(axes, panels.shape)
+    cells: Any = np.reshape(axes, panels.shape)
     for index, panel in np.ndenumerate(panels):
         norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
-        _draw(axes[index], cohort, panel, norm, cmap)
-    for row, drawn in zip(panels, axes, strict=True):
+        _draw(cells[index], cohort, panel, norm, cmap)
+    for row, drawn in zip(panels, cells, strict=True):
         _add_color_bars(row, drawn)
-    return axes
+    return cells
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None
     )
     picture(ax, panel.title)
     factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
-    fit_view(ax, one.obsm[_keys.SPATIAL] * factor, 2 * known.spot_diameter_px * factor)
+    fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * known.spot_diameter_px * factor))
     scale_bar(ax, known.mpp, pixel=1 / factor)
 
 

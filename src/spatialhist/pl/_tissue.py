@@ -18,7 +18,7 @@ Window = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
 
 OVERVIEW_PX = 700
-DETAIL_PX = 400
+DETAIL_PX = 500
 
 
 def draw_overview(ax: Axes, sdata: SpatialData, slide: str, key: str) -> None:
@@ -60,8 +60,13 @@ def draw_outline(ax: Axes, sdata: SpatialData, slide: str, color: str) -> np.nda
     return xy[small.ravel()]
 
 
-def fit_view(ax: Axes, points: np.ndarray, margin: float) -> None:
-    """Show some points and a margin around them; slides are mostly glass."""
+def window_of(points: np.ndarray, margin: float) -> Window:
+    """Smallest window that holds some points and a margin around them; slides are mostly glass."""
     known = points[np.isfinite(points).all(axis=1)]
-    (left, top), (right, bottom) = known.min(axis=0) - margin, known.max(axis=0) + margin
+    return (*(known.min(axis=0) - margin), *(known.max(axis=0) + margin))
+
+
+def fit_view(ax: Axes, window: Window) -> None:
+    """Show a window, y downwards."""
+    left, top, right, bottom = window
     ax.set(xlim=(left, right), ylim=(bottom, top))

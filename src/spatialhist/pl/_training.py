@@ -39,6 +39,8 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
     ValueError
         If no model of the run was trained by epochs.
     """
+    from matplotlib.ticker import MaxNLocator
+
     logs = _logs(Path(cv.folder))
     if not logs:
         names = [model["name"] for model in cv.manifest["identity"]["models"]]
@@ -48,7 +50,7 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
         for i, curve in enumerate(curves):
             ax.plot(curve["epoch"], curve["loss"], color=color, linewidth=1, alpha=0.7, label=None if i else model)
     chart(ax, xlabel="epoch", ylabel="training loss", title=f"one line a fold ({max(map(len, logs.values()))} folds)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=FONT - 1, frameon=False)
     return ax
 

@@ -27,8 +27,8 @@ def unit_of(table: AnnData, layer: str | None) -> str:
     params = recorded(table, target)
     ranked = {"method", "scale"} <= set(params) or recorded(table, layer or "X").get("space") == _keys.RANKS
     if ranked:
-        return "rank within panel" if is_predicted(table, layer) else "rank within spot"
-    if "target_sum" in params:
+        unit = "rank within panel" if is_predicted(table, layer) else "rank within spot"
+    elif "target_sum" in params:
         unit = f"log1p({_per(params['target_sum'])})"
     else:
         unit = "counts" if target == "X" else target

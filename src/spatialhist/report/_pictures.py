@@ -52,7 +52,7 @@ def _embed(axes: Axes | np.ndarray, caption: str, *, vector: bool = False) -> Pi
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    figure = np.ravel(axes)[0].figure
+    figure: Any = (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure
     buffer = io.BytesIO()
     # without salt and date the same run gives the same file
     with mpl.rc_context({"svg.hashsalt": "spatialhist"}):
