@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.sparse import csr_matrix
+from small_cohorts import draw_cohort
+
+import spatialhist as sh
+from spatialhist._sdata.layers import record
+
+MINE = {"step": "cross_validate", "target": "log1p", "predictor": "mine", "kind": "model"}
+
+
+def add(sdata, layer, values, **entry):
+    table = sdata["table"]
+    table.layers[layer] = np.asarray(values, dtype=np.float32)
+    record(table, layer, MINE | {"slides": ["S1", "S2"], "groups": ["a", "b"]} | entry)
+
+
+@pytest.fixture
+def toy():
+    """Two slides, four genes, a noisy prediction ``oof_mine``."""
+    sdata = draw_cohort(5, n_slides=2, n_genes=4, signal=0.5)
+    truth = sdata["table"].layers["log1p"].toarray()
+    add(sdata, "oof_mine", truth + np.random.default_rng(0).normal(size=truth.shape))
+    return sdata
+
+
+def value(scores, metric="pearson", **where):
+    part = scores[scores["metric"] == metric]
+    for column, wanted in where.items():
+        part = part[part[column] == wanted]
+    assert len(part) == 1
+    return part["value"].item()
+
+
+def test_headline_by_hand(toy):
+    table = toy["table"]
+    truth, predicted = table.layers["log1p"].toarray(), table.layers["oof_mine"]
+    scores = sh.tl.evaluate(toy, oracles=False)
+    assert list(scores.columns) == ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
+    means = {}
+    for slide, rows in (("S1", slice(0, 96)), ("S2", slice(96, 192))):
+        each = [stats.pearsonr(truth[rows, g], predicted[rows, g])[0] for g in range(4)]
+        for g in range(4):
+            assert value(scores, slide=slide, target=f"G{g}") == pytest.approx(each[g], abs=1e-6)
+        means[slide] = np.mean(each)
+    summary = sh.tl.summarize(scores)
+    assert summary.loc["mine", ["a", "b"]].tolist() == pytest.approx(list(means.values()), abs=1e-6)
+    assert summary.loc["mine", "mean"] == pytest.approx(np.mean(list(means.values())), abs=1e-6)
+    pooled = np.mean([stats.pearsonr(truth[:, g], predicted[:, g])[0] for g in range(4)])
+    assert value(scores, "pooled_pearson", slide="all") == pytest.approx(pooled, abs=1e-6)
+    assert set(scores["n"]) == {96, 192}
+
+
+def test_constant_predictions_score_zero(toy):
+    add(toy, "oof_flat", np.full((192, 4), 3.0), predictor="flat", kind="null")
+    scores = sh.tl.evaluate(toy, oracles=False)
+    assert sh.tl.summarize(scores).loc["flat", "mean"] == 0
+    assert sh.tl.summarize(scores).loc["mine", "wins"] == "2/2"
+
+
+def test_what_was_not_predicted_or_not_measured_is_not_scored(toy):
+    table = toy["table"]
+    table.layers["oof_mine"][:, 1] = np.nan
+    table.layers["oof_mine"][96:100] = np.nan
+    flags = table.varm["measured"].copy()
+    flags.loc["G3", "S1"] = False
+    table.varm["measured"] = flags
+    scores = sh.tl.evaluate(toy, oracles=False)
+    scores = scores[scores["metric"] == "pearson"]
+    found = {s: sorted(part["target"]) for s, part in scores.groupby("slide")}
+    assert found == {"S1": ["G0", "G2"], "S2": ["G0", "G2", "G3"]}
+    assert set(scores.loc[scores["slide"] == "S2", "n"]) == {92}
+
+
+def test_slides_without_measurements_are_skipped(toy):
+    toy["table"].obs["measured"] = (toy["table"].obs["region"] == "S2").to_numpy()
+    scores = sh.tl.evaluate(toy, oracles=False)
+    assert set(scores["slide"]) == {"S2", "all"}
+
+
+def test_spots_of_few_counts_are_not_scored(toy):
+    depth = np.asarray(toy["table"].X.sum(axis=1)).ravel()
+    limit = int(np.sort(depth[:96])[10])
+    scores = sh.tl.evaluate(toy, oracles=False, min_counts=limit)
+    assert value(scores[["metric", "slide", "target", "value", "n"]], slide="S1", target="G0") is not None
+    assert set(scores.loc[scores["slide"] == "S1", "n"]) == {int((depth[:96] >= limit).sum())}
+    with pytest.raises(ValueError, match="no measured spot of slides .* has 1000000 counts: lower min_counts"):
+        sh.tl.evaluate(toy, min_counts=1_000_000)
+
+
+def test_abundances_are_scored_whatever_their_sum(toy):
+    toy["table"].X = csr_matrix(toy["table"].X * 0.001)
+    assert set(sh.tl.evaluate(toy, oracles=False, min_counts=10**9)["n"]) == {96, 192}
+
+
+def test_oracles_stand_apart(toy):
+    sh.pp.spot_distances(toy)
+    scores = sh.tl.evaluate(toy)
+    kinds = scores.groupby("predictor")["kind"].unique().explode()
+    assert kinds.to_dict() == {
+        "mine": "model", "oracle_depth": "oracle", "oracle_neighbors": "oracle", "noise_ceiling": "oracle",
+    }  # fmt: skip
+    assert set(scores.loc[scores["predictor"] == "noise_ceiling", "metric"]) == {"pearson"}
+    table = sh.tl.summarize(scores)
+    assert list(table["kind"]) == ["model", "oracle", "oracle", "oracle"]
+    assert "oracle_neighbors" not in set(sh.tl.evaluate(toy, oracles=False)["predictor"])
+
+
+def test_without_graph_and_counts_only_the_depth_oracle_is_left(toy):
+    toy["table"].X = csr_matrix(toy["table"].X.toarray() + 0.5)
+    oracles = sh.tl.evaluate(toy).query("kind == 'oracle'")
+    assert set(oracles["predictor"]) == {"oracle_depth"}
+
+
+def test_ranks_are_taken_again_within_what_was_predicted(toy):
+    sh.pp.rank_expression(toy, layer="X", scale="raw")
+    table = toy["table"]
+    counts = table.X.toarray()[:, :3]
+    ranks = stats.rankdata(counts, axis=1)
+    predicted = np.full((192, 4), np.nan)
+    predicted[:, :3] = ranks + np.random.default_rng(1).normal(size=ranks.shape)
+    add(toy, "oof_ranks", predicted, target="ranks", predictor="ranker")
+    scores = sh.tl.evaluate(toy, truth="ranks", oracles=False)
+    expected = stats.pearsonr(ranks[:96, 1], table.layers["oof_ranks"][:96, 1])[0]
+    assert value(scores, slide="S1", target="G1") == pytest.approx(expected, abs=1e-6)
+    assert set(scores["predictor"]) == {"ranker"}
+
+
+def test_smoothed_truth_is_refused(toy):
+    sh.pp.spot_distances(toy)
+    sh.pp.smooth_expression(toy, layer="log1p")
+    with pytest.raises(ValueError, match="layer 'log1p_smooth' was smoothed"):
+        sh.tl.evaluate(toy, truth="log1p_smooth")
+
+
+def test_layers_are_chosen_by_what_they_predict(toy):
+    add(toy, "oof", toy["table"].layers["oof_mine"])
+    add(toy, "predicted", toy["table"].layers["oof_mine"], step="predict", predictor="used")
+    toy["table"].layers["unknown"] = toy["table"].layers["oof_mine"]
+    scores = sh.tl.evaluate(toy, oracles=False)
+    assert set(scores["predictor"]) == {"mine"}
+    assert (scores["metric"] == "pearson").sum() == 8
+    assert set(sh.tl.evaluate(toy, layers="predicted", oracles=False)["predictor"]) == {"used"}
+    assert set(sh.tl.evaluate(toy, layers=["unknown"], oracles=False)["predictor"]) == {"unknown"}
+
+
+def test_layers_that_predict_something_else_are_refused(toy):
+    with pytest.raises(KeyError, match="no layer predicts 'X'.*run sh.tl.cross_validate\\(sdata, layer='X'\\)"):
+        sh.tl.evaluate(toy, truth="X")
+    with pytest.raises(ValueError, match="layer 'oof_mine' predicts 'log1p', not 'X': pass truth='log1p'"):
+        sh.tl.evaluate(toy, truth="X", layers=["oof_mine"])
+    with pytest.raises(KeyError, match="no layer 'nothing'"):
+        sh.tl.evaluate(toy, layers=["nothing"])
+
+
+def test_predictions_in_ranks_get_no_score_in_units(toy):
+    add(toy, "oof", toy["table"].layers["oof_mine"], predictor="stack_rank_mean", kind="stack", space="ranks")
+    metrics = sh.tl.evaluate(toy, oracles=False).groupby("predictor")["metric"].unique()
+    assert "rmse" in metrics["mine"]
+    assert not {"rmse", "r2", "variance_ratio"} & set(metrics["stack_rank_mean"])
+
+
+def test_a_layer_that_predicts_nothing_of_the_slides_has_no_scores(toy):
+    add(toy, "oof_none", np.full((192, 4), np.nan), predictor="none")
+    part = sh.tl.evaluate(toy, oracles=False).query("predictor == 'none'")
+    assert part["metric"].tolist() == ["pooled_pearson"]
+    assert part["value"].isna().all()
+
+
+def test_slides_without_a_common_gene_have_no_pooled_score(toy):
+    toy["table"].layers["oof_mine"][:96, :2] = np.nan
+    toy["table"].layers["oof_mine"][96:, 2:] = np.nan
+    assert np.isnan(value(sh.tl.evaluate(toy, oracles=False), "pooled_pearson", slide="all"))
+
+
+def test_groups_are_patients_where_the_layer_names_none(toy):
+    toy["table"].layers["unknown"] = toy["table"].layers["oof_mine"]
+    scores = sh.tl.evaluate(toy, layers=["unknown"], oracles=False)
+    assert set(scores["group"]) == {"P1", "P2", "all"}
+
+
+def frame(values, metric="pearson"):
+    """Scores from ``{(predictor, kind, group, slide): [one a gene]}``."""
+    rows = [
+        (*key, f"G{i}", metric, v, 10) for key, several in values.items() for i, v in enumerate(several)
+    ]
+    return pd.DataFrame(rows, columns=["predictor", "kind", "group", "slide", "target", "metric", "value", "n"])
+
+
+def test_summary_averages_genes_then_slides_then_groups():
+    scores = frame(
+        {
+            ("m", "model", "a", "a1"): [0.1, 0.3],
+            ("m", "model", "a", "a2"): [0.6],
+            ("m", "model", "b", "b1"): [0.8, np.nan],
+            ("n1", "null", "a", "a1"): [0.5],
+            ("n1", "null", "b", "b1"): [0.3],
+            ("n2", "null", "a", "a1"): [0.0],
+            ("n2", "null", "b", "b1"): [0.7],
+            ("o", "oracle", "a", "a1"): [0.9],
+        }
+    )
+    table = sh.tl.summarize(scores)
+    assert list(table.columns) == ["kind", "mean", "a", "b", "wins"]
+    assert table.loc["m", ["a", "b", "mean"]].tolist() == pytest.approx([0.4, 0.8, 0.6])
+    # the null with the best mean is n1 (0.4); m loses a and wins b
+    assert table.loc["m", "wins"] == "1/2"
+    assert list(table.index) == ["m", "n1", "n2", "o"]
+
+
+def test_summary_without_nulls_counts_no_wins():
+    assert sh.tl.summarize(frame({("m", "model", "a", "s"): [1.0]})).loc["m", "wins"] == ""
+
+
+@pytest.mark.parametrize(("n", "bounded"), [(7, False), (8, True)])
+def test_intervals_need_eight_groups(n, bounded):
+    values = np.linspace(0.1, 0.5, n)
+    table = sh.tl.summarize(frame({("m", "model", f"g{i}", f"s{i}"): [v] for i, v in enumerate(values)}))
+    assert ("low" in table) == bounded
+    if bounded:
+        assert 0.1 <= table.loc["m", "low"] < values.mean() < table.loc["m", "high"] <= 0.5
+
+
+def test_summary_of_a_metric_that_is_not_there():
+    with pytest.raises(KeyError, match="no metric 'speed' in the scores; found \\['pearson'\\]"):
+        sh.tl.summarize(frame({("m", "model", "a", "s"): [1.0]}), metric="speed")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from small_cohorts import FAST, draw_cohort, mean_color
+from spatialdata import SpatialData
+
+import spatialhist as sh
+from spatialhist.tl import Ridge
+
+OPTIONS = {"encoder": mean_color, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def new_slides():
+    """Two slides that nobody was trained on; they lack gene ``G11``, which panels hold, and have another of their own."""
+    sdata = draw_cohort(9, n_slides=2, signal=0.8, images_seed=5)
+    table = sdata["table"]
+    table.var_names = [*table.var_names[:11], "other"]
+    return sdata
+
+
+@pytest.fixture
+def new(new_slides):
+    elements = {name: element for _, name, element in new_slides.gen_spatial_elements()}
+    sdata = SpatialData.init_from_elements(elements, attrs=new_slides.attrs)
+    sdata.tables["table"] = new_slides["table"].copy()
+    return sdata
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A run of three slides over all genes, its stack, and a model fitted on everything."""
+    sdata, folder = draw_cohort(1, n_slides=3, signal=0.8), tmp_path_factory.mktemp("models")
+    options = {"models": [Ridge(components=6), Ridge(name="b", components=3)], "genes": 12, **FAST}
+    cv = sh.tl.cross_validate(sdata, groups="patient", out=folder / "cv", **options)
+    model = sh.tl.fit(sdata, out=folder / "model", **options)
+    return SimpleNamespace(sdata=sdata, cv=cv, stack=sh.tl.stack(sdata, cv), model=model)
+
+
+@pytest.mark.parametrize("source", ["cv", "stack", "model"])
+def test_a_new_slide_is_predicted_and_missing_genes_are_added(models, new, source):
+    sh.tl.predict(new, getattr(models, source), **OPTIONS)
+    table = new["table"]
+    assert table.var_names[-1] == "G11"
+    assert not table.varm["measured"].loc["G11"].any()
+    assert table.varm["measured"].loc["G3"].all()
+    values = table.layers["predicted"]
+    assert values.dtype == np.float32
+    known = np.isfinite(values)
+    assert known[:, table.var_names != "other"].all()
+    assert not known[:, table.var_names == "other"].any()
+    entry = table.uns["spatialhist"]["predicted"]
+    assert (entry["target"], entry["fitted_on"], entry["predicted_slides"]) == ("log1p", ["S1", "S2", "S3"], ["S1", "S2"])
+    assert table.X.shape == (192, 13)
+
+
+def test_predictions_tell_something_of_new_slides(models, new):
+    sh.tl.predict(new, models.stack, **OPTIONS)
+    scores = sh.tl.evaluate(new, layers=["predicted"], oracles=False)
+    assert scores.loc[(scores["metric"] == "pearson") & (scores["target"] == "G0"), "value"].mean() > 0.3
+    assert "G11" not in set(scores["target"])
+
+
+@pytest.mark.parametrize(("source", "layer"), [("stack", "oof"), ("cv", None)])
+def test_training_slides_under_any_name_get_their_out_of_fold_predictions(models, source, layer):
+    sdata = draw_cohort(1, n_slides=3, signal=0.8)
+    sh.tl.predict(sdata, getattr(models, source), **OPTIONS)
+    layers = models.sdata["table"].layers
+    expected = layers[layer] if layer else np.mean([layers["oof_ridge"], layers["oof_b"]], axis=0)
+    assert sdata["table"].layers["predicted"].tobytes() == expected.tobytes()
+
+
+def test_a_model_of_everything_refuses_its_training_slides(models, new):
+    sdata = draw_cohort(1, n_slides=3, signal=0.8)
+    with pytest.raises(ValueError, match="slide 'S1' was trained on.*cross-validation, whose folds left it out"):
+        sh.tl.predict(sdata, models.model, **OPTIONS)
+    assert "predicted" not in sdata["table"].layers
+
+
+def test_a_model_of_everything_is_the_mean_of_its_fits(models, new):
+    from spatialhist._sdata.slides import open_cohort
+    from spatialhist.tl._gather import gather_slide
+
+    sh.tl.predict(new, models.model, **OPTIONS)
+    cohort = open_cohort(new)
+    design = models.model.restore_design(mean_color)
+    samples = gather_slide(cohort, "S2", cohort.rows("S2"), design, mean_color, tiles=False)
+    expected = np.mean([f.fitted().predict(samples) for f in models.model.fits()], axis=0)
+    columns = new["table"].var_names.get_indexer(models.model.genes)
+    found = new["table"].layers["predicted"][np.ix_(cohort.rows("S2"), columns)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_subset_of_spots_is_predicted_as_within_the_slide(models, new):
+    sh.tl.predict(new, models.stack, **OPTIONS)
+    some = np.r_[40:60, 100:103]
+    whole = new["table"].layers["predicted"][some].copy()
+    new.tables["table"] = new["table"][some].copy()
+    sh.tl.predict(new, models.stack, **OPTIONS)
+    np.testing.assert_allclose(new["table"].layers["predicted"], whole, rtol=1e-5)
+
+
+def test_slides_are_added_by_the_same_model_and_forgotten_by_another(models, new):
+    table = lambda: new["table"]
+    sh.tl.predict(new, models.stack, slides="S1", **OPTIONS)
+    assert np.isnan(table().layers["predicted"][96:]).all()
+    sh.tl.predict(new, models.stack, slides=["S2"], **OPTIONS)
+    assert np.isfinite(table().layers["predicted"][:96]).any()
+    assert list(table().uns["spatialhist"]["predicted"]["predicted_slides"]) == ["S1", "S2"]
+    sh.tl.predict(new, models.cv, slides="S2", **OPTIONS)
+    assert np.isnan(table().layers["predicted"][:96]).all()
+    assert list(table().uns["spatialhist"]["predicted"]["predicted_slides"]) == ["S2"]
+
+
+def test_a_run_folder_will_do_and_features_are_kept(models, new, tmp_path):
+    sh.tl.predict(new, models.cv.folder, cache=tmp_path, **OPTIONS)
+    assert any(tmp_path.iterdir())
+    first = new["table"].layers["predicted"].copy()
+    sh.tl.predict(new, str(models.cv.folder), cache=tmp_path, key_added="again", **OPTIONS)
+    assert new["table"].layers["again"].tobytes() == first.tobytes()
+
+
+def test_refusals_leave_the_object_as_it_was(models, new, monkeypatch):
+    with pytest.raises(ValueError, match="trained on your own encoder \\(function\\): pass it as encoder="):
+        sh.tl.predict(new, models.stack, progress=False)
+    with pytest.raises(ValueError, match="key_added='a/b' must hold only"):
+        sh.tl.predict(new, models.stack, key_added="a/b", **OPTIONS)
+    with pytest.raises(KeyError, match="no slide \\['S7'\\]"):
+        sh.tl.predict(new, models.stack, slides="S7", **OPTIONS)
+    with pytest.raises(TypeError, match="int is no cross-validation"):
+        sh.tl.predict(new, 3, **OPTIONS)
+    del new.labels["S2_full_image_tissue"]
+    with pytest.raises(KeyError, match="slide 'S2' has no tissue mask.*sh.pp.mask_background"):
+        sh.tl.predict(new, models.stack, **OPTIONS)
+    assert "predicted" not in new["table"].layers
+    assert new["table"].n_vars == 12
+
+
+def test_a_missing_image_names_the_call_that_makes_it(models, new):
+    sdata = draw_cohort(1, n_slides=2, n_genes=4)
+    for slide in ("S1", "S2"):
+        sdata.images[f"{slide}_full_image_normalized"] = sdata.images[f"{slide}_full_image"]
+    model = sh.tl.fit(sdata, models=Ridge(components=3), genes=4, image="normalized", **FAST)
+    with pytest.raises(KeyError, match="no image 'S1_full_image_normalized'.*make it with sh.pp.normalize_stain"):
+        sh.tl.predict(new, model, **OPTIONS)
