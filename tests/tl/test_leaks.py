@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.sparse import csr_matrix
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
+from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork, _fits
 from spatialhist.tl._predictors import _linear
 
 HELD = "P2"
@@ -41,9 +43,7 @@ def predictors():
 
 def run(sdata, out, **options):
     """Cross-validate with every predictor and stack with every method that four groups allow."""
-    cv = sh.tl.cross_validate(
-        sdata, models=predictors(), genes=8, groups="patient", out=out, **{**FAST, **options}
-    )
+    cv = sh.tl.cross_validate(sdata, models=predictors(), genes=8, groups="patient", out=out, **{**FAST, **options})
     for method in ("nnls", "mean", "rank_mean"):
         sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")
     return cv
@@ -134,22 +134,20 @@ def test_mlp_stack_does_not_see_the_held_out_labels(tmp_path):
 class TestPlantedLeaks:
     """Each rule is broken on purpose; the invariance above must notice."""
 
-    def moved(self, tmp_path: Path, **options) -> bool:
+    def moved(self, tmp_path: Path, model=None, layer: str | None = None) -> bool:
+        """Whether the held-out predictions change with the held-out labels."""
+        second = Ridge(name="second", standardized=False, components=6)
+        model = model or Ridge(components=6)
         layers = []
         for name, replaced in (("before", False), ("after", True)):
             sdata = draw_cohort(1, signal=0.8)
             if replaced:
                 replace_labels(sdata, HELD)
             cv = sh.tl.cross_validate(
-                sdata,
-                models=[Ridge(components=6), Ridge(name="ridge_raw", standardized=False, components=6)],
-                genes=8,
-                groups="patient",
-                out=tmp_path / name,
-                **FAST,
+                sdata, models=[model, second], genes=8, groups="patient", out=tmp_path / name, **FAST
             )
             sh.tl.stack(sdata, cv)
-            layers.append(held_out(sdata, options.get("layer", "oof_ridge")))
+            layers.append(held_out(sdata, layer or f"oof_{model.name}"))
         return layers[0].tobytes() != layers[1].tobytes()
 
     def test_nothing_planted_nothing_moves(self, tmp_path):
@@ -165,8 +163,6 @@ class TestPlantedLeaks:
         assert self.moved(tmp_path)
 
     def test_targets_centred_with_the_scored_group(self, tmp_path, monkeypatch):
-        from spatialhist.tl import _fits
-
         honest = _fits.Inputs.samples
 
         def leaking(self, rows, genes=None, *, tiles=False):
@@ -181,24 +177,24 @@ class TestPlantedLeaks:
         assert self.moved(tmp_path)
 
     def test_strength_chosen_on_the_scored_group(self, tmp_path, monkeypatch):
-        from spatialhist.tl import _fits
-
-        scored = {}
-        honest = _fits.run_fit
-
-        def remember(fit, folder):
-            inputs = _fits.Inputs.open(folder)
-            rows = np.flatnonzero(np.isin(inputs.column("group"), fit.held_out))
-            scored["samples"] = inputs.samples(rows, fit.genes)
-            return honest(fit, folder)
+        scored = remember_scored_targets(monkeypatch)
 
         def by_scored_group(*args, **options):
             strengths = _linear.ridge.STRENGTHS
-            return _linear.ridge.Choice(strengths[int(scored["samples"].targets.sum()) % len(strengths)], 0, 0.0)
+            return _linear.ridge.Choice(strengths[scored["digest"] % len(strengths)], 0, 0.0)
 
-        monkeypatch.setattr(_fits, "run_fit", remember)
         monkeypatch.setattr(_linear.ridge, "choose", by_scored_group)
         assert self.moved(tmp_path)
+
+    def test_stopping_epoch_chosen_on_the_scored_group(self, tmp_path, monkeypatch):
+        scored = remember_scored_targets(monkeypatch)
+        honest = FeatureNetwork.schedule.fget
+
+        def by_scored_group(self):
+            return dataclasses.replace(honest(self), epochs=1 + scored["digest"] % 7)
+
+        monkeypatch.setattr(FeatureNetwork, "schedule", property(by_scored_group))
+        assert self.moved(tmp_path, FeatureNetwork(dim=4))
 
     def test_stack_fitted_with_the_scored_group(self, tmp_path, monkeypatch):
         from spatialhist.tl import _stack
@@ -213,28 +209,39 @@ class TestPlantedLeaks:
 
         assert self.moved(tmp_path, layer="oof")
 
-    def test_scaler_fitted_with_the_scored_group_sees_its_pixels(self, tmp_path, monkeypatch):
-        honest = _linear.Reducer.fit
-        everything = {}
+    def test_scaler_fitted_with_the_scored_group(self, tmp_path, monkeypatch):
+        honest = _fits.Inputs.samples
 
-        def leaking(features, components):
-            everything.setdefault("mean", np.asarray(everything["all"]))
-            reducer = honest(features, components)
-            return _linear.Reducer(everything["mean"], reducer.scale, reducer.axes)
+        def leaking(self, rows, genes=None, *, tiles=False):
+            everybody = honest(self, np.arange(len(self.column("slide"))))
+            samples = honest(self, rows, genes, tiles=tiles)
+            centered = [f - e.mean(axis=0) for f, e in zip(samples.features, everybody.features, strict=True)]
+            return dataclasses.replace(samples, features=tuple(centered))
 
+        monkeypatch.setattr(_fits.Inputs, "samples", leaking)
         states = []
         for name, changed in (("before", False), ("after", True)):
             sdata = draw_cohort(1, signal=0.8)
             if changed:
-                sdata.images["S2_full_image"].data = 255 - sdata.images["S2_full_image"].data
-            everything.clear()
-            everything["all"] = np.full(12, float(np.asarray(sdata.images["S2_full_image"].data).mean()), np.float32)
-            monkeypatch.setattr(_linear.Reducer, "fit", leaking)
-            cv = sh.tl.cross_validate(
-                sdata, models=Ridge(components=6), genes=8, groups="patient", out=tmp_path / name, **FAST
-            )
+                sdata.images["S2_full_image"].data = 200 - sdata.images["S2_full_image"].data // 2
+            model = Ridge(components=6, standardized=False)
+            cv = sh.tl.cross_validate(sdata, models=model, genes=8, groups="patient", out=tmp_path / name, **FAST)
             states.append((cv.outer()[HELD, "ridge"].folder / "model.safetensors").read_bytes())
         assert states[0] != states[1]
+
+
+def remember_scored_targets(monkeypatch) -> dict[str, int]:
+    """Let every fit leave a digest of the labels it is scored on, for a planted leak to use."""
+    honest, scored = _fits.run_fit, {}
+
+    def remember(fit, folder):
+        inputs = _fits.Inputs.open(folder)
+        rows = np.flatnonzero(np.isin(inputs.column("group"), fit.held_out))
+        scored["digest"] = zlib.crc32(inputs.samples(rows, fit.genes).targets.tobytes())
+        return honest(fit, folder)
+
+    monkeypatch.setattr(_fits, "run_fit", remember)
+    return scored
 
 
 @pytest.mark.parametrize("layer", ["log1p", "ranks"])
