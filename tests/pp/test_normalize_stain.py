@@ -91,7 +91,8 @@ def test_twice_is_the_same_and_is_recorded(sdata):
     np.testing.assert_array_equal(pixels(sdata, "S1_full_image_normalized"), first)
     entry = recorded(sdata["table"], "stain")
     assert entry["fitted_on"] == []
-    assert entry["slides"]["S2"] == {"method": "macenko", "reference": "canonical", "fitted_on": [], "applied": True}
+    brief = {"method": "macenko", "reference": "canonical", "fitted_on": [], "applied": True}
+    assert entry["slides"]["S2"] == {**brief, "images": {"S2_full_image_normalized": []}}
     assert np.shape(slide_info(sdata, "S1")["stain"]["source"]["stain_matrix"]) == (3, 3)
 
 
@@ -107,6 +108,13 @@ def test_references_record_what_they_saw(sdata, tmp_path):
         sh.pp.normalize_stain(sdata, slides="S1", reference=given)
         np.testing.assert_array_equal(pixels(sdata, "S1_full_image_normalized"), by_name)
         assert recorded(sdata["table"], "stain")["slides"]["S1"]["fitted_on"] == ["S2"]
+
+
+def test_remembers_what_each_image_saw(sdata):
+    sh.pp.normalize_stain(sdata, reference="cohort", key_added="{slide}_pooled")
+    sh.pp.normalize_stain(sdata)
+    images = recorded(sdata["table"], "stain")["slides"]["S1"]["images"]
+    assert images == {"S1_pooled": ["S1", "S2"], "S1_full_image_normalized": []}
 
 
 def test_masked_image_and_own_key(sdata):

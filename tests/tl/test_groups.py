@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import warnings
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
-from small_cohorts import draw_cohort
+from small_cohorts import FAST, draw_cohort
 
+import spatialhist as sh
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates
+from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates, refuse_shared_stain
 
 SLIDES = ["A1", "A2", "B1", "C1"]
 
@@ -99,3 +102,25 @@ def test_spots_without_counts_are_not_alike():
     sdata = draw_cohort(3, n_slides=2, n_genes=6)
     sdata["table"].X = csr_matrix(sdata["table"].shape, dtype=np.float32)
     refuse_duplicates(open_cohort(sdata), {"S1": "P1", "S2": "P2"}, {"S1": "a", "S2": "b"})
+
+
+class TestStainReferences:
+    def normalized(self, **options):
+        sdata = draw_cohort(1, n_slides=3)
+        with warnings.catch_warnings():  # the colours are no stains, so pixels stay as they are
+            warnings.simplefilter("ignore", UserWarning)
+            sh.pp.normalize_stain(sdata, **options)
+        return sdata
+
+    def test_one_that_saw_a_scored_slide_is_refused(self):
+        seen = sh.pp.StainReference.canonical("macenko")
+        seen = type(seen)(**{**vars(seen), "fitted_on": ("S2", "elsewhere")})
+        sdata = self.normalized(reference=seen)
+        with pytest.raises(ValueError, match=r"of slide 'S1' was recoloured .* fitted on slides \['S2'\], which"):
+            sh.tl.cross_validate(sdata, models="ridge", genes=4, image="normalized", **FAST)
+        refuse_shared_stain(open_cohort(sdata), "full")
+        refuse_shared_stain(open_cohort(sdata, ["S1", "S3"]), "normalized")
+
+    def test_the_shipped_one_and_images_it_made_are_fine(self):
+        sdata = self.normalized()
+        refuse_shared_stain(open_cohort(sdata), "normalized")

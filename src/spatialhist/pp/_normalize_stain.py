@@ -102,7 +102,7 @@ def normalize_stain(
     target = _resolve_reference(cohort, reference, method, image, seed)
     entries = {slide: _normalize(sdata, slide, sources[slide], added[slide], target) for slide in cohort.slides}
     name = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
-    _record(cohort, {slide: {**entry, "reference": name} for slide, entry in entries.items()}, target)
+    _record(cohort, {slide: {**entry, "reference": name} for slide, entry in entries.items()}, added)
     logger.info("added stain-normalised images (%s, %s) of slides %s", target.method, name, cohort.slides)
 
 
@@ -243,10 +243,13 @@ def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
     return partial(recolor_basis, tables=basis_tables(basis_change(source, target), target.white_point))
 
 
-def _record(cohort: Cohort, entries: dict[str, dict[str, Any]], target: StainReference) -> None:
+def _record(cohort: Cohort, entries: dict[str, dict[str, Any]], added: dict[str, str]) -> None:
+    known = recorded(cohort.table, "stain").get("slides", {})
+    brief = {}
     for slide, entry in entries.items():
         slide_info(cohort.sdata, slide)["stain"] = entry
-    brief = {s: {k: e[k] for k in ("method", "reference", "fitted_on", "applied")} for s, e in entries.items()}
+        images = {**known.get(_keys.sanitize(slide), {}).get("images", {}), added[slide]: entry["fitted_on"]}
+        brief[slide] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | {"images": images}
     record_slides(cohort.table, "stain", brief)
     entry = recorded(cohort.table, "stain")
     entry["fitted_on"] = sorted({s for one in entry["slides"].values() for s in one["fitted_on"]})

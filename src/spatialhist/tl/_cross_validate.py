@@ -15,7 +15,7 @@ from spatialhist import _keys
 from spatialhist._sdata.layers import check_layer_size, record
 from spatialhist.tl import _folder
 from spatialhist.tl._fits import n_workers, run_fits
-from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates
+from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._panel import fold_panels
 from spatialhist.tl._plan import announce, unique
 from spatialhist.tl._predictors._registry import describe, nulls
@@ -109,7 +109,8 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If groups are ambiguous, slides are duplicated between groups, or no slide was measured.
+        If groups are ambiguous, slides are duplicated between groups, no slide was measured, or the stain of ``image``
+        was fitted on scored slides.
     KeyError
         If layer, image, mask or genes are missing.
     FileExistsError
@@ -133,6 +134,7 @@ def cross_validate(
     assigned = assign_groups(cohort, groups)
     hashes = {s: pixel_hash(cohort, s) for s in cohort.slides}
     refuse_duplicates(cohort, assigned, hashes)
+    refuse_shared_stain(cohort, image)
     baselines = nulls(task.design)
     check_layer_size(*cohort.table.shape, n_layers=len(task.models) + len(baselines) + 1)
     names = sorted(set(assigned.values()))

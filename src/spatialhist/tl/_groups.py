@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.images import pyramid
+from spatialhist._sdata.images import image_key, pyramid
+from spatialhist._sdata.layers import recorded
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slides import Cohort
@@ -103,6 +104,26 @@ def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str
         shared = len(vectors[a] & vectors[b])
         if smaller and shared > SIMILAR_SHARE * smaller:
             raise ValueError(_duplicate_message(a, b, assigned, f"share the counts of {shared} of {smaller} spots"))
+
+
+def refuse_shared_stain(cohort: Cohort, image: str) -> None:
+    """Refuse images that were recoloured by a reference which was fitted on a slide to be scored.
+
+    Raises
+    ------
+    ValueError
+        With the slides it was fitted on.
+    """
+    entries = recorded(cohort.table, "stain").get("slides", {})
+    for slide in cohort.slides:
+        images = entries.get(_keys.sanitize(slide), {}).get("images", {})
+        seen = sorted(set(images.get(image_key(cohort.sdata, slide, image), [])) & set(cohort.slides))
+        if seen:
+            raise ValueError(
+                f"image={image!r} of slide {slide!r} was recoloured by a stain reference fitted on slides {seen}, which "
+                f"are scored: use the shipped one, sh.pp.normalize_stain(sdata, reference='canonical'), or one fitted "
+                f"on slides that are not scored"
+            )
 
 
 def _duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> str:
