@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_st": ["read_st"],
         "_submission": ["write_submission"],
         "_visium": ["read_visium"],
+        "_wsi": ["read_wsi"],
     },
 )

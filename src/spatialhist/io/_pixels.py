@@ -132,10 +132,13 @@ def _channels_last(pixels: np.ndarray, name: str) -> np.ndarray:
 
 def _convert(pixels: np.ndarray, name: str) -> np.ndarray:
     values = to_uint8(pixels, name) if pixels.dtype.kind == "f" else pixels
-    if values.shape[2] < 4:
-        return values
-    alpha = values[:, :, 3:].astype(np.float32) / 255
-    return np.rint(values[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return values if values.shape[2] < 4 else on_white(values)
+
+
+def on_white(pixels: np.ndarray) -> np.ndarray:
+    """Lay ``(y, x, 4)`` uint8, the last channel alpha, on white."""
+    alpha = pixels[:, :, 3:].astype(np.float32) / 255
+    return np.rint(pixels[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 def to_uint8(values: np.ndarray, name: str) -> np.ndarray:

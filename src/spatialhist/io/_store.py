@@ -49,7 +49,7 @@ def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
 
     from spatialhist._sdata.build import concat_slides
 
-    with _complete_or_nothing(store) as folder, ad.settings.override(auto_shard_zarr_v3=False):
+    with complete_or_nothing(store) as folder, ad.settings.override(auto_shard_zarr_v3=False):
         root = sd.SpatialData()
         root.write(folder, update_sdata_path=True)
         cohort = concat_slides([_move_images(part, root) for part in parts])
@@ -76,7 +76,7 @@ def _move_images(part: SpatialData, root: SpatialData) -> SpatialData:
 
 
 @contextmanager
-def _complete_or_nothing(store: Path) -> Iterator[Path]:
+def complete_or_nothing(store: Path) -> Iterator[Path]:
     """Give a folder beside the store that takes its name when all is written, and vanishes when it is not."""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}.tmp")
