@@ -63,6 +63,8 @@ def test_moves_what_is_wrong_and_keeps_what_is_right(right, caplog):
     assert "slide 'S2' stays as it was read" in caplog.text and "realigned slides ['S1']" in caplog.text
     report = slide_info(sdata, "S1")["alignment_report"]
     assert report["accepted"] and report["score_after"] > report["score_before"]
+    assert len(report["null_scores"]) == 200
+    np.testing.assert_allclose(np.quantile(report["null_scores"], 0.99), report["null"], atol=1e-4)
     assert recorded(sdata["table"], "realign")["slides"]["S2"]["accepted"] is False
 
 
@@ -116,9 +118,10 @@ def test_in_tissue_flag_is_the_footprint():
     assert np.median(np.linalg.norm(centers(sdata, "S1") - everything, axis=1)) < 0.2 * PITCH
 
 
-def test_few_spots_stay(right):
+def test_few_spots_stay(right, tmp_path):
     sdata = one("S1", right[:5] + SHIFT)
     sh.pp.realign(sdata)
+    sdata.write(tmp_path / "a.zarr")
     assert "too few" in slide_info(sdata, "S1")["alignment_report"]["reason"]
 
 

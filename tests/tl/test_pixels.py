@@ -11,6 +11,7 @@ from small_cohorts import HEIGHT, WIDTH, draw_cohort, lattice, mean_color
 from spatialdata.models import Image2DModel
 from spatialdata.transformations import Affine
 
+from spatialhist._sdata.geometry import set_alignment, slide_info
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.tl._design import Design
 from spatialhist.tl._pixels import image_points, relative_position, slide_features, slide_tiles, tissue_points
@@ -69,6 +70,19 @@ def test_features_are_those_of_the_pixels_around_the_spot(cohort):
 
 def test_points_are_the_spots_in_pixels(cohort):
     np.testing.assert_allclose(image_points(cohort, "S1"), lattice())
+
+
+def test_points_do_not_follow_expression():
+    cohort = open_cohort(draw_cohort(1, n_slides=1))
+    shifts = {
+        name: np.array([[1.0, 0, dx], [0, 1, 0], [0, 0, 1]]) for name, dx in (("labels", 9.0), ("footprint", 4.0))
+    }
+    set_alignment(cohort, "S1", shifts["labels"])
+    report = {"use_expression": False, "footprint_matrix": shifts["footprint"].tolist()}
+    slide_info(cohort.sdata, "S1")["alignment_report"] = report
+    np.testing.assert_allclose(image_points(cohort, "S1"), lattice() + [9, 0])
+    report["use_expression"] = True
+    np.testing.assert_allclose(image_points(cohort, "S1"), lattice() + [4, 0])
 
 
 def test_tiles_are_cut_at_their_own_extent(cohort):

@@ -114,6 +114,14 @@ def alignment(sdata: SpatialData, slide: str) -> np.ndarray:
     return np.asarray(slide_info(sdata, slide).get("alignment", np.eye(3)), dtype=float)
 
 
+def footprint_move(sdata: SpatialData, slide: str) -> np.ndarray:
+    """3x3 matrix, in the slide's coordinates, from where spots lie to where they lie without regard to expression."""
+    report = slide_info(sdata, slide).get("alignment_report", {})
+    if not report.get("use_expression"):
+        return np.eye(3)
+    return np.asarray(report["footprint_matrix"], dtype=float) @ np.linalg.inv(alignment(sdata, slide))
+
+
 def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
     """Move a slide's spots from the reader's placement by a 3x3 matrix in the slide's coordinate system.
 

@@ -55,8 +55,9 @@ def realign(
     max_shift
         Range of the search in pitches, in x and in y.
     use_expression
-        Also push spots of low activity off the tissue. This looks at the labels: use it to place data, not to judge a
-        model. Slides without measurements are placed by their footprint alone.
+        Also push spots of low activity off the tissue. This looks at the labels, so it places data for looking at:
+        ``sh.tl`` takes its pixels where the footprint alone puts the spots. Slides without measurements are placed by
+        their footprint anyway.
     layer
         Where activity is summed over; X if None.
     seed
@@ -69,7 +70,7 @@ def realign(
     None. Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
     ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
     ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice), ``null`` (99 % quantile over random
-    placements), ``sharpness`` (how firmly the outline fixes the placement, 1 is ideal), ``accepted``, ``reason``,
+    placements), ``null_scores`` (the random placements' own, sorted), ``sharpness`` (how firmly the outline fixes the placement, 1 is ideal), ``accepted``, ``reason``,
     ``use_expression``, and ``footprint_matrix``, the move without looking at expression.
 
     Raises
@@ -132,6 +133,7 @@ def _report(
         "score_before": best.score_before,
         "score_after": best.score_after,
         "null": best.null,
+        "null_scores": best.null_scores.round(5).tolist(),
         "sharpness": best.sharpness,
         "accepted": best.accepted,
         "reason": best.reason,
@@ -190,7 +192,7 @@ def _register(
 
 
 def _identity(reason: str) -> Registration:
-    return Registration(np.eye(3), 0.0, 0.0, 0.0, 0.0, False, reason)
+    return Registration(np.eye(3), 0.0, 0.0, 0.0, np.zeros(0), 0.0, False, reason)
 
 
 def _tissue(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float, float]]:

@@ -53,8 +53,8 @@ class Registration:
         3x3, in pixels, on (x, y); the identity unless accepted.
     score_before, score_after
         Overlap with the tissue at the given and at the best placement.
-    null
-        Quantile of the overlaps of random placements.
+    null, null_scores
+        Quantile of the overlaps of random placements, and all of them, sorted.
     sharpness
         Fall of the score when the best placement is moved by a unit to the flattest side, relative to a tissue of
         exactly the spots' outline: 1 is well defined, 0 is not defined at all.
@@ -68,6 +68,7 @@ class Registration:
     score_before: float
     score_after: float
     null: float
+    null_scores: np.ndarray
     sharpness: float
     accepted: bool
     reason: str
@@ -140,7 +141,8 @@ def register(
     reach = max_shift * pitch / unit
     found = _simplest(scene, _candidates(scene, model, orientations, reach))
     before, after = _score(scene, np.eye(3)), _score(scene, found)
-    null = float(np.quantile(_null(scene, np.random.default_rng(seed)), NULL_QUANTILE))
+    null_scores = np.sort(_null(scene, np.random.default_rng(seed)))
+    null = float(np.quantile(null_scores, NULL_QUANTILE))
     sharpness = _sharpness(scene, found)
     objection = _objection(found, after, null, sharpness)
     scale = np.diag([unit, unit, 1.0])
@@ -149,6 +151,7 @@ def register(
         score_before=before,
         score_after=after,
         null=null,
+        null_scores=null_scores,
         sharpness=sharpness,
         accepted=not objection,
         reason=objection or "clear of noise and of random placements",

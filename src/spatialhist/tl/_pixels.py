@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.geometry import spot_pixels
-from spatialhist._sdata.images import image_key, tissue_mask
+from spatialhist._sdata.geometry import apply, footprint_move, spot_pixels
+from spatialhist._sdata.images import affine, image_key, tissue_mask
 from spatialhist.tiles import FeatureCache, TileReader
 from spatialhist.tiles._slide import open_image
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slides import Cohort
     from spatialhist.tl._design import Design
+
+logger = logging.getLogger(__name__)
 
 MAX_TISSUE_POINTS = 256
 
@@ -118,8 +121,18 @@ def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design)
 
 
 def image_points(cohort: Cohort, slide: str) -> np.ndarray:
-    """Spot centres in full-resolution pixels of the slide's H&E image (its derived images share them)."""
-    return spot_pixels(cohort.sdata, cohort.table, slide, _keys.image(slide))
+    """Spot centres in full-resolution pixels of the slide's H&E image (its derived images share them).
+
+    A placement that looked at expression would let labels into the pixels that predict them, so its spots are put where
+    their footprint alone puts them.
+    """
+    centers = spot_pixels(cohort.sdata, cohort.table, slide, _keys.image(slide))
+    move = footprint_move(cohort.sdata, slide)
+    if np.array_equal(move, np.eye(3)):
+        return centers
+    logger.info("slide %r: spots placed by their footprint, not by expression", slide)
+    to_slide = affine(cohort.sdata.images[_keys.image(slide)], slide)
+    return apply(np.linalg.inv(to_slide) @ move @ to_slide, centers)
 
 
 def relative_position(centers: np.ndarray, pitch: float | None) -> np.ndarray:
