@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist.tl._predictors import _ridge_solver as ridge
+from spatialhist.tl._samples import CLIP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,8 +125,12 @@ class Reducer:
         return cls(mean, scale.astype(np.float32), np.ascontiguousarray(vectors[:, ::-1][:, :keep]).astype(np.float32))
 
     def transform(self, features: np.ndarray) -> np.ndarray:
-        """Project to ``(n, components)`` float64."""
-        return (((features - self.mean) * self.scale) @ self.axes).astype(np.float64)
+        """Project to ``(n, components)`` float64.
+
+        A feature that hardly varied in training must not decide alone on a slide where it does.
+        """
+        scaled = np.clip((features - self.mean) * self.scale, -CLIP, CLIP)
+        return (scaled @ self.axes).astype(np.float64)
 
 
 @dataclass(frozen=True)
