@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -39,7 +41,8 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
     array([2., 3., 4.])
     """
     truth = as_matrices(layer=layer)["layer"].astype(np.float64)
-    depth = np.log1p(np.asarray(counts.sum(axis=1) if sparse.issparse(counts) else np.sum(counts, axis=1)).ravel())
+    matrix: Any = counts if sparse.issparse(counts) else np.asarray(counts)
+    depth = np.log1p(np.asarray(matrix.sum(axis=1)).ravel())
     if depth.size != len(truth):
         raise ValueError(f"counts have {depth.size} spots and layer has {len(truth)}; pass the same spots")
     depth -= depth.mean()
