@@ -77,8 +77,7 @@ def run(
 ) -> None:
     """Cross-validate models on slides with measurements, stack, score and report."""
     with _readable_errors():
-        out.mkdir(parents=True, exist_ok=True)
-        sdata = _open(data, out / "data.zarr", slides)
+        sdata = _import(data, out / "data.zarr", slides)
         _analyse(
             sdata, out, groups=groups, layer=layer, genes=genes, workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
@@ -91,17 +90,21 @@ def predict(
     slide: Annotated[Path, typer.Argument(metavar="SLIDE", help="Store or folder of the slides to predict.")],
     out: Annotated[Path | None, typer.Option(help="Store to write; a .zarr SLIDE is added to by default.")] = None,
     key_added: Annotated[str, typer.Option(help="Layer of the predictions.")] = "predicted",
+    realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
 ) -> None:
     """Predict slides with what a run has trained."""
     with _readable_errors():
         import spatialhist as sh
+        from spatialhist.tl._apply import Applier
 
-        target = out or slide
-        sdata = _open(slide, out, None)
-        _mask_where_missing(sdata, "full")
-        sh.tl.predict(sdata, run_folder, key_added=key_added)
+        if out is None and slide.suffix != ".zarr":
+            raise ValueError(f"{slide} is no .zarr store that predictions could be added to: name one with --out")
+        trained = Applier.of(run_folder)
+        sdata = _import(slide, out, None) if out else _open(slide)
+        _prepare(sdata, image=trained.design().image, realign=realign)
+        sh.tl.predict(sdata, trained.source, key_added=key_added)
         sh.pp.save(sdata)
-        typer.echo(f"layer {key_added!r} of {target}")
+        typer.echo(f"layer {key_added!r} of {out or slide}")
 
 
 @app.command()
@@ -111,7 +114,7 @@ def info(
 ) -> None:
     """Say what a store holds: slides, scale, images, layers and how they were made."""
     with _readable_errors():
-        facts = _facts(_open(store, None, None))
+        facts = _facts(_open(store))
         if as_json:
             typer.echo(json.dumps(facts, indent=1, default=str))
             return
@@ -121,29 +124,48 @@ def info(
             typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
 
 
-def _open(data: Path, store: Path | None, slides: list[str] | None) -> SpatialData:
-    """Read whatever format the path holds, into ``store`` where one is given."""
+def _import(data: Path, store: Path, slides: list[str] | None) -> SpatialData:
+    """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
+    import spatialdata as sd
+
+    from spatialhist import _keys
+
+    origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
+    if not store.exists():
+        sdata = _open(data, store, slides)
+        sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
+        sdata.write_attrs()
+        return sdata
+    sdata = sd.read_zarr(store)
+    held = sdata.attrs.get(_keys.ROOT, {}).get("origin", origin)
+    if held != origin:
+        raise FileExistsError(f"{store} was made of {held}, not of {origin}: choose another --out, or remove it")
+    return sdata
+
+
+def _open(data: Path, store: Path | None = None, slides: list[str] | None = None) -> SpatialData:
+    """Read whatever format the path holds, into a new ``store`` where one is given."""
     import spatialdata as sd
 
     import spatialhist as sh
+    from spatialhist.io._store import complete_or_nothing
 
-    if store is not None and store.exists():
-        return sd.read_zarr(store)
     if not data.exists():
         raise FileNotFoundError(f"{data} does not exist")
     if (data / "slides.csv").exists():
         return sh.io.read_st(data, slides=slides, store=store)
-    if data.is_dir() and data.suffix != ".zarr" and (data / "spatial").exists():
+    if data.suffix == ".zarr":
+        sdata = sd.read_zarr(data)
+    elif (data / "spatial").exists():
         sdata = sh.io.read_visium(data, slide=data.name)
     elif data.suffix in (".h5", ".hdf5"):
         sdata = sh.io.read_challenge(data)
-    elif data.suffix == ".zarr":
-        sdata = sd.read_zarr(data)
     else:
         raise ValueError(f"{data} is no slides.csv folder, Space Ranger folder, .h5 file or .zarr store")
     if store is None:
         return sdata
-    sdata.write(store)
+    with complete_or_nothing(store) as folder:
+        sdata.write(folder, update_sdata_path=False)
     return sd.read_zarr(store)
 
 
@@ -191,11 +213,7 @@ def _analyse(
 def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:
     import spatialhist as sh
 
-    _mask_where_missing(sdata, image)
-    if image == "normalized":
-        sh.pp.normalize_stain(sdata)
-    if realign:
-        sh.pp.realign(sdata)
+    _prepare(sdata, image=image, realign=realign)
     sh.pp.filter_spots(sdata)
     sh.pp.log_normalize(sdata)
     if layer == "ranks":
@@ -203,12 +221,26 @@ def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) ->
     sh.pp.spot_distances(sdata)
 
 
+def _prepare(sdata: SpatialData, *, image: str, realign: bool) -> None:
+    """What slides to be trained on and slides to be predicted have in common."""
+    import spatialhist as sh
+
+    _mask_where_missing(sdata, image)
+    if image == "normalized":
+        sh.pp.normalize_stain(sdata)
+    if realign:
+        sh.pp.realign(sdata)
+
+
 def _mask_where_missing(sdata: SpatialData, image: str) -> None:
     import spatialhist as sh
     from spatialhist import _keys
     from spatialhist._sdata.slides import open_cohort
 
-    todo = [s for s in open_cohort(sdata).slides if _keys.tissue(_keys.image(s)) not in sdata.labels]
+    full = {s: _keys.image(s) for s in open_cohort(sdata).slides}
+    todo = [s for s, key in full.items() if _keys.tissue(key) not in sdata.labels]
+    if image == "masked":
+        todo = [s for s, key in full.items() if s in todo or _keys.masked(key) not in sdata.images]
     if todo:
         sh.pp.mask_background(sdata, slides=todo, fill=image == "masked")
 

@@ -14,8 +14,8 @@ from spatialhist import _keys
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-OURS = (".lock", ".inputs.tmp", "cache", "inputs", "data.zarr", ".data.zarr.tmp", "log.txt")
-"""What may lie in a folder before a run has started in it."""
+OURS = ("cache", "inputs", "data.zarr", "log.txt")
+"""What may lie in a folder before a run has started in it, besides hidden files and folders."""
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -66,7 +66,7 @@ def check(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) ->
                 f"{folder} holds another run; they differ in {differ}: choose another out=, or pass overwrite=True"
             )
         return
-    foreign = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
+    foreign = sorted(p.name for p in folder.iterdir() if p.name not in OURS and p.name[0] != ".")
     if foreign:
         raise FileExistsError(f"{folder} is no run folder and not empty ({foreign[:3]}): choose another out=")
 

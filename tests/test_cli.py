@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import pytest
+import spatialdata as sd
+from typer.testing import CliRunner
+
+import spatialhist as sh
+from spatialhist.cli import app
+
+
+def call(*arguments, code=0):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def refused(*arguments):
+    """The one line that a command ends with when it refuses."""
+    text = call(*arguments, code=2).stderr.strip()
+    line = text.splitlines()[-1]
+    assert line.startswith("spatialhist: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Three small synthetic slides of three patients in a store."""
+    path = tmp_path_factory.mktemp("cli") / "cohort.zarr"
+    sh.datasets.synthetic(n_slides=3, n_patients=3, size_px=(300, 380), n_genes=20, seed=0).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(store, tmp_path_factory):
+    """A run of one model on the store, and what it printed."""
+    out = tmp_path_factory.mktemp("cli-run") / "run"
+    result = call("run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1)
+    return out, result
+
+
+def test_version():
+    assert call("--version").stdout.strip() == version("spatialhist")
+
+
+def test_no_command_shows_help():
+    result = CliRunner().invoke(app, [])
+    assert all(name in result.output for name in ("demo", "run", "predict", "info"))
+
+
+def test_info_says_what_a_store_holds(store):
+    text = call("info", store).stdout
+    for slide in ("S1", "S2", "S3"):
+        assert f"{slide}: spots " in text
+    assert "mpp 2.0" in text
+
+
+def test_info_for_programs(store):
+    facts = json.loads(call("info", store, "--json").stdout)
+    table = sd.read_zarr(store)["table"]
+    assert facts["genes"] == 20
+    assert {s: f["spots"] for s, f in facts["slides"].items()} == table.obs["region"].value_counts().to_dict()
+    assert {f["patient"] for f in facts["slides"].values()} == set(table.obs["patient"].astype(str))
+    assert "S2_full_image" in facts["slides"]["S2"]["images"]
+
+
+def test_run_leaves_scores_report_and_layers(finished):
+    out, result = finished
+    assert "within-slide Pearson" in result.stdout
+    assert "for scale: these see the scored slide's own truth" in result.stdout
+    assert f"report: {out / 'report.html'}" in result.stdout
+    assert (out / "report.html").exists()
+    scores = pd.read_parquet(out / "scores.parquet")
+    assert {"ridge", "null_mean", "oracle_depth"} <= set(scores["predictor"])
+    table = sd.read_zarr(out / "data.zarr")["table"]
+    assert np.isfinite(table.layers["oof_ridge"]).any()
+    text = call("info", out / "data.zarr").stdout
+    assert "layer oof_ridge: " in text
+    assert "predictor=ridge" in text
+
+
+def test_run_leaves_its_source_as_it_was(finished, store):
+    table = sd.read_zarr(store)["table"]
+    assert not [k for k in table.layers if k.startswith("oof")]
+
+
+def test_run_goes_on_with_the_same_slides_and_refuses_others(finished, store, tmp_path):
+    out, _ = finished
+    again = call("run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1)
+    assert "0 fits to run (18 done already)" in again.stderr
+    other = tmp_path / "other.zarr"
+    other.mkdir()
+    assert "choose another --out" in refused("run", other, "--out", out)
+    assert "choose another --out" in refused("run", store, "--out", out, "--slide", "S1", "--slide", "S2")
+    assert "differ in ['seed']" in refused(
+        "run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1, "--seed", 1
+    )
+
+
+def test_predict_adds_a_layer_to_a_copy(finished, store, tmp_path):
+    out, _ = finished
+    target = tmp_path / "predicted.zarr"
+    result = call("predict", out, store, "--out", target, "--key-added", "later")
+    assert f"layer 'later' of {target}" in result.stdout
+    table = sd.read_zarr(target)["table"]
+    assert np.isfinite(table.layers["later"]).any(axis=1).all()
+    assert "later" not in sd.read_zarr(store)["table"].layers
+    held = sd.read_zarr(out / "data.zarr")["table"]
+    rows = table.obs_names.get_indexer(held.obs_names)
+    np.testing.assert_allclose(table.layers["later"][rows], held.layers["oof_ridge"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_predict_adds_to_the_store_itself(finished, store, tmp_path):
+    out, _ = finished
+    own = tmp_path / "own.zarr"
+    shutil.copytree(store, own)
+    call("predict", out, own, "--no-realign")
+    assert "predicted" in sd.read_zarr(own)["table"].layers
+
+
+def test_errors_are_one_line(finished, store, tmp_path):
+    out, _ = finished
+    assert refused("info", tmp_path / "nothing.zarr").endswith("nothing.zarr does not exist")
+    (tmp_path / "folder").mkdir()
+    assert "is no slides.csv folder, Space Ranger folder, .h5 file" in refused("info", tmp_path / "folder")
+    assert "name one with --out" in refused("predict", out, tmp_path / "folder")
+    assert "is no run or model folder" in refused("predict", tmp_path / "folder", store)
+    assert "no model 'forest'" in refused("run", store, "--out", tmp_path / "a", "--model", "forest")
+    assert "groups='hospital' is no column of obs" in refused(
+        "run", store, "--out", tmp_path / "a", "--model", "ridge", "--groups", "hospital"
+    )
+
+
+def test_a_masked_image_is_made_where_only_the_mask_is_there():
+    from spatialhist.cli import _mask_where_missing
+
+    sdata = sh.datasets.synthetic(n_slides=2, size_px=(200, 260), n_genes=5)
+    sh.pp.mask_background(sdata, slides=["S1"], fill=False)
+    _mask_where_missing(sdata, "full")
+    assert not any(k.endswith("_masked") for k in sdata.images)
+    _mask_where_missing(sdata, "masked")
+    assert {"S1_full_image_masked", "S2_full_image_masked"} <= set(sdata.images)
+
+
+def test_verbose_keeps_the_traceback(tmp_path):
+    result = CliRunner().invoke(app, ["-v", "info", str(tmp_path / "nothing.zarr")])
+    assert isinstance(result.exception, FileNotFoundError)
+
+
+def test_a_failed_import_leaves_no_store(tmp_path):
+    (tmp_path / "bad.h5").write_text("no hdf5")
+    CliRunner().invoke(app, ["run", str(tmp_path / "bad.h5"), "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run" / "data.zarr").exists()
+
+
+@pytest.mark.slow
+def test_demo_ends_with_scores_and_a_report(tmp_path):
+    result = call("demo", "--out", tmp_path / "demo")
+    assert "stack_nnls" in result.stdout
+    assert f"report: {tmp_path / 'demo' / 'report.html'}" in result.stdout
+
+
+@pytest.mark.slow
+def test_ranks_of_normalised_images_are_run_and_predicted(store, tmp_path):
+    options = ("--layer", "ranks", "--image", "normalized", "--groups", "slide", "--genes", 5, "--workers", 1)
+    call("run", store, "--out", tmp_path / "run", "--model", "ridge", "--model", "ridge_raw", *options)
+    call("predict", tmp_path / "run", store, "--out", tmp_path / "new.zarr")
+    table = sd.read_zarr(tmp_path / "new.zarr")["table"]
+    assert table.uns["spatialhist"]["predicted"]["target"] == "ranks"
