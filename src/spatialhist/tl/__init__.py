@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_apply": ["load"],
+        "_calibrate": ["calibrate"],
         "_cross_validate": ["cross_validate"],
         "_evaluate": ["evaluate", "summarize"],
         "_fit": ["Model", "fit"],
