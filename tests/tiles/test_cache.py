@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
@@ -156,6 +158,41 @@ def test_filling_at_once_does_not_corrupt(slide, tmp_path):
         for fill in fills:
             np.testing.assert_array_equal(fill.result(), expected)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".npy"]
+
+
+FILL = """
+import sys
+import numpy as np, spatialdata as sd
+from spatialhist.tiles import FeatureCache, TileSpec, _cache
+
+class Mean:
+    fingerprint = "mean"
+    def __call__(self, tiles):
+        return tiles.double().mean(dim=(2, 3))
+
+store, folder, centers, out = sys.argv[1:]
+_cache.PART = 4
+found = FeatureCache(folder).features(
+    sd.read_zarr(store), "S1", TileSpec(("px", 20), 10), Mean(), np.load(centers), batch=2, progress=False
+)
+np.save(out, found)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_filling_at_once_do_not_corrupt(slide, tmp_path):
+    stored(slide, tmp_path / "s.zarr")
+    np.save(tmp_path / "xy.npy", CENTERS)
+    inputs = [tmp_path / "s.zarr", tmp_path / "cache", tmp_path / "xy.npy"]
+    outputs = [tmp_path / f"{i}.npy" for i in range(2)]
+    fills = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", FILL, *inputs, out]) for out in outputs]
+    assert [fill.wait(timeout=120) for fill in fills] == [0, 0]
+    expected = features(FeatureCache(None), slide, Mean())
+    for out in outputs:
+        np.testing.assert_array_equal(np.load(out), expected)
+    (kept,) = (tmp_path / "cache").glob("*.npy")
+    np.testing.assert_array_equal(np.load(kept), expected)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_what_was_stored_is_described_beside_it_and_logged(slide, tmp_path, caplog):

@@ -213,15 +213,23 @@ def test_lazy_image_can_be_pickled(sdata):
     np.testing.assert_array_equal(again.read(np.arange(30)), ds.read(np.arange(30)))
 
 
-@pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
-@pytest.mark.parametrize("workers", [0, 2])
+SLOW_STARTS = [
+    pytest.param(start, 4, marks=[] if start == "fork" else pytest.mark.slow)
+    for start in multiprocessing.get_all_start_methods()
+]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes:UserWarning")
+@pytest.mark.parametrize(
+    ("start", "workers"),
+    [(None, 0), *((start, 2) for start in multiprocessing.get_all_start_methods()), *SLOW_STARTS],
+)
 def test_loads_with_every_start_method(stored, start, workers):
     ds = TileDataset(stored, SPEC, layer="X")
     stored["table"].X.sum()
     pyramid(stored, "S1_full_image").levels[0].compute()  # leaves dask's threads behind
-    context = start if workers else None
     loader = DataLoader(
-        ds, batch_size=8, num_workers=workers, multiprocessing_context=context, timeout=60 * bool(workers)
+        ds, batch_size=8, num_workers=workers, multiprocessing_context=start, timeout=60 * bool(workers)
     )
     batches = list(loader)
     assert batches[0]["subtiles"].shape == (8, 9, 3, 6, 6)

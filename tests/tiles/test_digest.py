@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -9,7 +10,7 @@ import pytest
 import zarr
 
 from spatialhist.tiles import PixelSource
-from spatialhist.tiles._digest import pixel_digest
+from spatialhist.tiles._digest import pixel_digest, stored_bytes
 
 ALL = {(r, c) for r in range(2) for c in range(2)}
 
@@ -95,3 +96,21 @@ def test_both_formats_have_a_digest(pyramid, pixels, tmp_path):
     array = write(tmp_path / "a.zarr", pixels, zarr_format=2)
     assert pixel_digest(source_of(pyramid, array), 0, ALL) != pixel_digest(source_of(pyramid, array), 0, {(0, 0)})
     assert np.array_equal(source_of(pyramid, array).read(0, slice(0, 3), slice(0, 3)), pixels[:, :3, :3])
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory", "zip", "fsspec"])
+def test_stored_bytes_are_those_in_the_store(pixels, tmp_path, kind):
+    write(tmp_path / "a.zarr", pixels)
+    raw = (tmp_path / "a.zarr" / "c" / "0" / "1" / "0").read_bytes()
+    array = zarr.open_array(open_store(kind, tmp_path / "a.zarr"), mode="r")
+    assert stored_bytes(array, ["c/0/1/0", "c/9/9/9"]) == [raw, None]
+
+
+def open_store(kind: str, folder):
+    if kind == "memory":
+        files = (path for path in folder.rglob("*") if path.is_file())
+        content = {str(p.relative_to(folder)): zarr.core.buffer.cpu.Buffer.from_bytes(p.read_bytes()) for p in files}
+        return zarr.storage.MemoryStore(content)
+    if kind == "zip":
+        return zarr.storage.ZipStore(shutil.make_archive(folder, "zip", folder), mode="r")
+    return zarr.storage.FsspecStore.from_url(folder.as_uri()) if kind == "fsspec" else folder

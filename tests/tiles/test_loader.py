@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -37,12 +40,12 @@ def test_shuffled_order_differs_by_epoch_and_seed(ds):
     assert sorted(first) == sorted(second) == sorted(spots(loader(ds, 16, order="table")))
     assert first != second
     assert spots(loader(ds, 16, seed=5)) == first
-    batches.sampler.set_epoch(0)
+    batches.dataset.batches.set_epoch(0)
     assert spots(batches) == first
 
 
 def test_stored_order_is_that_of_the_reader_slide_by_slide(ds):
-    order = [i for batch in loader(ds, 16, order="stored").sampler for i in batch]
+    order = [i for batch in loader(ds, 16, order="stored").dataset.batches for i in batch]
     reader = TileReader(ds._readers["S2"].source)
     assert sorted(order[:40]) == list(range(40))
     np.testing.assert_array_equal(np.array(order[40:]) - 40, reader.order(ds.xy[40:], 8, 8))
@@ -56,6 +59,29 @@ def test_each_worker_gets_one_stretch_of_the_order():
         [[24, 25, 26, 27], [28]],
     ]
     assert list(Batches(range(5), 4, runs=3)) == [[0, 1, 2, 3], [4]]
+
+
+def test_next_batch_is_read_while_the_caller_works(ds):
+    taken, reading = threading.Event(), threading.Event()
+    original = TileDataset.read
+
+    def read(self, index, size=0):
+        if index[0] == 8:
+            reading.set()
+            assert taken.wait(timeout=10)
+        return original(self, index, size)
+
+    with patch.object(TileDataset, "read", read):
+        batches = iter(loader(ds, 8, order="table"))
+        next(batches)
+        assert reading.wait(timeout=10)
+        taken.set()
+        assert len(list(batches)) == 9
+
+
+def test_what_goes_wrong_while_reading_ahead_is_raised(ds):
+    with patch.object(TileDataset, "read", side_effect=OSError("gone")), pytest.raises(OSError, match="gone"):
+        list(loader(ds, 8))
 
 
 def test_workers_change_the_order_only(ds):

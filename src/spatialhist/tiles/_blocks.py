@@ -52,7 +52,7 @@ class BlockCache:
         self._bytes -= _size(run)
         for key in run:
             # Another thread may have decoded the block as well, and kept it in a later run.
-            if self._run_of[key] == number:
+            if self._run_of.get(key) == number:
                 del self._run_of[key]
 
     def __reduce__(self) -> tuple[type, tuple[float]]:

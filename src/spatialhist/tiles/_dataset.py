@@ -212,6 +212,10 @@ class TileDataset(Dataset):
             found[here, 0], found[here, 1:] = number, plan.start // plan.block_shape
         return found
 
+    def max_blocks(self) -> int:
+        """Return how many blocks the cache holds."""
+        return min(reader.max_blocks(reader.source.block_shape(0)) for reader in self._readers.values())
+
     def stored_order(self) -> np.ndarray:
         """Return the order of samples in which slides are read with the least decoding."""
         parts = []

@@ -7,10 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spatialhist.tiles._blocks import Key
 from spatialhist.tiles._source import PixelSource
+
+if TYPE_CHECKING:
+    import zarr
 
 AT_ONCE = 32
 """Chunks held in memory at a time."""
@@ -33,17 +36,15 @@ def _computed(source: PixelSource, level: int, blocks: set[Key]) -> Iterator[byt
 
 def _stored(source: PixelSource, level: int, blocks: set[Key]) -> Iterator[bytes]:
     """How the chunks are encoded, then the name and the bytes of each; nothing where a chunk is absent."""
-    from zarr.core.sync import sync
-
     array = source.pyramid.levels[level]
     encoding = {k: v for k, v in array.metadata.to_dict().items() if k != "attributes"}
     yield json.dumps(encoding, sort_keys=True, default=str).encode()
     names = _chunk_names(array, source.block_shape(level), blocks)
     for i in range(0, len(names), AT_ONCE):
         some = names[i : i + AT_ONCE]
-        for name, data in zip(some, sync(_get(array.store_path, some)), strict=True):
+        for name, data in zip(some, stored_bytes(array, some), strict=True):
             yield name.encode()
-            yield b"" if data is None else data.to_bytes()
+            yield data or b""
 
 
 def _chunk_names(array: Any, block_shape: tuple[int, int], blocks: set[Key]) -> list[str]:
@@ -58,5 +59,15 @@ def _chunk_names(array: Any, block_shape: tuple[int, int], blocks: set[Key]) -> 
     return [array.metadata.encode_chunk_key(place) for place in sorted(places)]
 
 
-async def _get(path: Any, names: Sequence[str]) -> list[Any]:
-    return await asyncio.gather(*((path / name).get() for name in names))
+def stored_bytes(array: zarr.Array, names: Sequence[str]) -> list[bytes | None]:
+    """Read stored objects of an array at once, without decoding; None where there is none.
+
+    zarr has no public way to do this on the loop that its remote stores belong to: the package reaches into it here and
+    nowhere else.
+    """
+    from zarr.core.sync import sync
+
+    async def read() -> list[Any]:
+        return await asyncio.gather(*((array.store_path / name).get() for name in names))
+
+    return [None if data is None else data.to_bytes() for data in sync(read())]

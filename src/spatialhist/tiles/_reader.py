@@ -113,15 +113,16 @@ class TileReader:
     def order(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:
         """Return the order of positions in which `iter` reads."""
         plan = make_plan(self.source, centers, extent_px, pixels, padding)
-        return reading_order(plan, self._max_blocks(plan))
+        return reading_order(plan, self.max_blocks(plan.block_shape))
 
-    def _max_blocks(self, plan: Plan) -> int:
-        height, width = plan.block_shape
+    def max_blocks(self, block_shape: tuple[int, int]) -> int:
+        """Return how many blocks of some size the cache holds, at least one."""
+        height, width = block_shape
         return max(1, int(self.cache.max_bytes) // (3 * height * width))
 
     def _groups(self, plan: Plan, batch: int) -> Iterator[tuple[np.ndarray, dict[Key, np.ndarray]]]:
         """Fetch the blocks of one group of tiles while the caller works on the one before."""
-        max_blocks = self._max_blocks(plan)
+        max_blocks = self.max_blocks(plan.block_shape)
         order = reading_order(plan, max_blocks)
         parts = groups(plan, order, batch=batch, max_blocks=max(1, max_blocks // 4))
         following = next(parts, None)
@@ -166,4 +167,4 @@ def _fill(window: np.ndarray, plan: Plan, i: int, blocks: dict[Key, np.ndarray])
         assemble(blocks, plan.block_shape, (top, bottom), (left, right), part)
         y = mirror(np.arange(first[0], first[0] + plan.window[0]), plan.shape[0]) - top
         x = mirror(np.arange(first[1], first[1] + plan.window[1]), plan.shape[1]) - left
-        window[:] = part[:, y[:, None], x]
+        window[:] = part.take(y, axis=1).take(x, axis=2)
