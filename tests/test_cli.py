@@ -173,3 +173,50 @@ def test_ranks_of_normalised_images_are_run_and_predicted(store, tmp_path):
     call("predict", tmp_path / "run", store, "--out", tmp_path / "new.zarr")
     table = sd.read_zarr(tmp_path / "new.zarr")["table"]
     assert table.uns["spatialhist"]["predicted"]["target"] == "ranks"
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [("visium/spatial", "read_visium"), ("slides.h5", "read_challenge"), ("st/slides.csv", "read_st")],
+)
+def test_formats_are_told_by_what_is_there(tmp_path, monkeypatch, name, reader):
+    from spatialhist.cli import _open
+
+    (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(sh.io, reader, lambda path, **options: (path, options), raising=False)
+    data = tmp_path / name.split("/")[0]
+    path, options = _open(data)
+    assert path == data
+    assert options == {"read_visium": {"slide": "visium"}, "read_challenge": {}, "read_st": {"slides": None, "store": None}}[reader]
+
+
+def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(sh.datasets, "synthetic", lambda **options: options, raising=False)
+    monkeypatch.setattr("spatialhist.cli._analyse", lambda sdata, out, **options: calls.append((sdata, out, options)))
+    call("demo", "--out", tmp_path, "--seed", 3, "--workers", 1)
+    assert calls == [
+        (
+            {"n_slides": 6, "seed": 3},
+            tmp_path,
+            {"groups": "auto", "layer": "log1p", "genes": 60, "workers": 1, "seed": 3},
+        )
+    ]
+
+
+def test_slides_are_prepared_as_asked(monkeypatch):
+    from spatialhist.cli import _preprocess
+
+    steps = []
+    names = (
+        "mask_background", "normalize_stain", "realign", "filter_spots", "log_normalize", "rank_expression",
+        "spot_distances",
+    )  # fmt: skip
+    for step in names:
+        monkeypatch.setattr(sh.pp, step, lambda *a, step=step, **k: steps.append(step), raising=False)
+    sdata = sh.datasets.synthetic(n_slides=1, size_px=(200, 260), n_genes=5)
+    _preprocess(sdata, image="normalized", layer="ranks", realign=True)
+    assert steps == list(names)
+    steps.clear()
+    _preprocess(sdata, image="full", layer="log1p", realign=False)
+    assert steps == ["mask_background", "filter_spots", "log_normalize", "spot_distances"]

@@ -119,7 +119,7 @@ def cross_validate(
     Examples
     --------
     >>> import spatialhist as sh
-    >>> sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, shape=(900, 700), seed=0)
+    >>> sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, size_px=(300, 400), n_genes=20)
     >>> sh.pp.mask_background(sdata)
     >>> sh.pp.log_normalize(sdata)
     >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=10, progress=False)
