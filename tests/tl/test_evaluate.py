@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 from scipy.sparse import csr_matrix
@@ -181,50 +180,3 @@ def test_groups_are_patients_where_the_layer_names_none(toy):
     toy["table"].layers["unknown"] = toy["table"].layers["oof_mine"]
     scores = sh.tl.evaluate(toy, layers=["unknown"], oracles=False)
     assert set(scores["group"]) == {"P1", "P2", "all"}
-
-
-def frame(values, metric="pearson"):
-    """Scores from ``{(predictor, kind, group, slide): [one a gene]}``."""
-    rows = [
-        (*key, f"G{i}", metric, v, 10) for key, several in values.items() for i, v in enumerate(several)
-    ]
-    return pd.DataFrame(rows, columns=["predictor", "kind", "group", "slide", "target", "metric", "value", "n"])
-
-
-def test_summary_averages_genes_then_slides_then_groups():
-    scores = frame(
-        {
-            ("m", "model", "a", "a1"): [0.1, 0.3],
-            ("m", "model", "a", "a2"): [0.6],
-            ("m", "model", "b", "b1"): [0.8, np.nan],
-            ("n1", "null", "a", "a1"): [0.5],
-            ("n1", "null", "b", "b1"): [0.3],
-            ("n2", "null", "a", "a1"): [0.0],
-            ("n2", "null", "b", "b1"): [0.7],
-            ("o", "oracle", "a", "a1"): [0.9],
-        }
-    )
-    table = sh.tl.summarize(scores)
-    assert list(table.columns) == ["kind", "mean", "a", "b", "wins"]
-    assert table.loc["m", ["a", "b", "mean"]].tolist() == pytest.approx([0.4, 0.8, 0.6])
-    # the null with the best mean is n1 (0.4); m loses a and wins b
-    assert table.loc["m", "wins"] == "1/2"
-    assert list(table.index) == ["m", "n1", "n2", "o"]
-
-
-def test_summary_without_nulls_counts_no_wins():
-    assert sh.tl.summarize(frame({("m", "model", "a", "s"): [1.0]})).loc["m", "wins"] == ""
-
-
-@pytest.mark.parametrize(("n", "bounded"), [(7, False), (8, True)])
-def test_intervals_need_eight_groups(n, bounded):
-    values = np.linspace(0.1, 0.5, n)
-    table = sh.tl.summarize(frame({("m", "model", f"g{i}", f"s{i}"): [v] for i, v in enumerate(values)}))
-    assert ("low" in table) == bounded
-    if bounded:
-        assert 0.1 <= table.loc["m", "low"] < values.mean() < table.loc["m", "high"] <= 0.5
-
-
-def test_summary_of_a_metric_that_is_not_there():
-    with pytest.raises(KeyError, match="no metric 'speed' in the scores; found \\['pearson'\\]"):
-        sh.tl.summarize(frame({("m", "model", "a", "s"): [1.0]}), metric="speed")

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_apply": ["load"],
         "_calibrate": ["calibrate"],
         "_cross_validate": ["cross_validate"],
-        "_evaluate": ["evaluate", "summarize"],
+        "_evaluate": ["evaluate"],
         "_fit": ["Model", "fit"],
         "_predict": ["predict"],
         "_predict_grid": ["predict_grid"],
@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_predictors._networks": ["FeatureNetwork", "TileNetwork"],
         "_run": ["CrossValidation"],
         "_stack": ["Stack", "stack"],
+        "_summarize": ["summarize"],
     },
 )

@@ -16,7 +16,7 @@ from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.tl._gather import usable_rows
 from spatialhist.tl._panel import dense_columns, make_targets, target_source
-from spatialhist.tl._score_slide import ALL, HEADLINE, ceiling_rows, score_slide
+from spatialhist.tl._score_slide import ALL, ceiling_rows, score_slide
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -254,61 +254,3 @@ def _score_oracles(
             rows_ = ceiling_rows(whole, total, names, target_sum=depth_target, seed=seed)
             records += [(CEILING, "oracle", *here, *row) for row in rows_]
     return records
-
-
-def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
-    """Average a metric over targets, then slides, then groups.
-
-    Parameters
-    ----------
-    scores
-        What :func:`evaluate` returned.
-    metric
-        Which metric.
-
-    Returns
-    -------
-    One row a predictor: kind, ``mean`` over groups, one column a group, and ``wins``, the groups in which it scores
-    higher than the best null, of how many. Sorted by kind (stack, model, null, oracle) and mean. With eight groups or
-    more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
-
-    Raises
-    ------
-    KeyError
-        If the table does not hold the metric.
-    """
-    part = scores[(scores["metric"] == metric) & (scores["slide"] != "all")]
-    if part.empty:
-        raise KeyError(f"no metric {metric!r} in the scores; found {sorted(scores['metric'].unique())}")
-    slides = part.groupby(["predictor", "kind", "group", "slide"], sort=False)["value"].mean()
-    groups = slides.groupby(level=["predictor", "kind", "group"], sort=False).mean().unstack("group")
-    table = groups.reset_index("kind")
-    names = list(groups.columns)
-    table.insert(1, "mean", groups.mean(axis=1).to_numpy())
-    _add_interval(table, groups.to_numpy(), names)
-    table["wins"] = _wins(table, names)
-    order = {"stack": 0, "model": 1, "null": 2, "oracle": 3}
-    table = table.sort_values("mean", ascending=False, kind="stable")
-    return table.sort_values("kind", key=lambda k: k.map(order), kind="stable").rename_axis(columns=None)
-
-
-def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> None:
-    """Bound the mean where there are groups enough for it to mean something."""
-    if len(names) < metrics.MIN_GROUPS:
-        return
-    bounds = [metrics.group_interval({n: v for n, v in zip(names, row, strict=True) if np.isfinite(v)}) for row in groups]
-    table.insert(2, "low", [b[0] for b in bounds])
-    table.insert(3, "high", [b[1] for b in bounds])
-
-
-def _wins(table: pd.DataFrame, names: list[str]) -> list[str]:
-    """Groups won against the null with the best mean."""
-    baselines = table[table["kind"] == "null"]
-    if baselines.empty:
-        return [""] * len(table)
-    best = baselines.loc[baselines["mean"].idxmax(), names].to_dict()
-    result = []
-    for _, row in table.iterrows():
-        won = metrics.paired_wins(row[names].to_dict(), best)
-        result.append(f"{won.wins}/{won.wins + won.losses + won.ties}")
-    return result
