@@ -56,9 +56,17 @@ def score_slide(
     if len(targets) > 1:
         yield ALL, "spot_spearman", _mean(metrics.spot_spearman(truth, predicted)), n
     if pitch is not None and n > 1:
-        yield ALL, "ssim", _mean(metrics.ssim(truth, predicted, xy, pitch)), n
+        yield ALL, "ssim", _ssim(truth, predicted, xy, pitch), n
     if connectivities is not None and connectivities.nnz:
         yield ALL, "moran_agreement", metrics.moran_agreement(truth, predicted, connectivities), n
+
+
+def _ssim(truth: np.ndarray, predicted: np.ndarray, xy: np.ndarray, pitch: float) -> float:
+    """Structural similarity; NaN for spots too scattered to make a map of."""
+    try:
+        return _mean(metrics.ssim(truth, predicted, xy, pitch))
+    except ValueError:
+        return float("nan")
 
 
 def _mean(values: np.ndarray) -> float:
