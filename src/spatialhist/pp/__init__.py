@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "_filter_spots": ["filter_spots"],
+        "_flag_artefacts": ["flag_artefacts"],
         "_log_normalize": ["log_normalize"],
         "_mask_background": ["mask_background"],
         "_normalize_stain": ["fit_stain_reference", "normalize_stain"],

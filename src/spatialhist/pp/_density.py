@@ -50,18 +50,33 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     -------
     Boolean ``(y, x)``.
     """
-    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    sigma = float(np.clip(TEXTURE_UM / um_per_px, 1.5, max(1.5, min(planes.shape[1:]) / 8)))
+    planes, sigma = _planes(pixels, um_per_px)
     density, texture, sharp, floor = _features(planes, sigma)
-    red, green, blue = density
-    foreign = (red + blue) / 2 > GREEN_LEAD * green
+    green, foreign = density[1], _foreign(density)
     seeds = _opened((texture > 2 * floor) & (green > 2 * floor) & ~foreign, sigma)
     if not seeds.any():
         return seeds
     strong = max(4 * floor, float(np.median(green[seeds])) / 2)
     weak = ((texture > floor) | (green > strong)) & (sharp > floor) & ~foreign
-    ink = _opened(foreign & (density.max(axis=0) > INK_DENSITY), sigma)
-    return _solid(_connected(weak, seeds & weak), ink, um_per_px)
+    return _solid(_connected(weak, seeds & weak), _ink(density, sigma), um_per_px)
+
+
+def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
+    """Find ink on a low-resolution H&E image: dense, in a colour that haematoxylin and eosin do not have.
+
+    Parameters
+    ----------
+    pixels
+        ``(y, x, 3)`` uint8.
+    um_per_px
+        Micrometres per pixel; a rough guess is enough.
+
+    Returns
+    -------
+    Boolean ``(y, x)``.
+    """
+    planes, sigma = _planes(pixels, um_per_px)
+    return _ink(_features(planes, sigma)[0], sigma)
 
 
 def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -84,6 +99,22 @@ def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     density -= 0 if mask.all() else np.median(density[~mask])
     typical = np.median(density[mask])
     return np.where(mask, np.clip(density / typical, 0, 1), 0) if typical > 0 else mask.astype(np.float32)
+
+
+def _planes(pixels: np.ndarray, um_per_px: float) -> tuple[np.ndarray, float]:
+    """Return channels ``(3, y, x)`` and the scale of texture in pixels."""
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    return planes, float(np.clip(TEXTURE_UM / um_per_px, 1.5, max(1.5, min(planes.shape[1:]) / 8)))
+
+
+def _foreign(density: np.ndarray) -> np.ndarray:
+    """Pixels that do not absorb green most."""
+    red, green, blue = density
+    return (red + blue) / 2 > GREEN_LEAD * green
+
+
+def _ink(density: np.ndarray, sigma: float) -> np.ndarray:
+    return _opened(_foreign(density) & (density.max(axis=0) > INK_DENSITY), sigma)
 
 
 def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -113,7 +113,7 @@ def find_tissue(sdata: SpatialData, slide: str, method: MaskMethod | MaskFunctio
     pyr = pyramid(sdata, image_key(sdata, slide))
     pixels, (factor, _) = read_overview(pyr, OVERVIEW_PX)
     if method == "density":
-        return density_mask(pixels, um_per_px=_um_per_px(sdata, slide, factor))
+        return density_mask(pixels, um_per_px=um_per_px(sdata, slide, factor))
     if isinstance(method, str):
         return _squidpy_mask(pixels, method)
     mask = np.asarray(method(pixels))
@@ -122,8 +122,8 @@ def find_tissue(sdata: SpatialData, slide: str, method: MaskMethod | MaskFunctio
     return mask.astype(bool)
 
 
-def _um_per_px(sdata: SpatialData, slide: str, factor: float) -> float:
-    """Micrometres per overview pixel; without mpp the spots are taken to be as far apart as Visium's."""
+def um_per_px(sdata: SpatialData, slide: str, factor: float) -> float:
+    """Micrometres per pixel of a level; without mpp the spots are taken to be as far apart as Visium's."""
     known = scale(sdata, slide)
     if known.mpp:
         return known.mpp * factor

@@ -1,0 +1,79 @@
+"""Artefacts that were put into slides: python benchmarks/artefacts.py [--data FOLDER] [--store ZARR].
+
+Per slide: spots flagged as it is; share of spots found, and share of the other spots flagged, where the right half is
+blurred (Gaussian, in micrometres), where a band is folded (tissue on tissue: its own mirror image absorbs once more),
+and where a band is inked.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from _her2st import stored_cohort
+from scipy import ndimage as ndi
+
+import spatialhist as sh
+from spatialhist import _keys
+from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.images import pyramid
+
+BLURS_UM = (2.0, 4.0, 8.0)
+INK = (30, 120, 60)
+
+
+def main() -> None:
+    sdata = stored_cohort()
+    columns = [f"blur {um:g} um" for um in BLURS_UM] + ["fold", "ink"]
+    print(f"{'slide':<6} {'s':>5} {'as it is':>9}", *(f"{c + ': found, else':>22}" for c in columns))
+    for slide in sdata.shapes:
+        one = sdata.filter_by_coordinate_system(slide, filter_tables=True)
+        start = time.perf_counter()
+        sh.pp.flag_artefacts(one)
+        seconds = time.perf_counter() - start
+        clean = one["table"].obs[list(_keys.ARTEFACTS)].copy()
+        mpp, x = scale(one, slide).mpp, one["table"].obsm["spatial"][:, 0]
+        pixels = np.asarray(pyramid(one, _keys.image(slide)).levels[0])
+        third, half, two_thirds = np.quantile(x, [0.4, 0.5, 0.6])
+        cells = [measure(one, slide, blurred(pixels, half, um / mpp), "blur", x > half) for um in BLURS_UM]
+        band = (x > third) & (x < two_thirds)
+        cells.append(measure(one, slide, folded(pixels, third, two_thirds), "fold", band))
+        cells.append(measure(one, slide, inked(pixels, third, two_thirds), "ink", band))
+        print(
+            f"{slide:<6} {seconds:5.1f} {clean.to_numpy().sum():9d}",
+            *(f"{a:15.2f} {b:6.2f}" for a, b in cells),
+            flush=True,
+        )
+
+
+def measure(one, slide: str, pixels: np.ndarray, flag: str, there: np.ndarray) -> tuple[float, float]:
+    broken = sh.io.from_arrays(
+        pixels, one["table"].obsm["spatial"], one["table"].X, slide=slide, mpp=scale(one, slide).mpp,
+        spot_diameter_px=scale(one, slide).spot_diameter_px,
+    )  # fmt: skip
+    sh.pp.flag_artefacts(broken)
+    flags = broken["table"].obs[flag].to_numpy()
+    return flags[there].mean(), flags[~there].mean()
+
+
+def blurred(pixels: np.ndarray, left: float, sigma: float) -> np.ndarray:
+    out = pixels.copy()
+    out[:, :, int(left) :] = ndi.gaussian_filter(pixels[:, :, int(left) :], (0, sigma, sigma))
+    return out
+
+
+def folded(pixels: np.ndarray, left: float, right: float) -> np.ndarray:
+    out, band = pixels.copy(), slice(int(left), int(right))
+    under = pixels[:, :, band][:, :, ::-1].astype(np.float32) / 255
+    out[:, :, band] = (pixels[:, :, band] * under).astype(np.uint8)
+    return out
+
+
+def inked(pixels: np.ndarray, left: float, right: float) -> np.ndarray:
+    out, band = pixels.copy(), slice(int(left), int(right))
+    out[:, :, band] = (pixels[:, :, band] * (np.array(INK, np.float32) / 255)[:, None, None]).astype(np.uint8)
+    return out
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Spots under ink, out of focus, or on a fold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import scale, spot_pixels
+from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid, read_overview
+from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pp._density import ink_mask
+from spatialhist.pp._disc import disc_share
+from spatialhist.pp._mask_background import OVERVIEW_PX, um_per_px
+from spatialhist.pp._record import record_slides
+from spatialhist.pp._spot_quality import spot_quality
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+DETAIL_UM = 1.5
+"""Focus is judged on the coarsest level with pixels no larger: half a nucleus's edge."""
+BAND = 2048
+"""Rows of a level that are in memory at once."""
+MIN_SIDE = 8
+
+
+def flag_artefacts(
+    sdata: SpatialData,
+    *,
+    slides: str | Sequence[str] | None = None,
+    max_ink: float = 0.1,
+    min_sharpness: float = 0.25,
+    max_fold: float = 0.3,
+    table_key: str = _keys.TABLE,
+) -> None:
+    """Flag spots whose pixels show ink, blur or a fold; nothing is dropped.
+
+    Parameters
+    ----------
+    sdata
+        The cohort.
+    slides
+        Slides to judge; all if None.
+    max_ink
+        Largest share of a spot's disc under ink.
+    min_sharpness
+        Smallest sharpness of a spot, relative to the median of its slide: a slide that is blurred all over has no
+        flags, compare ``obs["sharpness"]`` between slides instead.
+    max_fold
+        Largest share of a spot's square that is as dark and saturated as folded tissue.
+    table_key
+        Name of the table.
+
+    Returns
+    -------
+    Adds to ``obs``, per spot: ``"ink"``, ``"blur"`` and ``"fold"`` (bool), and what they are drawn from,
+    ``"ink_share"``, ``"sharpness"`` and ``"fold_share"`` (float32, 0 to 1; NaN where a slide was never judged or a spot
+    has no position).
+
+    Raises
+    ------
+    KeyError
+        If a slide or its image is missing.
+
+    Notes
+    -----
+    Ink is what is dense without absorbing green most. Sharpness (energy of the spectrum above a tenth of the sampling
+    frequency) and folds (saturation above 0.4, value below 0.3) are those of ``squidpy.experimental.im.qc_image``, taken
+    on the square around each spot, at pixels of at most 1.5 um where the image has them.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20, seed=0)
+    >>> sh.pp.flag_artefacts(sdata)
+    >>> int(sdata["table"].obs["ink"].sum())
+    0
+    """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
+    found = {slide: _measure(cohort, slide) for slide in cohort.slides}
+    obs = cohort.table.obs
+    for flag, column in _keys.ARTEFACTS.items():
+        values = obs[column].to_numpy(copy=True) if column in obs else np.full(len(obs), np.nan, np.float32)
+        flags = obs[flag].to_numpy(dtype=bool, copy=True) if flag in obs else np.zeros(len(obs), dtype=bool)
+        for slide, measures in found.items():
+            rows = cohort.rows(slide)
+            values[rows] = measures[flag]
+            flags[rows] = _flag(flag, measures[flag], max_ink, min_sharpness, max_fold)
+        obs[column], obs[flag] = values, flags
+    limits = {"max_ink": max_ink, "min_sharpness": min_sharpness, "max_fold": max_fold}
+    record_slides(cohort.table, "flag_artefacts", dict.fromkeys(cohort.slides, limits))
+    counts = {f: int(obs[f].sum()) for f in _keys.ARTEFACTS}
+    logger.info("added obs %s: %s spots", list(_keys.ARTEFACTS), counts)
+
+
+def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, max_fold: float) -> np.ndarray:
+    if kind == "blur":
+        known = np.isfinite(values)
+        return known & (values < min_sharpness * np.median(values[known])) if known.any() else known
+    return values > {"ink": max_ink, "fold": max_fold}[kind]
+
+
+def _measure(cohort: Cohort, slide: str) -> dict[str, np.ndarray]:
+    """Share under ink, sharpness and share of fold of every spot of a slide."""
+    key = image_key(cohort.sdata, slide)
+    pyr = pyramid(cohort.sdata, key)
+    xy = spot_pixels(cohort.sdata, cohort.table, slide, key)
+    size = np.sqrt(abs(np.linalg.det(affine(cohort.sdata.images[key], slide)[:2, :2])))
+    diameter = scale(cohort.sdata, slide).spot_diameter_px / size
+    pixels, factors = read_overview(pyr, OVERVIEW_PX)
+    ink = ink_mask(pixels, um_per_px=um_per_px(cohort.sdata, slide, factors[0]))
+    known = np.isfinite(xy).all(axis=1)
+    sharpness, fold = (np.full(len(xy), np.nan, np.float32) for _ in range(2))
+    if known.any():
+        level = pyr.level_for(DETAIL_UM / um_per_px(cohort.sdata, slide, 1.0))
+        sharpness[known], fold[known] = spot_quality(_squares(pyr, level, xy[known], diameter))
+    return {"ink": disc_share(ink, xy, diameter / 2, factors), "blur": sharpness, "fold": fold}
+
+
+def _squares(pyr: Pyramid, level: int, xy: np.ndarray, diameter: float) -> np.ndarray:
+    """Squares around points, as wide as a spot ``(n, 3, side, side)``; at a border they are moved inwards."""
+    image, factors = pyr.levels[level], pyr.factors[level]
+    height, width = image.shape[1:]
+    side = min(max(MIN_SIDE, round(diameter / factors[0])), height, width)
+    left, top = np.clip(np.floor(xy / factors - side / 2 + 0.5), 0, (width - side, height - side)).astype(int).T
+    out = np.empty((len(xy), 3, side, side), dtype=np.uint8)
+    for start in range(0, height, BAND):
+        inside = np.flatnonzero((top >= start) & (top < start + BAND))
+        if len(inside):
+            band = np.asarray(image[:, start : start + BAND + side])
+            for i in inside:
+                out[i] = band[:, top[i] - start : top[i] - start + side, left[i] : left[i] + side]
+    return out
