@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_predictors._linear": ["KernelRidge", "Ridge"],
         "_predictors._networks": ["FeatureNetwork", "TileNetwork"],
         "_run": ["CrossValidation"],
+        "_slide_probe": ["SlideProbe", "slide_probe"],
         "_stack": ["Stack", "stack"],
         "_summarize": ["summarize"],
     },
