@@ -11,6 +11,7 @@ import spatialdata as sd
 from typer.testing import CliRunner
 
 import spatialhist as sh
+from spatialhist._sdata.images import pyramid
 from spatialhist.cli import app
 
 
@@ -187,7 +188,12 @@ def test_formats_are_told_by_what_is_there(tmp_path, monkeypatch, name, reader):
     data = tmp_path / name.split("/")[0]
     path, options = _open(data)
     assert path == data
-    assert options == {"read_visium": {"slide": "visium"}, "read_challenge": {}, "read_st": {"slides": None, "store": None}}[reader]
+    assert (
+        options
+        == {"read_visium": {"slide": "visium"}, "read_challenge": {}, "read_st": {"slides": None, "store": None}}[
+            reader
+        ]
+    )
 
 
 def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
@@ -220,3 +226,40 @@ def test_slides_are_prepared_as_asked(monkeypatch):
     steps.clear()
     _preprocess(sdata, image="full", layer="log1p", realign=False)
     assert steps == ["mask_background", "filter_spots", "log_normalize", "spot_distances"]
+
+
+@pytest.fixture(scope="module")
+def biopsy(store, tmp_path_factory):
+    """Image file of the third slide of the store, turned so that no run has seen it."""
+    import tifffile
+
+    pixels = np.asarray(pyramid(sd.read_zarr(store), "S3_full_image").levels[0])
+    path = tmp_path_factory.mktemp("cli-image") / "biopsy.tif"
+    tifffile.imwrite(path, np.moveaxis(pixels[:, ::-1], 0, -1), tile=(128, 128))
+    return path
+
+
+def test_an_image_file_becomes_a_map(finished, biopsy, tmp_path):
+    out, _ = finished
+    gene = json.loads((out / "manifest.json").read_text())["genes"][0]
+    target = tmp_path / "map.zarr"
+    result = call("predict", out, biopsy, "--mpp", 2, "--spacing", 0.5, "--genes", gene, "--out", target)
+    assert f"map: {tmp_path / 'map.png'}" in result.stdout
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    sdata = sd.read_zarr(target)
+    assert list(sdata.tables) == ["biopsy_grid_table"]
+    assert np.isfinite(sdata["biopsy_grid_table"].layers["predicted"]).all()
+    assert sdata.attrs["spatialhist"]["slides"]["biopsy_grid"]["pitch_px"] == pytest.approx(25)
+    assert "biopsy: spots 0" in call("info", target).stdout
+    call("predict", out, target, "--key-added", "again")
+    assert list(sd.read_zarr(target)["biopsy_grid_table"].layers) == ["again"]
+
+
+def test_an_image_file_is_refused_with_a_reason(finished, biopsy, store, tmp_path):
+    out, _ = finished
+    assert "does not say its scale: pass mpp=" in refused("predict", out, biopsy, "--out", tmp_path / "m.zarr")
+    assert not (tmp_path / "m.zarr").exists()
+    assert "genes ['NONE'] are not predicted by" in refused(
+        "predict", out, biopsy, "--mpp", 2, "--genes", "NONE", "--out", tmp_path / "m.zarr"
+    )
+    assert "--mpp is for image files" in refused("predict", out, store, "--mpp", 2, "--out", tmp_path / "m.zarr")

@@ -26,7 +26,17 @@ app = typer.Typer(
     help="Train, judge and apply models that predict spatial gene expression from H&E slides.",
 )
 
-USER_ERRORS = (ValueError, KeyError, FileNotFoundError, FileExistsError, TypeError, MemoryError, RuntimeError)
+IMAGES = {".svs", ".ndpi", ".scn", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
+USER_ERRORS = (
+    ValueError,
+    KeyError,
+    FileNotFoundError,
+    FileExistsError,
+    TypeError,
+    MemoryError,
+    RuntimeError,
+    ImportError,
+)
 
 Out = Annotated[Path, typer.Option(help="Run folder. A run that was interrupted goes on where it stopped.")]
 Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
@@ -87,24 +97,46 @@ def run(
 @app.command()
 def predict(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
-    slide: Annotated[Path, typer.Argument(metavar="SLIDE", help="Store or folder of the slides to predict.")],
+    slide: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SLIDE", help="Store or folder of slides, or an image file: SVS, NDPI, TIFF, PNG, JPEG."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Store to write; a .zarr SLIDE is added to by default.")] = None,
     key_added: Annotated[str, typer.Option(help="Layer of the predictions.")] = "predicted",
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
+    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel of an image file.")] = None,
+    spacing: Annotated[
+        float, typer.Option(help="Of predicted spots where a slide has none, in those of training.")
+    ] = 1.0,
+    genes: Annotated[
+        list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
+    ] = None,
 ) -> None:
-    """Predict slides with what a run has trained."""
+    """Predict slides with what a run has trained: at their spots, or all over the tissue where they have none."""
     with _readable_errors():
         import spatialhist as sh
+        from spatialhist import _keys
         from spatialhist.tl._apply import Applier
 
         if out is None and slide.suffix != ".zarr":
             raise ValueError(f"{slide} is no .zarr store that predictions could be added to: name one with --out")
         trained = Applier.of(run_folder)
-        sdata = _import(slide, out, None) if out else _open(slide)
-        _prepare(sdata, image=trained.design().image, realign=realign)
-        sh.tl.predict(sdata, trained.source, key_added=key_added)
+        unknown = sorted(set(genes or []) - set(trained.genes))
+        if unknown:
+            raise KeyError(f"genes {unknown} are not predicted by {run_folder}, which has {trained.genes[:5]}, ...")
+        sdata = _import(slide, out, None, mpp=mpp) if out else _open(slide, mpp=mpp)
+        spots = _keys.TABLE in sdata.tables
+        _prepare(sdata, image=trained.design().image, realign=realign and spots)
+        if spots:
+            sh.tl.predict(sdata, trained.source, key_added=key_added)
+        else:
+            sh.tl.predict_grid(sdata, trained.source, spacing=("pitch", spacing), key_added=key_added)
         sh.pp.save(sdata)
         typer.echo(f"layer {key_added!r} of {out or slide}")
+        if genes:
+            _draw_maps(sdata, genes, key_added, out or slide)
 
 
 @app.command()
@@ -124,7 +156,24 @@ def info(
             typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
 
 
-def _import(data: Path, store: Path, slides: list[str] | None) -> SpatialData:
+def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> None:
+    """Draw predicted genes into a PNG beside the store, one a table."""
+    import matplotlib.pyplot as plt
+
+    import spatialhist as sh
+    from spatialhist import _keys
+
+    tables = [_keys.TABLE] if _keys.TABLE in sdata.tables else list(sdata.tables)
+    for key in tables:
+        axes = sh.pl.genes(sdata, genes, layers=layer, table_key=key)
+        path = store.with_suffix(".png") if len(tables) == 1 else store.with_name(f"{store.stem}_{key}.png")
+        figure = axes.flat[0].figure
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
+        typer.echo(f"map: {path}")
+
+
+def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None) -> SpatialData:
     """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
     import spatialdata as sd
 
@@ -132,7 +181,7 @@ def _import(data: Path, store: Path, slides: list[str] | None) -> SpatialData:
 
     origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
     if not store.exists():
-        sdata = _open(data, store, slides)
+        sdata = _open(data, store, slides, mpp=mpp)
         sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
         sdata.write_attrs()
         return sdata
@@ -143,7 +192,9 @@ def _import(data: Path, store: Path, slides: list[str] | None) -> SpatialData:
     return sdata
 
 
-def _open(data: Path, store: Path | None = None, slides: list[str] | None = None) -> SpatialData:
+def _open(
+    data: Path, store: Path | None = None, slides: list[str] | None = None, *, mpp: float | None = None
+) -> SpatialData:
     """Read whatever format the path holds, into a new ``store`` where one is given."""
     import spatialdata as sd
 
@@ -152,6 +203,10 @@ def _open(data: Path, store: Path | None = None, slides: list[str] | None = None
 
     if not data.exists():
         raise FileNotFoundError(f"{data} does not exist")
+    if data.suffix.lower() in IMAGES:
+        return sh.io.read_wsi(data, mpp=mpp, store=store)
+    if mpp is not None:
+        raise ValueError(f"--mpp is for image files {sorted(IMAGES)}; {data} has its own scale")
     if (data / "slides.csv").exists():
         return sh.io.read_st(data, slides=slides, store=store)
     if data.suffix == ".zarr":
@@ -161,7 +216,7 @@ def _open(data: Path, store: Path | None = None, slides: list[str] | None = None
     elif data.suffix in (".h5", ".hdf5"):
         sdata = sh.io.read_challenge(data)
     else:
-        raise ValueError(f"{data} is no slides.csv folder, Space Ranger folder, .h5 file or .zarr store")
+        raise ValueError(f"{data} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image")
     if store is None:
         return sdata
     with complete_or_nothing(store) as folder:
@@ -235,9 +290,9 @@ def _prepare(sdata: SpatialData, *, image: str, realign: bool) -> None:
 def _mask_where_missing(sdata: SpatialData, image: str) -> None:
     import spatialhist as sh
     from spatialhist import _keys
-    from spatialhist._sdata.slides import open_cohort
+    from spatialhist._sdata.slides import open_images
 
-    full = {s: _keys.image(s) for s in open_cohort(sdata).slides}
+    full = {s: _keys.image(s) for s in open_images(sdata).slides}
     todo = [s for s, key in full.items() if _keys.tissue(key) not in sdata.labels]
     if image == "masked":
         todo = [s for s, key in full.items() if s in todo or _keys.masked(key) not in sdata.images]
@@ -266,9 +321,9 @@ def _print_scores(scores: pd.DataFrame) -> None:
 def _facts(sdata: SpatialData) -> dict[str, Any]:
     from spatialhist._sdata.geometry import scale
     from spatialhist._sdata.layers import recorded
-    from spatialhist._sdata.slides import open_cohort
+    from spatialhist._sdata.slides import open_images
 
-    cohort = open_cohort(sdata)
+    cohort = open_images(sdata)
     slides = {}
     for slide in cohort.slides:
         s = scale(sdata, slide)
