@@ -82,6 +82,19 @@ def test_second_call_computes_nothing(any_slide, tmp_path):
     assert {path.suffix for path in (tmp_path / "c").iterdir()} == {".npy", ".json"}
 
 
+@pytest.mark.filterwarnings("ignore:Object at features is not recognized:UserWarning")
+def test_features_can_be_kept_in_the_store(slide, tmp_path):
+    kept = stored(slide, tmp_path / "s.zarr")
+    encoder = Mean()
+    first = features(FeatureCache(kept.path / "features"), kept, encoder)
+    kept.tables["other"] = kept["table"].copy()
+    kept.write_element("other")
+    again = sd.read_zarr(kept.path)
+    assert set(again.tables) == {"table", "other"}
+    np.testing.assert_array_equal(features(FeatureCache(again.path / "features"), again, encoder), first)
+    assert encoder.seen == len(CENTERS)
+
+
 def test_without_folder_nothing_is_kept(slide):
     encoder = Mean()
     for _ in range(2):

@@ -49,7 +49,8 @@ class FeatureCache:
     Parameters
     ----------
     folder
-        Where features are kept, made when needed. None computes them each time.
+        Where features are kept, made when needed; it may lie in the store, as ``sdata.path / "features"``, where zarr
+        warns of an object that is none of its own. None computes them each time.
 
     Examples
     --------

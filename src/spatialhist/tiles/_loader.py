@@ -61,16 +61,17 @@ def loader(
         raise ValueError(f"batch_size={batch_size} must be at least 1")
     # Workers that share a stretch would decode the same blocks each; the order of the table is a promise.
     runs = 1 if order == "table" else max(1, workers)
-    orders = {
-        "shuffled": lambda: ChunkSampler(ds, seed=seed),
-        "stored": ds.stored_order,
-        "table": lambda: range(len(ds)),
-    }
-    batches = Batches(orders[order](), batch_size, runs=runs)
+    batches = Batches(_order(ds, order, seed), batch_size, runs=runs)
     if not workers:
         return DataLoader(_Ahead(ds, batches), batch_size=None, **options)
     options = {"persistent_workers": True, **options}
     return DataLoader(ds, batch_size=None, sampler=batches, num_workers=workers, **options)
+
+
+def _order(ds: TileDataset, order: str, seed: int) -> Sequence[int] | ChunkSampler:
+    if order == "shuffled":
+        return ChunkSampler(ds, seed=seed)
+    return ds.stored_order().tolist() if order == "stored" else range(len(ds))
 
 
 class Batches:
