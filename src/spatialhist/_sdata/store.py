@@ -148,8 +148,6 @@ def _stage_whole(elements: dict[str, Any], store: Path, stage: Path, progress: b
     fresh = sd.SpatialData.init_from_elements({path.split("/")[1]: element for path, element in elements.items()})
     with warnings.catch_warnings(), ProgressBar() if progress else nullcontext():
         warnings.filterwarnings("ignore", message="The table is annotating")
-        # Announced by anndata for a later release; nothing to act on.
-        warnings.filterwarnings("ignore", message="zarr v3 autosharding")
         fresh.write(stage, update_sdata_path=False)
     return {path: stage / path for path in elements if not changes.same_files(stage / path, store / path)}
 

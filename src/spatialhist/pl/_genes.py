@@ -11,6 +11,7 @@ import numpy as np
 from spatialhist import _keys, metrics
 from spatialhist._sdata.geometry import Scale, scale
 from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pl._style import EXPRESSION, FONT, MISSING, picture, scale_bar
 from spatialhist.pl._tissue import fit_view, window_of
@@ -181,7 +182,9 @@ def _norm(panels: list[_Panel]) -> Any:
 def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None:
     """Draw one panel; squidpy gets a table of this slide and this gene, since it stumbles over further ones."""
     import anndata as ad
-    import squidpy as sq
+
+    with quiet():
+        import squidpy as sq
 
     rows = cohort.rows(panel.slide)
     entry = cohort.table.uns[_keys.SPATIAL][panel.slide]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.store import save_changes
 
 if TYPE_CHECKING:
@@ -52,5 +53,6 @@ def save(sdata: SpatialData, *, progress: bool = False) -> None:
     ...     "log1p" in spatialdata.read_zarr(f"{folder}/cohort.zarr")["table"].layers
     True
     """
-    written = save_changes(sdata, progress=progress)
+    with quiet():
+        written = save_changes(sdata, progress=progress)
     logger.info("saved into %s: %s", sdata.path, ", ".join(written) or "nothing new")

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from spatialhist import _keys
 from spatialhist._sdata.geometry import scale, spot_centers
 from spatialhist._sdata.layers import check_key, record
+from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pp._ranks import check_choice
 
@@ -105,7 +106,8 @@ def _positions(cohort: Cohort, slide: str) -> np.ndarray:
 
 def _within_radius(xy: np.ndarray, radius_px: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Return connectivities and distances of one slide's spots, in pixels, as squidpy builds them."""
-    from squidpy.gr.neighbors import RadiusBuilder
+    with quiet():
+        from squidpy.gr.neighbors import RadiusBuilder
 
     connectivities, distances = RadiusBuilder(radius=radius_px).build(xy)
     distances.eliminate_zeros()  # the diagonal, which would count as an edge

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spatialhist._keys import CHANNELS
+from spatialhist._sdata.quiet import quiet
 from spatialhist.pp._stain_reference import StainMethod, StainReference
 
 MIN_ANGLE_DEG = 5.0
@@ -43,8 +44,10 @@ def fit_stain(
     import dask.array as da
     import spatialdata as sd
     from spatialdata.models import Image2DModel, Labels2DModel
-    from squidpy.experimental.im import fit_stain_reference
-    from squidpy.experimental.im._stain import StainFittingError
+
+    with quiet():
+        from squidpy.experimental.im import fit_stain_reference
+        from squidpy.experimental.im._stain import StainFittingError
 
     if not tissue.any():
         raise StainError("its tissue mask is empty")
@@ -89,7 +92,8 @@ def lab_transfer(source: StainReference, target: StainReference) -> tuple[np.nda
 
     Mean and standard deviation are matched in Lab, which is linear in log lms.
     """
-    from squidpy.experimental.im._stain import RUDERMAN_LAB_TO_LMS, RUDERMAN_LMS_TO_LAB, RUDERMAN_RGB_TO_LMS
+    with quiet():
+        from squidpy.experimental.im._stain import RUDERMAN_LAB_TO_LMS, RUDERMAN_LMS_TO_LAB, RUDERMAN_RGB_TO_LMS
 
     gain = target.sigma / np.maximum(source.sigma, 1e-6)
     slope = RUDERMAN_LAB_TO_LMS @ np.diag(gain) @ RUDERMAN_LMS_TO_LAB

@@ -1,0 +1,29 @@
+"""What libraries announce about themselves, which no user can act on, kept quiet around our own calls."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence known announcements of anndata, ome-zarr and squidpy, and nothing else."""
+    reader = logging.getLogger("ome_zarr.reader")
+    with warnings.catch_warnings():
+        # anndata announces a default of a later release, at every array it writes
+        warnings.filterwarnings("ignore", message="zarr v3 autosharding", category=UserWarning)
+        # squidpy's docstring templates, at its import
+        warnings.filterwarnings("ignore", message=".* is not a valid key!", category=SyntaxWarning)
+        reader.addFilter(_is_news)
+        try:
+            yield
+        finally:
+            reader.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Masks of a SpatialData have no image as a parent, which ome-zarr reports for each of them."""
+    return not record.msg.startswith("no parent found")
