@@ -75,6 +75,11 @@ def grid_table(slide: str) -> str:
     return f"{slide}_grid_table"
 
 
+def map_image(slide: str, layer: str) -> str:
+    """Key of the image that a layer of genes was drawn into."""
+    return f"{slide}_{layer}_map"
+
+
 def oof(name: str) -> str:
     """Layer of the out-of-fold predictions of one predictor."""
     return f"{OOF}_{sanitize(name)}"

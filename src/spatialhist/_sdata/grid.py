@@ -12,7 +12,7 @@ from spatialhist._sdata.adopt import fill_thumbnail
 from spatialhist._sdata.build import parse_table
 from spatialhist._sdata.geometry import apply, slide_info
 from spatialhist._sdata.images import affine
-from spatialhist._sdata.subset import replace_element
+from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,16 +63,9 @@ def add_grid(
         xy, geometry=0, radius=scale.spot_diameter_px / 2, index=pd.Index(ids, name=_keys.INSTANCE),
         transformations={slide: Identity(), key: Identity()},
     )  # fmt: skip
-    _put(sdata.shapes, key, shapes)
-    _put(sdata.tables, _keys.grid_table(slide), table)
+    put_element(sdata.shapes, key, shapes)
+    put_element(sdata.tables, _keys.grid_table(slide), table)
     return table
-
-
-def _put(elements: Any, key: str, value: Any) -> None:
-    if key in elements:
-        replace_element(elements, key, value)
-    else:
-        elements[key] = value
 
 
 def _no_counts(n: int, n_genes: int) -> Any:

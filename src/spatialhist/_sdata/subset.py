@@ -38,7 +38,7 @@ def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
         gone = np.setdiff1d(ids[rows[~keep[rows]]], ids[rows[keep[rows]]])
         shapes = cohort.sdata.shapes[slide]
         if len(gone):
-            replace_element(cohort.sdata.shapes, slide, shapes[~shapes.index.isin(gone)])
+            put_element(cohort.sdata.shapes, slide, shapes[~shapes.index.isin(gone)])
     _replace_table(cohort, table)
     return table
 
@@ -52,10 +52,11 @@ def keep_genes(cohort: Cohort, keep: np.ndarray) -> AnnData:
 
 def _replace_table(cohort: Cohort, table: AnnData) -> None:
     tables = cohort.sdata.tables
-    replace_element(tables, next(key for key, value in tables.items() if value is cohort.table), table)
+    put_element(tables, next(key for key, value in tables.items() if value is cohort.table), table)
 
 
-def replace_element(elements: Any, key: str, value: Any) -> None:
+def put_element(elements: Any, key: str, value: Any) -> None:
     """Assign an element without the warning about overwriting, which is meant here."""
-    del elements[key]
+    if key in elements:
+        del elements[key]
     elements[key] = value

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_run": ["CrossValidation"],
         "_slide_probe": ["SlideProbe", "slide_probe"],
         "_stack": ["Stack", "stack"],
+        "_to_image": ["to_image"],
         "_summarize": ["summarize"],
     },
 )

@@ -1,0 +1,118 @@
+"""Predicted genes as an image element."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import apply, scale, spot_centers
+from spatialhist._sdata.images import affine, image_key, pyramid
+from spatialhist._sdata.layers import check_key, check_layer_size, get_layer
+from spatialhist._sdata.maps import add_map
+from spatialhist._sdata.slides import open_cohort
+from spatialhist.tl._panel import dense_columns, gene_positions
+from spatialhist.tl._raster import rasterize
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist._sdata.images import Pyramid
+
+logger = logging.getLogger(__name__)
+
+REACH = 1 / np.sqrt(2)
+"""Radius in spacings at which discs leave no gap on a square lattice, nor on a hexagonal one."""
+
+
+def to_image(
+    sdata: SpatialData,
+    genes: str | Sequence[str],
+    *,
+    slide: str,
+    layer: str = _keys.PREDICTED,
+    step: float | None = None,
+    key_added: str | None = None,
+    table_key: str | None = None,
+) -> None:
+    """Draw genes of a slide into an image that lies on its H&E image, for napari and spatialdata-plot.
+
+    Parameters
+    ----------
+    sdata
+        Object with predictions of :func:`predict_grid` or :func:`predict`.
+    genes
+        Names; one channel each.
+    slide
+        Slide id.
+    layer
+        Layer of predictions.
+    step
+        Side of a pixel of the map in full-resolution pixels; half the distance of spots if None.
+    key_added
+        Name of the image; ``"<slide>_<layer>_map"`` if None.
+    table_key
+        Table of the predictions; that of the slide's grid if None, or the common one where there is no grid.
+
+    Returns
+    -------
+    None. Added: ``images[key_added]``, multiscale float32 ``(genes, y, x)`` in the units of the layer, placed wherever
+    the slide's image is placed.
+
+    Raises
+    ------
+    KeyError
+        If a gene, the layer, the slide or its image is missing.
+    ValueError
+        If the step is not positive, or there is a single spot.
+
+    Notes
+    -----
+    A spot covers a disc of its own radius, or as much as closes the gaps of the lattice. A pixel is the mean of the
+    spots that cover its centre, NaN where there is none; coarser levels average what is known.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20, seed=0)
+    >>> sh.pp.log_normalize(sdata)
+    >>> sh.tl.to_image(sdata, sdata["table"].var_names[:2], slide="S1", layer="log1p")
+    >>> sdata["S1_log1p_map"]["scale0"]["image"].dims
+    ('c', 'y', 'x')
+    """
+    key = key_added or _keys.map_image(slide, layer)
+    check_key(key)
+    grid = _keys.grid_table(slide)
+    table_key = table_key or (grid if grid in sdata.tables else _keys.TABLE)
+    spots = _keys.grid(slide) if table_key == grid else slide
+    cohort = open_cohort(sdata, spots, table_key=table_key)
+    names = [genes] if isinstance(genes, str) else list(genes)
+    values = dense_columns(get_layer(cohort.table, layer), cohort.rows(spots), gene_positions(cohort, names))
+    known = scale(sdata, spots)
+    if known.pitch_px is None:
+        raise ValueError(f"slide {spots!r} has a single spot, which makes no map")
+    step = known.pitch_px / 2 if step is None else step
+    if not 0 < step < np.inf:
+        raise ValueError(f"step={step!r} must be positive")
+    radius = max(known.spot_diameter_px / 2, REACH * known.pitch_px)
+    image = image_key(sdata, slide)
+    points, size = _in_image(sdata, image, slide, spot_centers(sdata, cohort.table, spots))
+    shape = _shape(pyramid(sdata, image), step * size)
+    check_layer_size(shape[0] * shape[1], len(names))
+    raster = rasterize(points, values, radius * size, step * size, shape)
+    add_map(sdata, key, raster, names=names, image=image, step=step * size)
+    logger.info("to_image: added %r, %d genes of %d x %d pixels", key, len(names), *shape[::-1])
+
+
+def _in_image(sdata: SpatialData, image: str, slide: str, centers: np.ndarray) -> tuple[np.ndarray, float]:
+    """Points in pixels of an image, and how many of these make one of the slide."""
+    to_pixels = np.linalg.inv(affine(sdata.images[image], slide))
+    return apply(to_pixels, centers), float(np.sqrt(abs(np.linalg.det(to_pixels[:2, :2]))))
+
+
+def _shape(pyr: Pyramid, step: float) -> tuple[int, int]:
+    return math.ceil(pyr.height / step), math.ceil(pyr.width / step)
