@@ -131,14 +131,14 @@ def rates(folder: Path) -> None:
 def epoch(folder: Path) -> None:
     """Share of the time that the network from scratch waits for tiles of 78 pixels, from the store and from memory."""
     image, _ = section("C2")
-    centers = anywhere(image, 512)
+    centers = anywhere(image, 256)
     slide = stored(image, centers, folder / "slide.zarr", 512)
     ds = TileDataset(slide, TileSpec(("um", 150), 78), layer="X")
     memory = to_memory(ds)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = VisionMLPMultiTask(35).to(device)
     train(network, memory.batches(64), device)
-    print(f"\nan epoch of 512 tiles on {device}: share of waiting for tiles")
+    print(f"\nan epoch of 256 tiles on {device}: share of waiting for tiles")
     for name, batches in (
         ("store", lambda e: loader(ds, 64)), ("memory, augmented", lambda e: memory.batches(64, epoch=e, device=device)),
     ):  # fmt: skip

@@ -69,6 +69,13 @@ def test_sample_holds_tile_parts_target_and_names(sdata):
     assert sample["target"].dtype == torch.float32
 
 
+def test_reader_opens_an_image_of_a_slide(sdata):
+    xy = sdata["table"].obsm["spatial"][[17]]
+    np.testing.assert_array_equal(TileReader.open(sdata, "S2").read(xy, 20, 20)[0], cut(sdata, "S2", xy[0], 20))
+    with pytest.raises(KeyError, match="pp.normalize_stain"):
+        TileReader.open(sdata, "S2", image="normalized")
+
+
 def test_without_layer_there_is_no_target(sdata):
     ds = TileDataset(sdata, SPEC)
     assert "target" not in ds[0]

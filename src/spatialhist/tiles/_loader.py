@@ -92,7 +92,7 @@ class Batches:
         return (batch for turn in zip_longest(*stretches) for batch in turn if batch is not None)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order that comes next; Lightning calls it at the start of an epoch."""
+        """Choose the order that comes next; Lightning calls it at the start of an epoch if there are workers."""
         if isinstance(self.order, ChunkSampler):
             self.order.set_epoch(epoch)
 

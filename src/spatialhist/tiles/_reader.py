@@ -2,14 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._sdata.images import Pyramid
+from spatialhist._sdata.images import Pyramid, image_key, pyramid
 from spatialhist.tiles._blocks import BlockCache, Key, assemble, fetch
 from spatialhist.tiles._plan import Plan, groups, make_plan, reading_order
 from spatialhist.tiles._resample import mirror, resample
 from spatialhist.tiles._source import PixelSource
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
 
 WHITE = 255
 GROUP = 128
@@ -35,9 +39,8 @@ class TileReader:
     Examples
     --------
     >>> import numpy as np, spatialhist as sh
-    >>> from spatialhist._sdata.images import pyramid
     >>> sdata = sh.datasets.synthetic(n_slides=1)
-    >>> reader = sh.tiles.TileReader(pyramid(sdata, "S1_full_image"))
+    >>> reader = sh.tiles.TileReader.open(sdata, "S1")
     >>> reader.read(np.array([[300.0, 200.0]]), 150, 64).shape
     (1, 3, 64, 64)
     """
@@ -45,6 +48,28 @@ class TileReader:
     def __init__(self, image: PixelSource | Pyramid, *, cache_mb: float = 256, cache: BlockCache | None = None) -> None:
         self.source = PixelSource(image) if isinstance(image, Pyramid) else image
         self.cache = cache or BlockCache(cache_mb * 1e6)
+
+    @classmethod
+    def open(cls, sdata: SpatialData, slide: str, *, image: str | None = None, cache_mb: float = 256) -> TileReader:
+        """Return the reader of an image of a slide.
+
+        Parameters
+        ----------
+        sdata
+            The object.
+        slide
+            Slide id.
+        image
+            Which image, as :class:`TileDataset` takes it.
+        cache_mb
+            Decoded blocks that are kept, in megabytes.
+
+        Raises
+        ------
+        KeyError
+            If there is no such image.
+        """
+        return cls(pyramid(sdata, image_key(sdata, slide, image)), cache_mb=cache_mb)
 
     def read(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:
         """Read tiles in the order of their centres.
