@@ -176,26 +176,6 @@ def test_ranks_of_normalised_images_are_run_and_predicted(store, tmp_path):
     assert table.uns["spatialhist"]["predicted"]["target"] == "ranks"
 
 
-@pytest.mark.parametrize(
-    ("name", "reader"),
-    [("visium/spatial", "read_visium"), ("slides.h5", "read_challenge"), ("st/slides.csv", "read_st")],
-)
-def test_formats_are_told_by_what_is_there(tmp_path, monkeypatch, name, reader):
-    from spatialhist.cli import _open
-
-    (tmp_path / name).mkdir(parents=True)
-    monkeypatch.setattr(sh.io, reader, lambda path, **options: (path, options), raising=False)
-    data = tmp_path / name.split("/")[0]
-    path, options = _open(data)
-    assert path == data
-    assert (
-        options
-        == {"read_visium": {"slide": "visium"}, "read_challenge": {}, "read_st": {"slides": None, "store": None}}[
-            reader
-        ]
-    )
-
-
 def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(sh.datasets, "synthetic", lambda **options: options, raising=False)

@@ -26,7 +26,6 @@ app = typer.Typer(
     help="Train, judge and apply models that predict spatial gene expression from H&E slides.",
 )
 
-IMAGES = {".svs", ".ndpi", ".scn", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
 USER_ERRORS = (
     ValueError,
     KeyError,
@@ -126,7 +125,7 @@ def predict(
         unknown = sorted(set(genes or []) - set(trained.genes))
         if unknown:
             raise KeyError(f"genes {unknown} are not predicted by {run_folder}, which has {trained.genes[:5]}, ...")
-        sdata = _import(slide, out, None, mpp=mpp) if out else _open(slide, mpp=mpp)
+        sdata = _import(slide, out, None, mpp=mpp) if out else sh.io.read(slide, mpp=mpp)
         spots = _keys.TABLE in sdata.tables
         _prepare(sdata, image=trained.design().image, realign=realign and spots)
         if spots:
@@ -146,7 +145,9 @@ def info(
 ) -> None:
     """Say what a store holds: slides, scale, images, layers and how they were made."""
     with _readable_errors():
-        facts = _facts(_open(store))
+        import spatialhist as sh
+
+        facts = _facts(sh.io.read(store))
         if as_json:
             typer.echo(json.dumps(facts, indent=1, default=str))
             return
@@ -177,11 +178,12 @@ def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | N
     """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
     import spatialdata as sd
 
+    import spatialhist as sh
     from spatialhist import _keys
 
     origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
     if not store.exists():
-        sdata = _open(data, store, slides, mpp=mpp)
+        sdata = sh.io.read(data, store=store, slides=slides, mpp=mpp)
         sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
         sdata.write_attrs()
         return sdata
@@ -190,38 +192,6 @@ def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | N
     if held != origin:
         raise FileExistsError(f"{store} was made of {held}, not of {origin}: choose another --out, or remove it")
     return sdata
-
-
-def _open(
-    data: Path, store: Path | None = None, slides: list[str] | None = None, *, mpp: float | None = None
-) -> SpatialData:
-    """Read whatever format the path holds, into a new ``store`` where one is given."""
-    import spatialdata as sd
-
-    import spatialhist as sh
-    from spatialhist.io._store import complete_or_nothing
-
-    if not data.exists():
-        raise FileNotFoundError(f"{data} does not exist")
-    if data.suffix.lower() in IMAGES:
-        return sh.io.read_wsi(data, mpp=mpp, store=store)
-    if mpp is not None:
-        raise ValueError(f"--mpp is for image files {sorted(IMAGES)}; {data} has its own scale")
-    if (data / "slides.csv").exists():
-        return sh.io.read_st(data, slides=slides, store=store)
-    if data.suffix == ".zarr":
-        sdata = sd.read_zarr(data)
-    elif (data / "spatial").exists():
-        sdata = sh.io.read_visium(data, slide=data.name)
-    elif data.suffix in (".h5", ".hdf5"):
-        sdata = sh.io.read_challenge(data)
-    else:
-        raise ValueError(f"{data} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image")
-    if store is None:
-        return sdata
-    with complete_or_nothing(store) as folder:
-        sdata.write(folder, update_sdata_path=False)
-    return sd.read_zarr(store)
 
 
 def _analyse(

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_arrays": ["from_arrays"],
         "_challenge": ["read_challenge"],
         "_concat": ["concat"],
+        "_read": ["read"],
         "_st": ["read_st"],
         "_submission": ["write_submission"],
         "_visium": ["read_visium"],

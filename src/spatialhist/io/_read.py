@@ -1,0 +1,84 @@
+"""Read whatever a path holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatialhist.io._challenge import read_challenge
+from spatialhist.io._st import read_st
+from spatialhist.io._store import complete_or_nothing
+from spatialhist.io._visium import read_visium
+from spatialhist.io._wsi import read_wsi
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+IMAGES = {".svs", ".ndpi", ".scn", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
+
+
+def read(
+    path: str | Path,
+    *,
+    slides: Sequence[str] | None = None,
+    mpp: float | None = None,
+    store: str | Path | None = None,
+) -> SpatialData:
+    """Read whatever a path holds, by looking at it.
+
+    Parameters
+    ----------
+    path
+        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder (:func:`read_visium`, the folder's name becomes
+        the slide id), ``.h5`` file of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or
+        ``.zarr`` store.
+    slides
+        Some slides of a ``slides.csv`` folder.
+    mpp
+        Micrometres per pixel of an image file.
+    store
+        New zarr store to write to; the object returned reads from it.
+
+    Returns
+    -------
+    The cohort.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at the path.
+    ValueError
+        If it holds none of these, or ``mpp`` is given for something that has its own scale.
+    """
+    path, store = Path(path), None if store is None else Path(store)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if path.suffix.lower() in IMAGES:
+        return read_wsi(path, mpp=mpp, store=store)
+    if mpp is not None:
+        raise ValueError(f"mpp is for image files {sorted(IMAGES)}; {path} has its own scale")
+    if (path / "slides.csv").exists():
+        return read_st(path, slides=slides, store=store)
+    sdata = _read_whole(path)
+    return sdata if store is None else _stored(sdata, store)
+
+
+def _read_whole(path: Path) -> SpatialData:
+    import spatialdata as sd
+
+    if path.suffix == ".zarr":
+        return sd.read_zarr(path)
+    if (path / "spatial").exists():
+        return read_visium(path, slide=path.name)
+    if path.suffix in (".h5", ".hdf5"):
+        return read_challenge(path)
+    raise ValueError(f"{path} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image")
+
+
+def _stored(sdata: SpatialData, store: Path) -> SpatialData:
+    import spatialdata as sd
+
+    with complete_or_nothing(store) as folder:
+        sdata.write(folder, update_sdata_path=False)
+    return sd.read_zarr(store)
