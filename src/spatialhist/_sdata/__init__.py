@@ -8,6 +8,8 @@ geometry   where spots lie in pixels, physical scale, alignment
 layers     layers, columns and provenance of the table
 build      one slide from arrays, several slides into one cohort
 adopt      what an object of spatialdata-io lacks
+grid       spots that we lay on a slide
+maps       genes as images
 quiet      what libraries announce about themselves
 store      what is new goes into the zarr store, atomically
 ========== =====================================================================

@@ -64,4 +64,4 @@ def halve_known(values: np.ndarray) -> np.ndarray:
     blocks = values[:, : 2 * height, : 2 * width].reshape(genes, height, 2, width, 2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Mean of empty slice")
-        return np.nanmean(blocks, axis=(2, 4), dtype=np.float32)
+        return np.asarray(np.nanmean(blocks, axis=(2, 4), dtype=np.float32))

@@ -82,11 +82,11 @@ def calibrate(
         raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
     layers = _layers(cohort, layer, applier)
     judged = {name: _groups(cohort, name, applier) for name in layers}
-    groups = applier.run.groups
-    for name, of_slide in judged.items():
-        _check_groups(name, len(groups) - any(g is not None for g in of_slide.values()), level, needed)
-    check_layer_size(*cohort.table.shape, n_layers=2 * len(layers))
     errors, group = residuals(applier.source)
+    n_groups = len(np.unique(group))
+    for name, of_slide in judged.items():
+        _check_groups(name, n_groups - any(g is not None for g in of_slide.values()), level, needed)
+    check_layer_size(*cohort.table.shape, n_layers=2 * len(layers))
     radius = left_out_radius(errors, group, level)
     new = group_radius(errors, group, level)
     covered = coverage(errors, group, radius)
