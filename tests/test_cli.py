@@ -242,4 +242,4 @@ def test_an_image_file_is_refused_with_a_reason(finished, biopsy, store, tmp_pat
     assert "genes ['NONE'] are not predicted by" in refused(
         "predict", out, biopsy, "--mpp", 2, "--genes", "NONE", "--out", tmp_path / "m.zarr"
     )
-    assert "--mpp is for image files" in refused("predict", out, store, "--mpp", 2, "--out", tmp_path / "m.zarr")
+    assert "mpp is for image files" in refused("predict", out, store, "--mpp", 2, "--out", tmp_path / "m.zarr")
