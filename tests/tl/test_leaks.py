@@ -261,7 +261,7 @@ def test_noise_scores_nothing(layer, tmp_path):
             sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")
         scores = sh.tl.evaluate(sdata, truth=layer, oracles=False)
         means.append(sh.tl.summarize(scores)["mean"])
-    table = pd.DataFrame(means).drop(columns=["null_mean", "null_donor"])
+    table = pd.DataFrame(means).drop(columns="null_mean")
     error = table.std(ddof=1) / np.sqrt(len(table))
     assert len(table.columns) == len(models) + 3 + 3
     assert error.max() <= 0.002
