@@ -15,6 +15,11 @@ def test_a_folder_is_a_run_again(finished):
     np.testing.assert_array_equal(again.out_of_fold("ridge"), cv.out_of_fold("ridge"))
 
 
+def test_is_shown_without_its_manifest(finished):
+    assert "manifest" not in repr(finished[1])
+    assert "ridge" in repr(finished[1])
+
+
 def test_out_of_fold_predictions_end_at_the_panel(finished):
     _, cv, _ = finished
     values = cv.out_of_fold("ridge_raw")

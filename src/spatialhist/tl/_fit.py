@@ -40,7 +40,7 @@ class Model:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = field(repr=False)
     models: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
 

@@ -33,7 +33,7 @@ class CrossValidation:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = field(repr=False)
     models: tuple[Predictor, ...]
     nulls: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
