@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
-from spatialhist.tl._combiners import Mean, RankMean, Weights, fit_network, fit_weights, restore
+from spatialhist.tl._combiners import PULL, Mean, RankMean, Weights, fit_network, fit_weights, restore
 from spatialhist.tl._fits import read_state, write_state
 from spatialhist.tl._predictors._ridge_solver import center_by_slide
 
@@ -29,14 +29,18 @@ def test_a_planted_mixture_is_found():
     np.testing.assert_allclose(fitted.weights, np.array([0.7, 0, 0.3])[:, None] * np.ones(6), atol=0.03)
 
 
-def test_common_weights_are_nnls_on_all_genes_at_once():
+def test_common_weights_are_nnls_on_all_genes_at_once_drawn_to_equal_ones():
     predictions, targets, slide, _ = planted(weights=(0.6, -0.5, 0.3), noise=1.0)
     fitted = fit_weights(predictions, targets, slide, np.repeat("one", 180))
     assert fitted.shrinkage == np.inf
     centered = np.stack([center_by_slide(p.astype(float), slide)[0] for p in predictions])
     truth = center_by_slide(targets.astype(float), slide)[0]
     scale = truth.std(axis=0)
-    expected, _ = nnls((centered / scale).reshape(3, -1).T, (truth / scale).ravel())
+    design, answer = (centered / scale).reshape(3, -1).T, (truth / scale).ravel()
+    mean = design.mean(axis=1)
+    equal = (mean @ answer) / (mean @ mean) / 3
+    pull = np.sqrt(PULL * (design**2).sum() / 3)
+    expected, _ = nnls(np.vstack([design, pull * np.eye(3)]), np.append(answer, np.full(3, pull * equal)))
     np.testing.assert_allclose(fitted.weights, np.tile(expected[:, None], (1, 6)), atol=1e-5)
     assert expected[1] == 0
 

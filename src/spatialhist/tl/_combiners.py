@@ -12,6 +12,10 @@ from spatialhist.tl._predictors._ridge_solver import center_by_slide, within_sli
 if TYPE_CHECKING:
     from spatialhist.tl._predictors._protocol import State
 
+MIN_GROUPS_CHOOSING = 3
+"""With fewer groups to leave out, genes keep the common weights: two groups agree too often by chance."""
+PULL = 0.05
+"""Strength with which the common weights are drawn to equal ones, relative to the mean variance of a model."""
 SHRINKAGE = (0.03, 0.3, 3.0)
 """Strengths with which a gene's own weights are drawn to the common ones; the common ones alone are tried too."""
 
@@ -77,7 +81,8 @@ def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
     """Fit one set of non-negative weights, and per gene a set drawn towards it.
 
     How strongly it is drawn is chosen by leaving groups out once more: weights fitted on the other groups are scored on
-    the one left out (within-slide Pearson). Slide means are removed before fitting, as scores are taken within slides.
+    the one left out (within-slide Pearson); genes get weights of their own only if that helps in every one. Slide means
+    are removed before fitting, as scores are taken within slides.
 
     Parameters
     ----------
@@ -90,20 +95,28 @@ def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
     """
     centered = np.stack([center_by_slide(p.astype(np.float64), slide)[0] for p in predictions])
     truth, level = center_by_slide(targets.astype(np.float64), slide)
-    names = np.unique(group)
-    candidates = (*SHRINKAGE, np.inf)
-    scores = np.zeros(len(candidates))
-    for name in names if len(names) > 1 else ():
-        held = group == name
-        for i, shrinkage in enumerate(candidates):
-            weights = _solve(centered[:, ~held], truth[~held], shrinkage)
-            combined = np.einsum("mng,mg->ng", centered[:, held], weights)
-            scores[i] += within_slide_score(truth[held], combined, slide[held])
-    shrinkage = candidates[int(np.argmax(scores))] if scores.any() else np.inf
+    shrinkage = _choose_shrinkage(centered, truth, slide, group)
     weights = _solve(centered, truth, shrinkage)
     base = np.stack([center_by_slide(p.astype(np.float64), slide)[1] for p in predictions])
     intercept = level - (weights * base).sum(axis=0)
     return Weights(weights.astype(np.float32), intercept.astype(np.float32), float(shrinkage))
+
+
+def _choose_shrinkage(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, group: np.ndarray) -> float:
+    """Best shrinkage among those that beat the common weights in every group left out; else the common weights."""
+    names = np.unique(group)
+    if len(names) < MIN_GROUPS_CHOOSING:
+        return np.inf
+    scores = np.empty((len(names), len(SHRINKAGE) + 1))
+    for row, name in zip(scores, names, strict=True):
+        held = group == name
+        for i, shrinkage in enumerate((*SHRINKAGE, np.inf)):
+            weights = _solve(predictions[:, ~held], targets[~held], shrinkage)
+            combined = np.einsum("mng,mg->ng", predictions[:, held], weights)
+            row[i] = within_slide_score(targets[held], combined, slide[held])
+    better = (scores[:, :-1] > scores[:, -1:]).all(axis=0)
+    means = np.where(better, scores[:, :-1].mean(axis=0), -np.inf)
+    return SHRINKAGE[int(np.argmax(means))] if better.any() else np.inf
 
 
 def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float) -> np.ndarray:
@@ -111,12 +124,22 @@ def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float) -> np
     scale = np.maximum(targets.std(axis=0), 1e-8)
     gram = np.einsum("ang,bng->gab", predictions, predictions, optimize=True) / scale[:, None, None] ** 2
     cross = np.einsum("ang,ng->ga", predictions, targets, optimize=True) / scale[:, None] ** 2
-    common = _non_negative(gram.sum(axis=0), cross.sum(axis=0))
+    common = _common(gram.sum(axis=0), cross.sum(axis=0))
     if np.isinf(shrinkage):
         return np.tile(common[:, None], (1, targets.shape[1]))
     pull = shrinkage * np.trace(gram, axis1=1, axis2=2).mean() / len(common)
     eye = np.eye(len(common))
-    return np.stack([_non_negative(g + pull * eye, c + pull * common) for g, c in zip(gram, cross, strict=True)], axis=1)
+    return np.stack(
+        [_non_negative(g + pull * eye, c + pull * common) for g, c in zip(gram, cross, strict=True)], axis=1
+    )
+
+
+def _common(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """One weight a model, drawn to equal ones: alike models carry little evidence on how to share a weight."""
+    equal = np.full(len(cross), 1 / len(cross))
+    fitted = max(float(equal @ cross / max(equal @ gram @ equal, 1e-12)), 0.0)
+    pull = PULL * np.trace(gram) / len(cross)
+    return _non_negative(gram + pull * np.eye(len(cross)), cross + pull * fitted * equal)
 
 
 def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
