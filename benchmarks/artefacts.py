@@ -1,6 +1,6 @@
 """Artefacts that were put into slides: python benchmarks/artefacts.py [--data FOLDER] [--store ZARR].
 
-Per slide: spots flagged as it is; share of spots found, and share of the other spots flagged, where the right half is
+Per slide: spots flagged as it is; share of spots found, and share of the other spots flagged, where the right third is
 blurred (Gaussian, in micrometres), where a band is folded (tissue on tissue: its own mirror image absorbs once more),
 and where a band is inked.
 """
@@ -34,11 +34,11 @@ def main() -> None:
         clean = one["table"].obs[list(_keys.ARTEFACTS)].copy()
         mpp, x = scale(one, slide).mpp, one["table"].obsm["spatial"][:, 0]
         pixels = np.asarray(pyramid(one, _keys.image(slide)).levels[0])
-        third, half, two_thirds = np.quantile(x, [0.4, 0.5, 0.6])
-        cells = [measure(one, slide, blurred(pixels, half, um / mpp), "blur", x > half) for um in BLURS_UM]
-        band = (x > third) & (x < two_thirds)
-        cells.append(measure(one, slide, folded(pixels, third, two_thirds), "fold", band))
-        cells.append(measure(one, slide, inked(pixels, third, two_thirds), "ink", band))
+        left, right = np.quantile(x, [0.4, 0.67])
+        cells = [measure(one, slide, blurred(pixels, right, um / mpp), "blur", x > right) for um in BLURS_UM]
+        band = (x > left) & (x < right)
+        cells.append(measure(one, slide, folded(pixels, left, right), "fold", band))
+        cells.append(measure(one, slide, inked(pixels, left, right), "ink", band))
         print(
             f"{slide:<6} {seconds:5.1f} {clean.to_numpy().sum():9d}",
             *(f"{a:15.2f} {b:6.2f}" for a, b in cells),

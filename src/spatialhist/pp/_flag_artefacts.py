@@ -35,8 +35,8 @@ def flag_artefacts(
     *,
     slides: str | Sequence[str] | None = None,
     max_ink: float = 0.1,
-    min_sharpness: float = 0.25,
-    max_fold: float = 0.3,
+    min_sharpness: float = 0.35,
+    max_fold: float = 0.2,
     table_key: str = _keys.TABLE,
 ) -> None:
     """Flag spots whose pixels show ink, blur or a fold; nothing is dropped.

@@ -185,6 +185,8 @@ def _register(
     if keep.sum() < MIN_SPOTS:
         return _identity(f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
     tissue, factors = _tissue(cohort.sdata, slide)
+    # Activity tells tissue from glass, however pale the tissue is.
+    tissue = tissue if active is None else tissue > 0
     pitch = scale(cohort.sdata, slide).pitch_px
     to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
     pitch /= np.sqrt(abs(np.linalg.det(to_slide[:2, :2])))

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy.optimize import minimize
 from scipy.signal import fftconvolve
+from scipy.spatial import cKDTree
 
 Model = Literal["translation", "rigid", "similarity"]
 
@@ -99,6 +100,11 @@ class _Scene:
     spot_area: float
     tissue_area: float
     size: np.ndarray
+
+    @property
+    def has_inactive(self) -> bool:
+        """Whether there are spots to be pushed off: the tissue's edge is then seen from both sides."""
+        return bool((self.weights < 0).any())
 
 
 def register(
@@ -343,9 +349,9 @@ def _null(scene: _Scene, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sharpness(scene: _Scene, matrix: np.ndarray) -> float:
-    """Smallest fall of the score over eight directions, relative to a tissue that is the footprint itself."""
+    """Smallest fall of the score over eight directions, relative to a tissue as the spots describe it."""
     placed = _apply(matrix, scene.points)
-    ideal = _smooth(_footprint(placed[scene.weights > 0], scene.per_unit, scene.field.shape), scene.per_unit)
+    ideal = _smooth(_described(scene, placed), scene.per_unit)
     angles = np.arange(8) * np.pi / 4
     directions = np.column_stack([np.cos(angles), np.sin(angles)])
 
@@ -357,6 +363,19 @@ def _sharpness(scene: _Scene, matrix: np.ndarray) -> float:
 
     expected = falls(ideal)
     return float((falls(scene.field) / np.maximum(expected, 1e-9)).min()) if (expected > 0).all() else 0.0
+
+
+def _described(scene: _Scene, placed: np.ndarray) -> np.ndarray:
+    """Tissue on a grid ``(y, x)``: the footprint itself; with inactive spots, what the nearest spot says.
+
+    Beyond the edge of such a lattice tissue goes on, so an edge of the lattice fixes nothing.
+    """
+    if not scene.has_inactive:
+        return _footprint(placed, scene.per_unit, scene.field.shape)
+    row, column = np.indices(scene.field.shape)
+    pixels = np.column_stack([column.ravel() + 0.5, row.ravel() + 0.5]) / scene.per_unit
+    nearest = cKDTree(placed).query(pixels)[1]
+    return (scene.weights[nearest] > 0).reshape(scene.field.shape)
 
 
 def _footprint(points: np.ndarray, per_unit: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
