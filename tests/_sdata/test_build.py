@@ -55,7 +55,9 @@ def test_slide_survives_the_store(tmp_path):
     np.testing.assert_array_equal(after["table"].varm["measured"]["S1"], True)
     assert after.attrs == before.attrs
     np.testing.assert_array_equal(read_level(pyramid(after, "S1_full_image"), 0), np.moveaxis(gradient(), 0, -1))
-    joined, table = sd.join_spatialelement_table(sdata=after, spatial_element_names="S1", table_name="table", how="inner")
+    joined, table = sd.join_spatialelement_table(
+        sdata=after, spatial_element_names="S1", table_name="table", how="inner"
+    )
     assert len(joined["S1"]) == table.n_obs == 5
 
 

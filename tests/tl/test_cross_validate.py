@@ -174,8 +174,12 @@ class TestRefusals:
 
     def test_layers_that_would_not_fit(self, three, monkeypatch):
         monkeypatch.setattr("spatialhist._sdata.layers.MAX_LAYER_GB", 1e-6)
-        monkeypatch.setattr("spatialhist._sdata.layers.check_layer_size.__kwdefaults__", {"n_layers": 1, "max_layer_gb": 1e-6})
-        with pytest.raises(MemoryError, match="7 dense layer\\(s\\).*sh.pp.select_genes\\(sdata, n=2000, subset=True\\)"):
+        monkeypatch.setattr(
+            "spatialhist._sdata.layers.check_layer_size.__kwdefaults__", {"n_layers": 1, "max_layer_gb": 1e-6}
+        )
+        with pytest.raises(
+            MemoryError, match="7 dense layer\\(s\\).*sh.pp.select_genes\\(sdata, n=2000, subset=True\\)"
+        ):
             validate(three)
 
     def test_a_folder_of_something_else(self, three, tmp_path):
@@ -217,8 +221,12 @@ class TestOddCohorts:
     def test_two_groups_train_on_a_single_slide(self, three):
         cv = validate(three, slides=["S1", "S2"], models=[ONE, Ridge(name="other", components=4)])
         assert cv.inner() == {}
-        assert np.isfinite(three["table"].layers["oof_ridge"][:192, three["table"].var_names.get_indexer(cv.genes[:1])]).all()
-        with pytest.raises(ValueError, match="'nnls' needs at least 3 groups, the run has \\['P1', 'P2'\\]: use method='mean'"):
+        assert np.isfinite(
+            three["table"].layers["oof_ridge"][:192, three["table"].var_names.get_indexer(cv.genes[:1])]
+        ).all()
+        with pytest.raises(
+            ValueError, match="'nnls' needs at least 3 groups, the run has \\['P1', 'P2'\\]: use method='mean'"
+        ):
             sh.tl.stack(three, cv)
         sh.tl.stack(three, cv, method="mean")
         expected = (three["table"].layers["oof_ridge"] + three["table"].layers["oof_other"]) / 2
@@ -334,7 +342,9 @@ def test_an_interrupted_network_ends_as_if_nothing_had_happened(three, tmp_path,
     with pytest.raises(BaseException):  # noqa: B017
         validate(three, out=tmp_path / "parts", **options)
     steps = []
-    monkeypatch.setattr(Regression, "training_step", lambda self, *a: steps.append(self.current_epoch) or step(self, *a))
+    monkeypatch.setattr(
+        Regression, "training_step", lambda self, *a: steps.append(self.current_epoch) or step(self, *a)
+    )
     parts = validate(three, out=tmp_path / "parts", **options)
     assert contents(parts.folder) == contents(whole.folder)
     assert steps.count(2) == 2 * steps.count(1)

@@ -32,7 +32,9 @@ def test_the_same_parameters_go_on(folder):
 def test_other_parameters_are_refused_by_name(folder):
     _folder.start(folder, MANIFEST)
     before = (folder / "manifest.json").read_bytes()
-    with pytest.raises(FileExistsError, match="differ in \\['layer', 'seed'\\]: choose another out=, or pass overwrite"):
+    with pytest.raises(
+        FileExistsError, match="differ in \\['layer', 'seed'\\]: choose another out=, or pass overwrite"
+    ):
         _folder.start(folder, changed(seed=1, layer="x"))
     assert (folder / "manifest.json").read_bytes() == before
 

@@ -53,7 +53,11 @@ def test_a_new_slide_is_predicted_and_missing_genes_are_added(models, new, sourc
     assert known[:, table.var_names != "other"].all()
     assert not known[:, table.var_names == "other"].any()
     entry = table.uns["spatialhist"]["predicted"]
-    assert (entry["target"], entry["fitted_on"], entry["predicted_slides"]) == ("log1p", ["S1", "S2", "S3"], ["S1", "S2"])
+    assert (entry["target"], entry["fitted_on"], entry["predicted_slides"]) == (
+        "log1p",
+        ["S1", "S2", "S3"],
+        ["S1", "S2"],
+    )
     assert table.X.shape == (192, 13)
 
 

@@ -19,7 +19,10 @@ def inputs(tmp_path):
         slide_code=np.array([0, 0, 0, 1, 1]),
         position=rng.normal(size=(5, 2)),
         features=[rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)],
-        statistics=[np.array([[[0, 1, 2], [1, 2, 4]], [[5, 5, 5], [1, 1, 1]]], np.float32), np.ones((2, 2, 2), np.float32)],
+        statistics=[
+            np.array([[[0, 1, 2], [1, 2, 4]], [[5, 5, 5], [1, 1, 1]]], np.float32),
+            np.ones((2, 2, 2), np.float32),
+        ],
         values=rng.integers(0, 9, (5, 4)).astype(np.float32),
         tiles=rng.integers(0, 255, (5, 3, 2, 2), dtype=np.uint8),
         ranking={"method": "average", "scale": "raw"},

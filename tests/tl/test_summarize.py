@@ -9,9 +9,7 @@ import spatialhist as sh
 
 def frame(values, metric="pearson"):
     """Scores from ``{(predictor, kind, group, slide): [one a gene]}``."""
-    rows = [
-        (*key, f"G{i}", metric, v, 10) for key, several in values.items() for i, v in enumerate(several)
-    ]
+    rows = [(*key, f"G{i}", metric, v, 10) for key, several in values.items() for i, v in enumerate(several)]
     return pd.DataFrame(rows, columns=["predictor", "kind", "group", "slide", "target", "metric", "value", "n"])
 
 

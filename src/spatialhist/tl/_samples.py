@@ -109,9 +109,7 @@ class Inputs:
             patient=self.column("patient")[rows],
             position=self._array("position")[rows],
             features=features,
-            standardized=tuple(
-                standardize(f, s[:, 0], s[:, 1]) for f, s in zip(features, statistics, strict=True)
-            ),
+            standardized=tuple(standardize(f, s[:, 0], s[:, 1]) for f, s in zip(features, statistics, strict=True)),
             tiles=self._array("tiles")[rows] if tiles else None,
             targets=None if values is None else make_targets(np.asarray(values), self.meta["ranking"]),
         )

@@ -129,7 +129,9 @@ def _check(cv: CrossValidation, method: str, key_added: str) -> None:
     if method not in get_args(Method):
         raise ValueError(f"method={method!r} is not one of {list(get_args(Method))}")
     if len(cv.models) < 2:
-        raise ValueError(f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; pass models=[...]")
+        raise ValueError(
+            f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; pass models=[...]"
+        )
     if len(cv.groups) < MIN_GROUPS[method]:
         raise ValueError(
             f"method={method!r} needs at least {MIN_GROUPS[method]} groups, the run has {cv.groups}: "

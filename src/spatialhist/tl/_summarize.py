@@ -49,7 +49,9 @@ def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> 
     """Bound the mean where there are groups enough for it to mean something."""
     if len(names) < metrics.MIN_GROUPS:
         return
-    bounds = [metrics.group_interval({n: v for n, v in zip(names, row, strict=True) if np.isfinite(v)}) for row in groups]
+    bounds = [
+        metrics.group_interval({n: v for n, v in zip(names, row, strict=True) if np.isfinite(v)}) for row in groups
+    ]
     table.insert(2, "low", [b[0] for b in bounds])
     table.insert(3, "high", [b[1] for b in bounds])
 

@@ -69,7 +69,9 @@ def test_names_must_differ(models):
 
 @pytest.mark.parametrize("thing", [3, Ridge, object()])
 def test_what_is_no_predictor_is_refused(thing):
-    with pytest.raises(TypeError, match="is no predictor: it needs name, kind, needs_tiles, fit\\(\\) and restore\\(\\)"):
+    with pytest.raises(
+        TypeError, match="is no predictor: it needs name, kind, needs_tiles, fit\\(\\) and restore\\(\\)"
+    ):
         resolve_models([thing], DESIGN)
 
 

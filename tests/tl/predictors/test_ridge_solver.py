@@ -46,7 +46,9 @@ def test_the_score_of_a_choice_is_that_of_fits_without_each_group():
         each = []
         for name in range(4):
             held = slide == name
-            model = SklearnRidge(alpha=strength * (~held).sum() / 1e3, fit_intercept=False).fit(design[~held], targets[~held])
+            model = SklearnRidge(alpha=strength * (~held).sum() / 1e3, fit_intercept=False).fit(
+                design[~held], targets[~held]
+            )
             predicted = model.predict(design[held])
             each.append(np.mean([np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, targets[held].T, strict=True)]))
         expected.append(np.mean(each))
@@ -105,7 +107,10 @@ def test_score_averages_genes_then_slides_and_skips_tiny_slides():
     truth, predicted = rng.normal(size=(2, 33, 2))
     slide = np.repeat(["a", "b", "c"], [20, 10, 3])
     expected = np.mean(
-        [np.mean([np.corrcoef(truth[s, g], predicted[s, g])[0, 1] for g in range(2)]) for s in (slide == "a", slide == "b")]
+        [
+            np.mean([np.corrcoef(truth[s, g], predicted[s, g])[0, 1] for g in range(2)])
+            for s in (slide == "a", slide == "b")
+        ]
     )
     assert ridge.within_slide_score(truth, predicted, slide) == pytest.approx(expected)
 

@@ -190,9 +190,7 @@ def _regress(
 ) -> FittedLinear:
     centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
     level = design.mean(axis=0)
-    choice = ridge.choose(
-        design - level, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks
-    )
+    choice = ridge.choose(design - level, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks)
     weights = ridge.solve(design - level, centered, choice.strength)
     projection = ridge.target_projection(centered, choice.rank)
     if projection is not None:
@@ -215,9 +213,7 @@ class FittedLinear:
 
     def predict(self, samples: Samples) -> np.ndarray:
         """Predict ``(n, genes)``."""
-        design = self.reducer.transform(
-            stack_features(samples, self.predictor.standardized, self.predictor.extents)
-        )
+        design = self.reducer.transform(stack_features(samples, self.predictor.standardized, self.predictor.extents))
         if self.kernel is not None:
             design = self.kernel.transform(design)
         return ((design - self.level) @ self.weights + self.intercept).astype(np.float32)
