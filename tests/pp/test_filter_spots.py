@@ -92,6 +92,20 @@ def test_counts_per_slide_and_reason_survive_dropping_and_running_twice(masked):
     assert first["dropped"]["S2"] == dict.fromkeys(first["dropped"]["S2"], 0)
 
 
+def test_spots_that_went_because_of_their_labels_are_named(masked):
+    ids = masked["table"].obs["spot_id"].to_numpy()
+    masked["table"].X[3] = 0
+    move(masked, "S1", 6, (181, 40))
+    pp.filter_spots(masked, drop=False)
+    assert masked["table"].uns["spatialhist"]["filter_spots"]["dropped_by_labels"] == {}
+    pp.filter_spots(masked)
+    masked["table"].X[10] = 0
+    lost = masked["table"].obs["spot_id"].iloc[10]
+    pp.filter_spots(masked)
+    named = masked["table"].uns["spatialhist"]["filter_spots"]["dropped_by_labels"]
+    assert named == {"S1": [str(ids[3]), str(lost)], "S2": []}
+
+
 def test_marking_first_and_dropping_later_counts_once(masked):
     masked["table"].X[3] = 0
     pp.filter_spots(masked, drop=False)

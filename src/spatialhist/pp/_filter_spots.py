@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 STEP = "filter_spots"
 OK = _keys.QC_REASONS[-1]
+BY_LABELS = ("nan", "low_activity")
 
 
 def filter_spots(
@@ -80,7 +81,8 @@ def filter_spots(
     -------
     Adds ``obs["spot_qc"]``, categorical, missing where a slide was never judged, and
     ``uns["spatialhist"]["filter_spots"]``: ``counts`` of spots per slide and reason, which stay when spots are dropped,
-    and ``dropped``, those that are gone.
+    ``dropped``, those that are gone, and ``dropped_by_labels``, the ids of those that went because of their measurements
+    (``nan`` or ``low_activity``): scores on the rest know what was measured.
 
     Raises
     ------
@@ -192,11 +194,16 @@ def _write(cohort: Cohort, reasons: np.ndarray, params: dict[str, Any], drop: bo
     table = cohort.table
     before = recorded(table, STEP)
     counts, dropped = dict(before.get("counts", {})), dict(before.get("dropped", {}))
+    by_labels = {s: list(ids) for s, ids in before.get("dropped_by_labels", {}).items()}
     for slide in cohort.slides:
         gone = dropped.get(slide, {})
         now = reasons[cohort.rows(slide)]
         counts[slide] = {r: int((now == r).sum()) + int(gone.get(r, 0)) for r in _keys.QC_REASONS}
         dropped[slide] = {**counts[slide], OK: 0} if drop else gone
+        if drop:
+            ids = table.obs[_keys.INSTANCE].to_numpy()[cohort.rows(slide)]
+            by_labels[slide] = by_labels.get(slide, []) + [str(i) for i in ids[np.isin(now, BY_LABELS)]]
     table.obs[_keys.SPOT_QC] = pd.Categorical(reasons, categories=_keys.QC_REASONS)
-    record(table, STEP, {**params, "drop": drop, "counts": counts, "dropped": dropped})
+    found = {"counts": counts, "dropped": dropped, "dropped_by_labels": by_labels}
+    record(table, STEP, {**params, "drop": drop, **found})
     return {slide: counts[slide] for slide in cohort.slides}
