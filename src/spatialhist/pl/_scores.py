@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEGEND = {
     "stack": "stack",
     "model": "model",
-    "null": "null: sees no image, or next to none",
+    "null": "null: sees no image, or one extent of it",
     "oracle": "oracle: sees the truth",
 }
 

@@ -57,8 +57,8 @@ def cross_validate(
 
     Everything that is fitted (gene panel, scaling, components, strength, weights) is fitted on the other groups, by a
     fresh model. Beside the models run the nulls: mean profile, mean of the same donor, nearest neighbours in position,
-    colour at one extent, labels permuted within slides. With two or more models and three or more groups the fits that
-    :func:`stack` needs to be judged honestly are made too.
+    a ridge on the features of one extent, labels permuted within slides. With two or more models and three or more
+    groups the fits that :func:`stack` needs to be judged honestly are made too.
 
     Parameters
     ----------

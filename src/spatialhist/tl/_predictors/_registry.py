@@ -63,7 +63,7 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: 
 
 
 def nulls(design: Design) -> list[Predictor]:
-    """Null models: no image, or no more than the colour around the spot, or no labels."""
+    """Null models: no image, or a plain ridge on one extent of it, or no labels."""
     near = design.extents[0] if len(design.extents) == 1 else design.extents[1]
     one = design.extents.index(near)
     return [
