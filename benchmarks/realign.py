@@ -24,6 +24,8 @@ from spatialhist.pp._register import _apply, _turns, register
 N = 20
 N_TURNS = 7
 N_NONSENSE = 5
+SEED = 1
+"""Of slides that no threshold was chosen on."""
 OFFSET_PX = np.array([-55.0, -60.0])
 COVERED = {"whole": (0.0, 1.0), "left part": (0.0, 0.6), "middle": (0.25, 0.75)}
 """Share of the image's width and height over which there are spots, from and to."""
@@ -101,9 +103,9 @@ def nonsense(tissue, xy, pitch, place) -> str:
 def with_expression() -> None:
     """Lattices of 25 px at 4 um a pixel, off by OFFSET_PX, all spots reported, those on glass with few counts."""
     print(
-        f"{'slide':<6} {'spots':<10} {'n':>5} {'footprint px':>13} {'translation':>12} {'rigid':>6} {'similarity':>11} {'s':>5}"
+        f"{'slide':<6} {'spots':<10} {'n':>5} {'footprint px':>13} {'translation':>12} {'rigid':>6} {'similarity':>11} {'shuffled':>8} {'s':>5}"
     )
-    sdata = sh.datasets.synthetic(n_slides=3, size_px=(1500, 1200), mpp=4.0, max_offset=0.0, seed=0)
+    sdata = sh.datasets.synthetic(n_slides=3, size_px=(1500, 1200), mpp=4.0, max_offset=0.0, seed=SEED)
     for slide in sdata.shapes:
         pyr, table = pyramid(sdata, image_key(sdata, slide)), sdata["table"]
         rows = np.flatnonzero((table.obs["region"] == slide).to_numpy())
@@ -116,9 +118,12 @@ def with_expression() -> None:
             found = [residual_px(wrong, xy[there], model="rigid")]
             seconds = time.perf_counter() - start
             models = ("translation", "rigid", "similarity")
+            shuffled = np.random.default_rng(0).permutation(rows[there])
             found += [residual_px(wrong, xy[there], model=model, use_expression=True) for model in models]
+            wrong["table"].X = table.X[shuffled]
+            found.append(residual_px(wrong, xy[there], use_expression=True))
             print(
-                f"{slide:<6} {name:<10} {there.sum():5d} {found[0]:13.2f} {found[1]:12.2f} {found[2]:6.2f} {found[3]:11.2f} "
+                f"{slide:<6} {name:<10} {there.sum():5d} {found[0]:13.2f} {found[1]:12.2f} {found[2]:6.2f} {found[3]:11.2f} {found[4]:8.2f} "
                 f"{seconds:5.2f}",
                 flush=True,
             )

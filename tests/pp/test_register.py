@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatialhist.pp._register import active_spots, register
+from spatialhist.pp._register import register
 
 PITCH = 24.0
 FACTORS = (4.0, 4.0)
@@ -117,7 +117,7 @@ def test_lattice_over_glass_is_not_enough_but_activity_is():
     active = on(tissue, everything)
     shifted = everything + np.array([-2.2, -2.4]) * PITCH
     assert not register(tissue, FACTORS, shifted, PITCH).accepted
-    found = register(tissue, FACTORS, shifted, PITCH, active=active)
+    found = register(tissue, FACTORS, shifted, PITCH, activity=np.where(active, 1.0, -1.0))
     assert found.accepted
     assert residual(found, shifted, everything) < 0.12
 
@@ -141,10 +141,12 @@ def test_same_seed_same_answer():
     assert first.null == second.null
 
 
-def test_active_spots():
-    rng = np.random.default_rng(0)
-    high, low = rng.lognormal(7, 0.5, 300), rng.lognormal(3, 0.5, 60)
-    np.testing.assert_array_equal(active_spots(np.concatenate([high, low])), np.arange(360) < 300)
-    assert active_spots(high).mean() > 0.98
-    assert active_spots(np.append(high, 0)).sum() < 301
-    assert active_spots(np.full(9, 5.0)).all()
+def test_shuffled_activity_is_not_accepted():
+    tissue, everything = outline(), lattice()
+    active = np.where(on(tissue, np.clip(everything, 0, np.array([WIDTH, HEIGHT]) * 4.0 - 1)), 1.0, -1.0)
+    left = everything[:, 0] < 0.6 * everything[:, 0].max()
+    spots, active = everything[left], active[left]
+    shifted = spots + np.array([-2.2, -2.4]) * PITCH
+    assert residual(register(tissue, FACTORS, shifted, PITCH, activity=active), shifted, spots) < 0.15
+    shuffled = np.random.default_rng(0).permutation(active)
+    assert not register(tissue, FACTORS, shifted, PITCH, activity=shuffled).accepted

@@ -13,11 +13,12 @@ from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, 
 from spatialhist._sdata.images import affine, image_key, pyramid, read_overview, tissue_mask
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pp._activity import spot_activity
 from spatialhist.pp._blocks import nearest
 from spatialhist.pp._density import stain_amount
 from spatialhist.pp._mask_background import OVERVIEW_PX, find_tissue
 from spatialhist.pp._record import record_slides
-from spatialhist.pp._register import Model, Registration, active_spots, register
+from spatialhist.pp._register import Model, Registration, register
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -118,9 +119,9 @@ def _report(
 ) -> dict[str, Any]:
     rows = cohort.rows(slide)
     xy = _reader_pixels(cohort, slide)
-    active = _activity(cohort, rows, layer) if use_expression else None
+    activity = _activity(cohort, rows, layer) if use_expression else None
     footprint = _register(cohort, slide, xy, _in_tissue(cohort, rows), None, options)
-    best = footprint if active is None else _register(cohort, slide, xy, np.ones(len(xy), bool), active, options)
+    best = footprint if activity is None else _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
     if not best.accepted:
         logger.info("slide %r stays as it was read: %s", slide, best.reason)
     to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
@@ -137,7 +138,7 @@ def _report(
         "sharpness": best.sharpness,
         "accepted": best.accepted,
         "reason": best.reason,
-        "use_expression": active is not None,
+        "use_expression": activity is not None,
         "footprint_matrix": in_slide(footprint.matrix),
     }
 
@@ -166,11 +167,11 @@ def _in_tissue(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
 
 
 def _activity(cohort: Cohort, rows: np.ndarray, layer: str | None) -> np.ndarray | None:
-    """Spots that express something; None where nothing was measured."""
+    """How much each spot is on tissue, by its expression; None where nothing was measured."""
     values = get_layer(cohort.table, layer)
     if not cohort.measured()[rows].all():
         return None
-    return active_spots(np.asarray(values[rows].sum(axis=1)).ravel())
+    return spot_activity(np.asarray(values[rows].sum(axis=1)).ravel())
 
 
 def _register(
@@ -178,7 +179,7 @@ def _register(
     slide: str,
     xy: np.ndarray,
     keep: np.ndarray,
-    active: np.ndarray | None,
+    activity: np.ndarray | None,
     options: dict[str, Any],
 ) -> Registration:
     keep = keep & np.isfinite(xy).all(axis=1)
@@ -186,11 +187,11 @@ def _register(
         return _identity(f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
     tissue, factors = _tissue(cohort.sdata, slide)
     # Activity tells tissue from glass, however pale the tissue is.
-    tissue = tissue if active is None else tissue > 0
+    tissue = tissue if activity is None else tissue > 0
     pitch = scale(cohort.sdata, slide).pitch_px
     to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
     pitch /= np.sqrt(abs(np.linalg.det(to_slide[:2, :2])))
-    return register(tissue, factors, xy[keep], pitch, active=None if active is None else active[keep], **options)
+    return register(tissue, factors, xy[keep], pitch, activity=None if activity is None else activity[keep], **options)
 
 
 def _identity(reason: str) -> Registration:

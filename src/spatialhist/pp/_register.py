@@ -27,8 +27,6 @@ MAX_ACROSS = 80
 """More spots than this across are binned."""
 ANGLES = np.deg2rad(np.arange(-12.0, 12.1, 1.5))
 """Rotations of the coarse search."""
-TWO_GROUPS = 0.75
-"""Share of the variance between two groups above which there are two; one normal distribution split in half has 0.64."""
 N_START = 4
 """Coarse placements that are refined."""
 MAX_STRETCH = 0.1
@@ -42,6 +40,9 @@ MIN_MOVE = 0.25
 """Moves below this, as a mean over spots, are within the error of the method."""
 MIN_SHARPNESS = 0.3
 """How steeply the score must fall on every side of the optimum, against a tissue of exactly the spots' outline."""
+
+MIN_CONTRAST = 0.1
+"""The same where activity counts: pale spots within the tissue lower it; random activity leaves about 0."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def register(
     model: Model = "rigid",
     orientations: bool = False,
     max_shift: float = 5.0,
-    active: np.ndarray | None = None,
+    activity: np.ndarray | None = None,
     seed: int = 0,
 ) -> Registration:
     """Find the move that puts spots on tissue.
@@ -137,20 +138,20 @@ def register(
         Also try flips and quarter turns, anywhere on the image.
     max_shift
         Range of the search in pitches, in x and in y.
-    active
-        Boolean per spot; those that are not are pushed off the tissue. All are active if None.
+    activity
+        From 1, a spot on tissue, over 0, half on it, to -1, a spot to be pushed off the tissue. All are 1 if None.
     seed
         Draws the random placements.
     """
     unit = max(pitch, float(np.ptp(xy, axis=0).max()) / MAX_ACROSS)
-    scene = _scene(tissue, factors, xy, pitch, unit, active)
+    scene = _scene(tissue, factors, xy, pitch, unit, activity)
     reach = max_shift * pitch / unit
     found = _simplest(scene, _candidates(scene, model, orientations, reach))
     before, after = _score(scene, np.eye(3)), _score(scene, found)
     null_scores = np.sort(_null(scene, np.random.default_rng(seed)))
     null = float(np.quantile(null_scores, NULL_QUANTILE))
     sharpness = _sharpness(scene, found)
-    objection = _objection(found, after, null, sharpness)
+    objection = _objection(found, after, null, sharpness, MIN_CONTRAST if scene.has_inactive else MIN_SHARPNESS)
     scale = np.diag([unit, unit, 1.0])
     return Registration(
         matrix=np.eye(3) if objection else scale @ found @ np.linalg.inv(scale),
@@ -174,13 +175,13 @@ def _simplest(scene: _Scene, candidates: Iterator[np.ndarray]) -> np.ndarray:
     return found if move > MIN_MOVE and _is_clear(scene, np.eye(3), found) else np.eye(3)
 
 
-def _objection(found: np.ndarray, after: float, null: float, sharpness: float) -> str:
+def _objection(found: np.ndarray, after: float, null: float, sharpness: float, least: float) -> str:
     if np.array_equal(found, np.eye(3)):
         return "no placement is clearly better than the reader's"
     if after <= null:
         return f"its overlap {after:.3f} is not above that of random placements, {null:.3f}"
-    if sharpness < MIN_SHARPNESS:
-        return f"the tissue's outline does not fix the placement (sharpness {sharpness:.2f} < {MIN_SHARPNESS})"
+    if sharpness < least:
+        return f"the tissue's outline does not fix the placement (sharpness {sharpness:.2f} < {least})"
     return ""
 
 
@@ -190,12 +191,12 @@ def _scene(
     xy: np.ndarray,
     pitch: float,
     unit: float,
-    active: np.ndarray | None,
+    activity: np.ndarray | None,
 ) -> _Scene:
     shrink = max(1, int(unit / STEPS / max(factors)))
     small = _block_mean(tissue, shrink)
     per_unit = unit / (np.array(factors) * shrink)
-    weights = np.ones(len(xy)) if active is None else np.where(active, 1.0, -1.0)
+    weights = np.ones(len(xy)) if activity is None else activity
     points, weights = (xy / unit, weights) if unit == pitch else _binned(xy / unit, weights)
     covered = _footprint(points[weights > 0], per_unit, small.shape).sum() / per_unit.prod()
     return _Scene(
@@ -385,22 +386,3 @@ def _footprint(points: np.ndarray, per_unit: np.ndarray, shape: tuple[int, int])
     grid = np.zeros(shape, dtype=np.float32)
     grid[row[inside], column[inside]] = per_unit.prod()
     return ndi.gaussian_filter(grid, 0.6 * per_unit[::-1], mode="constant") > 0.5
-
-
-def active_spots(totals: np.ndarray) -> np.ndarray:
-    """Split spots by activity, given the total expression of each.
-
-    Two clear groups of log totals are split between them (Otsu); otherwise only outliers below the median by four
-    robust standard deviations are inactive.
-    """
-    from skimage.filters import threshold_otsu
-
-    log = np.log1p(np.nan_to_num(totals))
-    if np.ptp(log) == 0:
-        return np.ones(len(log), dtype=bool)
-    high = log > threshold_otsu(log)
-    between = high.mean() * (1 - high.mean()) * (log[high].mean() - log[~high].mean()) ** 2
-    if between > TWO_GROUPS * log.var():
-        return high
-    spread = 1.4826 * np.median(np.abs(log - np.median(log)))
-    return log >= np.median(log) - 4 * spread
