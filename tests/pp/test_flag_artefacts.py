@@ -32,7 +32,9 @@ def picture(*, broken):
 def one(slide, *, broken):
     xy = lattice()
     counts = np.ones((len(xy), 2), np.float32)
-    return build_slide(picture(broken=broken), xy, counts, slide=slide, genes=["a", "b"], mpp=2.0, spot_diameter_px=36.0)
+    return build_slide(
+        picture(broken=broken), xy, counts, slide=slide, genes=["a", "b"], mpp=2.0, spot_diameter_px=36.0
+    )
 
 
 @pytest.fixture(scope="module")
