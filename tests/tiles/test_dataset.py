@@ -195,7 +195,7 @@ def test_killed_worker_raises(stored):
     command = [sys.executable, "-c", KILL_A_WORKER, str(stored.path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert "killed" in done.stderr or "Connection" in done.stderr
+    assert any(word in done.stderr for word in ("killed", "Connection", "EOFError"))
 
 
 def test_ends_where_the_spots_end(sdata):

@@ -251,11 +251,11 @@ def test_noise_scores_nothing(layer, tmp_path):
     means = []
     models = [Ridge(components=6), KernelRidge(landmarks=30, components=6), FeatureNetwork(epochs=1, dim=8)]
     for seed in range(20):
-        sdata = draw_cohort(seed, n_genes=80, signal=0.0)
+        sdata = draw_cohort(seed, n_genes=120, signal=0.0)
         if layer == "ranks":
             sh.pp.rank_expression(sdata, scale="unit")
         cv = sh.tl.cross_validate(
-            sdata, models=models, layer=layer, genes=80, groups="patient", out=tmp_path / str(seed), **FAST
+            sdata, models=models, layer=layer, genes=120, groups="patient", out=tmp_path / str(seed), **FAST
         )
         for method in ("nnls", "mean", "rank_mean"):
             sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import inspect
+import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from spatialhist.nn._encoders import Encoder
 
 SETTINGS = (bool, int, float, str, bytes, type(None), torch.dtype)
+
+
+_PARSING = threading.Lock()
+"""Finding a class parses its file, and CPython 3.11 parses with state that threads share; slides are encoded in threads."""
 
 
 def encoder_fingerprint(encoder: Encoder) -> str:
@@ -92,7 +97,8 @@ def _source(part: nn.Module) -> str:
     if type(part).__module__.partition(".")[0] == "torch":
         return ""
     try:
-        return inspect.getsource(type(part))
+        with _PARSING:
+            return inspect.getsource(type(part))
     except (OSError, TypeError):
         # a class typed into an interpreter: its name, settings and weights must do
         return ""
