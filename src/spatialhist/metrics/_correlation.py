@@ -7,32 +7,26 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from ._arrays import as_matrices, blocks, map_columns, scored_columns
+from ._docs import paired
 
 ROUNDING = 10  # a spread within this many machine epsilons of the value is no signal
 
 
+@paired
 def pearson(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
-    r"""Pearson correlation of every target over the spots given.
+    r"""Pearson correlation of every target over the spots given, those of one slide for the headline score.
 
     .. math:: r_g = \frac{\sum_i (t_{ig} - \bar t_g)(p_{ig} - \bar p_g)}
                     {\sqrt{\sum_i (t_{ig} - \bar t_g)^2}\sqrt{\sum_i (p_{ig} - \bar p_g)^2}}
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets). Pass the spots of one slide for the headline score.
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target: 0 where the prediction is constant, NaN where the truth is constant or where
     the target has no values.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or a target has values in some spots only.
+    %(raises)s
 
     Examples
     --------
@@ -42,25 +36,20 @@ def pearson(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     return map_columns(_pearson, truth=truth, predicted=predicted)
 
 
+@paired
 def spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
-    """Spearman correlation of every target: Pearson of the average ranks over the spots given.
+    r"""Spearman correlation of every target: Pearson of the average ranks over the spots given.
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    .. math:: \rho_g = r\left(\operatorname{rank}_i t_{ig}, \operatorname{rank}_i p_{ig}\right)
+
+    %(pair)s
 
     Returns
     -------
     One value per target: 0 where the prediction is constant, NaN where the truth is constant or where
     the target has no values.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or a target has values in some spots only.
+    %(raises)s
 
     Examples
     --------
@@ -70,27 +59,22 @@ def spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     return map_columns(_spearman, truth=truth, predicted=predicted)
 
 
+@paired
 def spot_spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
-    """Spearman correlation of every spot, over its targets.
+    r"""Spearman correlation of every spot, over its targets.
+
+    .. math:: \rho_i = r\left(\operatorname{rank}_g t_{ig}, \operatorname{rank}_g p_{ig}\right)
 
     A profile that is the same in every spot already scores high here, because targets differ in level:
     read this score beside the training mean profile.
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape. Targets that are NaN in every spot are left out.
+    %(pair)s
 
     Returns
     -------
     One value per spot: 0 where the predicted profile is constant, NaN where the measured one is.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or a target has values in some spots only.
+    %(raises)s
 
     Examples
     --------
@@ -107,22 +91,20 @@ def spot_spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]
     return result
 
 
+@paired
 def pooled_pearson(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     """Pearson correlation of every target over the spots of all slides together.
 
     Pooling rewards whoever knows the level of each slide, even with one constant value per slide:
     it is reported under its own name and is never the headline.
 
-    Parameters
-    ----------
-    truth
-        Measured values of all slides, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target, by the rules of :func:`pearson`.
+
+    %(raises)s
 
     Examples
     --------

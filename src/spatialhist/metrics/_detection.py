@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import map_columns
 from ._correlation import rank_columns
+from ._docs import paired
 
 
+@paired
 def auc_detected(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     r"""Area under the ROC curve for telling spots with truth > 0 from the others, for every target.
 
@@ -17,17 +19,14 @@ def auc_detected(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     .. math:: \mathrm{AUC}_g = \frac{\sum_{i: t_{ig} > 0} R_{ig} - n_1 (n_1 + 1) / 2}{n_1 n_0}
 
-    Parameters
-    ----------
-    truth
-        Measured values, 0 where nothing was detected, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target, 0.5 for a constant prediction; NaN where the target is detected in all spots or in
     none, or has no values.
+
+    %(raises)s
 
     Examples
     --------

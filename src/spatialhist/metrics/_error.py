@@ -7,23 +7,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import map_columns
 from ._correlation import centre
+from ._docs import paired
 
 
+@paired
 def rmse(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     r"""Root mean squared error of every target, in the units of the layer.
 
     .. math:: \mathrm{RMSE}_g = \sqrt{\frac1n \sum_i (p_{ig} - t_{ig})^2}
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target; NaN where the target has no values.
+
+    %(raises)s
 
     Examples
     --------
@@ -33,21 +32,19 @@ def rmse(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     return map_columns(_rmse, truth=truth, predicted=predicted)
 
 
+@paired
 def nrmse(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     r"""Root mean squared error of every target over the range of its truth.
 
     .. math:: \mathrm{NRMSE}_g = \frac{\mathrm{RMSE}_g}{\max_i t_{ig} - \min_i t_{ig}}
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target; NaN where the truth is constant or the target has no values.
+
+    %(raises)s
 
     Examples
     --------
@@ -57,22 +54,20 @@ def nrmse(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     return map_columns(_nrmse, truth=truth, predicted=predicted)
 
 
+@paired
 def r2(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     r"""Coefficient of determination of every target.
 
     .. math:: R^2_g = 1 - \frac{\sum_i (p_{ig} - t_{ig})^2}{\sum_i (t_{ig} - \bar t_g)^2}
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target, below 0 where the mean of the scored spots themselves would do better; NaN where
     the truth is constant or the target has no values.
+
+    %(raises)s
 
     Examples
     --------
@@ -82,22 +77,20 @@ def r2(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     return map_columns(_r2, truth=truth, predicted=predicted)
 
 
+@paired
 def variance_ratio(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     r"""Variance of the prediction over variance of the truth, for every target.
 
     .. math:: v_g = \frac{\sum_i (p_{ig} - \bar p_g)^2}{\sum_i (t_{ig} - \bar t_g)^2}
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
 
     Returns
     -------
     One value per target: 0 for a constant prediction, below 1 where it is shrunk towards its mean; NaN where
     the truth is constant or the target has no values.
+
+    %(raises)s
 
     Examples
     --------

@@ -10,8 +10,10 @@ from scipy.special import rel_entr, xlogy
 
 from ._arrays import map_columns
 from ._correlation import centre, rank_columns
+from ._docs import paired
 
 
+@paired
 def mutual_information(truth: ArrayLike, predicted: ArrayLike, *, bins: int = 8) -> NDArray[np.float64]:
     r"""Mutual information of truth and prediction of every target, in nats.
 
@@ -22,12 +24,7 @@ def mutual_information(truth: ArrayLike, predicted: ArrayLike, *, bins: int = 8)
     where the second term takes away the upward bias of the first (Miller and Madow 1955), :math:`K` being
     the numbers of bins that are not empty.
 
-    Parameters
-    ----------
-    truth
-        Measured values, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape.
+    %(pair)s
     bins
         Number of bins of each of the two.
 
@@ -35,6 +32,8 @@ def mutual_information(truth: ArrayLike, predicted: ArrayLike, *, bins: int = 8)
     -------
     One value per target, about 0 (and possibly just below) for a prediction that says nothing, at most
     `log(bins)`; NaN where the truth is constant or the target has no values.
+
+    %(raises)s Or if there are fewer than 2 bins.
 
     Examples
     --------
@@ -47,6 +46,7 @@ def mutual_information(truth: ArrayLike, predicted: ArrayLike, *, bins: int = 8)
     return map_columns(partial(_mutual_information, bins=bins), truth=truth, predicted=predicted)
 
 
+@paired
 def jensen_shannon(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     r"""Jensen–Shannon divergence of every target's distribution over the spots, in bits.
 
@@ -54,12 +54,7 @@ def jensen_shannon(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64
 
     .. math:: \mathrm{JS}_g = \tfrac12 \sum_i t_i \log_2\frac{t_i}{m_i} + \tfrac12 \sum_i p_i \log_2\frac{p_i}{m_i}
 
-    Parameters
-    ----------
-    truth
-        Measured values, not negative, shape (n_spots, n_targets).
-    predicted
-        Predicted values, same shape; values below 0 count as 0.
+    %(pair)s
 
     Returns
     -------
@@ -69,12 +64,13 @@ def jensen_shannon(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64
     Raises
     ------
     ValueError
-        If the truth has negative values.
+        If the truth has negative values, the shapes differ, or a target has values in some spots only.
 
     Notes
     -----
     This is the squared distance of :func:`scipy.spatial.distance.jensenshannon` with base 2. A constant
-    prediction of a widely expressed target comes close to 0: this score does not ask for any pattern.
+    prediction of a widely expressed target comes close to 0: this score does not ask for any pattern. Predicted
+    values below 0 count as 0.
 
     Examples
     --------
