@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-import torch
 from small_samples import draw_samples
 
 from spatialhist.tl import Ridge
-from spatialhist.tl._fits import Fit, n_workers, pinned_threads, run_fit, run_fits, thread_pool
+from spatialhist.tl._fits import Fit, run_fit, run_fits
 from spatialhist.tl._samples import write_inputs
 
 
@@ -103,43 +102,3 @@ def test_a_prediction_of_the_wrong_shape_is_refused(fit, inputs):
     with pytest.raises(ValueError, match="model 'ridge' predicted an array \\(30,\\), expected \\(30, 2\\)"):
         run_fit(wrong, inputs.folder)
     assert not wrong.done
-
-
-class Recorder:
-    """An executor whose first future fails."""
-
-    def __init__(self):
-        self.futures = []
-
-    def submit(self, *arguments):
-        future = Future()
-        if not self.futures:
-            future.set_exception(RuntimeError("no memory"))
-        self.futures.append(future)
-        return future
-
-
-def test_after_an_error_nothing_that_waits_is_started(fit, inputs, tmp_path):
-    executor = Recorder()
-    fits = [replace(fit, folder=tmp_path / str(i)) for i in range(3)]
-    with pytest.raises(RuntimeError, match="no memory"):
-        run_fits(fits, inputs.folder, executor=executor, progress=False)
-    assert [f.cancelled() for f in executor.futures[1:]] == [True, True]
-
-
-def test_number_of_workers():
-    assert n_workers(None) == 1
-    assert n_workers(3) == 3
-    assert n_workers(Recorder()) == 1
-    with pytest.raises(ValueError, match="executor=0 must be at least 1"):
-        n_workers(0)
-
-
-def test_threads_are_pinned_and_given_back():
-    before = torch.get_num_threads()
-    with pinned_threads(1):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
-    with thread_pool(2, 1) as pool:
-        assert set(pool.map(lambda _: torch.get_num_threads(), range(4))) == {1}
-    assert torch.get_num_threads() == before

@@ -14,7 +14,8 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import check_layer_size, record
 from spatialhist.tl import _folder
-from spatialhist.tl._fits import n_workers, run_fits
+from spatialhist.tl._executor import n_workers
+from spatialhist.tl._fits import run_fits
 from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._panel import fold_panels
 from spatialhist.tl._plan import announce, unique

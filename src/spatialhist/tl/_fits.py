@@ -6,17 +6,17 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spatialhist.tl._executor import run_tasks
 from spatialhist.tl._predictors._protocol import Fitted, Predictor, State
 from spatialhist.tl._samples import Inputs
+from spatialhist.tl._threads import pinned_threads
 
 RESULT = "result.safetensors"
 MODEL = "model.safetensors"
@@ -124,48 +124,6 @@ def read_state(folder: Path) -> State:
     return load_file(folder / MODEL), json.loads((folder / CARD).read_text())
 
 
-@contextmanager
-def pinned_threads(n: int) -> Iterator[None]:
-    """Limit BLAS, OpenMP and torch to ``n`` threads: sums are added in the same order everywhere."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        with threadpool_limits(n):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def thread_pool(workers: int, threads: int) -> Iterator[Executor]:
-    """Threads that each use ``threads`` threads of torch and BLAS: more would wait for each other, not work."""
-    import torch
-
-    with (
-        pinned_threads(threads),
-        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
-    ):
-        yield pool
-
-
-def n_workers(executor: Any) -> int:
-    """Fits that an executor runs at once, where that is known.
-
-    Raises
-    ------
-    ValueError
-        If it is a number below 1.
-    """
-    if not isinstance(executor, int):
-        return 1
-    if executor < 1:
-        raise ValueError(f"executor={executor} must be at least 1 process, None, or an object with submit()")
-    return executor
-
-
 def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, progress: bool = True) -> None:
     """Run what is not done yet.
 
@@ -176,8 +134,7 @@ def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, 
     inputs_folder
         Folder that every worker can read.
     executor
-        None to run here, a number of worker processes, or anything with ``submit`` whose futures have ``result``: a
-        ``concurrent.futures`` executor or a ``dask.distributed`` client.
+        See :func:`spatialhist.tl._executor.run_tasks`.
     progress
         Show a progress bar.
     """
@@ -186,27 +143,6 @@ def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, 
     todo = [f for f in fits if not f.done]
     for fit in todo:
         fit.folder.parent.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(_completed(todo, inputs_folder, executor), total=len(todo), desc="fits", disable=not progress)
-    for _ in bar:
+    done = run_tasks(run_fit, [(f, inputs_folder) for f in todo], executor)
+    for _ in tqdm(done, total=len(todo), desc="fits", disable=not progress):
         pass
-
-
-def _completed(fits: Sequence[Fit], inputs_folder: Path, executor: Any) -> Iterable[float]:
-    if executor is None or executor == 1:
-        return (run_fit(fit, inputs_folder) for fit in fits)
-    if isinstance(executor, int):
-        # Loky's workers do not import the caller's script again, so plain scripts need no __main__ guard.
-        from joblib.externals.loky import get_reusable_executor
-
-        executor = get_reusable_executor(max_workers=executor)
-    return _results([executor.submit(run_fit, fit, inputs_folder) for fit in fits])
-
-
-def _results(futures: Sequence[Any]) -> Iterator[float]:
-    """Wait for one after another; after an error or an interrupt nothing that waits is started."""
-    try:
-        for future in futures:
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()

@@ -11,10 +11,10 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import scale
-from spatialhist.tl._fits import thread_pool
 from spatialhist.tl._panel import dense_columns, target_source
 from spatialhist.tl._pixels import SlideFeatures, image_points, relative_position, slide_features, slide_tiles
 from spatialhist.tl._samples import Inputs, Samples, standardize, write_inputs
+from spatialhist.tl._threads import thread_pool
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slides import Cohort

@@ -14,9 +14,9 @@ from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_siz
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl._apply import Applier, Source
-from spatialhist.tl._fits import pinned_threads
 from spatialhist.tl._gather import gather_slide
 from spatialhist.tl._groups import pixel_hash
+from spatialhist.tl._threads import pinned_threads
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -126,6 +126,7 @@ def provenance(applier: Applier, slides: list[str]) -> dict[str, Any]:
         "kind": "model",
         "target": identity["layer"],
         "ranking": applier.run.manifest["ranking"],
+        "units": applier.run.manifest.get("units", {}),
         "run": str(applier.run.folder),
         "predicted_slides": slides,
         "fitted_on": list(applier.run.manifest["slides"]),

@@ -15,9 +15,10 @@ from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.tl._combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
 from spatialhist.tl._cross_validate import oof_record
-from spatialhist.tl._fits import pinned_threads, read_state, write_state
+from spatialhist.tl._fits import read_state, write_state
 from spatialhist.tl._folder import group_folder, replace, write_json
 from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._threads import pinned_threads
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

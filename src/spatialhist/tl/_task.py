@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist._sdata.geometry import scale
-from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl import _folder
 from spatialhist.tl._design import Design, default_extents
-from spatialhist.tl._fits import n_workers
+from spatialhist.tl._executor import n_workers
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
 from spatialhist.tl._predictors._registry import describe, resolve_models
 from spatialhist.tl._samples import Inputs
@@ -123,7 +124,8 @@ class Task:
                 for s, facts in slides.items()
             },
             "genes": list(self.cohort.table.var_names[columns]),
-            "command": " ".join(sys.argv),
+            "units": _units(recorded(self.cohort.table, self.layer)),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         }
 
     def begin(
@@ -169,3 +171,8 @@ class Task:
         _folder.start(folder, manifest, overwrite=overwrite)
         _folder.replace(beside, folder / "inputs")
         return Inputs.open(folder / "inputs")
+
+
+def _units(made: dict[str, Any]) -> dict[str, Any]:
+    """What the numbers of a layer are; tables that hold predictions alone know it from here."""
+    return {key: made[key] for key in ("target_sum", "smoothed") if key in made}
