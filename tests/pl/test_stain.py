@@ -59,3 +59,13 @@ def test_a_slide_left_as_it_is(normalized):
 def test_not_normalised_yet(cohort):
     with pytest.raises(KeyError, match=r"sh.pp.normalize_stain\(sdata\)"):
         sh.pl.stain(cohort, "S1")
+
+
+def test_axes_are_those_passed(normalized):
+    import matplotlib.pyplot as plt
+
+    _, mine = plt.subplots(1, 4)
+    axes = sh.pl.stain(normalized, "S2", axes=mine)
+    assert axes.ravel().tolist() == mine.tolist()
+    with pytest.raises(ValueError, match="4 axes are needed .* got 3"):
+        sh.pl.stain(normalized, "S2", axes=mine[:3])

@@ -48,3 +48,25 @@ def test_no_more_than_there_are(ds):
 def test_none_asked_for(ds):
     with pytest.raises(ValueError, match="cannot draw n=0"):
         sh.pl.tiles(ds, n=0)
+
+
+def test_several_sizes_stand_side_by_side(cohort):
+    specs = [sh.tiles.TileSpec(extent=("um", um), pixels=30) for um in (75.0, 300.0)]
+    ds = sh.tiles.TileDataset(cohort, specs, slides="S2")
+    axes = sh.pl.tiles(ds, n=3)
+    assert axes.shape == (3, 2)
+    assert [ax.get_title(loc="left").split("\n")[1] for ax in axes[0]] == ["75 µm", "300 µm"]
+    known = {f"{s['region']} · {s['spot']}": s["tile"] for s in ds}
+    for row in axes:
+        for ax, tile in zip(row, known[row[0].get_title(loc="left").split("\n")[0]], strict=True):
+            np.testing.assert_array_equal(ax.images[0].get_array(), np.moveaxis(tile.numpy(), 0, -1))
+    assert axes[0, 0].figure.get_suptitle() == "tiles, 30 pixels wide, 3 × 3 subtiles"
+
+
+def test_axes_are_those_passed(ds):
+    import matplotlib.pyplot as plt
+
+    _, mine = plt.subplots(1, 3)
+    assert sh.pl.tiles(ds, n=3, axes=mine).tolist() == mine.tolist()
+    with pytest.raises(ValueError, match="2 axes are needed .* got 3"):
+        sh.pl.tiles(ds, n=2, axes=mine)

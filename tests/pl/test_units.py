@@ -18,6 +18,8 @@ def table():
     record(table, "ranks_smooth", {"method": "average", "scale": "unit", "smoothed": True})
     record(table, "oof", {"target": "log1p"})
     record(table, "oof_ranks", {"target": "ranks"})
+    record(table, "grid", {"target": "only_in_training", "units": {"target_sum": 1e4, "smoothed": True}})
+    record(table, "grid_ranks", {"target": "only_in_training", "ranking": {"method": "average", "scale": "unit"}})
     record(table, "rank_mean", {"target": "log1p", "space": "ranks"})
     return table
 
@@ -35,6 +37,8 @@ def table():
         ("ranks", "rank within spot"),
         ("ranks_smooth", "rank within spot, smoothed"),
         ("oof_ranks", "rank within panel"),
+        ("grid", "log1p(CP10k), smoothed"),
+        ("grid_ranks", "rank within panel"),
         ("rank_mean", "rank within panel"),
     ],
 )

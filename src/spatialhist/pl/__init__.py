@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "_alignment": ["alignment"],
+        "_calibration": ["calibration"],
         "_gene_scores": ["gene_scores"],
         "_genes": ["genes"],
         "_scores": ["scores"],

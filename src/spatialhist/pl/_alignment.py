@@ -62,7 +62,7 @@ def alignment(
     """
     cohort = open_cohort(sdata, slide, table_key=table_key)
     key = image_key(sdata, slide, image)
-    ax = new_axes(ax, (5.6, 4.4))
+    ax = new_axes(ax, (5, 4.4))
     tissue = draw_outline(ax, sdata, slide, OUTLINE)
     scale = geometry.scale(sdata, slide)
     matrix = geometry.alignment(sdata, slide)
@@ -109,7 +109,9 @@ def _draw_legend(ax: Axes, *, moved: bool, outlined: bool) -> None:
 
     handles = [circle(BEFORE, "spots as read")] * moved + [circle(AFTER, "spots now" if moved else "spots")]
     handles += [Line2D([], [], color=OUTLINE, label="tissue")] * outlined
-    ax.legend(handles=handles, fontsize=FONT - 2, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    ax.legend(
+        handles=handles, fontsize=FONT - 1, loc="upper left", bbox_to_anchor=(0, 0), ncols=3, frameon=False, borderpad=0
+    )
 
 
 def _title(slide: str, report: dict[str, Any], shift: float, pitch: float | None) -> str:

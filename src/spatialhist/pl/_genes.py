@@ -13,7 +13,7 @@ from spatialhist._sdata.geometry import Scale, scale
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pl._style import EXPRESSION, FONT, MISSING, picture, scale_bar
+from spatialhist.pl._style import EXPRESSION, FONT, MISSING, check_axes, picture, scale_bar
 from spatialhist.pl._tissue import fit_view, window_of
 from spatialhist.pl._units import is_predicted, target_of, unit_of
 
@@ -96,10 +96,9 @@ def genes(
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
     panels = _panels(cohort, names, shown)
     if axes is None:
-        axes = _grid(cohort, names, shown, slides_per_row)
-    elif np.size(axes) != panels.size:
-        raise ValueError(f"{panels.size} axes are needed (genes x slides x layers {panels.shape}), got {np.size(axes)}")
-    cells: Any = np.reshape(axes, panels.shape)
+        cells = _grid(cohort, names, shown, slides_per_row)
+    else:
+        cells = check_axes(axes, panels.shape, "genes x slides x layers")
     for index, panel in np.ndenumerate(panels):
         norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
         _draw(cells[index], cohort, panel, norm, cmap)
@@ -223,10 +222,16 @@ def _size(known: Scale) -> float:
 def _add_color_bars(panels: np.ndarray, axes: np.ndarray) -> None:
     """One bar per gene and unit."""
     units = list(dict.fromkeys(p.unit for p in panels.flat))
+    lines = len({ax.get_subplotspec().rowspan.start for ax in axes.flat if ax.get_subplotspec()}) or 1
     for unit in units:
         drawn = next(ax for p, ax in zip(panels.flat, axes.flat, strict=True) if p.unit == unit)
         bar = drawn.figure.colorbar(
-            drawn.collections[0], ax=axes.ravel().tolist(), shrink=0.8, aspect=25, extend="both"
+            drawn.collections[0],
+            ax=axes.ravel().tolist(),
+            shrink=0.8,
+            aspect=25 * lines,
+            extend="both",
+            extendfrac=0.05 / lines,
         )
         bar.set_label(unit, fontsize=FONT - 1)
         bar.ax.tick_params(labelsize=FONT - 2)

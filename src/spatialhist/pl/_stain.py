@@ -10,7 +10,7 @@ from spatialhist import _keys
 from spatialhist._sdata.geometry import scale, slide_info, spot_centers
 from spatialhist._sdata.images import image_key
 from spatialhist._sdata.slides import open_cohort
-from spatialhist.pl._style import FONT, picture, scale_bar
+from spatialhist.pl._style import FONT, check_axes, picture, scale_bar
 from spatialhist.pl._tissue import draw_detail, draw_overview
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def stain(
     slide: str,
     *,
     image: str = "normalized",
+    axes: np.ndarray | None = None,
     table_key: str = _keys.TABLE,
 ) -> np.ndarray:
     """Draw a slide before and after stain normalisation: all of it, and four pitches in the middle of its spots.
@@ -39,18 +40,22 @@ def stain(
         Slide id.
     image
         The normalised image: ``"normalized"``, or a key with ``{slide}`` for the slide id.
+    axes
+        Four axes to draw into, in the order of what is returned; those of a new figure if None.
     table_key
         Name of the table.
 
     Returns
     -------
-    Axes of a new figure ``(2, 2)``: rows before and after, columns slide and detail. Where the stain was fitted by its
+    Axes ``(2, 2)``: rows before and after, columns slide and detail. Where the stain was fitted by its
     vectors, swatches show haematoxylin and eosin at an optical density of 1 (natural logarithm).
 
     Raises
     ------
     KeyError
         If there is no such slide or image; the message names the call that makes it.
+    ValueError
+        If the number of ``axes`` is not four.
 
     Examples
     --------
@@ -68,19 +73,22 @@ def stain(
     after = image_key(sdata, slide, image)
     before = image_key(sdata, slide, entry.get("image"))
     window = _window(spot_centers(sdata, cohort.table, slide), scale(sdata, slide).px(_detail(sdata, slide), slide))
-    _, axes = plt.subplots(2, 2, figsize=(6, 5), layout="constrained")
+    if axes is None:
+        _, cells = plt.subplots(2, 2, figsize=(6, 5), layout="constrained")
+    else:
+        cells = check_axes(axes, (2, 2), "before and after x slide and detail")
     titles = (f"{slide}: before", f"{slide}: after{_method(entry)}")
-    for row, key, title in zip(axes, (before, after), titles, strict=True):
+    for row, key, title in zip(cells, (before, after), titles, strict=True):
         draw_overview(row[0], sdata, slide, key)
         draw_detail(row[1], sdata, slide, key, window)
         picture(row[0], title)
         picture(row[1], "detail")
         for ax in row:
             scale_bar(ax, scale(sdata, slide).mpp)
-    for row, name in zip(axes, ("source", "target"), strict=True):
+    for row, name in zip(cells, ("source", "target"), strict=True):
         if "stain_matrix" in entry.get(name, {}):
             _draw_swatches(row[1], entry[name])
-    return axes
+    return cells
 
 
 def _detail(sdata: SpatialData, slide: str) -> tuple[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +24,19 @@ def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def check_axes(axes: Any, shape: tuple[int, ...], what: str) -> Any:
+    """Give the axes that were passed the shape that is needed.
+
+    Raises
+    ------
+    ValueError
+        If their number is another.
+    """
+    if np.size(axes) != math.prod(shape):
+        raise ValueError(f"{math.prod(shape)} axes are needed ({what} {shape}), got {np.size(axes)}")
+    return np.reshape(axes, shape)
 
 
 def chart(ax: Axes, *, xlabel: str, ylabel: str = "", title: str = "") -> None:

@@ -23,9 +23,10 @@ def target_of(table: AnnData, layer: str | None) -> str:
 
 def unit_of(table: AnnData, layer: str | None) -> str:
     """Return the units of a layer; of predictions, those the model was trained in."""
-    target = target_of(table, layer)
-    params = recorded(table, target)
-    ranked = {"method", "scale"} <= set(params) or recorded(table, layer or "X").get("space") == _keys.RANKS
+    target, own = target_of(table, layer), recorded(table, layer or "X")
+    # a table that was never measured knows the units of its predictions from the model alone
+    params = {**recorded(table, target), **own.get("units", {})}
+    ranked = {"method", "scale"} <= set(params) or "ranking" in own or own.get("space") == _keys.RANKS
     if ranked:
         unit = "rank within panel" if is_predicted(table, layer) else "rank within spot"
     elif "target_sum" in params:
