@@ -8,6 +8,7 @@ from small_cohorts import draw_cohort
 
 import spatialhist as sh
 from spatialhist._sdata.layers import record
+from spatialhist.tl._score_slide import EVERY
 
 MINE = {"step": "cross_validate", "target": "log1p", "predictor": "mine", "kind": "model"}
 
@@ -174,6 +175,37 @@ def test_slides_without_a_common_gene_have_no_pooled_score(toy):
     toy["table"].layers["oof_mine"][:96, :2] = np.nan
     toy["table"].layers["oof_mine"][96:, 2:] = np.nan
     assert np.isnan(value(sh.tl.evaluate(toy, oracles=False), "pooled_pearson", slide="all"))
+
+
+def test_every_metric_by_name(toy):
+    sh.pp.spot_distances(toy)
+    found = set(sh.tl.evaluate(toy, metrics="all")["metric"])
+    assert found == {*EVERY, "spots_left_out", "spots_constant"}
+    ceiling = sh.tl.evaluate(toy, metrics=["pearson", "reliability"])
+    table = ceiling[ceiling["predictor"] == "noise_ceiling"].pivot(index="target", columns=["slide", "metric"])["value"]
+    np.testing.assert_allclose(table["S1", "pearson"] ** 2, table["S1", "reliability"])
+    assert set(sh.tl.evaluate(toy, metrics="nrmse", oracles=False)["metric"]) == {"nrmse"}
+    with pytest.raises(ValueError, match="must be 'default', 'all' or some of"):
+        sh.tl.evaluate(toy, metrics="best")
+
+
+def test_layers_of_an_earlier_run_are_not_scored_unless_named(toy):
+    values = toy["table"].layers["oof_mine"]
+    add(toy, "oof_new", values, predictor="new", run_id="b")
+    add(toy, "oof_old", values, predictor="old", run_id="a")
+    add(toy, "oof_other", values, predictor="other", target="X", run_id="a")
+    record(toy["table"], "cross_validate", {"latest": {"log1p": "b", "X": "a"}})
+    with pytest.warns(UserWarning, match=r"layers \['oof_old'\] are of an earlier run and not scored"):
+        scores = sh.tl.evaluate(toy, oracles=False)
+    assert set(scores["predictor"]) == {"mine", "new"}
+    assert set(sh.tl.evaluate(toy, layers=["oof_old"], oracles=False)["predictor"]) == {"old"}
+
+
+def test_predictions_of_a_model_that_has_seen_the_labels_are_refused(toy):
+    add(toy, "predicted", toy["table"].layers["oof_mine"], step="predict", fitted_on_own_labels=["S2"])
+    with pytest.raises(ValueError, match=r"'predicted' .* fitted on the labels of slides \['S2'\]"):
+        sh.tl.evaluate(toy, layers="predicted")
+    assert set(sh.tl.evaluate(toy, layers="predicted", slides="S1", oracles=False)["slide"]) == {"S1", "all"}
 
 
 def test_groups_are_patients_where_the_layer_names_none(toy):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.layers import check_layer_size, record
+from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist.tl import _folder
 from spatialhist.tl._executor import n_workers
 from spatialhist.tl._fits import run_fits
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from spatialhist.tl._predictors._protocol import Predictor
 
 logger = logging.getLogger(__name__)
+
+LATEST = "cross_validate"
+"""Entry of ``uns`` that names the latest run for each target."""
 
 
 def cross_validate(
@@ -176,6 +179,8 @@ def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns
             dense[np.ix_(rows, columns)] = values
             table.layers[key] = dense
             record(table, key, oof_record(cv, predictor.name, predictor.kind))
+    target = _keys.sanitize(cv.manifest["identity"]["layer"])
+    record(table, LATEST, {"latest": recorded(table, LATEST).get("latest", {}) | {target: cv.run_id}})
     ids = {
         _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),
         _keys.INSTANCE: table.obs[_keys.INSTANCE].iloc[rows].tolist(),
@@ -189,6 +194,7 @@ def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]
     slides = list(cv.manifest["slides"])
     return {
         "step": "cross_validate",
+        "run_id": cv.run_id,
         "predictor": predictor,
         "kind": kind,
         "target": cv.manifest["identity"]["layer"],

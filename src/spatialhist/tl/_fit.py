@@ -52,6 +52,11 @@ class Model:
         return cls(Path(folder), manifest, tuple(from_description(d, models) for d in described))
 
     @property
+    def run_id(self) -> str:
+        """Hash of parameters and data; layers carry it."""
+        return _folder.run_id(self.manifest)
+
+    @property
     def genes(self) -> list[str]:
         """The panel."""
         return self.manifest["genes"]

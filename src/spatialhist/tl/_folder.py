@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,12 @@ def write_json(path: Path, data: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(json.dumps(data, indent=1, sort_keys=True))
     os.replace(temporary, path)
+
+
+def run_id(manifest: dict[str, Any]) -> str:
+    """Short hash of everything that the result of a run depends on: its parameters and its data."""
+    text = json.dumps(manifest["identity"], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spatialhist.tl._design import Design
 from spatialhist.tl._fits import Fit
-from spatialhist.tl._folder import read_manifest
+from spatialhist.tl._folder import read_manifest, run_id
 from spatialhist.tl._plan import inner_fits, outer_fits
 from spatialhist.tl._predictors._protocol import Predictor
 from spatialhist.tl._predictors._registry import from_description
@@ -56,6 +56,11 @@ class CrossValidation:
             tuple(from_description(d, models) for d in manifest["identity"]["models"]),
             tuple(from_description(d) for d in manifest["identity"]["nulls"]),
         )
+
+    @property
+    def run_id(self) -> str:
+        """Hash of parameters and data; layers carry it."""
+        return run_id(self.manifest)
 
     @property
     def groups(self) -> list[str]:
