@@ -11,7 +11,7 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates, refuse_shared_stain
+from spatialhist.tl._groups import assign_groups, refuse_duplicates, refuse_shared_stain
 
 SLIDES = ["A1", "A2", "B1", "C1"]
 
@@ -66,12 +66,6 @@ def test_a_single_group_is_refused():
 @pytest.fixture(scope="module")
 def two_slides():
     return draw_cohort(3, n_slides=2, n_genes=6)
-
-
-def test_hash_tells_slides_apart_and_is_empty_without_image(two_slides):
-    cohort = open_cohort(two_slides)
-    assert len({pixel_hash(cohort, s) for s in cohort.slides}) == 2
-    assert pixel_hash(Cohort(two_slides, cohort.table, ["S9"]), "S9") == ""
 
 
 def test_equal_pixels_in_two_groups_are_refused(two_slides):

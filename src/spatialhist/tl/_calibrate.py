@@ -14,8 +14,8 @@ from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._combiners import Mean
 from spatialhist.tl._fit import Model
-from spatialhist.tl._groups import pixel_hash
 from spatialhist.tl._intervals import coverage, group_radius, groups_needed, left_out_radius
+from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._run import CrossValidation
 from spatialhist.tl._stack import Stack, stacked_out_of_fold
 

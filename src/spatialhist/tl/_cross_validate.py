@@ -16,8 +16,9 @@ from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist.tl import _folder
 from spatialhist.tl._executor import n_workers
 from spatialhist.tl._fits import run_fits
-from spatialhist.tl._groups import assign_groups, pixel_hash, refuse_duplicates, refuse_shared_stain
+from spatialhist.tl._groups import assign_groups, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._panel import fold_panels
+from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._plan import announce, unique
 from spatialhist.tl._predictors._registry import describe, nulls
 from spatialhist.tl._run import CrossValidation

@@ -13,8 +13,8 @@ from spatialhist import _keys
 from spatialhist.tl import _folder
 from spatialhist.tl._design import Design
 from spatialhist.tl._fits import Fit, run_fits
-from spatialhist.tl._groups import pixel_hash
 from spatialhist.tl._panel import fold_panels
+from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._predictors._protocol import Predictor
 from spatialhist.tl._predictors._registry import from_description
 from spatialhist.tl._task import Task

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.images import image_key, pyramid
+from spatialhist._sdata.images import image_key
 from spatialhist._sdata.layers import recorded
 
 if TYPE_CHECKING:
@@ -75,15 +75,6 @@ def _constant(cohort: Cohort, slide: str, column: str) -> str:
     if len(names) != 1 or pd.isna(names[0]):
         raise ValueError(f"obs[{column!r}] must name one group for slide {slide!r}, it holds {list(names)[:5]}")
     return str(names[0])
-
-
-def pixel_hash(cohort: Cohort, slide: str) -> str:
-    """Hash of the coarsest level of a slide's H&E image: the same section under another name is recognised."""
-    key = _keys.image(slide)
-    if key not in cohort.sdata.images:
-        return ""
-    pixels = np.ascontiguousarray(pyramid(cohort.sdata, key).levels[-1])
-    return hashlib.blake2b(pixels.tobytes() + str(pixels.shape).encode(), digest_size=16).hexdigest()
 
 
 def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._gather import gather_slide
-from spatialhist.tl._groups import pixel_hash
+from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._threads import pinned_threads
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from spatialhist._sdata.slides import Cohort, open_images
 from spatialhist.nn import get_encoder
 from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._gather import point_samples
-from spatialhist.tl._groups import pixel_hash
 from spatialhist.tl._lattice import Lattice, lattice_on
+from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._pixels import SlideFeatures, encode, relative_position, slide_features
 from spatialhist.tl._predict import provenance
 from spatialhist.tl._threads import pinned_threads
