@@ -120,5 +120,7 @@ def no_pictures(monkeypatch):
     from spatialhist.report import _pictures
 
     one = _pictures.Picture("data:image/webp;base64,", "a picture")
-    empty = {"scores": one, "alignment": [], "stain": [], "gene_scores": None, "genes": {}, "training": None}
+    empty = {"scores": one, "alignment": [], "stain": [], "gene_scores": None, "genes": {}, "training": None} | {
+        "calibration": None
+    }
     monkeypatch.setattr(_pictures, "collect", lambda *_: empty)

@@ -7,6 +7,7 @@ import spatialdata as sd
 
 import spatialhist as sh
 from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.layers import record
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.report import _facts
 
@@ -17,11 +18,12 @@ def own(sdata):
     return sd.deepcopy(sdata)
 
 
-def facts(sdata, cv, stack=None):
-    return _facts.collect(open_cohort(sdata), cv, stack)
+@pytest.fixture
+def facts(scores):
+    return lambda sdata, cv, stack=None: _facts.collect(open_cohort(sdata), cv, stack, scores)
 
 
-def test_unknown_scale_and_patient(own, cv):
+def test_unknown_scale_and_patient(facts, own, cv):
     own["table"].obs["patient"] = None
     slide_info(own, "S1")["mpp"] = None
     row = facts(own, cv)["slides"].rows[0]
@@ -29,18 +31,18 @@ def test_unknown_scale_and_patient(own, cv):
     assert row[5] == "50.0"
 
 
-def test_counts_keep_dropped_spots(own, cv):
+def test_counts_keep_dropped_spots(facts, own, cv):
     before = facts(own, cv)["quality"]
     sh.pp.filter_spots(own)
     assert facts(own, cv)["quality"] == before
 
 
-def test_no_counts_of_spots_where_none_were_made(own, cv):
+def test_no_counts_of_spots_where_none_were_made(facts, own, cv):
     del own["table"].uns["spatialhist"]["filter_spots"]
     assert facts(own, cv)["quality"] is None
 
 
-def test_what_saw_other_slides_is_named(own, cv):
+def test_what_saw_other_slides_is_named(facts, own, cv):
     sh.pp.normalize_stain(own, reference=["S1", "S2"])
     slide_info(own, "S3")["alignment_report"] = {"use_expression": True}
     slide_info(own, "S2")["alignment_report"] = {"use_expression": False}
@@ -49,11 +51,32 @@ def test_what_saw_other_slides_is_named(own, cv):
     assert found["placed_by_expression"] == ["S3"]
 
 
-def test_weights_of_a_stack_without_weights(sdata, cv):
+def test_weights_of_a_stack_without_weights(facts, sdata, cv):
     stack = SimpleNamespace(method="mean", cv=cv, by_group={}, final=None)
     found = facts(sdata, cv, stack)
     assert (found["stack_method"], found["weights"]) == ("mean", None)
 
 
-def test_versions_are_those_installed(sdata, cv):
+def test_versions_are_those_installed(facts, sdata, cv):
     assert facts(sdata, cv)["versions"]["spatialhist"] == sh.__version__
+
+
+def test_every_gene_stands_beside_its_ceiling(facts, sdata, cv, scores):
+    table = facts(sdata, cv)["genes"]
+    assert table.columns == ["gene", "stack_nnls", "noise_ceiling"]
+    part = scores[(scores["metric"] == "pearson") & (scores["target"] == table.rows[0][0])]
+    means = part.groupby("predictor")["value"].mean()
+    assert table.rows[0][1:] == pytest.approx([means["stack_nnls"], means["noise_ceiling"]])
+    assert [row[1] for row in table.rows] == sorted((row[1] for row in table.rows), reverse=True)
+    # the gene with the bad name is missing in one fold
+    assert len(table.rows) == sdata["table"].n_vars - 1
+
+
+def test_coverage_is_what_calibrate_recorded(facts, own, cv):
+    assert facts(own, cv)["coverage"] is None
+    about = {"level": 0.8, "groups": ["P1", "P2", "P3"], "coverage": [0.75, 0.5, 1.0]}
+    record(own["table"], "oof_lower", about)
+    found = facts(own, cv)
+    assert found["level"] == 0.8
+    assert found["coverage"].columns == ["held-out group", "P1", "P2", "P3"]
+    assert found["coverage"].rows == [["share inside", 0.75, 0.5, 1.0]]

@@ -88,8 +88,8 @@ def test_a_gene_with_a_bad_name_is_escaped(sdata, cv, scores, no_pictures, monke
 
 def test_pictures_can_be_opened(page):
     kinds = [re.match(r"data:image/([a-z+]+);base64,", i["src"]).group(1) for i in page.images]
-    # scores and genes against ceiling; three alignments, two stains, six genes on three slides
-    assert (kinds.count("svg+xml"), kinds.count("webp")) == (2, 3 + 2 + 2 * 3 * 3)
+    # scores, genes against ceiling, calibration; three alignments, two stains, six genes on two slides
+    assert (kinds.count("svg+xml"), kinds.count("webp")) == (3, 3 + 2 + 2 * 3 * 2)
     for image, kind in zip(page.images, kinds, strict=True):
         data = base64.b64decode(image["src"].split(",")[1])
         if kind == "webp":
@@ -147,14 +147,26 @@ def test_stack_weights(page):
     ]
 
 
+def test_every_part_is_there(page):
+    parts = ["Scores", "Cohort", "Alignment", "Stain", "Spots", "Genes", "Calibration", "Stack"]
+    ends = ["What was fitted on what", "How this was made"]
+    assert [h for h in page.headings if h in [*parts, *ends, "Training"]] == [*parts, *ends]
+
+
+def test_scores_of_all_genes(page):
+    head, *rows = page.rows["Genes"]
+    assert head == ["gene", "stack_nnls", "noise_ceiling"]
+    assert len(rows) == 7
+
+
 def test_genes_shown_are_those_of_every_fold(page):
     captions = [i["alt"] for i in page.images if " on S" in i["alt"]]
-    assert len(captions) == 18
+    assert len(captions) == 12
     assert not [c for c in captions if "script" in c]
 
 
 def test_sections_of_a_patient_in_several_groups_are_named(page, sdata, cv, scores, no_pictures):
-    assert "flatter" not in page.text
+    assert "lie in several groups" not in page.text
     obs = sdata["table"].obs
     before = obs["patient"].copy()
     obs["patient"] = "P1"

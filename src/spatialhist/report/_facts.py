@@ -11,21 +11,28 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.geometry import scale, slide_info
 from spatialhist._sdata.layers import recorded
+from spatialhist.report._headline import gene_table, headline, layer_of
 from spatialhist.report._score_tables import Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from spatialhist._sdata.slides import Cohort
     from spatialhist.tl import CrossValidation, Stack
 
 LIBRARIES = ("spatialhist", "spatialdata", "squidpy", "anndata", "numpy", "torch")
 
 
-def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None) -> dict[str, Any]:
+def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd.DataFrame) -> dict[str, Any]:
     """Everything the page says that is neither a score nor a picture."""
+    bounds = _bounds(cohort, cv, scores)
     return {
         "slides": _slides(cohort, cv),
         "shared_patients": _shared_patients(cohort, cv),
         "quality": _quality(cohort),
+        "genes": gene_table(scores),
+        "level": bounds.get("level"),
+        "coverage": _coverage(bounds),
         "folds": _folds(cv),
         "settings": _settings(cv),
         "standardized": [d["name"] for d in _described(cv) if d.get("standardized")],
@@ -126,6 +133,19 @@ def _placed_by_expression(cohort: Cohort) -> list[str]:
     """Slides whose spots were placed with the help of what they express."""
     reports = {s: slide_info(cohort.sdata, s).get("alignment_report", {}) for s in cohort.slides}
     return [s for s, report in reports.items() if report.get("use_expression")]
+
+
+def _bounds(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> dict[str, Any]:
+    """What is recorded of the intervals of the predictions in the headline."""
+    layer = layer_of(cohort, headline(scores), cv.manifest["identity"]["layer"])
+    return recorded(cohort.table, f"{layer}_lower")
+
+
+def _coverage(bounds: dict[str, Any]) -> Table | None:
+    """Share of measurements inside their interval, a held-out group a column."""
+    if "coverage" not in bounds:
+        return None
+    return Table(["held-out group", *bounds["groups"]], [["share inside", *map(float, bounds["coverage"])]])
 
 
 def _weights(stack: Stack | None) -> Table | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from spatialhist import _keys, pl, tl
-from spatialhist._sdata.layers import recorded
+from spatialhist import _keys, pl
+from spatialhist.report._headline import gene_means, headline, layer_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 N_GENES = 3
 """Best and worst genes on tissue."""
-N_SLIDES = 3
+N_SLIDES = 2
 """Slides on which a gene is shown."""
 DPI = 110
 
@@ -43,6 +43,7 @@ def collect(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key
         "stain": [_stain(cohort, s, table_key) for s in cohort.slides if _is_normalized(cohort, s)],
         "gene_scores": _gene_scores(scores),
         "genes": _genes(cohort, cv, scores, table_key),
+        "calibration": _calibration(cohort, cv, scores, table_key),
         "training": _training(cv),
     }
 
@@ -92,11 +93,11 @@ def _training(cv: CrossValidation) -> Picture | None:
 
 def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> dict[str, list[Picture]]:
     """Best and worst genes of the predictor in the headline, measured beside predicted."""
-    name, truth = _headline(scores), cv.manifest["identity"]["layer"]
-    layer = _layer_of(cohort, name, truth)
+    name, truth = headline(scores), cv.manifest["identity"]["layer"]
+    layer = layer_of(cohort, name, truth)
     if layer is None:
         return {}
-    means = _gene_means(scores, name)
+    means = gene_means(scores, name)
     chosen = {"best": means.index[:N_GENES], "worst": means.index[N_GENES:][::-1][:N_GENES]}
     return {
         rank: [
@@ -112,26 +113,13 @@ def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key:
     }
 
 
-def _headline(scores: pd.DataFrame) -> str:
-    """Stack, or else the model with the best mean."""
-    summary = tl.summarize(scores)
-    return str(summary[summary["kind"] != "null"].index[0])
-
-
-def _layer_of(cohort: Cohort, predictor: str, truth: str) -> str | None:
-    """Layer of a predictor's out-of-fold predictions."""
-    for layer in cohort.table.layers:
-        made = recorded(cohort.table, layer)
-        if made.get("predictor") == predictor and made.get("target") == truth and made.get("step") != "predict":
-            return layer
-    return None
-
-
-def _gene_means(scores: pd.DataFrame, predictor: str) -> pd.Series:
-    """Within-slide Pearson per gene that every fold models, mean over slides, then groups; best first."""
-    part = scores[(scores["predictor"] == predictor) & (scores["metric"] == "pearson") & (scores["target"] != "")]
-    groups = part.groupby(["target", "group"])["value"].mean().unstack("group")
-    return groups.dropna().mean(axis=1).sort_values(ascending=False, kind="stable")
+def _calibration(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> Picture | None:
+    name = headline(scores)
+    layer = layer_of(cohort, name, cv.manifest["identity"]["layer"])
+    if layer is None:
+        return None
+    axes = pl.calibration(cohort.sdata, layer=layer, table_key=table_key)
+    return _embed(axes, f"Measured against predicted by {name}", vector=True)
 
 
 def _one_slide_a_group(cv: CrossValidation) -> Iterator[str]:

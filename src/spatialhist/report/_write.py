@@ -77,7 +77,7 @@ def write(
     page = _render(
         {
             "title": cv.folder.name,
-            "facts": _facts.collect(cohort, cv, stack),
+            "facts": _facts.collect(cohort, cv, stack, scores),
             "scores": _score_tables.collect(scores),
             "pictures": _pictures.collect(cohort, cv, scores, table_key),
         }
