@@ -27,6 +27,8 @@ RANKS = "ranks"
 RANKS_SMOOTH = "ranks_smooth"
 PREDICTED = "predicted"
 OOF = "oof"
+OUT_OF_DISTRIBUTION = "out_of_distribution"
+"""``obs``: how far a predicted spot lies from training spots."""
 
 ROOT = "spatialhist"
 """Key of our own entry in ``uns`` (per layer) and in ``sdata.attrs`` (per slide)."""
@@ -87,4 +89,6 @@ def oof(name: str) -> str:
 
 def sanitize(name: str) -> str:
     """Make a name that zarr and SpatialData accept as a key."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    # "." and ".." are folders
+    return plain if plain.strip(".") else "_" * len(plain)

@@ -57,6 +57,42 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+@contextmanager
+def intact(folder: Path) -> Iterator[None]:
+    """Say that files of a run or model folder are broken or do not fit together, whatever shows it.
+
+    Raises
+    ------
+    ValueError
+        In the place of what a missing entry, a wrong type, or a file that is cut short raises.
+    """
+    from safetensors import SafetensorError
+
+    broken = (AttributeError, IndexError, KeyError, TypeError, OverflowError, UnicodeDecodeError, json.JSONDecodeError)
+    try:
+        yield
+    except (*broken, SafetensorError) as error:
+        raise ValueError(f"{folder} is broken ({type(error).__name__}: {error}): make the run again") from error
+
+
+def check_facts(manifest: dict[str, Any]) -> None:
+    """Look up what predicting and scoring need, so that a manifest without it fails when it is loaded.
+
+    Raises
+    ------
+    KeyError, TypeError
+        For :func:`intact`.
+    """
+    identity = manifest["identity"]
+    for key in ("design", "layer", "seed", "threads"):
+        identity[key]
+    for facts in manifest["slides"].values():
+        facts["pixels"]
+    if not all(isinstance(name, str) for name in manifest["genes"]):
+        raise TypeError("'genes' holds something else than names")
+    manifest["ranking"]
+
+
 def check(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
     """Refuse a folder in which a run of these parameters can neither start nor go on; nothing is changed.
 
@@ -103,7 +139,7 @@ def _remove_run(folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     for name in ("folds", "inner", "full", "stack", "oof.zarr"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("scores.parquet", "report.html"):
+    for name in ("scores.parquet", "report.html", "training_features.safetensors"):
         (folder / name).unlink(missing_ok=True)
 
 
