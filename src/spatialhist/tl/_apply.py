@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spatialhist.tl._card import read_card
 from spatialhist.tl._combiners import Combiner, Mean
 from spatialhist.tl._design import Design
 from spatialhist.tl._fit import Model
 from spatialhist.tl._fits import Fit
 from spatialhist.tl._folder import read_manifest
+from spatialhist.tl._out_of_distribution import TrainingFeatures
 from spatialhist.tl._predictors._protocol import Fitted, Predictor
 from spatialhist.tl._run import CrossValidation
 from spatialhist.tl._samples import Samples
@@ -68,6 +71,10 @@ class Applier:
     source: CrossValidation | Stack | Model
     _restored: dict[Path, Fitted] = field(default_factory=dict, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Go to other processes as a folder that they read themselves."""
+        return {"source": self.source, "_restored": {}}
+
     @classmethod
     def of(cls, source: Source) -> Applier:
         """Accept the objects themselves, or a folder.
@@ -99,6 +106,11 @@ class Applier:
     def genes(self) -> list[str]:
         """Genes it predicts."""
         return self.run.genes
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Scores and genes, as held-out groups judged them; empty for a model that nobody has judged."""
+        return read_card(self.source.folder)
 
     @property
     def threads(self) -> int:
@@ -147,6 +159,17 @@ class Applier:
         if training_slide is not None:
             return self._by_fold(self.run, samples, self.run.manifest["slides"][training_slide]["group"])
         return self._by_all_folds(self.run, samples)
+
+    def out_of_distribution(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
+        """Score ``(n,)`` of how far the samples lie from training spots of other groups; see ``TrainingFeatures``."""
+        held_out = None
+        if training_slide is not None and isinstance(self.run, CrossValidation):
+            held_out = self.run.groups.index(self.run.manifest["slides"][training_slide]["group"])
+        return self._training_features.score(samples.features, held_out=held_out)
+
+    @cached_property
+    def _training_features(self) -> TrainingFeatures:
+        return TrainingFeatures.load(self.run.folder)
 
     def _by_fold(self, cv: CrossValidation, samples: Samples, group: str) -> np.ndarray:
         outer = cv.outer()

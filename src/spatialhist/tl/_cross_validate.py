@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist.tl import _folder
+from spatialhist.tl._card import make_card, write_card
+from spatialhist.tl._combiners import Mean
 from spatialhist.tl._executor import n_workers
 from spatialhist.tl._fits import run_fits
 from spatialhist.tl._groups import assign_groups, refuse_duplicates, refuse_shared_stain
@@ -21,7 +23,7 @@ from spatialhist.tl._panel import fold_panels
 from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._plan import announce, unique
 from spatialhist.tl._predictors._registry import describe, nulls
-from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._run import LATEST, CrossValidation
 from spatialhist.tl._task import Task
 
 if TYPE_CHECKING:
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from spatialhist.tl._predictors._protocol import Predictor
 
 logger = logging.getLogger(__name__)
-
-LATEST = "cross_validate"
-"""Entry of ``uns`` that names the latest run for each target."""
 
 
 def cross_validate(
@@ -140,6 +139,7 @@ def cross_validate(
     hashes = {s: pixel_hash(cohort, s) for s in cohort.slides}
     refuse_duplicates(cohort, assigned, hashes)
     refuse_shared_stain(cohort, image)
+    warn_of_similar(cohort, assigned)
     baselines = nulls(task.design)
     check_layer_size(*cohort.table.shape, n_layers=len(task.models) + len(baselines) + 1)
     names = sorted(set(assigned.values()))
@@ -165,8 +165,19 @@ def cross_validate(
         fits = unique([*cv.outer().values(), *cv.inner().values()])
         print(announce(fits, len(inputs), len(names), n_workers(executor)), file=sys.stderr)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
-        _write_layers(cohort, cv, np.concatenate(list(task.rows.values())), columns)
+        rows = np.concatenate(list(task.rows.values()))
+        _write_layers(cohort, cv, rows, columns)
+        write_card(folder, make_card(cohort, cv, rows, columns, "+".join(m.name for m in cv.models), _judged(cv)))
     return cv
+
+
+def _judged(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Predictors of a run with their out-of-fold predictions; several models predict new slides by their mean."""
+    for predictor in (*cv.models, *cv.nulls):
+        yield predictor.name, predictor.kind, cv.out_of_fold(predictor.name)
+    if len(cv.models) > 1:
+        mean = Mean().apply(np.stack([cv.out_of_fold(m.name) for m in cv.models]))
+        yield "+".join(m.name for m in cv.models), "model", mean
 
 
 def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:

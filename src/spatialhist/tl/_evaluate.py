@@ -12,16 +12,14 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.tl._cross_validate import LATEST
+from spatialhist.tl._run import LATEST
 from spatialhist.tl._score_slide import choose_metrics
-from spatialhist.tl._scorer import MIN_COUNTS, Record, Scorer
+from spatialhist.tl._scorer import COLUMNS, MIN_COUNTS, Record, Scorer
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
-
-COLUMNS = ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
 
 
 def evaluate(

@@ -11,11 +11,14 @@ import numpy as np
 
 from spatialhist.tl._design import Design
 from spatialhist.tl._fits import Fit
-from spatialhist.tl._folder import read_manifest, run_id
+from spatialhist.tl._folder import MANIFEST, check_facts, intact, read_manifest, run_id
 from spatialhist.tl._plan import inner_fits, outer_fits
 from spatialhist.tl._predictors._protocol import Predictor
 from spatialhist.tl._predictors._registry import from_description
 from spatialhist.tl._samples import Inputs
+
+LATEST = "cross_validate"
+"""Entry of ``uns`` that names the latest run for each target."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class CrossValidation:
     nulls: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the temporary folder to the process that made it."""
+        return {**self.__dict__, "_temporary": None}
+
     @classmethod
     def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValidation:
         """Load a run folder; predictors of your own must be handed in again.
@@ -45,17 +52,21 @@ class CrossValidation:
         Raises
         ------
         FileNotFoundError, ValueError
-            If the folder holds no run, or one of a newer version.
+            If the folder holds no run, a broken one, or one of a newer version.
         """
         manifest = read_manifest(Path(folder))
         if manifest.get("what") != "cross-validation":
             raise ValueError(f"{folder} holds {manifest.get('what')!r}, not a cross-validation")
-        return cls(
-            Path(folder),
-            manifest,
-            tuple(from_description(d, models) for d in manifest["identity"]["models"]),
-            tuple(from_description(d) for d in manifest["identity"]["nulls"]),
-        )
+        with intact(Path(folder) / MANIFEST):
+            cv = cls(
+                Path(folder),
+                manifest,
+                tuple(from_description(d, models) for d in manifest["identity"]["models"]),
+                tuple(from_description(d) for d in manifest["identity"]["nulls"]),
+            )
+            check_facts(manifest)
+            cv.outer()
+        return cv
 
     @property
     def run_id(self) -> str:

@@ -19,8 +19,9 @@ from spatialhist.tl._score_slide import ALL, DEFAULT, HEADLINE, POOLED, RELIABIL
 MIN_COUNTS = 50
 CEILING = "noise_ceiling"
 
+COLUMNS = ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
 Record = tuple[Any, ...]
-"""Predictor, kind, group, slide, target, metric, value, n."""
+"""One value for each of the columns."""
 
 
 @dataclass(frozen=True)

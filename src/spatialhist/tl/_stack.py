@@ -13,10 +13,11 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist._sdata.slides import open_cohort
+from spatialhist.tl._card import make_card, write_card
 from spatialhist.tl._combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
 from spatialhist.tl._cross_validate import oof_record
 from spatialhist.tl._fits import read_state, write_state
-from spatialhist.tl._folder import group_folder, replace, write_json
+from spatialhist.tl._folder import group_folder, intact, replace, write_json
 from spatialhist.tl._run import CrossValidation
 from spatialhist.tl._threads import pinned_threads
 
@@ -61,8 +62,9 @@ class Stack:
         """Load the weights of a run folder."""
         folder = cv.folder / "stack" / method
         n = len(cv.models)
-        each = {g: restore(method, read_state(folder / group_folder(cv.groups, (g,))), n) for g in cv.groups}
-        return cls(cv, method, each, restore(method, read_state(folder / FINAL), n))
+        with intact(folder):
+            each = {g: restore(method, read_state(folder / group_folder(cv.groups, (g,))), n) for g in cv.groups}
+            return cls(cv, method, each, restore(method, read_state(folder / FINAL), n))
 
 
 def stack(
@@ -116,9 +118,11 @@ def stack(
         by_group = {g: _fit_for(cv, g, method, seed) for g in cv.groups}
         final = _fit_final(cv, method, seed)
     result = Stack(cv, method, by_group, final)
-    _store(result)
+    values = stacked_out_of_fold(result)
+    judged = [(f"stack_{method}", "stack", values), *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.nulls)]
+    _store(result, make_card(cohort, cv, rows, columns, f"stack_{method}", judged))
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
-    dense[np.ix_(rows, columns)] = stacked_out_of_fold(result)
+    dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense
     record(cohort.table, key_added, _provenance(result))
     logger.info("stack: added layer %r (%s of %d models)", key_added, method, len(cv.models))
@@ -218,8 +222,8 @@ def stacked_out_of_fold(result: Stack) -> np.ndarray:
     return values
 
 
-def _store(result: Stack) -> None:
-    """Write the weights into the run folder, under a temporary name first."""
+def _store(result: Stack, card: dict[str, Any]) -> None:
+    """Write weights and card into the run folder, under a temporary name first."""
     temporary = result.folder.with_name(f".{result.method}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     folders = {group_folder(result.cv.groups, (group,)): combiner for group, combiner in result.by_group.items()}
@@ -228,6 +232,7 @@ def _store(result: Stack) -> None:
         where.mkdir(parents=True)
         write_state(where, combiner.state())
     write_json(temporary / "stack.json", {"method": result.method, "models": [m.name for m in result.cv.models]})
+    write_card(temporary, card)
     replace(temporary, result.folder)
 
 

@@ -1,0 +1,58 @@
+"""What a trained model says of its genes."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from spatialhist.tl._apply import Applier, Source
+from spatialhist.tl._card import gene_table
+
+
+def gene_reliability(model: Source) -> pd.DataFrame:
+    """Tell which genes of a model to trust, from groups that were held out.
+
+    The same verdicts stand in ``var["<layer>_verdict"]`` of every prediction.
+
+    Parameters
+    ----------
+    model
+        A stack, a cross-validation, a model fitted with ``judged_by=``, or the folder of one.
+
+    Returns
+    -------
+    One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``null``, the same of
+    the gene's best image-free null; ``ceiling`` that the noise of the counts sets (NaN where the target is not log1p of
+    counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was judged, ``wins``, those in
+    which it is above the null; ``verdict``, ``"trust"``, ``"weak"`` or ``"do not trust"``.
+
+    Raises
+    ------
+    ValueError
+        If nobody has judged the model.
+
+    Notes
+    -----
+    ``"do not trust"``: the score is not above the gene's best null that knows nothing of the image (training mean, mean
+    of the donor, position, permuted labels), or not above what a model of permuted labels reaches on 95 % of the genes,
+    or the counts are too few to agree with themselves. ``"trust"``: the score is above that null in every held-out
+    group, of which there are two or more, above what permuted labels reach on any gene, and at least half of what the
+    noise allows. Otherwise ``"weak"``.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, size_px=(300, 400), n_genes=20)
+    >>> sh.pp.mask_background(sdata)
+    >>> sh.pp.log_normalize(sdata)
+    >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=5, progress=False)
+    >>> list(sh.tl.gene_reliability(cv).columns)
+    ['score', 'null', 'ceiling', 'fraction', 'groups', 'wins', 'verdict']
+    """
+    applier = Applier.of(model)
+    table = gene_table(applier.card)
+    if table.empty:
+        raise ValueError(
+            f"nothing is known of how well {applier.run.folder} predicts: cross-validate the same models, and pass "
+            "that as judged_by= of sh.tl.fit"
+        )
+    return table
