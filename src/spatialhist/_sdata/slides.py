@@ -107,6 +107,7 @@ def open_images(
     ValueError
         As :func:`open_cohort`.
     """
+    check_object(sdata)
     table = get_table(sdata, table_key) if table_key in sdata.tables else _empty_table()
     with_spots = [str(s) for s in table.obs[_keys.REGION].unique()]
     known = [*with_spots, *(s for s in _slides_of_images(sdata) if s not in with_spots)]
@@ -133,8 +134,26 @@ def _empty_table() -> AnnData:
     return ad.AnnData(obs=pd.DataFrame(columns, index=pd.Index([], dtype=str)))
 
 
+def check_object(sdata: SpatialData) -> None:
+    """Refuse what is no SpatialData.
+
+    Raises
+    ------
+    TypeError
+        Saying what it is.
+    """
+    import spatialdata as sd
+
+    if not isinstance(sdata, sd.SpatialData):
+        raise TypeError(
+            f"a {type(sdata).__name__} is no SpatialData object: read one with sh.io.read(path), or make one with "
+            "sh.io.from_arrays"
+        )
+
+
 def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
     """Return the table, or say which tables there are."""
+    check_object(sdata)
     if not sdata.tables:
         raise KeyError(
             "the object has no table, so none of its slides has spots: predict them with sh.tl.predict_grid, or give "

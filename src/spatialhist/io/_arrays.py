@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def from_arrays(
     Raises
     ------
     TypeError
-        If the image is neither uint8 nor float, or spot ids are neither integers nor strings.
+        If the image is neither uint8 nor float, the slide id is no text, or spot ids are neither integers nor strings.
     ValueError
         If shapes do not fit each other, an id repeats, or a value is missing or out of its range.
 
@@ -81,6 +82,8 @@ def from_arrays(
     from spatialhist.io._pixels import to_rgb8
     from spatialhist.io._slide import check_centers, make_slide
 
+    if isinstance(image, str | os.PathLike):
+        raise TypeError(f"image={str(image)!r} is a path: read it with sh.io.read_wsi, or pass its pixels")
     pixels = to_rgb8(image)
     centers = check_centers(xy, slide)
     values, names = _name_genes(counts, genes, len(centers))

@@ -27,6 +27,8 @@ def concat(parts: Sequence[SpatialData]) -> SpatialData:
 
     Raises
     ------
+    TypeError
+        If it is no list of SpatialData objects.
     ValueError
         If there is nothing to join, or a slide id is in two objects.
 
@@ -44,6 +46,8 @@ def concat(parts: Sequence[SpatialData]) -> SpatialData:
     """
     from spatialhist._sdata.build import concat_slides
 
+    if not isinstance(parts, Sequence):
+        raise TypeError(f"parts is a {type(parts).__name__}: give a list of SpatialData objects")
     if not len(parts):
         raise ValueError("nothing to concatenate: parts is empty")
     joined = concat_slides(parts)

@@ -106,10 +106,11 @@ def to_rgb8(image: Any, *, name: str = "image") -> np.ndarray:
     ValueError
         If it is not clear which axis holds the channels, or floats are missing or outside [0, 1].
     """
-    pixels = _channels_last(np.asarray(image), name)
-    check_pixels(pixels.shape[0], pixels.shape[1], name)
+    pixels = np.asarray(image)
     if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
         raise TypeError(f"{name} holds {pixels.dtype}: give uint8 of 0..255, or float of [0, 1]")
+    pixels = _channels_last(pixels, name)
+    check_pixels(pixels.shape[0], pixels.shape[1], name)
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return pixels
     rgb = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)

@@ -49,7 +49,7 @@ def read(
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If it holds none of these, or ``mpp`` is given for something that has its own scale.
+        If it holds none of these, is broken, or ``mpp`` is given for something that has its own scale.
     """
     path, store = Path(path), None if store is None else Path(store)
     if not path.exists():
@@ -65,15 +65,25 @@ def read(
 
 
 def _read_whole(path: Path) -> SpatialData:
-    import spatialdata as sd
-
     if path.suffix == ".zarr":
-        return sd.read_zarr(path)
+        return _read_store(path)
     if (path / "spatial").exists():
         return read_visium(path, slide=path.name)
     if path.suffix in (".h5", ".hdf5"):
         return read_challenge(path)
     raise ValueError(f"{path} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image")
+
+
+def _read_store(path: Path) -> SpatialData:
+    import spatialdata as sd
+
+    try:
+        sdata = sd.read_zarr(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no SpatialData store, or a broken one: {error}") from error
+    if not list(sdata.gen_elements()):
+        raise ValueError(f"{path} is no SpatialData store, or an empty one: it has no elements")
+    return sdata
 
 
 def _stored(sdata: SpatialData, store: Path) -> SpatialData:

@@ -59,23 +59,35 @@ def check_slide_id(slide: str) -> None:
 
     Raises
     ------
+    TypeError
+        If it is no text.
     ValueError
         With an id that would do.
     """
+    if not isinstance(slide, str):
+        raise TypeError(f"slide id {slide!r} must be text, e.g. 'S{slide}'")
     if not slide or slide == _keys.TABLE or slide.startswith(("__", ".")) or _keys.sanitize(slide) != slide:
         better = _keys.sanitize(slide).strip("_.") or "S1"
+        better += "_1" * (better == _keys.TABLE)
         raise ValueError(f"slide id {slide!r} must hold only letters, digits, '_', '.', '-'; try {better!r}")
 
 
 def check_centers(xy: Any, slide: str) -> np.ndarray:
     """Return spot centres as float ``(n, 2)``, all of them finite."""
-    centers = np.asarray(xy, dtype=float)
+    centers = _numbers(xy, f"xy of slide {slide!r}").astype(float)
     if centers.ndim != 2 or centers.shape[1] != 2 or not len(centers):
         raise ValueError(f"xy of slide {slide!r} has shape {centers.shape}; want (n, 2) with n > 0: x, y in pixels")
     lost = (~np.isfinite(centers).all(axis=1)).sum()
     if lost:
         raise ValueError(f"{lost} of {len(centers)} spots of slide {slide!r} have no finite position")
     return centers
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers: {error}") from error
 
 
 def check_spot_ids(spot_ids: Any, n: int, slide: str) -> Any:
@@ -98,7 +110,9 @@ def check_counts(counts: Any, n: int, genes: Sequence[str], slide: str) -> Any:
     if names.has_duplicates:
         raise ValueError(f"genes of slide {slide!r} repeat, e.g. {names[names.duplicated()][0]}")
     values: Any = (
-        sparse.csr_matrix(counts, dtype=np.float32) if sparse.issparse(counts) else np.asarray(counts, np.float32)
+        sparse.csr_matrix(counts, dtype=np.float32)
+        if sparse.issparse(counts)
+        else _numbers(counts, f"counts of slide {slide!r}").astype(np.float32)
     )
     stored = values.data if sparse.issparse(values) else values
     bad = (~np.isfinite(stored)).sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -233,6 +234,8 @@ def _known(row: pd.Series, column: str) -> Any:
 def _image_path(folder: Path, row: pd.Series) -> Path:
     named = _known(row, "image")
     if named is not None:
+        if os.path.isabs(named) or os.path.normpath(named).startswith(".."):
+            raise ValueError(f"image {named!r} of slide {row['slide']!r} lies outside {folder}: put it, or a link, inside")
         return folder / named
     found = sorted((folder / "images").glob(f"{row['slide']}.*"))
     if len(found) != 1:

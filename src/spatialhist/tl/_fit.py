@@ -48,8 +48,12 @@ class Model:
     def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> Model:
         """Load a model folder; predictors of your own must be handed in again."""
         manifest = _folder.read_manifest(Path(folder))
-        described = manifest["identity"]["models"]
-        return cls(Path(folder), manifest, tuple(from_description(d, models) for d in described))
+        with _folder.intact(Path(folder) / _folder.MANIFEST):
+            described = manifest["identity"]["models"]
+            model = cls(Path(folder), manifest, tuple(from_description(d, models) for d in described))
+            _folder.check_facts(manifest)
+            model.fits()
+        return model
 
     @property
     def run_id(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spatialhist.tl._executor import run_tasks
+from spatialhist.tl._folder import intact
 from spatialhist.tl._predictors._protocol import Fitted, Predictor, State
 from spatialhist.tl._samples import Inputs
 from spatialhist.tl._threads import pinned_threads
@@ -64,7 +65,8 @@ class Fit:
 
     def fitted(self) -> Fitted:
         """Restore the fitted predictor."""
-        return self.predictor.restore(read_state(self.folder))
+        with intact(self.folder):
+            return self.predictor.restore(read_state(self.folder))
 
 
 def run_fit(fit: Fit, inputs_folder: Path) -> float:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist import _keys
-from spatialhist._sdata.geometry import apply, footprint_move, spot_pixels
+from spatialhist._sdata.geometry import apply, footprint_move, scale, spot_pixels
 from spatialhist._sdata.images import affine, image_key, tissue_mask
 from spatialhist.tiles import FeatureCache, TileReader
 from spatialhist.tiles._slide import open_image
@@ -57,6 +56,21 @@ def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = M
         step = 1
     points = np.column_stack([x, y]) * step + step // 2 + 0.5
     return points * np.asarray(factors)
+
+
+def check_slide(cohort: Cohort, slide: str, design: Design) -> None:
+    """Refuse a slide without image, mask, scale or positions, before hours are spent on the others.
+
+    Raises
+    ------
+    KeyError, ValueError
+        With the way out.
+    """
+    image_key(cohort.sdata, slide, design.image)
+    tissue_mask(cohort.sdata, slide)
+    for extent in design.extents:
+        scale(cohort.sdata, slide).px(extent, slide)
+    spot_pixels(cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide))
 
 
 def slide_features(
@@ -126,12 +140,13 @@ def image_points(cohort: Cohort, slide: str) -> np.ndarray:
     A placement that looked at expression would let labels into the pixels that predict them, so its spots are put where
     their footprint alone puts them.
     """
-    centers = spot_pixels(cohort.sdata, cohort.table, slide, _keys.image(slide))
+    key = image_key(cohort.sdata, slide)
+    centers = spot_pixels(cohort.sdata, cohort.table, slide, key)
     move = footprint_move(cohort.sdata, slide)
     if np.array_equal(move, np.eye(3)):
         return centers
     logger.info("slide %r: spots placed by their footprint, not by expression", slide)
-    to_slide = affine(cohort.sdata.images[_keys.image(slide)], slide)
+    to_slide = affine(cohort.sdata.images[key], slide)
     return apply(np.linalg.inv(to_slide) @ move @ to_slide, centers)
 
 

@@ -21,6 +21,7 @@ from spatialhist.tl import _folder
 from spatialhist.tl._design import Design, default_extents
 from spatialhist.tl._executor import n_workers
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._pixels import check_slide
 from spatialhist.tl._predictors._registry import describe, resolve_models
 from spatialhist.tl._samples import Inputs
 
@@ -78,9 +79,9 @@ class Task:
         Raises
         ------
         KeyError
-            If the layer is missing.
+            If the layer is missing, or a slide lacks its image or mask.
         ValueError
-            If no slide was measured.
+            If no slide was measured, or one lacks its scale or the place of its spots.
         """
         cohort = open_cohort(sdata, slides, table_key=table_key)
         get_layer(cohort.table, layer)
@@ -89,6 +90,8 @@ class Task:
             raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
         cohort = Cohort(sdata, cohort.table, list(rows))
         looks = Design(encoder=encoder, extents=tuple(extents or default_extents(cohort)), **design)
+        for slide in cohort.slides:
+            check_slide(cohort, slide, looks)
         return cls(cohort, rows, layer, looks, resolve_models(models, looks), seed, threads)
 
     def manifest(
