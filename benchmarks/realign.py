@@ -10,25 +10,37 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import scipy.sparse as sp
 from _her2st import stored_cohort
+from scipy.spatial import cKDTree
 
 import spatialhist as sh
 from spatialhist._sdata.geometry import scale, slide_info, spot_centers
 from spatialhist._sdata.images import image_key, pyramid
-from spatialhist.pp._realign import _tissue
-from spatialhist.pp._register import _apply, _turns, register
+from spatialhist.pp._placements import move, turns
+from spatialhist.pp._realign import _overview
+from spatialhist.pp._register import register
+from spatialhist.pp._stain_amount import stain_amount
 
 N = 20
 N_TURNS = 7
 N_NONSENSE = 5
-SEED = 1
-"""Thresholds were set on seed 0; on this one a single variant was tried and dropped."""
+SEEDS = (4, 5)
+"""The method was chosen while looking at seeds 0 and 1, and at her2st with its expression."""
+MODELS = ("translation", "rigid", "similarity")
 OFFSET_PX = np.array([-55.0, -60.0])
-COVERED = {"whole": (0.0, 1.0), "left part": (0.0, 0.6), "middle": (0.25, 0.75)}
-"""Share of the image's width and height over which there are spots, from and to."""
+COVERED = {
+    "whole": ((0.0, 0.0), (1.0, 1.0)),
+    "top left": ((0.0, 0.0), (0.6, 0.6)),
+    "right": ((0.5, 0.0), (1.0, 1.0)),
+    "middle": ((0.25, 0.25), (0.75, 0.75)),
+    "a third": ((0.35, 0.35), (0.65, 0.65)),
+}
+"""Share of the image's width and height over which there are spots, from (x, y) to (x, y)."""
 
 
 def main() -> None:
@@ -43,7 +55,8 @@ def real_slides() -> None:
     print(f"{'slide':<6} {'residual':>8} {'worst':>6} {'s':>5} {'right moves':>11} {'turned':>7} {'nonsense':>8}")
     medians = []
     for slide in sdata.shapes:
-        tissue, factors = _tissue(sdata, slide)
+        pixels, mask, factors = _overview(sdata, slide)
+        tissue = stain_amount(pixels, mask)
         pitch = scale(sdata, slide).pitch_px
         xy = spot_centers(sdata, sdata["table"], slide)
         pyr = pyramid(sdata, image_key(sdata, slide))
@@ -61,7 +74,7 @@ def real_slides() -> None:
 
 
 def displacement(matrix: np.ndarray, xy: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.median(np.linalg.norm(_apply(matrix, xy) - truth, axis=1)))
+    return float(np.median(np.linalg.norm(move(matrix, xy) - truth, axis=1)))
 
 
 def perturbed(tissue, xy, pitch, place) -> tuple[list[float], float]:
@@ -78,8 +91,8 @@ def perturbed(tissue, xy, pitch, place) -> tuple[list[float], float]:
 
 def turns_found(tissue, xy, size, pitch, place) -> str:
     good = 0
-    for turn in _turns(size)[:N_TURNS]:
-        wrong = _apply(np.linalg.inv(turn), xy)
+    for turn in turns(size)[:N_TURNS]:
+        wrong = move(np.linalg.inv(turn), xy)
         found = place(tissue, xy=wrong, orientations=True)
         good += displacement(found.matrix, wrong, xy) < pitch
     return f"{good}/{N_TURNS}"
@@ -102,31 +115,65 @@ def nonsense(tissue, xy, pitch, place) -> str:
 
 def with_expression() -> None:
     """Lattices of 25 px at 4 um a pixel, off by OFFSET_PX, all spots reported, those on glass with few counts."""
+    columns = ("footprint", *MODELS, "shuffled", "other's")
+    print(f"{'seed':<4} {'slide':<5} {'spots':<9} {'n':>5}", *(f"{c:>11}" for c in columns), f"{'cpu s':>6}")
+    found = []
+    for seed in SEEDS:
+        sdata = sh.datasets.synthetic(n_slides=3, size_px=(1500, 1200), mpp=4.0, max_offset=0.0, seed=seed)
+        slides = [one_slide(sdata, slide) for slide in sdata.shapes]
+        for i, slide in enumerate(slides):
+            for name, (low, high) in COVERED.items():
+                there = ((slide.share >= low) & (slide.share < high)).all(axis=1)
+                pixels, seconds = by_expression(slide, slides[i - 1], there)
+                found.append(pixels)
+                cells = (f"{p:11.2f}" for p in pixels)
+                print(f"{seed:<4} S{i + 1:<4} {name:<9} {there.sum():5d}", *cells, f"{seconds:6.2f}", flush=True)
+    placed = np.array(found)[:, 1:4]
+    print(f"by expression, within 2 px and accepted: {dict(zip(MODELS, within(placed), strict=True))} of {len(found)}")
     print(
-        f"{'slide':<6} {'spots':<10} {'n':>5} {'footprint px':>13} {'translation':>12} {'rigid':>6} {'similarity':>11} {'shuffled':>8} {'s':>5}"
+        f"accepted farther off: {int((placed > 2).sum())}; by other counts: {int((np.array(found)[:, 4:] >= 0).sum())}"
     )
-    sdata = sh.datasets.synthetic(n_slides=3, size_px=(1500, 1200), mpp=4.0, max_offset=0.0, seed=SEED)
-    for slide in sdata.shapes:
-        pyr, table = pyramid(sdata, image_key(sdata, slide)), sdata["table"]
-        rows = np.flatnonzero((table.obs["region"] == slide).to_numpy())
-        xy, image = spot_centers(sdata, table, slide), np.asarray(pyr.levels[0])
-        for name, (low, high) in COVERED.items():
-            share = xy / [pyr.width, pyr.height]
-            there = ((share >= low) & (share < high)).all(axis=1)
-            wrong = sh.io.from_arrays(image, xy[there] + OFFSET_PX, table.X[rows[there]], slide=slide, mpp=4.0)
-            start = time.perf_counter()
-            found = [residual_px(wrong, xy[there], model="rigid")]
-            seconds = time.perf_counter() - start
-            models = ("translation", "rigid", "similarity")
-            shuffled = np.random.default_rng(0).permutation(rows[there])
-            found += [residual_px(wrong, xy[there], model=model, use_expression=True) for model in models]
-            wrong["table"].X = table.X[shuffled]
-            found.append(residual_px(wrong, xy[there], use_expression=True))
-            print(
-                f"{slide:<6} {name:<10} {there.sum():5d} {found[0]:13.2f} {found[1]:12.2f} {found[2]:6.2f} {found[3]:11.2f} {found[4]:8.2f} "
-                f"{seconds:5.2f}",
-                flush=True,
-            )
+
+
+def within(placed: np.ndarray) -> list[int]:
+    return ((placed >= 0) & (placed <= 2)).sum(axis=0).tolist()
+
+
+@dataclass
+class Truth:
+    """A slide whose spots are where they belong."""
+
+    image: np.ndarray
+    xy: np.ndarray
+    counts: sp.csr_matrix
+
+    @property
+    def share(self) -> np.ndarray:
+        """Positions as shares of the width and the height."""
+        return self.xy / self.image.shape[:0:-1]
+
+
+def one_slide(sdata, slide: str) -> Truth:
+    table = sdata["table"]
+    rows = np.flatnonzero((table.obs["region"] == slide).to_numpy())
+    image = np.asarray(pyramid(sdata, image_key(sdata, slide)).levels[0])
+    return Truth(image, spot_centers(sdata, table, slide), sp.csr_matrix(table.X)[rows])
+
+
+def by_expression(slide: Truth, other: Truth, there: np.ndarray) -> tuple[list[float], float]:
+    """Residuals by footprint, by each model, with shuffled counts, and with the counts at these places of another slide."""
+    truth, counts = slide.xy[there], slide.counts[np.flatnonzero(there)]
+    wrong = sh.io.from_arrays(slide.image, truth + OFFSET_PX, counts, slide="S1", mpp=4.0)
+    sh.pp.mask_background(wrong, fill=False)
+    found = [residual_px(wrong, truth, model="rigid")]
+    start = time.process_time()
+    found += [residual_px(wrong, truth, model=model, use_expression=True) for model in MODELS]
+    seconds = (time.process_time() - start) / len(MODELS)
+    elsewhere = other.counts[cKDTree(other.share).query(slide.share[there])[1]]
+    for nonsense in (counts[np.random.default_rng(0).permutation(len(truth))], elsewhere):
+        wrong["table"].X = nonsense
+        found.append(residual_px(wrong, truth, use_expression=True))
+    return found, seconds
 
 
 def residual_px(sdata, truth: np.ndarray, **options) -> float:

@@ -54,6 +54,8 @@ def test_a_rejected_move_is_said(cohort):
     own = sd.deepcopy(cohort)
     slide_info(own, "S1")["alignment_report"] = {"accepted": False, "score_before": 0.7, "score_after": 0.71}
     assert sh.pl.alignment(own, "S1").get_title(loc="left") == "S1: left in place, overlap 0.70 → 0.71"
+    slide_info(own, "S1")["alignment_report"]["use_expression"] = True
+    assert sh.pl.alignment(own, "S1").get_title(loc="left") == "S1: left in place, correlation 0.70 → 0.71"
 
 
 def test_what_realign_records_is_understood(cohort):

@@ -1,16 +1,71 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage as ndi
 
-from spatialhist.pp._activity import spot_activity
+from spatialhist.pp._activity import Activity
+from spatialhist.pp._placements import move
+from spatialhist.pp._scene import Scene
+
+PER_UNIT = np.array([6.0, 6.0])
 
 
-def test_activity_counts_half_covered_spots_as_nothing():
+@pytest.fixture
+def nuclei():
+    """Patches of nuclei without any edge of tissue, and what spots in the middle of them express."""
     rng = np.random.default_rng(0)
-    high, low = rng.lognormal(7, 0.2, 300), rng.lognormal(3, 0.5, 60)
-    np.testing.assert_array_equal(spot_activity(np.concatenate([high, low])) > 0, np.arange(360) < 300)
-    assert (spot_activity(high) == 1).mean() > 0.98
-    assert (spot_activity(np.append(high, 0)) == 1).sum() < 301
-    assert (spot_activity(np.full(9, 5.0)) == 1).all()
-    covered = np.concatenate([np.ones(90), np.full(20, 0.5), np.zeros(40)])
-    np.testing.assert_allclose(spot_activity(1000 * covered), 2 * covered - 1)
+    picture = ndi.gaussian_filter(rng.random((150, 180)), 5)
+    column, row = np.meshgrid(np.arange(8, 24) + 0.5, np.arange(6, 18) + 0.5)
+    scene = Scene(picture, PER_UNIT, np.column_stack([column.ravel(), row.ravel()]))
+    return scene, scene.values(picture, scene.points)
+
+
+def shifted(dx, dy):
+    matrix = np.eye(3)
+    matrix[:2, 2] = dx, dy
+    return matrix
+
+
+def test_shares_add_up_to_the_correlation(nuclei):
+    scene, expressed = nuclei
+    activity = expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed))
+    found = Activity.of(scene, activity)
+    for matrix in (np.eye(3), shifted(1.5, -0.7)):
+        under = scene.values(found.field, move(matrix, scene.points))
+        assert found.shares(matrix).sum() == pytest.approx(np.corrcoef(under, activity)[0, 1])
+
+
+def test_shares_are_what_leaving_out_a_spot_changes(nuclei):
+    scene, expressed = nuclei
+    activity = expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed))
+    found = Activity.of(scene, activity)
+    under, n = scene.values(found.field, scene.points), len(activity)
+    r = np.corrcoef(under, activity)[0, 1]
+    left_out = [np.corrcoef(np.delete(under, i), np.delete(activity, i))[0, 1] for i in range(n)]
+    np.testing.assert_allclose(found.shares(np.eye(3)) - r / n, r - np.array(left_out), atol=3e-4)
+
+
+def test_shifts_agree_with_placements(nuclei):
+    scene, expressed = nuclei
+    found = Activity.of(scene, expressed)
+    cells = scene.cells(scene.points)
+    scores = found.at_shifts(cells - cells.min(axis=0))
+    zero = cells.max(axis=0)
+    np.testing.assert_array_equal(np.unravel_index(scores.argmax(), scores.shape), zero)
+    # the nearest pixel of the map lies half a pixel from these spots
+    assert scores[zero[0] + 4, zero[1] - 9] == pytest.approx(found.shares(shifted(-1.5, 4 / 6)).sum(), abs=0.05)
+
+
+def test_sharp_where_nuclei_explain_and_flat_where_not(nuclei):
+    scene, expressed = nuclei
+    found = Activity.of(scene, expressed)
+    assert found.objection(found.sharpness(np.eye(3))) == ""
+    nothing = Activity.of(scene, np.random.default_rng(1).permutation(expressed))
+    assert "activity does not fix" in nothing.objection(nothing.sharpness(np.eye(3)))
+
+
+def test_equal_spots_and_glass_correlate_with_nothing(nuclei):
+    scene, expressed = nuclei
+    assert not Activity.of(scene, np.full(len(expressed), 3.0)).shares(np.eye(3)).any()
+    assert abs(Activity.of(scene, expressed).shares(shifted(500, 0)).sum()) < 1e-9

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from spatialhist.pp._density import density_mask, stain_amount
+from spatialhist.pp._density import density_mask
 
 GLASS, TISSUE = (225, 215, 228), (165, 115, 170)
 HEIGHT, WIDTH = 260, 380
@@ -122,13 +122,3 @@ def test_tissue_alone_gives_everything():
 
 def test_tiny_image():
     assert density_mask(np.full((3, 5, 3), 200, np.uint8)).shape == (3, 5)
-
-
-def test_stain_amount():
-    pixels, truth = slide()
-    amount = stain_amount(pixels, truth)
-    assert amount.shape == truth.shape and amount[~truth].max() == 0
-    assert 0.8 < amount[truth].mean() <= 1
-    pixels[80:100, 60:220] = GLASS
-    assert stain_amount(pixels, truth)[80:100, 60:220].mean() < 0.05
-    assert stain_amount(pixels, np.zeros_like(truth)).sum() == 0

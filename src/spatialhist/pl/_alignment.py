@@ -117,7 +117,8 @@ def _draw_legend(ax: Axes, *, moved: bool, outlined: bool) -> None:
 def _title(slide: str, report: dict[str, Any], shift: float, pitch: float | None) -> str:
     if not report:
         return f"{slide}: not realigned"
-    scores = f"overlap {report['score_before']:.2f} → {report['score_after']:.2f}"
+    measure = "correlation" if report.get("use_expression") else "overlap"
+    scores = f"{measure} {report['score_before']:.2f} → {report['score_after']:.2f}"
     if not report["accepted"]:
         return f"{slide}: left in place, {scores}"
     return f"{slide}: moved by {shift / pitch:.2f} pitches, {scores}" if pitch else f"{slide}: moved, {scores}"

@@ -1,38 +1,84 @@
-"""Spots on tissue and spots on glass, told apart by what they express; pure arrays."""
+"""How well the nuclei under spots explain their expression; pure arrays.
+
+The score of a placement is the correlation of the spots' activity with the haematoxylin under them: glass, fat and
+fibres have little of both. It needs no edge of the tissue, so spots may cover any part of it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-TWO_GROUPS = 0.75
-"""Share of the variance between two groups above which there are two; one normal distribution split in half has 0.64."""
-MIN_GLASS = 0.02
-"""Share of spots on glass from which their level is known."""
+from spatialhist.pp._gain import standard_errors
+from spatialhist.pp._placements import around, move
+from spatialhist.pp._scene import Scene, sums_at_shifts
+
+BLUR = 0.2
+"""Smoothing of the nuclei in units: a spot, and what diffuses into it."""
+MIN_FALL = 3.0
+"""How clearly the score must fall on every side of the optimum, in standard errors."""
+FLAT = 1e-3
+"""Least variance under spots, relative to that of the map; spots on glass alone have a correlation of 0."""
 
 
-def spot_activity(totals: np.ndarray) -> np.ndarray:
-    """Place each spot between tissue (1) and glass (-1) by its total expression.
+@dataclass(frozen=True)
+class Activity:
+    """Correlation of activity and nuclei.
 
-    Glass is the lower of two clear groups of log totals (Otsu), or else what lies below the median by four robust
-    standard deviations. A spot half on tissue has about half the total, so what lies between counts in proportion; a
-    few low outliers say nothing of spots in between.
+    Attributes
+    ----------
+    scene
+        Spots, and the amount of haematoxylin.
+    field
+        Haematoxylin smoothed over a spot.
+    activity
+        Mean 0 and variance 1 ``(n,)``; all 0 if every spot is as active.
     """
-    totals = np.nan_to_num(totals)
-    low = _low_group(np.log1p(totals))
-    if low.mean() < MIN_GLASS:
-        return np.where(low, -1.0, 1.0)
-    glass, tissue = np.median(totals[low]), np.median(totals[~low])
-    return np.clip(2 * (totals - glass) / (tissue - glass) - 1, -1, 1)
+
+    scene: Scene
+    field: np.ndarray
+    activity: np.ndarray
+
+    @classmethod
+    def of(cls, scene: Scene, activity: np.ndarray) -> Activity:
+        """Standardise the activity."""
+        return cls(scene, scene.smooth(scene.picture, BLUR), _standard(activity, 0.0))
+
+    def shares(self, matrix: np.ndarray) -> np.ndarray:
+        """Contribution of each spot to the score of a placement: its influence on the correlation, and the mean."""
+        under = self.scene.values(self.field, move(matrix, self.scene.points))
+        nuclei = _standard(under, FLAT * self.field.var())
+        product = self.activity * nuclei
+        influence = product - product.mean() / 2 * (self.activity**2 + nuclei**2)
+        return (influence - influence.mean() + product.mean()) / len(product)
+
+    def at_shifts(self, cells: np.ndarray) -> np.ndarray:
+        """Score of all shifts of cells; laid out as in ``sums_at_shifts``."""
+        n, ones = len(cells), np.ones(len(cells))
+        mean = sums_at_shifts(self.field, cells, ones) / n
+        variance = sums_at_shifts(self.field**2, cells, ones) / n - mean**2
+        covariance = sums_at_shifts(self.field, cells, self.activity) / n
+        return covariance / np.sqrt(np.maximum(variance, FLAT * self.field.var()))
+
+    def sharpness(self, matrix: np.ndarray) -> float:
+        """Smallest fall of the score over eight directions, in standard errors."""
+        here, falls = self.shares(matrix), []
+        for step in around():
+            there = matrix.copy()
+            there[:2, 2] += step
+            falls.append(standard_errors(self.scene.points, here - self.shares(there)))
+        return min(falls)
+
+    def objection(self, sharpness: float) -> str:
+        """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
+        if sharpness >= MIN_FALL:
+            return ""
+        return f"activity does not fix the placement (sharpness {sharpness:.1f} < {MIN_FALL:g} standard errors)"
 
 
-def _low_group(log: np.ndarray) -> np.ndarray:
-    from skimage.filters import threshold_otsu
-
-    if np.ptp(log) == 0:
-        return np.zeros(len(log), dtype=bool)
-    high = log > threshold_otsu(log)
-    between = high.mean() * (1 - high.mean()) * (log[high].mean() - log[~high].mean()) ** 2
-    if between > TWO_GROUPS * log.var():
-        return ~high
-    spread = 1.4826 * np.median(np.abs(log - np.median(log)))
-    return log < np.median(log) - 4 * spread
+def _standard(values: np.ndarray, floor: float) -> np.ndarray:
+    """Mean 0 and variance 1, or less where the variance is below a floor."""
+    centered = values - values.mean()
+    variance = max(float(values.var()), floor)
+    return centered / np.sqrt(variance) if variance > 0 else np.zeros(len(values))

@@ -79,28 +79,6 @@ def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     return _ink(_features(planes, sigma)[0], sigma)
 
 
-def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """How much stain there is on the tissue, between 0 (glass) and 1 (as much as the tissue's median, or more).
-
-    Parameters
-    ----------
-    pixels
-        ``(y, x, 3)`` uint8.
-    mask
-        Boolean ``(y, x)``.
-
-    Returns
-    -------
-    float32 ``(y, x)``, 0 off the mask.
-    """
-    if not mask.any():
-        return mask.astype(np.float32)
-    density = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[pixels[..., 1]]
-    density -= 0 if mask.all() else np.median(density[~mask])
-    typical = np.median(density[mask])
-    return np.where(mask, np.clip(density / typical, 0, 1), 0) if typical > 0 else mask.astype(np.float32)
-
-
 def _planes(pixels: np.ndarray, um_per_px: float) -> tuple[np.ndarray, float]:
     """Return channels ``(3, y, x)`` and the scale of texture in pixels."""
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))

@@ -13,12 +13,12 @@ from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, 
 from spatialhist._sdata.images import affine, image_key, pyramid, read_overview, tissue_mask
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pp._activity import spot_activity
 from spatialhist.pp._blocks import nearest
-from spatialhist.pp._density import stain_amount
 from spatialhist.pp._mask_background import OVERVIEW_PX, find_tissue
 from spatialhist.pp._record import record_slides
-from spatialhist.pp._register import Model, Registration, register
+from spatialhist.pp._register import Registration, register
+from spatialhist.pp._search import Model
+from spatialhist.pp._stain_amount import haematoxylin_amount, stain_amount
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -56,11 +56,12 @@ def realign(
     max_shift
         Range of the search in pitches, in x and in y.
     use_expression
-        Also push spots of low activity off the tissue. This looks at the labels, so it places data for looking at:
-        ``sh.tl`` takes its pixels where the footprint alone puts the spots. Slides without measurements are placed by
-        their footprint anyway.
+        Place spots by what they express instead: those that express much on nuclei, those that express little on
+        glass and fat. It serves lattices that cover only a part of the tissue, or glass as well. This looks at the
+        labels, so it places data for looking at: ``sh.tl`` takes its pixels where the footprint alone puts the spots.
+        Slides without measurements are placed by their footprint anyway.
     layer
-        Where activity is summed over; X if None.
+        What a spot's expression is summed over; X if None.
     seed
         Draws the random placements of the null distribution.
     table_key
@@ -70,9 +71,11 @@ def realign(
     -------
     None. Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
     ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
-    ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice), ``null`` (99 % quantile over random
-    placements), ``null_scores`` (the random placements' own, sorted), ``sharpness`` (how firmly the outline fixes the placement, 1 is ideal), ``accepted``, ``reason``,
-    ``use_expression``, and ``footprint_matrix``, the move without looking at expression.
+    ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total expression
+    and haematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random placements' own,
+    sorted), ``sharpness`` (how far the score falls a unit away: 1 is ideal for the footprint; in standard errors for
+    expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``, the move without looking at
+    expression.
 
     Raises
     ------
@@ -86,7 +89,8 @@ def realign(
     The search starts from the reader's placement, so running it twice changes nothing. Shifts are searched by FFT at
     each rotation, the best refined by Nelder-Mead. A simpler model is preferred unless the next one gains more than
     the standard error over blocks of spots. The reader's placement stays when the best is within a quarter
-    pitch, does not exceed random placements, or could slide along the tissue, as it can where spots cover a part of it.
+    pitch, does not exceed random placements, or could slide along the tissue, as footprints can that cover a part of it;
+    by expression it stays unless the score falls by three standard errors on every side.
 
     Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is theirs.
 
@@ -167,11 +171,12 @@ def _in_tissue(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
 
 
 def _activity(cohort: Cohort, rows: np.ndarray, layer: str | None) -> np.ndarray | None:
-    """How much each spot is on tissue, by its expression; None where nothing was measured."""
+    """Log total expression of each spot; None where nothing was measured."""
     values = get_layer(cohort.table, layer)
     if not cohort.measured()[rows].all():
         return None
-    return spot_activity(np.asarray(values[rows].sum(axis=1)).ravel())
+    totals = np.nan_to_num(np.asarray(values[rows].sum(axis=1), dtype=float).ravel())
+    return np.log1p(np.maximum(totals, 0))
 
 
 def _register(
@@ -185,29 +190,27 @@ def _register(
     keep = keep & np.isfinite(xy).all(axis=1)
     if keep.sum() < MIN_SPOTS:
         return _identity(f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
-    tissue, factors = _tissue(cohort.sdata, slide)
-    # Activity tells tissue from glass, however pale the tissue is.
-    tissue = tissue if activity is None else tissue > 0
+    pixels, mask, factors = _overview(cohort.sdata, slide)
     pitch = scale(cohort.sdata, slide).pitch_px
     to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
     pitch /= np.sqrt(abs(np.linalg.det(to_slide[:2, :2])))
-    return register(tissue, factors, xy[keep], pitch, activity=None if activity is None else activity[keep], **options)
+    if activity is None:
+        # whoever places spots by eye looks at what is stained, not at where it fades out
+        return register(stain_amount(pixels, mask), factors, xy[keep], pitch, **options)
+    return register(haematoxylin_amount(pixels, mask), factors, xy[keep], pitch, activity=activity[keep], **options)
 
 
 def _identity(reason: str) -> Registration:
     return Registration(np.eye(3), 0.0, 0.0, 0.0, np.zeros(0), 0.0, False, reason)
 
 
-def _tissue(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float, float]]:
-    """Amount of tissue at a low resolution, 0 to 1, and image pixels per pixel of it.
-
-    Weighted by its stain: whoever places spots by eye looks at what is stained, not at where it fades out.
-    """
+def _overview(sdata: SpatialData, slide: str) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Pixels ``(y, x, 3)`` and tissue at a low resolution, and image pixels per pixel of them."""
     key = image_key(sdata, slide)
     pixels, factors = read_overview(pyramid(sdata, key), OVERVIEW_PX)
     if _keys.tissue(key) not in sdata.labels:
-        return stain_amount(pixels, find_tissue(sdata, slide)), factors
+        return pixels, find_tissue(sdata, slide), factors
     mask, (x, y) = tissue_mask(sdata, slide)
     rows = nearest(0, pixels.shape[0], y / factors[1], mask.shape[0])
     columns = nearest(0, pixels.shape[1], x / factors[0], mask.shape[1])
-    return stain_amount(pixels, mask[rows][:, columns]), factors
+    return pixels, mask[rows][:, columns], factors

@@ -1,0 +1,51 @@
+"""Placements of spots: 3x3 matrices that act on (x, y)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a placement to points ``(n, 2)``."""
+    return points @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def placement(points: np.ndarray, turn: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Turn, then rotate and stretch about the centre of the points, then shift.
+
+    Parameters
+    ----------
+    points
+        What is placed ``(n, 2)``.
+    turn
+        A placement that comes first.
+    parameters
+        dx, dy, angle, log stretch; what is left out is 0.
+    """
+    dx, dy, angle, stretch = (*parameters, 0.0, 0.0)[:4]
+    center = move(turn, points).mean(axis=0)
+    linear = np.exp(stretch) * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = center + [dx, dy] - linear @ center
+    return matrix @ turn
+
+
+def turns(size: np.ndarray) -> list[np.ndarray]:
+    """Flips and quarter turns that carry an image of this width and height, or the image on its side, onto itself."""
+    width, height = size
+    found = []
+    for swap in (False, True):
+        for flip_x in (False, True):
+            for flip_y in (False, True):
+                base = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]]) if swap else np.eye(3)
+                flip = np.diag([-1.0 if flip_x else 1.0, -1.0 if flip_y else 1.0, 1.0])
+                flip[:2, 2] = [width * flip_x, height * flip_y]
+                found.append(flip @ base)
+    return found[1:]
+
+
+def around() -> np.ndarray:
+    """Shifts by one in eight directions ``(8, 2)``."""
+    angles = np.arange(8) * np.pi / 4
+    return np.column_stack([np.cos(angles), np.sin(angles)])

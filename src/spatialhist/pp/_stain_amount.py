@@ -1,0 +1,46 @@
+"""How much stain there is on the tissue; pure arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """How much stain there is on the tissue, between 0 (glass) and 1 (as much as the tissue's median, or more).
+
+    Parameters
+    ----------
+    pixels
+        ``(y, x, 3)`` uint8.
+    mask
+        Boolean ``(y, x)``.
+
+    Returns
+    -------
+    float32 ``(y, x)``, 0 off the mask.
+    """
+    if not mask.any():
+        return mask.astype(np.float32)
+    density = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[pixels[..., 1]]
+    density -= 0 if mask.all() else np.median(density[~mask])
+    typical = np.median(density[mask])
+    return np.where(mask, np.clip(density / typical, 0, 1), 0) if typical > 0 else mask.astype(np.float32)
+
+
+def haematoxylin_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Separate haematoxylin, the stain of nuclei, by the vectors of Ruifrok and Johnston (2001).
+
+    Parameters
+    ----------
+    pixels
+        ``(y, x, 3)`` uint8.
+    mask
+        Boolean ``(y, x)``.
+
+    Returns
+    -------
+    float32 ``(y, x)``, 0 off the mask.
+    """
+    from skimage.color import rgb2hed
+
+    return np.where(mask, rgb2hed(pixels)[..., 0], 0).astype(np.float32)
