@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spatialhist._sdata.quiet import quiet
 from spatialhist.io._challenge import read_challenge
 from spatialhist.io._st import read_st
-from spatialhist.io._store import complete_or_nothing
+from spatialhist.io._store import complete_or_nothing, open_store
 from spatialhist.io._visium import read_visium
 from spatialhist.io._wsi import read_wsi
 
@@ -75,10 +76,9 @@ def _read_whole(path: Path) -> SpatialData:
 
 
 def _read_store(path: Path) -> SpatialData:
-    import spatialdata as sd
 
     try:
-        sdata = sd.read_zarr(path)
+        sdata = open_store(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no SpatialData store, or a broken one: {error}") from error
     if not list(sdata.gen_elements()):
@@ -87,8 +87,7 @@ def _read_store(path: Path) -> SpatialData:
 
 
 def _stored(sdata: SpatialData, store: Path) -> SpatialData:
-    import spatialdata as sd
 
-    with complete_or_nothing(store) as folder:
+    with complete_or_nothing(store) as folder, quiet():
         sdata.write(folder, update_sdata_path=False)
-    return sd.read_zarr(store)
+    return open_store(store)

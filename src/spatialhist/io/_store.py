@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist import _keys
+from spatialhist._sdata.quiet import quiet
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -44,12 +45,11 @@ def assemble(parts: Iterable[SpatialData], store: str | Path | None) -> SpatialD
 
 
 def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
-    import anndata as ad
     import spatialdata as sd
 
     from spatialhist._sdata.build import concat_slides
 
-    with complete_or_nothing(store) as folder, ad.settings.override(auto_shard_zarr_v3=False):
+    with complete_or_nothing(store) as folder, quiet():
         root = sd.SpatialData()
         root.write(folder, update_sdata_path=True)
         cohort = concat_slides([_move_images(part, root) for part in parts])
@@ -61,7 +61,15 @@ def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
         root.attrs = cohort.attrs
         root.write_attrs()
         root.write_consolidated_metadata()
-    return sd.read_zarr(store)
+    return open_store(store)
+
+
+def open_store(store: Path) -> SpatialData:
+    """Open a store, without what ome-zarr reports of every mask."""
+    import spatialdata as sd
+
+    with quiet():
+        return sd.read_zarr(store)
 
 
 def _move_images(part: SpatialData, root: SpatialData) -> SpatialData:

@@ -96,7 +96,7 @@ def genes(
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
     panels = _panels(cohort, names, shown)
     if axes is None:
-        cells = _grid(cohort, names, shown, slides_per_row)
+        cells: Any = _grid(cohort, names, shown, slides_per_row)
     else:
         cells = check_axes(axes, panels.shape, "genes x slides x layers")
     for index, panel in np.ndenumerate(panels):

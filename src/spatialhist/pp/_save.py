@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist._sdata.quiet import quiet
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def save(sdata: SpatialData, *, progress: bool = False) -> None:
-    """Put what is new or changed into the zarr store that an object was read from or written to.
+def save(
+    sdata: SpatialData, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = False
+) -> None:
+    """Put what is new or changed into the zarr store that an object was read from or written to, or make one.
 
     Images, masks, shapes, tables and, within a table, single layers, columns, matrices and ``uns`` entries are compared
     with the store; what is equal is not written again. What a table no longer holds is removed from its stored form;
@@ -30,13 +33,18 @@ def save(sdata: SpatialData, *, progress: bool = False) -> None:
     sdata
         The object. Afterwards its images and masks read from the store, and what was computed lazily is not computed
         again.
+    path
+        A new store, for all of the object. None for the one that it has.
+    overwrite
+        Replace what is at ``path``.
     progress
         Show a bar for each image that is computed.
 
     Raises
     ------
     ValueError
-        If the object has no store, or holds something that zarr cannot hold; then nothing has been written.
+        If the object has no store, or holds something that zarr cannot hold; then nothing has been written. If there
+        is something at ``path`` already.
 
     Notes
     -----
@@ -47,12 +55,16 @@ def save(sdata: SpatialData, *, progress: bool = False) -> None:
     >>> import tempfile, spatialdata, spatialhist as sh
     >>> sdata = sh.datasets.synthetic(n_slides=1)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     sdata.write(f"{folder}/cohort.zarr")
+    ...     sh.pp.save(sdata, f"{folder}/cohort.zarr")
     ...     sh.pp.log_normalize(sdata)
     ...     sh.pp.save(sdata)
     ...     "log1p" in spatialdata.read_zarr(f"{folder}/cohort.zarr")["table"].layers
     True
     """
     with quiet():
+        if path is not None:
+            sdata.write(path, overwrite=overwrite)
+            logger.info("saved all into %s", path)
+            return
         written = save_changes(sdata, progress=progress)
     logger.info("saved into %s: %s", sdata.path, ", ".join(written) or "nothing new")
