@@ -24,6 +24,7 @@ from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._plan import announce, unique
 from spatialhist.tl._predictors._registry import describe, nulls
 from spatialhist.tl._run import LATEST, CrossValidation
+from spatialhist.tl._similar import warn_of_similar
 from spatialhist.tl._task import Task
 
 if TYPE_CHECKING:
