@@ -51,9 +51,10 @@ def test_kernel_ridge_on_all_landmarks_is_that_of_sklearn():
     fitted = fit(KernelRidge(components=8, landmarks=1000, widths=(0.9,), ranks=(0,)), samples)
     centered, level = center_by_slide(samples.targets.astype(float), samples.slide)
     points = fitted.reducer.transform(np.concatenate(samples.standardized, axis=1))
-    gamma = 1 / (2 * 0.9**2 * np.median(pdist(points) ** 2))
-    assert fitted.kernel.gamma == pytest.approx(gamma)
-    kernel = KernelCenterer().fit_transform(np.exp(-gamma * ((points[:, None] - points[None]) ** 2).sum(-1)))
+    width = 0.9 * np.median(pdist(points))
+    assert fitted.kernel.width == pytest.approx(width)
+    distances = np.sqrt(((points[:, None] - points[None]) ** 2).sum(-1))
+    kernel = KernelCenterer().fit_transform(np.exp(-distances / width))
     alpha = fitted.chosen["strength"] * len(points) / 1e6
     expected = SklearnKernelRidge(alpha=alpha, kernel="precomputed").fit(kernel, centered).predict(kernel) + level
     np.testing.assert_allclose(fitted.predict(samples), expected, atol=1e-3)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from spatialhist.tl._predictors import _ridge_solver as ridge
 from spatialhist.tl._samples import CLIP
@@ -60,7 +61,7 @@ class Ridge:
 
 @dataclass(frozen=True)
 class KernelRidge:
-    """Ridge over Nystroem features of a Gaussian kernel: kernel ridge whose memory does not grow with n squared.
+    """Ridge over Nystroem features of a Laplace kernel: kernel ridge whose memory does not grow with n squared.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class KernelRidge:
     standardized: bool = True
     components: int = 128
     landmarks: int = 600
-    widths: tuple[float, ...] = (0.7, 1.5)
+    widths: tuple[float, ...] = (1.0, 3.0)
     ranks: tuple[int, ...] = ridge.RANKS
     kind: str = "model"
     needs_tiles: bool = False
@@ -135,33 +136,33 @@ class Reducer:
 
 @dataclass(frozen=True)
 class Nystroem:
-    """Features whose inner product approximates a Gaussian kernel (Williams and Seeger, 2001)."""
+    """Features whose inner product approximates a Laplace kernel (Williams and Seeger, 2001).
+
+    The kernel falls with the distance, not with its square: a spot that is far from all others in a few odd features
+    keeps its neighbours.
+    """
 
     landmarks: np.ndarray
     whiten: np.ndarray
-    gamma: float
+    width: float
 
     @classmethod
     def fit(cls, points: np.ndarray, n: int, width: float, seed: int) -> Nystroem:
         """Choose landmarks at random among training points."""
         rng = np.random.default_rng(seed)
         landmarks = points[np.sort(rng.permutation(len(points))[:n])]
-        distances = _squared_distances(landmarks, landmarks)
+        distances = cdist(landmarks, landmarks)
         off_diagonal = distances[np.triu_indices(len(landmarks), 1)]
         middle = float(np.median(off_diagonal)) if len(off_diagonal) else 1.0
-        gamma = 1 / (2 * width**2 * max(middle, 1e-12))
-        values, vectors = np.linalg.eigh(np.exp(-gamma * distances))
+        width = width * max(middle, 1e-6)
+        values, vectors = np.linalg.eigh(np.exp(-distances / width))
         kept = values > 1e-6 * values[-1]
-        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), gamma)
+        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), width)
 
     def transform(self, points: np.ndarray) -> np.ndarray:
         """``(n, landmarks kept)``, scaled like the other designs."""
-        kernel = np.exp(-self.gamma * _squared_distances(points, self.landmarks))
+        kernel = np.exp(-cdist(points, self.landmarks) / self.width)
         return kernel @ self.whiten * np.sqrt(1e3)
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
 
 
 def _shuffled(samples: Samples, seed: int) -> np.ndarray:
@@ -232,7 +233,7 @@ class FittedLinear:
             arrays |= {
                 "landmarks": self.kernel.landmarks,
                 "whiten": self.kernel.whiten,
-                "gamma": np.array([self.kernel.gamma]),
+                "width": np.array([self.kernel.width]),
             }
         return arrays, self.chosen
 
@@ -240,6 +241,6 @@ class FittedLinear:
     def from_state(cls, predictor: Ridge | KernelRidge, state: State) -> FittedLinear:
         """Inverse of :meth:`state`."""
         a, chosen = state
-        kernel = Nystroem(a["landmarks"], a["whiten"], float(a["gamma"][0])) if "landmarks" in a else None
+        kernel = Nystroem(a["landmarks"], a["whiten"], float(a["width"][0])) if "landmarks" in a else None
         reducer = Reducer(a["mean"], a["scale"], a["axes"])
         return cls(predictor, reducer, kernel, a["level"], a["weights"], a["intercept"], chosen)
