@@ -84,6 +84,44 @@ def test_a_model_of_everything_refuses_its_training_slides(models, new):
     assert "predicted" not in sdata["table"].layers
 
 
+def test_a_model_of_everything_repeats_labels_only_when_asked_to(models):
+    sdata = draw_cohort(1, n_slides=3, signal=0.8)
+    sh.tl.predict(sdata, models.model, slides=["S2"], allow_training=True, **OPTIONS)
+    made = sdata["table"].uns["spatialhist"]["predicted"]
+    assert made["fitted_on_own_labels"] == ["S2"]
+    assert made["predicted_as"] == ["training slide S2, by a model fitted on its labels"]
+    with pytest.raises(ValueError, match=r"fitted on the labels of slides \['S2'\]"):
+        sh.tl.evaluate(sdata, layers="predicted")
+
+
+def test_what_each_slide_is_to_the_model_is_recorded(models, new):
+    sh.tl.predict(new, models.cv, **OPTIONS)
+    same_name = "new slide, not the training slide of this name: its pixels differ"
+    assert new["table"].uns["spatialhist"]["predicted"]["predicted_as"] == [same_name, same_name]
+    sdata = draw_cohort(1, n_slides=4, signal=0.8)
+    for slide in ("S3", "S4"):
+        sh.tl.predict(sdata, models.cv, slides=slide, **OPTIONS)
+    made = sdata["table"].uns["spatialhist"]["predicted"]
+    assert made["predicted_as"] == ["training slide S3, by the fold that left out group P3", "new slide"]
+    assert made["predicted_slides"] == ["S3", "S4"]
+    assert (made["fitted_on_own_labels"], made["run_id"]) == ([], models.cv.run_id)
+
+
+@pytest.mark.parametrize("source", ["stack", "cv"])
+def test_predictions_carry_how_far_to_trust_each_gene(models, new, source):
+    model = getattr(models, source)
+    sh.tl.predict(new, model, **OPTIONS)
+    var, genes = new["table"].var, sh.tl.gene_reliability(model)
+    assert (var.loc[genes.index, "predicted_verdict"].astype(str) == genes["verdict"].astype(str)).all()
+    np.testing.assert_allclose(var.loc[genes.index, "predicted_score"], genes["score"])
+    assert var.loc["other", ["predicted_score", "predicted_verdict"]].isna().all()
+    sh.tl.predict_grid(new, model, slides="S1", **OPTIONS)
+    on_grid = new["S1_grid_table"].var["predicted_verdict"]
+    assert on_grid.astype(str).to_dict() == genes.loc[on_grid.index, "verdict"].astype(str).to_dict()
+    sh.tl.predict(new, models.model, **OPTIONS)
+    assert "predicted_verdict" not in new["table"].var
+
+
 def test_a_model_of_everything_is_the_mean_of_its_fits(models, new):
     from spatialhist._sdata.slides import open_cohort
     from spatialhist.tl._gather import gather_slide

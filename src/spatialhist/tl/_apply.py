@@ -66,9 +66,12 @@ class Applier:
     ----------
     source
         A cross-validation, its stack, or a model fitted on everything.
+    allow_training
+        Let a model fitted on everything predict slides it was fitted on.
     """
 
     source: CrossValidation | Stack | Model
+    allow_training: bool = False
     _restored: dict[Path, Fitted] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -76,7 +79,7 @@ class Applier:
         return {"source": self.source, "_restored": {}}
 
     @classmethod
-    def of(cls, source: Source) -> Applier:
+    def of(cls, source: Source, *, allow_training: bool = False) -> Applier:
         """Accept the objects themselves, or a folder.
 
         Raises
@@ -88,7 +91,7 @@ class Applier:
             source = load(source)
         if not isinstance(source, CrossValidation | Stack | Model):
             raise TypeError(f"{type(source).__name__} is no cross-validation, stack, model or run folder")
-        return cls(source)
+        return cls(source, allow_training)
 
     @property
     def run(self) -> CrossValidation | Model:
@@ -139,11 +142,26 @@ class Applier:
         ValueError
             With the way out.
         """
-        if training_slide is not None and isinstance(self.run, Model):
+        if training_slide is not None and isinstance(self.run, Model) and not self.allow_training:
             raise ValueError(
                 f"slide {training_slide!r} was trained on: the model would repeat its labels. Predict it with the "
-                "cross-validation, whose folds left it out, or pass slides= without it"
+                "cross-validation, whose folds left it out, pass slides= without it, or, if that is what you want, "
+                "allow_training=True"
             )
+
+    def repeats_labels(self, training_slide: str | None) -> bool:
+        """Whether the model was fitted on the labels of the slide it predicts."""
+        return training_slide is not None and isinstance(self.run, Model)
+
+    def predicts_as(self, slide: str, training_slide: str | None) -> str:
+        """Say in words what a slide is to the model."""
+        if training_slide is None:
+            other = slide in self.run.manifest["slides"]
+            return "new slide" + (", not the training slide of this name: its pixels differ" if other else "")
+        if isinstance(self.run, Model):
+            return f"training slide {training_slide}, by a model fitted on its labels"
+        group = self.run.manifest["slides"][training_slide]["group"]
+        return f"training slide {training_slide}, by the fold that left out group {group}"
 
     def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
         """Predict ``(n, genes)``; a slide that was trained on is predicted by the fold that left it out.

@@ -13,6 +13,7 @@ import pandas as pd
 
 from spatialhist._sdata.layers import recorded
 from spatialhist.tl._folder import write_json
+from spatialhist.tl._reliability import COLUMNS as GENE_COLUMNS
 from spatialhist.tl._reliability import VERDICTS, judge_genes
 from spatialhist.tl._score_slide import HEADLINE
 from spatialhist.tl._scorer import COLUMNS, Record, Scorer
@@ -107,11 +108,10 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:
-    """Genes of a card, as :func:`judge_genes` made them."""
-    table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index", columns=None).rename_axis("gene")
-    if len(table):
-        table["verdict"] = pd.Categorical(table["verdict"], categories=VERDICTS)
-    return table
+    """Genes of a card, as :func:`judge_genes` made them; JSON keeps neither order nor types."""
+    table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index").reindex(columns=GENE_COLUMNS)
+    table = table.astype(dict.fromkeys(GENE_COLUMNS[:4], float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
+    return table.sort_values("score", ascending=False, kind="stable").rename_axis("gene")
 
 
 def add_reliability(table: AnnData, layer: str, card: dict[str, Any]) -> None:
