@@ -38,7 +38,8 @@ def predictors():
         Ridge(name="ridge_raw", standardized=False, components=6),
         KernelRidge(landmarks=30, components=6),
         FeatureNetwork(epochs=2, dim=8),
-        TileNetwork(build=SmallNetwork, epochs=2),
+        TileNetwork(build=SmallNetwork, epochs=2, members=2, ema=0.9),
+        TileNetwork(name="batch_norm", width=1, norm="batch", epochs=1),
     ]
 
 

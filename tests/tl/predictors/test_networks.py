@@ -50,7 +50,9 @@ def test_a_constant_target_stays_what_it_is(samples):
     np.testing.assert_array_equal(scaler.unscale(scaler.scaled(flat)), flat.targets)
 
 
-@pytest.mark.parametrize("predictor", [HEAD, replace(HEAD, members=2, standardized=False), TILES])
+@pytest.mark.parametrize(
+    "predictor", [HEAD, replace(HEAD, members=2, standardized=False), TILES, replace(TILES, members=2, ema=0.9)]
+)
 def test_networks_survive_their_folder_and_repeat_themselves(predictor, samples, tmp_path):
     fitted = predictor.fit(samples, seed=3, scratch=tmp_path / "a")
     again = predictor.fit(samples, seed=3, scratch=tmp_path / "b")
@@ -63,8 +65,8 @@ def test_networks_survive_their_folder_and_repeat_themselves(predictor, samples,
     assert predictor.restore(read_state(tmp_path / "c")).predict(samples).tobytes() == predicted.tobytes()
 
 
-def test_members_are_averaged(samples, tmp_path):
-    predictor = replace(HEAD, members=2)
+@pytest.mark.parametrize("predictor", [replace(HEAD, members=2), replace(TILES, members=2)])
+def test_members_are_averaged(predictor, samples, tmp_path):
     both = predictor.fit(samples, seed=0, scratch=tmp_path)
     each = [FittedNetwork(predictor, [n], both.scaler, both.extra).predict(samples) for n in both.networks]
     assert not np.array_equal(*each)

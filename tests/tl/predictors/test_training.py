@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from spatialhist.tl._predictors import _training
 from spatialhist.tl._predictors._networks import ArrayData
 from spatialhist.tl._predictors._training import EpochSampler, Regression, Schedule, train
 
@@ -72,9 +74,14 @@ def test_training_learns_and_leaves_a_log_but_no_checkpoint(tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("augment", [None, lambda x, generator: x + torch.randn(x.shape, generator=generator)])
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, augment):
-    expected = weights(train(module(augment=augment), data(), tmp_path / "whole"))
+def add_noise(x, generator):
+    return x + torch.randn(x.shape, generator=generator)
+
+
+@pytest.mark.parametrize(("augment", "ema"), [(None, 0.0), (add_noise, 0.0), (add_noise, 0.9)])
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, augment, ema):
+    schedule = replace(SCHEDULE, ema=ema)
+    expected = weights(train(module(schedule, augment), data(), tmp_path / "whole"))
 
     class Interrupted(Regression):
         def on_train_epoch_start(self):
@@ -82,14 +89,90 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, augment):
             if self.current_epoch == 2:
                 raise RuntimeError("killed")
 
-    broken = module(augment=augment)
+    broken = module(schedule, augment)
     broken.__class__ = Interrupted
     with pytest.raises(RuntimeError, match="killed"):
         train(broken, data(), tmp_path / "parts")
     assert (tmp_path / "parts" / "checkpoints" / "last.ckpt").exists()
     rest = data()
-    assert weights(train(module(augment=augment), rest, tmp_path / "parts")) == expected
+    assert weights(train(module(schedule, augment), rest, tmp_path / "parts")) == expected
     assert len(rest.batches) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None])
+def test_a_checkpoint_that_cannot_be_read_is_set_aside(tmp_path, content):
+    expected = weights(train(module(), data(), tmp_path / "whole"))
+    last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    if content is None:
+        torch.save({"state_dict": {"weight": torch.zeros(1000)}}, last)
+        content = last.read_bytes()[:2000]
+    last.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"last\.ckpt cannot be read .* moved to last\.broken\.ckpt"):
+        network = train(module(), data(), tmp_path / "parts")
+    assert weights(network) == expected
+    assert (tmp_path / "parts" / "last.broken.ckpt").read_bytes() == content
+    assert not last.parent.exists()
+
+
+def test_the_running_mean_of_the_weights_is_kept(tmp_path):
+    """Replayed by hand: the mean starts from the first step and moves a tenth of the way at every further one."""
+    steps = []
+
+    class Remembering(Regression):
+        def on_train_batch_end(self, *args):
+            steps.append({k: v.detach().clone() for k, v in self.network.state_dict().items()})
+
+    recorded = module()
+    recorded.__class__ = Remembering
+    train(recorded, data(), tmp_path / "a")
+    mean = steps[0]
+    for step in steps[1:]:
+        mean = {k: 0.9 * mean[k] + 0.1 * step[k] for k in mean}
+    kept = train(module(replace(SCHEDULE, ema=0.9)), data(), tmp_path / "b").state_dict()
+    for name, value in mean.items():
+        torch.testing.assert_close(kept[name], value)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_divide_every_batch(monkeypatch, world):
+    whole = list(EpochSampler(19, 8, seed=1))
+    parts = []
+    for rank in range(world):
+        monkeypatch.setattr(_training, "rank_and_world", lambda rank=rank: (rank, world))
+        parts.append(list(EpochSampler(19, 8, seed=1)))
+    assert {len(p) for p in parts} == {len(whole)}
+    for i, batch in enumerate(whole):
+        mine = [p[i] for p in parts]
+        assert sorted(sum(mine, [])) == sorted(batch)
+        assert max(map(len, mine)) - min(map(len, mine)) <= 1
+
+
+def test_no_process_stays_away_from_a_short_batch(monkeypatch):
+    monkeypatch.setattr(_training, "rank_and_world", lambda: (2, 3))
+    assert [len(b) for b in EpochSampler(10, 8, seed=1)] == [2, 1]
+
+
+def losses(folder):
+    with (folder / "log" / "metrics.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(48, 4)).astype(np.float32)
+    many = ArrayData(x, torch.from_numpy(x @ np.ones((4, 2), np.float32)))
+    networks = []
+    for devices in (1, 2):
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(), torch.nn.Linear(8, 2))
+        schedule = replace(SCHEDULE, devices=devices, ema=0.9)
+        trained = Regression(network, torch.nn.functional.mse_loss, schedule, 5)
+        networks.append(train(trained, many, tmp_path / str(devices)).state_dict())
+    np.testing.assert_allclose(losses(tmp_path / "1"), losses(tmp_path / "2"), rtol=1e-4)
+    for name, value in networks[0].items():
+        torch.testing.assert_close(networks[1][name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_learning_rate_falls_to_a_thousandth(tmp_path):

@@ -16,6 +16,7 @@ from spatialhist.tl._predictors._ridge_solver import center_by_slide
 from spatialhist.tl._predictors._training import Regression, Schedule, train
 
 if TYPE_CHECKING:
+    from spatialhist.nn._blocks import Norm
     from spatialhist.tl._predictors._protocol import State
     from spatialhist.tl._samples import Samples
 
@@ -107,24 +108,33 @@ class TileNetwork:
         Of the three-branch network.
     augment
         Flips, quarter turns and stain jitter of the training tiles.
+    members
+        Networks from different seeds whose predictions are averaged.
     loss
         Of :func:`spatialhist.nn.get_loss`, on targets scaled to unit variance.
     epochs, batch, learning_rate, weight_decay, accelerator
         Of the training.
+    ema
+        Decay, per step, of the running mean of the weights that is kept in place of the last weights; 0 keeps these.
+    devices
+        Processes that train a network together, each with a device of its own, dividing every batch.
     """
 
     name: str = "vision_mlp"
     build: Callable[[int], torch.nn.Module] | None = None
     width: int = 32
     grid: int = 3
-    norm: str = "batch"
+    norm: Norm = "group"
     augment: bool = True
+    members: int = 1
     loss: str = "mse"
     epochs: int = 30
     batch: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
     accelerator: str = "auto"
+    ema: float = 0.0
+    devices: int = 1
     kind: str = "model"
     needs_tiles: bool = True
 
@@ -132,16 +142,21 @@ class TileNetwork:
         """Train on training tiles."""
         scaler = TargetScaler.fit(samples)
         data = ArrayData(samples.tiles, torch.from_numpy(scaler.scaled(samples)))
-        torch.manual_seed(seed)
-        network = self.make(data.targets.shape[1])
         change = _augment_tiles if self.augment else None
-        module = Regression(network, get_loss(self.loss), self.schedule, seed, change)
-        return FittedNetwork(self, [train(module, data, scratch)], scaler, {})
+        networks = []
+        for member in range(self.members):
+            torch.manual_seed(seed * 1009 + member)
+            network = self.make(data.targets.shape[1])
+            module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
+            networks.append(train(module, data, scratch / str(member)))
+        return FittedNetwork(self, networks, scaler, {})
 
     @property
     def schedule(self) -> Schedule:
         """Of the training."""
-        return Schedule(self.epochs, self.batch, self.learning_rate, self.weight_decay, self.accelerator)
+        return Schedule(
+            self.epochs, self.batch, self.learning_rate, self.weight_decay, self.accelerator, self.ema, self.devices
+        )
 
     def make(self, n_outputs: int) -> torch.nn.Module:
         """Make a fresh network."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -29,6 +32,10 @@ class Schedule:
         Of AdamW.
     accelerator
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; mixed precision is used on CUDA only.
+    ema
+        Decay, per step, of the running mean of the weights that is kept in place of the last weights; 0 keeps these.
+    devices
+        Processes that divide every batch among themselves, each with a device of its own (distributed data parallel).
     """
 
     epochs: int
@@ -36,10 +43,15 @@ class Schedule:
     learning_rate: float
     weight_decay: float
     accelerator: str = "auto"
+    ema: float = 0.0
+    devices: int = 1
 
 
 class EpochSampler(Sampler[list[int]]):
-    """Shuffled batches whose order depends on seed and epoch alone, so that a resumed run repeats it."""
+    """Shuffled batches whose order depends on seed and epoch alone, so that a resumed run repeats it.
+
+    Several processes take alternate samples of every batch, so their mean gradient is that of one process.
+    """
 
     def __init__(self, n: int, batch: int, seed: int) -> None:
         self.n, self.batch, self.seed, self.epoch = n, batch, seed, 0
@@ -60,7 +72,11 @@ class EpochSampler(Sampler[list[int]]):
         # A generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.n, generator=generator)
-        yield from (part.tolist() for part in order.split(self.batch))
+        rank, world = rank_and_world()
+        for part in order.split(self.batch):
+            # a last batch of fewer samples than processes: nobody may stay away from the common step
+            mine = part[rank::world] if rank < len(part) else part[:1]
+            yield mine.tolist()
 
 
 class Regression(L.LightningModule):
@@ -79,19 +95,19 @@ class Regression(L.LightningModule):
 
     def training_step(self, batch: tuple[Any, torch.Tensor], index: int) -> torch.Tensor:
         """Loss of one batch; dropout and augmentation are seeded by the step, so that a resumed run repeats them."""
-        seed = self.seed * 1_000_003 + self.global_step
+        seed = self.seed * 1_000_003 + self.global_step + self.global_rank * 500_009
         torch.manual_seed(seed)
         inputs, targets = batch
         if self.augment is not None:
             inputs = self.augment(inputs, torch.Generator().manual_seed(seed))
         loss = self.loss(self.network(inputs), targets)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(targets))
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, its rate lowered every step along a cosine."""
         s = self.schedule
-        optimizer = torch.optim.AdamW(self.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=s.learning_rate / 1000)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
@@ -101,21 +117,26 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
     """Train to the end of the schedule and return the network in evaluation mode on the CPU.
 
     A checkpoint is written after every epoch into ``scratch``; where one is found, training goes on from there and
-    ends with the same weights. Checkpoints are deleted at the end, the CSV log stays.
+    ends with the same weights. One that cannot be read is set aside with a warning. Checkpoints are deleted at the end,
+    the CSV log stays.
     """
     schedule = module.schedule
     sampler = EpochSampler(len(data), schedule.batch, module.seed)
     loader = DataLoader(data, batch_sampler=sampler, collate_fn=_as_they_are)
     checkpoints = scratch / "checkpoints"
     last = checkpoints / "last.ckpt"
+    _set_aside_if_broken(last)
+    # the layout of pixels that convolutions work fastest on; the values are the same
+    module.network.to(memory_format=torch.channels_last)
     with _quiet():
         trainer = L.Trainer(
             max_epochs=schedule.epochs,
             accelerator=schedule.accelerator,
-            devices=1,
+            devices=schedule.devices,
+            strategy="auto" if schedule.devices == 1 else "ddp_spawn",
             precision="16-mixed" if _on_cuda(schedule.accelerator) else "32-true",
             logger=CSVLogger(scratch, name="log", version=""),
-            callbacks=[ModelCheckpoint(checkpoints, filename=last.stem, enable_version_counter=False)],
+            callbacks=_callbacks(schedule, last),
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -126,6 +147,42 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
     if checkpoints.exists():
         checkpoints.rmdir()
     return module.network.cpu().eval()
+
+
+def _callbacks(schedule: Schedule, last: Path) -> list[Callback]:
+    each: list[Callback] = [ModelCheckpoint(last.parent, filename=last.stem, enable_version_counter=False)]
+    return [WeightAveraging(avg_fn=partial(_running_mean, decay=schedule.ema)), *each] if schedule.ema else each
+
+
+def _running_mean(mean: torch.Tensor, new: torch.Tensor, n: torch.Tensor, *, decay: float) -> torch.Tensor:
+    """Torch's own (`get_ema_avg_fn`) cannot be sent to another process."""
+    return decay * mean + (1 - decay) * new
+
+
+def _set_aside_if_broken(checkpoint: Path) -> None:
+    """Move a checkpoint that cannot be read out of the way, so that training starts again."""
+    if not checkpoint.exists():
+        return
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, UnpicklingError) as error:
+        aside = checkpoint.parent.with_name(f"{checkpoint.stem}.broken{checkpoint.suffix}")
+        os.replace(checkpoint, aside)
+        warnings.warn(
+            f"checkpoint {checkpoint} cannot be read ({type(error).__name__}): moved to {aside.name}, training starts "
+            "again",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Number of this process among those that train together, and how many they are."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def _as_they_are(batch: Any) -> Any:

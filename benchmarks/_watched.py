@@ -1,0 +1,93 @@
+"""A network's score on a slide that it is not trained on, epoch by epoch; the score chooses nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import spatialdata as sd
+import torch
+
+from spatialhist.nn import augment, get_loss
+from spatialhist.tl import TileNetwork
+from spatialhist.tl._panel import fold_panels
+from spatialhist.tl._predictors._networks import ArrayData, FittedNetwork, TargetScaler
+from spatialhist.tl._predictors._ridge_solver import within_slide_score
+from spatialhist.tl._predictors._training import Regression, train
+from spatialhist.tl._samples import Samples
+from spatialhist.tl._task import Task
+
+
+class Watched(Regression):
+    """Scores its last weights, and their running mean if there is one, after every few epochs."""
+
+    def watch(self, predictor: TileNetwork, scaler: TargetScaler, held: Samples, every: int) -> None:
+        """Say what is scored."""
+        self._watch, self._every, self.curve = (predictor, scaler, held), every, []
+        self._start = time.process_time()
+
+    def on_train_epoch_end(self) -> None:
+        """Score, and say so."""
+        epoch = self.current_epoch + 1
+        if epoch % self._every:
+            return
+        spent = time.process_time() - self._start
+        self.curve.append({"epoch": epoch, "cpu_s": round(spent, 1), **self._scores()})
+        print(self.curve[-1], flush=True)
+        self._start = time.process_time() - spent
+
+    def _scores(self) -> dict[str, float]:
+        networks = {"last": self.network}
+        for callback in self.trainer.callbacks:
+            if getattr(callback, "_average_model", None) is not None:
+                networks["ema"] = callback._average_model.module.network
+        predictor, scaler, held = self._watch
+        scores = {}
+        for name, network in networks.items():
+            predicted = FittedNetwork(predictor, [network.eval()], scaler, {}).predict(held)
+            scores[name] = round(within_slide_score(held.targets, predicted, held.slide), 4)
+            network.train()
+        return scores
+
+
+def watch(
+    predictor: TileNetwork, samples: Samples, held: Samples, *, seed: int = 0, every: int = 1
+) -> tuple[pd.DataFrame, FittedNetwork]:
+    """Train on samples as the predictor does, and score on others; returns the curve and what was trained."""
+    scaler = TargetScaler.fit(samples)
+    data = ArrayData(samples.tiles, torch.from_numpy(scaler.scaled(samples)))
+    torch.manual_seed(seed * 1009)
+    module = Watched(
+        predictor.make(data.targets.shape[1]), get_loss(predictor.loss), predictor.schedule, seed * 1009,
+        augment if predictor.augment else None,
+    )  # fmt: skip
+    module.watch(predictor, scaler, held, every)
+    with tempfile.TemporaryDirectory() as scratch:
+        network = train(module, data, Path(scratch))
+    return pd.DataFrame(module.curve), FittedNetwork(predictor, [network], scaler, {})
+
+
+def split(
+    sdata: sd.SpatialData, held: Sequence[str], *, genes: int, slides: Sequence[str] | None = None, **design: Any
+) -> tuple[Samples, Samples]:
+    """Training and held-out spots with features, tiles and targets; the panel is that of the training slides."""
+    options = {"encoder": "color_texture", "extents": None, "pixels": 64, "tile_pixels": 78, "image": "full", **design}
+    task = Task.of(
+        sdata, "vision_mlp", slides=slides, table_key="table", layer="log1p", seed=0, threads=1, **options
+    )  # fmt: skip
+    training = [s for s in task.cohort.slides if s not in held]
+    columns = fold_panels(task.cohort, task.rows, {"fold": training}, genes)["fold"]
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = task.begin(
+            Path(folder), task.manifest("model", columns, {s: {} for s in task.cohort.slides}),
+            assigned={s: s for s in task.cohort.slides}, columns=columns, overwrite=False, executor=None,
+            progress=False,
+        )  # fmt: skip
+        out = np.isin(inputs.column("slide"), held)
+        every = range(len(columns))
+        return tuple(inputs.samples(np.flatnonzero(rows), every, tiles=True) for rows in (~out, out))
