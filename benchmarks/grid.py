@@ -19,7 +19,7 @@ from spatialhist import metrics
 from spatialhist._sdata.geometry import slide_info
 
 TRAIN, TEST = ["C2", "C3", "C4"], "C5"
-SPACINGS = (1.0, 0.5, 0.25)
+SPACINGS = {"default": None, "1 pitch": ("pitch", 1.0), "0.25 pitches": ("pitch", 0.25)}
 
 
 def main() -> None:
@@ -32,13 +32,13 @@ def main() -> None:
     table, deep = every[:, model.genes], np.asarray(every.X.sum(axis=1)).ravel() >= 50
     truth, direct = (_dense(table.layers[k])[deep] for k in ("log1p", "predicted"))
     print(f"at the spots: {_score(truth, direct):.4f}")
-    for spacing in SPACINGS:
+    for name, spacing in SPACINGS.items():
         bare, start = without_spots(sdata, TEST), time.perf_counter()
-        sh.tl.predict_grid(bare, model, spacing=("pitch", spacing), progress=False)
+        sh.tl.predict_grid(bare, model, spacing=spacing, progress=False)
         seconds, grid = time.perf_counter() - start, bare[f"{TEST}_grid_table"]
         there = interpolate(grid.obsm["spatial"], grid.layers["predicted"], table.obsm["spatial"][deep])
         print(
-            f"lattice of {spacing:4} pitches, {len(grid):6} spots: {_score(truth, there):.4f}, "
+            f"spacing {name:12} {len(grid):6} spots: {_score(truth, there):.4f}, "
             f"r with the spots' own {_score(direct, there):.3f}, {len(grid) / seconds:.0f} spots/s"
         )
 

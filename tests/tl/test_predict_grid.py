@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import json
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 import spatialdata as sd
 from small_cohorts import FAST, HEIGHT, WIDTH, draw_cohort, lattice, mean_color
+from spatialdata.models import ShapesModel
+from spatialdata.transformations import Identity, Scale, Sequence, get_transformation, set_transformation
 
 import spatialhist as sh
 from spatialhist._sdata.geometry import slide_info
@@ -55,7 +59,7 @@ def test_blocks_do_not_matter(finished, new):
     _, _, stack = finished
     layers = []
     for block in (5, 4096):
-        sh.tl.predict_grid(new, stack, slides="S1", encoder=mean_color, block=block, progress=False)
+        sh.tl.predict_grid(new, stack, slides="S1", spacing=SPACING, encoder=mean_color, block=block, progress=False)
         layers.append(new["S1_grid_table"].layers["predicted"])
     np.testing.assert_allclose(*layers, rtol=1e-4, atol=1e-5)
 
@@ -86,12 +90,14 @@ def test_what_is_added(finished, new, tmp_path):
     with pytest.warns(UserWarning, match="the model was trained at"):
         sh.tl.predict_grid(new, stack, slides="S1", key_added="map", encoder=mean_color, progress=False)
     shapes, table = new.shapes["S1_grid"], new["S1_grid_table"]
-    # 20 px of 2 um in training, so 10 px of 4 um; Visium's diameter of 0.55 pitches
-    assert slide_info(new, "S1_grid") == {"mpp": 4.0, "pitch_px": 10.0, "spot_diameter_px": pytest.approx(5.5)}
+    # 20 px of 2 um in training, so 10 px of 4 um; Visium's diameter of 0.55 pitches, at which spots touch
+    expected = {"mpp": 4.0, "pitch_px": pytest.approx(5.5), "spot_diameter_px": pytest.approx(5.5)}
+    assert slide_info(new, "S1_grid") == expected
     assert shapes.radius.unique() == pytest.approx([2.75])
-    assert len(shapes) == pytest.approx(WIDTH * HEIGHT / (100 * np.sqrt(3) / 2), rel=0.05)
+    assert len(shapes) == pytest.approx(WIDTH * HEIGHT / (5.5**2 * np.sqrt(3) / 2), rel=0.05)
     assert list(table.var_names) == cv.genes
-    assert list(table.layers) == ["map"]
+    assert list(table.layers) == ["map", "map_lower", "map_upper"]
+    assert list(table.obs["out_of_distribution"].dtype.descr) == [("", "<f4")]
     assert not table.obs["measured"].any()
     assert table.obs["patient"].unique().tolist() == ["P9"]
     np.testing.assert_array_equal(table.obsm["spatial"], np.column_stack([shapes.geometry.x, shapes.geometry.y]))
@@ -100,16 +106,18 @@ def test_what_is_added(finished, new, tmp_path):
     assert made["target"] == "log1p"
     assert made["fitted_on"] == ["S1", "S2", "S3", "S4"]
     assert made["lattice"] == "hex"
-    assert made["spacing_px"] == 10
+    assert made["spacing_px"] == pytest.approx(5.5)
     new.write(tmp_path / "new.zarr")
     again = sd.read_zarr(tmp_path / "new.zarr")
     np.testing.assert_array_equal(again["S1_grid_table"].layers["map"], table.layers["map"])
+    np.testing.assert_array_equal(again["S1_grid_table"].obs["out_of_distribution"], table.obs["out_of_distribution"])
     assert set(sd.transformations.get_transformation(again.shapes["S1_grid"], get_all=True)) == {"S1", "S1_grid"}
 
 
 def test_a_grid_is_drawn_like_any_slide(finished, new):
     _, cv, stack = finished
-    sh.tl.predict_grid(take_spots_away(new), stack, slides="S2", encoder=mean_color, progress=False)
+    take_spots_away(new)
+    sh.tl.predict_grid(new, stack, slides="S2", spacing=SPACING, encoder=mean_color, progress=False)
     axes = sh.pl.genes(new, cv.genes[:1], layers="predicted", table_key="S2_grid_table")
     assert axes.shape == (1, 1, 1)
     assert len(axes[0, 0, 0].collections[0].get_array()) == len(new.shapes["S2_grid"])
@@ -119,11 +127,11 @@ def test_a_grid_is_drawn_like_any_slide(finished, new):
 def test_a_second_grid_replaces_the_first(finished, new):
     _, _, stack = finished
     options = {"slides": "S1", "encoder": mean_color, "progress": False}
-    sh.tl.predict_grid(new, stack, **options)
+    sh.tl.predict_grid(new, stack, spacing=("pitch", 2.0), **options)
     first = len(new["S1_grid_table"])
-    sh.tl.predict_grid(new, stack, spacing=("pitch", 0.5), key_added="fine", **options)
+    sh.tl.predict_grid(new, stack, spacing=("pitch", 1.0), key_added="fine", **options)
     assert len(new["S1_grid_table"]) == len(new.shapes["S1_grid"]) > 3 * first
-    assert list(new["S1_grid_table"].layers) == ["fine"]
+    assert list(new["S1_grid_table"].layers) == ["fine", "fine_lower", "fine_upper"]
 
 
 def test_only_tissue_gets_spots(finished, new):
@@ -169,6 +177,15 @@ def with_a_tiny_mask(sdata):
         (None, {"spacing": ("mm", 1.0)}, ValueError, "unit 'mm'"),
         (None, {"spacing": ("um", -3.0)}, ValueError, "must be a positive length"),
         (None, {"block": 0}, ValueError, "block=0"),
+        (None, {"executor": 0}, ValueError, "executor=0"),
+        (None, {"level": 1.0}, ValueError, "level=1.0 must lie between"),
+        (
+            None,
+            {"within": "tumour"},
+            KeyError,
+            r"within='tumour' is not 'tissue', 'image' or polygons .*\['S1', 'S2'\]",
+        ),
+        (None, {"within": "S1"}, ValueError, r"within='S1' holds \['Point'\]: want polygons"),
         (None, {"key_added": "a/b"}, ValueError, "try 'a_b'"),
         (without_mask, {}, KeyError, r"no tissue mask .*sh.pp.mask_background"),
         (without_scale, {}, ValueError, r"distance of spots is not known on slide 'S1'.*'pitch_px'"),
@@ -194,6 +211,77 @@ def test_an_image_the_model_needs_is_named(new, tmp_path):
     )
     with pytest.raises(KeyError, match="make it with sh.pp.normalize_stain"):
         sh.tl.predict_grid(new, model, encoder=mean_color, progress=False)
+
+
+def test_intervals_are_those_of_calibrate(finished, new):
+    _, _, stack = finished
+    options = {"slides": "S1", "spacing": SPACING, "encoder": mean_color, "progress": False}
+    sh.tl.predict_grid(new, stack, **options)
+    bounds = {k: new["S1_grid_table"].layers[k].copy() for k in ("predicted_lower", "predicted_upper")}
+    known = np.isfinite(bounds["predicted_upper"])
+    assert known.any()
+    assert (bounds["predicted_lower"] < bounds["predicted_upper"])[known].all()
+    sh.tl.predict_grid(new, stack, level=None, **options)
+    assert list(new["S1_grid_table"].layers) == ["predicted"]
+    sh.tl.calibrate(new, stack, table_key="S1_grid_table")
+    for key, expected in bounds.items():
+        np.testing.assert_array_equal(new["S1_grid_table"].layers[key], expected)
+
+
+def test_no_intervals_where_too_few_groups_are_left(finished):
+    """Of four groups three are left for a slide of the run, and a level of 0.8 needs four."""
+    sdata, _, stack = finished
+    options = {"slides": "S3", "spacing": SPACING, "encoder": mean_color, "progress": False}
+    sh.tl.predict_grid(sdata, stack, **options)
+    assert list(sdata["S3_grid_table"].layers) == ["predicted"]
+    sh.tl.predict_grid(sdata, stack, level=0.7, **options)
+    assert "predicted_upper" in sdata["S3_grid_table"].layers
+
+
+def test_pixels_unlike_training_are_out_of_distribution(finished, new):
+    """A stripe of one colour, which no training slide has."""
+    _, _, stack = finished
+    pixels = np.asarray(new["S1_full_image"].data).copy()
+    pixels[:, :, 200:] = np.array([0, 255, 0], dtype=np.uint8)[:, None, None]
+    new["S1_full_image"].data = pixels
+    sh.tl.predict_grid(new, stack, slides="S1", spacing=SPACING, encoder=mean_color, progress=False)
+    table = new["S1_grid_table"]
+    x, score = table.obsm["spatial"][:, 0], table.obs["out_of_distribution"]
+    assert score[x > 225].min() == 1
+    assert score[x < 175].mean() < 0.75
+    assert table.uns["spatialhist"]["out_of_distribution"]["fitted_on"] == ["S1", "S2", "S3", "S4"]
+
+
+def test_the_score_is_that_of_predict(finished, new):
+    _, _, stack = finished
+    sh.tl.predict(new, stack, slides="S2", encoder=mean_color, progress=False)
+    column = new["table"].obs["out_of_distribution"]
+    of_slide = (new["table"].obs["region"] == "S2").to_numpy()
+    assert column[~of_slide].isna().all()
+    sh.tl.predict_grid(new, stack, slides="S2", spacing=SPACING, lattice="square", encoder=mean_color, progress=False)
+    rows, spots = shared_spots(new["S2_grid_table"])
+    score = new["S2_grid_table"].obs["out_of_distribution"].to_numpy()[rows]
+    np.testing.assert_allclose(score, column[of_slide].to_numpy()[spots], atol=0.02)
+
+
+@pytest.mark.parametrize("within", ["image", "tumour"])
+def test_spots_elsewhere_than_on_tissue(finished, new, within):
+    """Polygons lie in the slide's coordinates, which here are twice as fine as the image."""
+    _, _, stack = finished
+    add_mask(new, np.eye(HEIGHT // 4, WIDTH // 4, dtype=bool), image="S1_full_image")
+    for element in (new["S1_full_image"], new["S1_full_image_tissue"]):
+        placed = get_transformation(element, "S1")
+        set_transformation(element, Sequence([placed, Scale([2.0, 2.0], axes=("x", "y"))]), "S1")
+    region = gpd.GeoDataFrame(geometry=[shapely.box(100, 0, 200, 120), shapely.box(400, 300, 480, 380)])
+    new.shapes["tumour"] = ShapesModel.parse(region, transformations={"S1": Identity()})
+    options = {"slides": "S1", "spacing": ("px", 20.0), "lattice": "square", "progress": False}
+    sh.tl.predict_grid(new, stack, within=within, encoder=mean_color, **options)
+    x, y = new["S1_grid_table"].obsm["spatial"].T
+    if within == "image":
+        assert len(x) == (WIDTH // 10) * (HEIGHT // 10)
+        return
+    assert len(x) == 5 * 6 + 4 * 4
+    assert ((x > 100) & (x < 200) & (y < 120) | (x > 400) & (x < 480) & (y > 300) & (y < 380)).all()
 
 
 def test_networks_on_pixels_are_applied_block_by_block(new, tmp_path):

@@ -181,14 +181,30 @@ class _Job:
 
     def encode(self, encoder: Encoder, batch: int, bar: tqdm, part: np.ndarray) -> np.ndarray:
         """Return the features of one part, in the order of the part."""
-        features = None
-        tiles_of_part = self.reader.iter(self.centers[part], self.extent_px, self.pixels, batch, padding=self.padding)
-        for index, tiles in tiles_of_part:
-            values = _apply(encoder, tiles)
-            features = np.empty((len(part), values.shape[1]), dtype=np.float32) if features is None else features
-            features[index] = values
+        spec = {"extent_px": self.extent_px, "pixels": self.pixels, "padding": self.padding, "batch": batch}
+        return encode_tiles(self.reader, self.centers[part], encoder, bar=bar, **spec)
+
+
+def encode_tiles(
+    reader: TileReader,
+    centers: np.ndarray,
+    encoder: Encoder,
+    *,
+    extent_px: float,
+    pixels: int,
+    padding: str = "reflect",
+    batch: int = 256,
+    bar: tqdm | None = None,
+) -> np.ndarray:
+    """Features ``(n, F)`` float32 of the tiles around some points, in their order."""
+    features = None
+    for index, tiles in reader.iter(centers, extent_px, pixels, batch, padding=padding):
+        values = _apply(encoder, tiles)
+        features = np.empty((len(centers), values.shape[1]), dtype=np.float32) if features is None else features
+        features[index] = values
+        if bar is not None:
             bar.update(len(index))
-        return np.empty((0, 0), dtype=np.float32) if features is None else features
+    return np.empty((0, 0), dtype=np.float32) if features is None else features
 
 
 def _in_order(job: _Job, parts: list[np.ndarray]) -> np.ndarray:

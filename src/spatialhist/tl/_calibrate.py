@@ -12,17 +12,22 @@ from spatialhist import _keys
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.tl._apply import Applier, Source
-from spatialhist.tl._combiners import Mean
 from spatialhist.tl._fit import Model
-from spatialhist.tl._intervals import coverage, group_radius, groups_needed, left_out_radius
+from spatialhist.tl._intervals import coverage, group_radius, groups_needed
 from spatialhist.tl._pixel_hash import pixel_hash
-from spatialhist.tl._run import CrossValidation
-from spatialhist.tl._stack import Stack, stacked_out_of_fold
+from spatialhist.tl._residuals import is_nested, out_of_fold_residuals, residuals_without, run_of
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
+
+SKIPPED = "calibrate"
+"""Entry of ``uns`` that says why there are no intervals."""
+
+
+class TooFewGroups(ValueError):
+    """The level asked for needs more groups than were held out."""
 
 
 def calibrate(
@@ -61,15 +66,19 @@ def calibrate(
     ------
     KeyError
         If there is no such layer.
+    TooFewGroups
+        If there are too few groups for the level; it is a ValueError.
     ValueError
-        If there are too few groups for the level, something else predicted the layer, or ``source`` is a model fitted
-        on everything, which leaves no residuals.
+        If something else predicted the layer, or ``source`` is a model fitted on everything, which leaves no residuals.
 
     Notes
     -----
     See :func:`spatialhist.tl._intervals.group_radius`. Groups have to be exchangeable: a patient of another disease, or
-    a slide of another scanner, is none of them. The models of the other folds have seen the judged group, so its
-    coverage is that of cross-conformal prediction, close to ``level`` but not bounded by it.
+    a slide of another scanner, is none of them. The intervals of a group that was trained on have not seen its labels:
+    they come from predictions of the other groups by models that left both groups out, which a run of two or more
+    models holds. A run of one model does not: there, models of the other folds have seen the judged group, and its
+    coverage is that of cross-conformal prediction, close to ``level`` but not bounded by it. Which of the two it is
+    stands in ``uns["spatialhist"]["<layer>_lower"]["nested"]``.
     """
     needed = groups_needed(level)
     cohort = open_cohort(sdata, table_key=table_key)
@@ -82,19 +91,19 @@ def calibrate(
         raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
     layers = _layers(cohort, layer, applier)
     judged = {name: _groups(cohort, name, applier) for name in layers}
-    errors, group = residuals(applier.source)
-    n_groups = len(np.unique(group))
+    cv = run_of(applier.source)
     for name, of_slide in judged.items():
-        _check_groups(name, n_groups - any(g is not None for g in of_slide.values()), level, needed)
+        _check_groups(name, len(cv.groups) - any(g is not None for g in of_slide.values()), level, needed)
     check_layer_size(*cohort.table.shape, n_layers=2 * len(layers))
-    radius = left_out_radius(errors, group, level)
+    errors, group = np.abs(out_of_fold_residuals(applier.source)), cv.inputs.column("group")
+    radius = {g: group_radius(np.abs(residuals_without(applier.source, g)), group, level) for g in cv.groups}
     new = group_radius(errors, group, level)
     covered = coverage(errors, group, radius)
     for name, of_slide in judged.items():
         _add_bounds(cohort, name, {s: new if g is None else radius[g] for s, g in of_slide.items()}, applier.genes)
         about = {
             "step": "calibrate", "of": name, "level": level, "predictor": applier.name, "run": str(applier.run.folder),
-            "groups": list(covered), "coverage": list(covered.values()),
+            "groups": list(covered), "coverage": list(covered.values()), "nested": is_nested(cv),
         }  # fmt: skip
         for bound in ("lower", "upper"):
             record(cohort.table, f"{name}_{bound}", about)
@@ -105,19 +114,11 @@ def calibrate(
     )
 
 
-def residuals(source: CrossValidation | Stack) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute out-of-fold residuals ``(spots, genes)`` of a run, NaN outside a fold's panel, and groups of its spots."""
-    cv = source.cv if isinstance(source, Stack) else source
-    if isinstance(source, Stack):
-        predicted = stacked_out_of_fold(source)
-    else:
-        predicted = Mean().apply(np.stack([cv.out_of_fold(m.name) for m in cv.models]))
-    group = cv.inputs.column("group")
-    errors = np.full(predicted.shape, np.nan, dtype=np.float32)
-    for name in cv.groups:
-        rows, columns = np.flatnonzero(group == name), np.asarray(cv.panels[name])
-        errors[np.ix_(rows, columns)] = np.abs(predicted[np.ix_(rows, columns)] - cv.targets(rows, name))
-    return errors, group
+def leaves_residuals(applier: Applier, level: float, *, trained_on: bool) -> bool:
+    """Whether enough groups were held out for intervals of a slide, which may be of one of them."""
+    if isinstance(applier.run, Model) or applier.name == "stack_rank_mean":
+        return False
+    return len(applier.run.groups) - trained_on >= groups_needed(level)
 
 
 def _layers(cohort: Cohort, layer: str | None, applier: Applier) -> list[str]:
@@ -128,10 +129,10 @@ def _layers(cohort: Cohort, layer: str | None, applier: Applier) -> list[str]:
     for name in found:
         get_layer(cohort.table, name)
         made = recorded(cohort.table, name)
-        if made.get("predictor") != applier.name or made.get("run", str(applier.run.folder)) != str(applier.run.folder):
+        if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
             raise ValueError(
-                f"layer {name!r} was predicted by {made.get('predictor')!r} of {made.get('run', 'a cross-validation')}, "
-                f"not by {applier.name!r} of {applier.run.folder}: pass what predicted it"
+                f"layer {name!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
+                f"{applier.name!r} of run {applier.run.run_id} in {applier.run.folder}: pass what predicted it"
             )
     return found
 
@@ -150,7 +151,7 @@ def _groups(cohort: Cohort, layer: str, applier: Applier) -> dict[str, str | Non
 def _check_groups(layer: str, n: int, level: float, needed: int) -> None:
     if n < needed:
         best = math.floor(100 * n / (n + 1)) / 100
-        raise ValueError(
+        raise TooFewGroups(
             f"level={level:g} needs residuals of at least {needed} groups besides the judged one, layer {layer!r} has {n}: "
             f"with n groups the largest error seen is exceeded once in n + 1 times. Ask for level={best:g} or less"
         )

@@ -44,6 +44,10 @@ class Model:
     models: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the temporary folder to the process that made it."""
+        return {**self.__dict__, "_temporary": None}
+
     @classmethod
     def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> Model:
         """Load a model folder; predictors of your own must be handed in again."""

@@ -131,31 +131,25 @@ def gather_slide(
     """Samples of one slide to be predicted, without targets."""
     position, features = _slide_part(cohort, slide, rows, design, encoder, cache)
     used = image_points(cohort, slide)[_within(cohort, slide, {slide: rows})]
-    return point_samples(cohort, slide, used, position, features, design, tiles=tiles)
+    pixels = slide_tiles(cohort, slide, used, design) if tiles else None
+    return point_samples(slide, cohort.patient(slide), position, features, pixels)
 
 
 def point_samples(
-    cohort: Cohort,
-    slide: str,
-    points: np.ndarray,
-    position: np.ndarray,
-    features: SlideFeatures,
-    design: Design,
-    *,
-    tiles: bool,
+    slide: str, patient: str | None, position: np.ndarray, features: SlideFeatures, tiles: np.ndarray | None
 ) -> Samples:
-    """Samples at points ``(n, 2)`` of a slide's image, whose features are known, without targets."""
-    n = len(points)
+    """Samples at points of a slide, without targets."""
+    n = len(position)
     return Samples(
         slide=np.full(n, slide),
         group=np.full(n, ""),
-        patient=np.full(n, cohort.patient(slide) or ""),
+        patient=np.full(n, patient or ""),
         position=position,
         features=tuple(features.spots),
         standardized=tuple(
             standardize(f, s[0], s[1]) for f, s in zip(features.spots, features.statistics, strict=True)
         ),
-        tiles=slide_tiles(cohort, slide, points, design) if tiles else None,
+        tiles=tiles,
     )
 
 

@@ -21,9 +21,12 @@ from spatialhist.tl import _folder
 from spatialhist.tl._design import Design, default_extents
 from spatialhist.tl._executor import n_workers
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._mismatch import stain_target
+from spatialhist.tl._out_of_distribution import TrainingFeatures
 from spatialhist.tl._pixels import check_slide
 from spatialhist.tl._predictors._registry import describe, resolve_models
 from spatialhist.tl._samples import Inputs
+from spatialhist.tl._threads import pinned_threads
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -123,7 +126,12 @@ class Task:
                 **identity,
             },
             "slides": {
-                s: {**facts, "spots": len(self.rows[s]), **asdict(scale(self.cohort.sdata, s))}
+                s: {
+                    **facts,
+                    "spots": len(self.rows[s]),
+                    "stain": stain_target(self.cohort.sdata, s, self.design.image),
+                    **asdict(scale(self.cohort.sdata, s)),
+                }
                 for s, facts in slides.items()
             },
             "genes": list(self.cohort.table.var_names[columns]),
@@ -173,7 +181,10 @@ class Task:
         manifest["ranking"] = inputs.meta["ranking"]
         _folder.start(folder, manifest, overwrite=overwrite)
         _folder.replace(beside, folder / "inputs")
-        return Inputs.open(folder / "inputs")
+        inputs = Inputs.open(folder / "inputs")
+        with pinned_threads(self.threads):
+            TrainingFeatures.of(inputs, sorted(set(assigned.values()))).save(folder)
+        return inputs
 
 
 def _units(made: dict[str, Any]) -> dict[str, Any]:

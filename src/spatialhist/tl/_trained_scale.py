@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,18 +54,17 @@ class TrainedScale:
             own, pitch_px=pitch, spot_diameter_px=diameter or (DIAMETER_IN_PITCHES * pitch if pitch else None)
         )
 
-    def warn_if_other(self, mpp: float | None, slide: str) -> None:
-        """Warn of a slide whose pixels are of another size than those of training."""
+    def mismatch(self, mpp: float | None, slide: str) -> str | None:
+        """Say that a slide's pixels are of another size than those of training."""
         if mpp is None or self.mpp is None:
-            return
+            return None
         low, high = self.mpp
-        if mpp > high * MAX_FACTOR or mpp < low / MAX_FACTOR:
-            warnings.warn(
-                f"slide {slide!r} has {mpp:g} um per pixel, the model was trained at {low:g} to {high:g}: tiles show the "
-                "same area, but not the same detail; check mpp, or do not trust fine structure",
-                UserWarning,
-                stacklevel=4,
-            )
+        if low / MAX_FACTOR <= mpp <= high * MAX_FACTOR:
+            return None
+        return (
+            f"slide {slide!r} has {mpp:g} um per pixel, the model was trained at {low:g} to {high:g}: tiles show the "
+            "same area, but not the same detail; check mpp, or do not trust fine structure"
+        )
 
 
 def _median_um(slides: list[dict[str, Any]], length: str) -> float | None:
