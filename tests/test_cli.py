@@ -185,7 +185,7 @@ def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
         (
             {"n_slides": 6, "seed": 3},
             tmp_path,
-            {"groups": "auto", "layer": "log1p", "genes": 60, "workers": 1, "seed": 3},
+            {"groups": "auto", "layer": "log1p", "genes": 60, "workers": 1, "seed": 3, "as_json": False},
         )
     ]
 
@@ -243,3 +243,41 @@ def test_an_image_file_is_refused_with_a_reason(finished, biopsy, store, tmp_pat
         "predict", out, biopsy, "--mpp", 2, "--genes", "NONE", "--out", tmp_path / "m.zarr"
     )
     assert "mpp is for image files" in refused("predict", out, store, "--mpp", 2, "--out", tmp_path / "m.zarr")
+
+
+def test_results_for_programs(finished, store):
+    out, _ = finished
+    result = call("run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1, "--json")
+    facts = json.loads(result.stdout)
+    assert facts["report"] == str(out / "report.html")
+    scores = {row["predictor"]: row for row in facts["scores"]}
+    assert scores["ridge"]["kind"] == "model"
+    assert -1 <= scores["ridge"]["mean"] <= 1
+
+
+def test_predictions_for_programs(finished, store, tmp_path):
+    out, _ = finished
+    result = call("predict", out, store, "--out", tmp_path / "new.zarr", "--json")
+    assert json.loads(result.stdout) == {"store": str(tmp_path / "new.zarr"), "layer": "predicted", "maps": []}
+
+
+@pytest.mark.parametrize("command", ["run", "predict", "demo", "info"])
+def test_help_ends_with_every_option_and_teaches(command):
+    text = call(command, "--help").stdout
+    assert "--json" in text
+    assert command in ("demo", "info") or f"spatialhist {command} " in text
+
+
+def test_values_are_completed():
+    for option, values in (("--layer", ["log1p", "ranks"]), ("--groups", ["auto", "patient", "slide"])):
+        done = CliRunner().invoke(
+            app,
+            [],
+            prog_name="spatialhist",
+            env={
+                "_SPATIALHIST_COMPLETE": "complete_bash",
+                "COMP_WORDS": f"spatialhist run data {option} ",
+                "COMP_CWORD": "4",
+            },
+        )
+        assert done.stdout.split() == values

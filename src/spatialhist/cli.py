@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import shutil
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spatialhist._console import print_json, print_scores, speaking
+
 if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
 
+GROUPS_CALIBRATED = 5
+"""Below, an interval of level 0.8 would have to hold every residual."""
+
+HELP = """Train, judge and apply models that predict spatial gene expression from H&E slides.
+
+Start with
+
+```
+spatialhist demo --out demo           # synthetic slides, no download
+spatialhist run DATA --out RUN        # your slides: train, judge, report
+spatialhist predict RUN a.svs --out a.zarr     # a slide without spots
+```
+
+Exit codes: 0 done, 1 a bug (please report it), 2 something that you can mend, said in the last line, 130 interrupted.
+Progress goes to stderr, results to stdout; with --json results are one JSON object.
+"""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train, judge and apply models that predict spatial gene expression from H&E slides.",
+    rich_markup_mode="markdown",
+    help=HELP,
 )
 
-USER_ERRORS = (
-    ValueError,
-    KeyError,
-    FileNotFoundError,
-    FileExistsError,
-    TypeError,
-    MemoryError,
-    RuntimeError,
-    ImportError,
-)
+GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks"], ["full", "normalized", "masked"]
 
 Out = Annotated[Path, typer.Option(help="Run folder. A run that was interrupted goes on where it stopped.")]
 Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
 Workers = Annotated[int, typer.Option(min=1, help="Fits that run at once; the result does not depend on it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 Seed = Annotated[int, typer.Option(help="For whatever is random.")]
 
 
@@ -61,35 +68,58 @@ def demo(
     out: Out = Path("demo"),
     workers: Workers = os.cpu_count() or 1,
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
-    """Run everything on a synthetic cohort: six slides of three patients, no download."""
-    with _readable_errors():
+    """Run everything on a synthetic cohort: six slides of three patients, no download.
+
+    Leaves the run folder with report.html and scores.parquet; takes some minutes.
+    """
+    with speaking():
         import spatialhist as sh
 
         sdata = sh.datasets.synthetic(n_slides=6, seed=seed)
-        _analyse(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed)
+        _analyse(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed, as_json=as_json)
 
 
 @app.command()
 def run(
     data: Annotated[Path, typer.Argument(help="Folder with slides.csv, Space Ranger folder, .h5 file or .zarr store.")],
     out: Out,
-    groups: Annotated[str, typer.Option(help="auto, patient, slide, or a column of obs.")] = "auto",
-    layer: Annotated[str, typer.Option(help="What is predicted: log1p or ranks.")] = "log1p",
+    groups: Annotated[
+        str, typer.Option(help="auto, patient, slide, or a column of obs.", autocompletion=lambda: GROUPS)
+    ] = "auto",
+    layer: Annotated[
+        str, typer.Option(help="What is predicted: log1p or ranks.", autocompletion=lambda: LAYERS)
+    ] = "log1p",
     genes: Genes = 250,
-    model: Annotated[list[str] | None, typer.Option(help="Model by name, several times for several.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model by name, several times for several. A name that is not known lists those that are."),
+    ] = None,
     slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
-    image: Annotated[str, typer.Option(help="full, normalized or masked.")] = "full",
+    image: Annotated[str, typer.Option(help="full, normalized or masked.", autocompletion=lambda: IMAGES)] = "full",
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first.")] = True,
     workers: Workers = os.cpu_count() or 1,
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
-    """Cross-validate models on slides with measurements, stack, score and report."""
-    with _readable_errors():
+    """Cross-validate models on slides with measurements, stack, score and report.
+
+    ```
+    spatialhist run her2st --groups patient --genes 250 --out runs/first
+    spatialhist run her2st --model ridge --model head --out runs/second
+    ```
+
+    OUT then holds data.zarr (the slides with their predictions), scores.parquet, report.html, and the trained models,
+    which predict takes. Slides are grouped by patient where patients are known, so that nobody is judged on a patient
+    that was trained on.
+    """
+    with speaking():
         sdata = _import(data, out / "data.zarr", slides)
         _analyse(
             sdata, out, groups=groups, layer=layer, genes=genes, workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
+            as_json=as_json,
         )  # fmt: skip
 
 
@@ -112,9 +142,18 @@ def predict(
     genes: Annotated[
         list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Predict slides with what a run has trained: at their spots, or all over the tissue where they have none."""
-    with _readable_errors():
+    """Predict slides with what a run has trained: at their spots, or all over the tissue where they have none.
+
+    ```
+    spatialhist predict runs/first cohort.zarr        # adds a layer to it
+    spatialhist predict runs/first biopsy.svs --out b.zarr --genes ERBB2
+    ```
+
+    The second lays a grid of spots on the tissue, and draws the gene into b.png.
+    """
+    with speaking():
         import spatialhist as sh
         from spatialhist import _keys
         from spatialhist.tl._apply import Applier
@@ -133,23 +172,27 @@ def predict(
         else:
             sh.tl.predict_grid(sdata, trained.source, spacing=("pitch", spacing), key_added=key_added)
         sh.pp.save(sdata)
+        maps = _draw_maps(sdata, genes, key_added, out or slide) if genes else []
+        if as_json:
+            print_json({"store": str(out or slide), "layer": key_added, "maps": [str(m) for m in maps]})
+            return
         typer.echo(f"layer {key_added!r} of {out or slide}")
-        if genes:
-            _draw_maps(sdata, genes, key_added, out or slide)
+        for path in maps:
+            typer.echo(f"map: {path}")
 
 
 @app.command()
 def info(
     store: Annotated[Path, typer.Argument(help="A .zarr store.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what a store holds: slides, scale, images, layers and how they were made."""
-    with _readable_errors():
+    with speaking():
         import spatialhist as sh
 
         facts = _facts(sh.io.read(store))
         if as_json:
-            typer.echo(json.dumps(facts, indent=1, default=str))
+            print_json(facts)
             return
         for slide, entry in facts["slides"].items():
             typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))
@@ -157,7 +200,7 @@ def info(
             typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
 
 
-def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> None:
+def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> list[Path]:
     """Draw predicted genes into a PNG beside the store, one a table."""
     import matplotlib.pyplot as plt
 
@@ -165,13 +208,15 @@ def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) ->
     from spatialhist import _keys
 
     tables = [_keys.TABLE] if _keys.TABLE in sdata.tables else list(sdata.tables)
+    paths = []
     for key in tables:
         axes = sh.pl.genes(sdata, genes, layers=layer, table_key=key)
         path = store.with_suffix(".png") if len(tables) == 1 else store.with_name(f"{store.stem}_{key}.png")
         figure = axes.flat[0].figure
         figure.savefig(path, dpi=150)
         plt.close(figure)
-        typer.echo(f"map: {path}")
+        paths.append(path)
+    return paths
 
 
 def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None) -> SpatialData:
@@ -207,6 +252,7 @@ def _analyse(
     slides: list[str] | None = None,
     image: str = "full",
     realign: bool = True,
+    as_json: bool = False,
 ) -> None:
     """The main way: preprocess, cross-validate, stack, score, report."""
     import spatialhist as sh
@@ -228,10 +274,16 @@ def _analyse(
     stacked = sh.tl.stack(sdata, cv, seed=seed) if stackable else None
     scores = sh.tl.evaluate(sdata, truth=layer, seed=seed)
     _write_scores(scores, out / "scores.parquet")
+    if stacked is not None and len(cv.groups) >= GROUPS_CALIBRATED:
+        sh.tl.calibrate(sdata, stacked)
     if sdata.path is not None:
         sh.pp.save(sdata)
     page = sh.report.write(sdata, cv, stack=stacked, scores=scores)
-    _print_scores(scores)
+    if as_json:
+        summary = sh.tl.summarize(scores).reset_index().to_dict("records")
+        print_json({"run": str(out), "report": str(page), "scores": summary})
+        return
+    print_scores(scores)
     typer.echo(f"report: {page}")
 
 
@@ -276,18 +328,6 @@ def _write_scores(scores: pd.DataFrame, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _print_scores(scores: pd.DataFrame) -> None:
-    import spatialhist as sh
-
-    table = sh.tl.summarize(scores).round(3)
-    fair, oracles = table[table["kind"] != "oracle"], table[table["kind"] == "oracle"]
-    width = max(80, shutil.get_terminal_size((160, 24)).columns)
-    typer.echo("\nwithin-slide Pearson, genes -> slides -> groups")
-    typer.echo(fair.to_string(line_width=width))
-    typer.echo("\nfor scale: these see the scored slide's own truth")
-    typer.echo(oracles.drop(columns="wins").to_string(line_width=width))
-
-
 def _facts(sdata: SpatialData) -> dict[str, Any]:
     from spatialhist._sdata.geometry import scale
     from spatialhist._sdata.layers import recorded
@@ -306,27 +346,3 @@ def _facts(sdata: SpatialData) -> dict[str, Any]:
         }
     layers = {layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in cohort.table.layers}
     return {"slides": slides, "genes": cohort.table.n_vars, "layers": layers}
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """Turn what a user can mend into one line and exit code 2; anything else keeps its traceback."""
-    with warnings.catch_warnings():
-        _silence_third_parties()
-        try:
-            yield
-        except USER_ERRORS as error:
-            if logging.getLogger("spatialhist").level == logging.INFO:
-                raise
-            text = error.args[0] if isinstance(error, KeyError) and error.args else error
-            typer.echo(f"spatialhist: {text}", err=True)
-            raise typer.Exit(2) from error
-
-
-def _silence_third_parties() -> None:
-    """Warnings of libraries about themselves, which nobody who runs a command can act on."""
-    for library in ("spatialdata", "ome_zarr", "lightning.pytorch"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message="zarr v3 autosharding")
-    for module in ("docrep", "squidpy", "zarr", "anndata", "spatialdata", "ome_zarr", "xarray", "dask", "numba"):
-        warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")

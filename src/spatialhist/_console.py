@@ -1,0 +1,109 @@
+"""How the command line speaks: progress that fits a log, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USER_ERRORS = (
+    ValueError,
+    KeyError,
+    FileNotFoundError,
+    FileExistsError,
+    TypeError,
+    MemoryError,
+    RuntimeError,
+    ImportError,
+    ConnectionError,
+)
+MENDABLE, INTERRUPTED = 2, 130
+LOG_SECONDS = 30
+
+
+class LogLines(io.TextIOBase):
+    """A stream in which a progress bar leaves lines, since a file cannot go back to the start of one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, with a new line wherever it would return to the start of the line."""
+        self.stream.write(text.replace("\r", "\n") if text.strip() else text.replace("\r", ""))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream below."""
+        self.stream.flush()
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """Turn what a user can mend into one line and exit code 2, an interruption into 130; other errors keep a traceback.
+
+    Where the output is no terminal, progress is written as lines, one in half a minute.
+    """
+    stream: Any = sys.stderr
+    if not stream.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", str(LOG_SECONDS))
+        stream = LogLines(stream)
+    with warnings.catch_warnings(), redirect_stderr(stream):
+        _silence_third_parties()
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            typer.echo("\nspatialhist: interrupted; run goes on where it stopped when it is called again", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+        except USER_ERRORS as error:
+            if logging.getLogger("spatialhist").level == logging.INFO:
+                raise
+            text = error.args[0] if isinstance(error, KeyError) and error.args else error
+            typer.echo(f"spatialhist: {text}", err=True)
+            raise typer.Exit(MENDABLE) from error
+
+
+def print_json(facts: dict[str, Any]) -> None:
+    """Print facts for programs; what JSON has no form for becomes text, and what is missing null."""
+    typer.echo(json.dumps(_plain(facts), indent=1, default=str, allow_nan=False))
+
+
+def print_scores(scores: pd.DataFrame) -> None:
+    """Print the score table, oracles apart."""
+    import spatialhist as sh
+
+    table = sh.tl.summarize(scores).round(3)
+    fair, oracles = table[table["kind"] != "oracle"], table[table["kind"] == "oracle"]
+    width = max(80, shutil.get_terminal_size((160, 24)).columns)
+    typer.echo("\nwithin-slide Pearson, genes -> slides -> groups")
+    typer.echo(fair.to_string(line_width=width))
+    typer.echo("\nfor scale: these see the scored slide's own truth")
+    typer.echo(oracles.drop(columns="wins").to_string(line_width=width))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def _silence_third_parties() -> None:
+    """Warnings of libraries about themselves, which nobody who runs a command can act on."""
+    for library in ("spatialdata", "ome_zarr", "lightning.pytorch"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="zarr v3 autosharding")
+    for module in ("docrep", "squidpy", "zarr", "anndata", "spatialdata", "ome_zarr", "xarray", "dask", "numba"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
