@@ -13,7 +13,7 @@ BIN   := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint docs lab nightly build clean
+.PHONY: help env demo test tutorials lint docs lab nightly build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,6 +30,9 @@ demo: $(READY) ## a synthetic cohort from slides to report, in under 5 minutes
 test: $(READY) ## all tests that are not slow, with coverage of at least 90 % of lines
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) \
 		--cov --cov-report=term --cov-fail-under=90
+
+tutorials: $(READY) ## the notebooks, on cohorts smaller than what they show
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m tutorial -n $(WORKERS) --no-cov tests/test_tutorials.py
 
 lint: $(READY) ## style, formatting and types
 	$(BIN)/ruff check .
