@@ -56,6 +56,18 @@ def test_unsorted_sparse_input_with_stored_zeros_is_ranked_and_not_changed():
     np.testing.assert_array_equal(matrix.indices, [3, 1, 0])
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("genes", [300, 1500])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equals_scipy_on_values_that_differ_in_their_last_bits(method, genes, dtype):
+    rng = np.random.default_rng(0)
+    last = rng.integers(0, 400, (3, genes)) * np.finfo(dtype).eps
+    matrix = (rng.choice([-1.0, 0.0, 1.0, 7.0], (3, genes)) * (1 + last)).astype(dtype)
+    expected = by_scipy(matrix, method)
+    np.testing.assert_array_equal(rank_rows(matrix, method=method), expected)
+    np.testing.assert_array_equal(rank_rows(sp.csr_matrix(matrix), method=method), expected)
+
+
 def test_ordinal_raw_is_the_double_argsort():
     matrix = np.random.default_rng(3).permuted(np.tile(np.arange(35.0), (4, 1)), axis=1)
     np.testing.assert_array_equal(rank_rows(matrix, method="ordinal"), np.argsort(np.argsort(matrix)) + 1)

@@ -16,6 +16,8 @@ Method = Literal["average", "min", "dense", "ordinal"]
 Scale = Literal["raw", "unit", "normal"]
 
 BLOCK_ROWS = 1024
+MANY = 1000
+"""From so many values on, 3 passes over 11 bits are faster than 4 over 8."""
 
 
 def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") -> np.ndarray:
@@ -92,93 +94,133 @@ def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
 def _rank_csr(data, bits, columns, shared, starts, out, method):  # pragma: no cover
     """Rank the rows of a CSR matrix into a dense one; ``shared``: every row has all the columns."""
     n_vars = out.shape[1]
-    order, spare, missing = np.empty(n_vars, np.int32), np.empty(n_vars, np.int32), np.empty(n_vars, np.int32)
-    keys, spare_keys = np.empty(n_vars, bits.dtype), np.empty(n_vars, bits.dtype)
-    # 4 passes over the bits of a float32, 6 over those of a float64
-    counts = np.empty(1 << 8 if bits.itemsize == 4 else 1 << 11, np.int32)
+    keys, spare = np.empty(n_vars, np.uint64), np.empty(n_vars, np.uint64)
+    low, missing = np.zeros(n_vars, np.uint32), np.empty(n_vars, np.int32)
+    few, many = np.empty((4, 1 << 8), np.int32), np.empty((3, 1 << 11), np.int32)
     for i in range(out.shape[0]):
         row = slice(starts[i], starts[i + 1])
-        found, negative, lost = _collect(
-            data[row], bits[row], columns if shared else columns[row], keys, order, missing
-        )
-        keys, spare_keys, order, spare = _radix_sort(found, keys, spare_keys, order, spare, counts)
-        _assign(out[i], keys[:found], order[:found], missing[:lost], negative, method)
+        found, negative, lost = _collect(data[row], bits[row], columns if shared else columns[row], keys, low, missing)
+        keys, spare = _radix_sort(found, keys, spare, few if found < MANY else many)
+        if bits.itemsize == 8:
+            _sort_low(keys[:found], low)
+        _assign(out[i], keys[:found], low, missing[:lost], negative, method)
         _fill(out[i], missing[:lost], np.nan)
 
 
 @nb.njit(cache=True, nogil=True)
-def _collect(values, bits, columns, keys, order, missing):  # pragma: no cover
-    """Gather what is neither zero nor NaN; the keys sort like the values they are made of."""
+def _collect(values, bits, columns, keys, low, missing):  # pragma: no cover
+    """Gather what is neither zero nor NaN.
+
+    A key holds 32 bits that sort like the values, then the column; what remains of wider values goes to ``low``.
+    """
     found, negative, lost = 0, 0, 0
-    sign = keys.dtype.type(1) << keys.dtype.type(keys.itemsize * 8 - 1)
+    sign = bits.dtype.type(1) << bits.dtype.type(bits.itemsize * 8 - 1)
     for j in range(len(values)):
-        value = values[j]
+        value, column = values[j], np.uint32(columns[j])
         if value != value:
             missing[lost] = columns[j]
             lost += 1
             continue
         # written whether it counts or not: a branch on zeros, which nothing predicts, would cost more
-        keys[found] = ~bits[j] if value < 0 else bits[j] | sign
-        order[found] = columns[j]
+        key = ~bits[j] if value < 0 else bits[j] | sign
+        if bits.itemsize == 8:
+            low[column] = np.uint32(key & np.uint64(0xFFFFFFFF))
+            keys[found] = key >> np.uint64(32) << np.uint64(32) | np.uint64(column)
+        else:
+            keys[found] = np.uint64(key) << np.uint64(32) | np.uint64(column)
         found += value != 0
         negative += value < 0
     return found, negative, lost
 
 
 @nb.njit(cache=True, nogil=True)
-def _radix_sort(n, keys, spare_keys, order, spare, counts):  # pragma: no cover
-    """Sort the first ``n`` keys and the columns that belong to them, digit by digit from the lowest."""
-    mask = keys.dtype.type(len(counts) - 1)
-    digit = 8 if len(counts) == 256 else 11
-    for shift in range(0, keys.itemsize * 8, digit):
-        counts[:] = 0
-        for j in range(n):
-            counts[(keys[j] >> keys.dtype.type(shift)) & mask] += 1
-        if n == 0 or counts[(keys[0] >> keys.dtype.type(shift)) & mask] == n:
+def _radix_sort(n, keys, spare, counts):  # pragma: no cover
+    """Sort the first ``n`` keys by their upper 32 bits, digit by digit from the lowest."""
+    digit = 8 if len(counts) == 4 else 11
+    mask = np.uint64(counts.shape[1] - 1)
+    counts[:] = 0
+    for j in range(n):
+        rest = keys[j] >> np.uint64(32)
+        for p in range(len(counts)):
+            counts[p, np.int64(rest & mask)] += 1
+            rest >>= np.uint64(digit)
+    for p in range(len(counts)):
+        shift, count = np.uint64(32 + p * digit), counts[p]
+        if n == 0 or count[np.int64(keys[0] >> shift & mask)] == n:
             continue
-        start = 0
-        for d in range(len(counts)):
-            start, counts[d] = start + counts[d], start
+        start = np.int32(0)
+        for d in range(len(count)):
+            start, count[d] = start + count[d], start
         for j in range(n):
-            d = (keys[j] >> keys.dtype.type(shift)) & mask
-            spare_keys[counts[d]], spare[counts[d]] = keys[j], order[j]
-            counts[d] += 1
-        keys, spare_keys, order, spare = spare_keys, keys, spare, order
-    return keys, spare_keys, order, spare
+            d = np.int64(keys[j] >> shift & mask)
+            spare[count[d]] = keys[j]
+            count[d] += np.int32(1)
+        keys, spare = spare, keys
+    return keys, spare
 
 
 @nb.njit(cache=True, nogil=True)
-def _assign(ranks, keys, order, missing, negative, method):  # pragma: no cover
-    """Turn the sorted values of a row into ranks; the zeros stand after the first ``negative`` of them."""
-    zeros = len(ranks) - len(keys) - len(missing)
-    distinct = 0
-    for j in range(negative):
-        distinct += j == 0 or keys[j] != keys[j - 1]
-    ranks[:] = _rank(method, negative, zeros, distinct + 1, 0)
-    if method == 3:
-        _count_zeros(ranks, order, missing, negative)
-    distinct, start = 0, 0
+def _sort_low(keys, low):  # pragma: no cover
+    """Sort what is equal in its upper 32 bits by the lower ones; there is little of it, or its values are equal."""
+    start = 0
     while start < len(keys):
-        stop = start + 1
-        while stop < len(keys) and keys[stop] == keys[start]:
+        stop, equal = start + 1, True
+        while stop < len(keys) and keys[stop] >> np.uint64(32) == keys[start] >> np.uint64(32):
+            equal &= low[_column(keys[stop])] == low[_column(keys[start])]
             stop += 1
-        past_zeros = start >= negative and zeros > 0
-        before = start + zeros if past_zeros else start
-        distinct += 1
-        for j in range(start, stop):
-            ranks[order[j]] = _rank(method, before, stop - start, distinct + past_zeros, j - start)
+        if not equal:
+            run = keys[start:stop].copy()
+            order = np.argsort(low[(run & np.uint64(0xFFFFFFFF)).astype(np.int64)], kind="mergesort")
+            keys[start:stop] = run[order]
         start = stop
 
 
 @nb.njit(cache=True, nogil=True)
-def _count_zeros(ranks, order, missing, negative):  # pragma: no cover
-    """Number the zeros from left to right."""
-    _fill(ranks, order, 0)
-    _fill(ranks, missing, 0)
-    seen = 0
-    for c in range(len(ranks)):
-        seen += ranks[c] != 0
-        ranks[c] = negative + seen
+def _column(key):  # pragma: no cover
+    return np.int64(key & np.uint64(0xFFFFFFFF))
+
+
+@nb.njit(cache=True, nogil=True)
+def _tied(a, b, low):  # pragma: no cover
+    return a >> np.uint64(32) == b >> np.uint64(32) and low[_column(a)] == low[_column(b)]
+
+
+@nb.njit(cache=True, nogil=True)
+def _assign(ranks, keys, low, missing, negative, method):  # pragma: no cover
+    """Turn the sorted values of a row into ranks; the zeros stand after the first ``negative`` of them."""
+    zeros = len(ranks) - len(keys) - len(missing)
+    if method == 3:
+        _assign_ordinal(ranks, keys, missing, negative, zeros)
+        return
+    smaller, distinct, start = 0, 0, 0
+    for j in range(negative if method == 2 else 0):
+        smaller += j == 0 or not _tied(keys[j], keys[j - 1], low)
+    ranks[:] = _rank(method, negative, zeros, smaller + 1)
+    for j in range(len(keys)):
+        if j + 1 < len(keys) and _tied(keys[j + 1], keys[j], low):
+            continue
+        past_zeros = start >= negative and zeros > 0
+        distinct += 1
+        rank = _rank(method, start + zeros * past_zeros, j + 1 - start, distinct + past_zeros)
+        for k in range(start, j + 1):
+            ranks[_column(keys[k])] = rank
+        start = j + 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _assign_ordinal(ranks, keys, missing, negative, zeros):  # pragma: no cover
+    """Number the values; equal ones, and so the zeros, from left to right."""
+    if zeros > 0:
+        ranks[:] = 1
+        _fill(ranks, missing, 0)
+        for key in keys:
+            ranks[_column(key)] = 0
+        seen = 0
+        for c in range(len(ranks)):
+            seen += ranks[c] != 0
+            ranks[c] = negative + seen
+    for j in range(len(keys)):
+        ranks[_column(keys[j])] = j + 1 + (zeros if j >= negative else 0)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -188,12 +230,8 @@ def _fill(ranks, columns, value):  # pragma: no cover
 
 
 @nb.njit(cache=True, nogil=True)
-def _rank(method, before, ties, distinct, place):  # pragma: no cover
-    """Rank of the ``place``-th of ``ties`` equal values with ``before`` smaller ones; the codes are Method's order."""
+def _rank(method, before, ties, distinct):  # pragma: no cover
+    """Rank of ``ties`` equal values with ``before`` smaller ones; the codes are Method's order."""
     if method == 0:
         return before + (ties + 1) / 2
-    if method == 1:
-        return before + 1
-    if method == 2:
-        return distinct
-    return before + place + 1
+    return before + 1.0 if method == 1 else distinct + 0.0
