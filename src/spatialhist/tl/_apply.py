@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spatialhist.tl._as_written import AsWritten, fold_predictions
 from spatialhist.tl._card import read_card
 from spatialhist.tl._combiners import Combiner, Mean
 from spatialhist.tl._design import Design
@@ -142,6 +143,11 @@ class Applier:
         ValueError
             With the way out.
         """
+        if training_slide is not None and isinstance(self.source, AsWritten):
+            raise ValueError(
+                f"slide {training_slide!r} was trained on, and a stack as written has no fold that left it out: use "
+                "stack(..., scheme='honest'), or pass slides= without it"
+            )
         if training_slide is not None and isinstance(self.run, Model) and not self.allow_training:
             raise ValueError(
                 f"slide {training_slide!r} was trained on: the model would repeat its labels. Predict it with the "
@@ -199,6 +205,8 @@ class Applier:
 
     def _by_all_folds(self, cv: CrossValidation, samples: Samples) -> np.ndarray:
         """Mean of a model's folds, then the combiner; a gene is averaged over the folds that modelled it."""
+        if isinstance(self.source, AsWritten):
+            return self.source.final.apply(fold_predictions(cv, samples, self._fitted))
         outer = cv.outer()
         predictions = []
         for m in cv.models:

@@ -12,6 +12,7 @@ from spatialhist import _keys
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.tl._apply import Applier, Source
+from spatialhist.tl._as_written import AsWritten
 from spatialhist.tl._fit import Model
 from spatialhist.tl._intervals import coverage, group_radius, groups_needed
 from spatialhist.tl._pixel_hash import pixel_hash
@@ -87,6 +88,8 @@ def calibrate(
         raise ValueError(
             "a model fitted on everything leaves no residuals: pass the cross-validation of the same models"
         )
+    if isinstance(applier.source, AsWritten):
+        raise ValueError("scheme='as_written' leaves no honest residuals: stack with scheme='honest'")
     if applier.name == "stack_rank_mean":
         raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
     layers = _layers(cohort, layer, applier)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Method = Literal["nnls", "mlp", "mean", "rank_mean"]
+Scheme = Literal["honest", "as_written"]
 MIN_GROUPS = {"nnls": 3, "mlp": 5, "mean": 2, "rank_mean": 2}
 FINAL = "final"
 
@@ -72,6 +73,7 @@ def stack(
     cv: CrossValidation,
     *,
     method: Method = "nnls",
+    scheme: Scheme = "honest",
     key_added: str = _keys.OOF,
     seed: int = 0,
     table_key: str = _keys.TABLE,
@@ -92,6 +94,11 @@ def stack(
         ``"nnls"``: one set of non-negative weights, and per gene a set shrunk towards it; ``"mlp"``:
         :class:`spatialhist.nn.StackingMLP` on all models' predictions (five groups or more); ``"mean"``;
         ``"rank_mean"``: mean of the ranks within a spot, in ranks.
+    scheme
+        ``"honest"``, or ``"as_written"`` to repeat the stacking of the original challenge entry, with
+        ``method="mlp"``: the network sees what every fold model says of every spot, of those it was trained on too, and
+        is judged on spots drawn at random. That score is **not honest**: it is returned as ``score_not_honest``, and no
+        layer is added.
     key_added
         Layer of the stacked out-of-fold predictions.
     seed
@@ -109,6 +116,8 @@ def stack(
     ValueError
         If there are too few models or groups for the method, or ``sdata`` is not the object of the run.
     """
+    if scheme != "honest":
+        return _other_scheme(cv, method, scheme, seed)
     _check(cv, method, key_added)
     cohort = open_cohort(sdata, list(cv.manifest["slides"]), table_key=table_key)
     rows = table_rows(cohort, cv)
@@ -127,6 +136,16 @@ def stack(
     record(cohort.table, key_added, _provenance(result))
     logger.info("stack: added layer %r (%s of %d models)", key_added, method, len(cv.models))
     return result
+
+
+def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> Stack:
+    from spatialhist.tl._as_written import stack_as_written
+
+    if scheme not in get_args(Scheme):
+        raise ValueError(f"scheme={scheme!r} is not one of {list(get_args(Scheme))}")
+    if method != "mlp":
+        raise ValueError(f"scheme={scheme!r} was written for method='mlp', not for method={method!r}")
+    return stack_as_written(cv, seed=seed)
 
 
 def _check(cv: CrossValidation, method: str, key_added: str) -> None:
