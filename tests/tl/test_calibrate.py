@@ -5,6 +5,7 @@ import pytest
 from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
+from spatialhist.tl._calibrate import TooFewGroups
 from spatialhist.tl._intervals import group_radius
 
 N_GENES = 6
@@ -88,6 +89,30 @@ def test_a_stack_is_calibrated_by_its_own_residuals(finished):
         del table.layers[key], table.uns["spatialhist"][key]
 
 
+def test_another_run_of_the_same_model_is_not_taken_for_the_one_that_predicted(cohort, tmp_path):
+    sdata, cv = cohort
+    other = draw_cohort(2, n_slides=6, n_genes=N_GENES, signal=0.8)
+    run = sh.tl.cross_validate(other, models=sh.tl.Ridge(components=6), genes=N_GENES, groups="patient", **FAST)
+    with pytest.raises(ValueError, match=f"of run {cv.run_id}, not by 'ridge' of run {run.run_id}"):
+        sh.tl.calibrate(sdata, run)
+
+
+def test_too_few_groups_is_an_error_of_its_own(cohort):
+    sdata, cv = cohort
+    with pytest.raises(TooFewGroups, match=r"exceeded once in n \+ 1 times. Ask for level=0.83 or less"):
+        sh.tl.calibrate(sdata, cv, level=0.95)
+    sh.tl.calibrate(sdata, cv, level=0.83)
+
+
+@pytest.mark.slow
+def test_thirty_held_out_groups_are_covered_within_three_points():
+    sdata = draw_cohort(4, n_slides=30, n_genes=N_GENES, signal=0.8)
+    cv = sh.tl.cross_validate(sdata, models=sh.tl.Ridge(components=6), genes=N_GENES, groups="patient", **FAST)
+    for level in (0.5, 0.8, 0.9):
+        sh.tl.calibrate(sdata, cv, level=level)
+        assert np.mean(sdata["table"].uns["spatialhist"]["oof_lower"]["coverage"]) == pytest.approx(level, abs=0.03)
+
+
 def test_bounds_are_not_scored(cohort):
     sdata, cv = cohort
     sh.tl.calibrate(sdata, cv)
@@ -114,7 +139,7 @@ def test_refused(cohort, finished, tmp_path):
         sh.tl.calibrate(sdata, cv, level=1.5)
     with pytest.raises(KeyError, match="no layer 'predicted'"):
         sh.tl.calibrate(sdata, cv, layer="predicted")
-    with pytest.raises(ValueError, match="'oof' was predicted by 'ridge' of a cross-validation, not by 'stack_nnls'"):
+    with pytest.raises(ValueError, match="'oof' was predicted by 'ridge' of run .*, not by 'stack_nnls' of run"):
         sh.tl.calibrate(sdata, finished[2], layer="oof")
     del sdata["table"].layers["oof"]
     with pytest.raises(KeyError, match="no layer 'oof' or 'predicted'"):

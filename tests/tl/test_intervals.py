@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spatialhist.tl._intervals import coverage, group_radius, groups_needed, left_out_radius
+from spatialhist.tl._intervals import coverage, group_radius, groups_needed
 
 
 def draw_errors(rng, n_groups, *, spread=0.6, n_genes=2):
@@ -14,6 +14,11 @@ def draw_errors(rng, n_groups, *, spread=0.6, n_genes=2):
     group = np.repeat(np.arange(n_groups), sizes)
     scale = np.exp(spread * rng.normal(size=(n_groups, n_genes)))
     return np.abs(rng.normal(size=(len(group), n_genes))) * scale[group], group
+
+
+def left_out_radius(errors, group, level):
+    """Half widths for every group, from the residuals of the others."""
+    return {g: group_radius(errors[group != g], group[group != g], level) for g in np.unique(group).tolist()}
 
 
 @pytest.mark.parametrize(
@@ -41,11 +46,16 @@ def test_a_further_group_is_covered_as_often_as_promised(level):
     assert level - 0.01 < np.mean(found) < level + 0.03
 
 
-def test_left_out_groups_are_covered_within_three_points():
-    errors, group = draw_errors(np.random.default_rng(1), 80)
-    covered = coverage(errors, group, left_out_radius(errors, group, 0.8))
-    assert len(covered) == 80
-    assert np.mean(list(covered.values())) == pytest.approx(0.8, abs=0.03)
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
+@pytest.mark.parametrize("n_groups", [30, 60])
+def test_left_out_groups_are_covered_within_three_points(level, n_groups):
+    rng, found = np.random.default_rng(1), []
+    for _ in range(4):
+        errors, group = draw_errors(rng, n_groups)
+        covered = coverage(errors, group, left_out_radius(errors, group, level))
+        assert len(covered) == n_groups
+        found.append(np.mean(list(covered.values())))
+    assert found == pytest.approx([level] * 4, abs=0.03)
 
 
 def test_a_group_weighs_the_same_however_many_spots_it_has():

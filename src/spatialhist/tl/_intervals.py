@@ -62,12 +62,6 @@ def _radius(errors: np.ndarray, code: np.ndarray, level: float) -> float:
     return float(values[order][min(np.searchsorted(covered, level - _TOLERANCE), len(values) - 1)])
 
 
-def left_out_radius(errors: np.ndarray, group: np.ndarray, level: float) -> dict[str, np.ndarray]:
-    """Half widths ``(genes,)`` for every group, from the residuals of the others."""
-    names = np.unique(group)
-    return {g: group_radius(errors[group != g], group[group != g], level) for g in names.tolist()}
-
-
 def coverage(errors: np.ndarray, group: np.ndarray, radius: dict[str, np.ndarray]) -> dict[str, float]:
     """Share of the values of each group that its intervals cover; NaN where it has none."""
     return {g: _share(errors[group == g], r) for g, r in radius.items()}
