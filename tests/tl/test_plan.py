@@ -52,6 +52,10 @@ def test_the_announcement_counts_what_is_left(tmp_path):
     fits[0].folder.mkdir(parents=True)
     text = announce(fits, 1200, 2, 2)
     assert text.startswith("3 fits to run (1 done already), 1,200 spots in 2 groups: about 1 min on 2 worker(s)")
+    assert "tiles" not in text
+    assert announce(fits, 1200, 2, 2, tile_gb=1.5) == text + (
+        "; tiles of 1.50 GB on disk are read batch by batch, not held in memory"
+    )
 
 
 def test_the_estimate_grows_with_epochs_width_and_spots(tmp_path):
@@ -60,7 +64,8 @@ def test_the_estimate_grows_with_epochs_width_and_spots(tmp_path):
         text = announce(list(fits.values()), n_spots, 2, 1)
         return int(text.split("about ")[1].split(" min")[0])
 
-    assert minutes(TileNetwork(epochs=10), 10_000) == pytest.approx(50, abs=1)
-    assert minutes(TileNetwork(epochs=10, width=16), 10_000) == pytest.approx(12.5, abs=1)
+    assert minutes(TileNetwork(epochs=10), 10_000) == pytest.approx(75, abs=1)
+    assert minutes(TileNetwork(epochs=10, members=2), 10_000) == pytest.approx(150, abs=1)
+    assert minutes(TileNetwork(epochs=10, width=16), 10_000) == pytest.approx(18.75, abs=1)
     assert minutes(FeatureNetwork(epochs=30), 2_000_000) == pytest.approx(100, abs=1)
     assert minutes(Ridge(), 600_000) == pytest.approx(10, abs=1)

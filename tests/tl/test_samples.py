@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 from small_samples import draw_samples
 
 from spatialhist.tl._samples import CLIP, Inputs, standardize, write_inputs
+
+TILES = np.random.default_rng(1).integers(0, 255, (5, 3, 2, 4), dtype=np.uint8)
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def inputs(tmp_path):
             np.ones((2, 2, 2), np.float32),
         ],
         values=rng.integers(0, 9, (5, 4)).astype(np.float32),
-        tiles=rng.integers(0, 255, (5, 3, 2, 2), dtype=np.uint8),
+        tiles=iter(np.split(TILES, [3])),
         ranking={"method": "average", "scale": "raw"},
     )
 
@@ -83,3 +87,20 @@ def test_inner_groups_are_slides_where_one_group_is_left():
     assert samples.inner_groups() is samples.group
     one = samples.take(np.flatnonzero(samples.group == "g1"))
     assert one.inner_groups() is one.slide
+
+
+def test_tiles_stay_in_their_file_until_they_are_indexed(inputs):
+    rows = np.array([4, 0, 3])
+    tiles = inputs.samples(rows, tiles=True).tiles
+    assert len(tiles) == 3
+    for index in (1, slice(1, 3), [2, 0], np.array([0, 0])):
+        np.testing.assert_array_equal(tiles[index], TILES[rows][index])
+        assert type(tiles[index]) is np.ndarray
+    np.testing.assert_array_equal(np.asarray(tiles), TILES[rows])
+    assert len(pickle.dumps(tiles)) < 1000
+    assert inputs.tile_gb == pytest.approx((TILES.nbytes + 128) / 1e9)
+
+
+def test_spots_of_a_run_without_tiles_take_no_room(inputs):
+    (inputs.folder / "tiles.npy").unlink()
+    assert inputs.tile_gb == 0

@@ -83,9 +83,7 @@ def gather_run(
 
     with thread_pool(workers, threads) as pool:
         parts = list(tqdm(pool.map(part, slides), total=len(slides), desc="features", disable=not progress))
-    pixels = [
-        slide_tiles(cohort, s, image_points(cohort, s)[_within(cohort, s, rows)], design) for s in slides if tiles
-    ]
+    pixels = (slide_tiles(cohort, s, image_points(cohort, s)[_within(cohort, s, rows)], design) for s in slides)
     matrix, ranking = target_source(cohort, layer)
     blocks = range(len(design.specs))
     return write_inputs(
@@ -98,7 +96,7 @@ def gather_run(
         features=[np.concatenate([p[1].spots[e] for p in parts]) for e in blocks],
         statistics=[np.stack([p[1].statistics[e] for p in parts]) for e in blocks],
         values=dense_columns(matrix, np.concatenate([rows[s] for s in slides]), columns),
-        tiles=np.concatenate(pixels) if tiles else None,
+        tiles=pixels if tiles else None,
         ranking=ranking,
     )
 

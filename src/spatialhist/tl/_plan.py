@@ -13,7 +13,7 @@ from spatialhist.tl._predictors._protocol import Predictor
 
 MIN_GROUPS_STACKED = 3
 
-SPOT_EPOCH_SECONDS = 0.03
+SPOT_EPOCH_SECONDS = 0.045
 """Seconds that the default network needs a spot and training step, on one core."""
 
 
@@ -77,7 +77,7 @@ def unique(fits: Sequence[Fit]) -> list[Fit]:
     return list({f.folder: f for f in fits}.values())
 
 
-def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int) -> str:
+def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, tile_gb: float = 0.0) -> str:
     """Say how many fits there are and roughly what they cost.
 
     Parameters
@@ -90,6 +90,8 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int) -> 
         Groups of the cohort.
     workers
         Fits that run at once.
+    tile_gb
+        Size of the tiles that networks look at.
     """
     todo = [f for f in fits if not f.done]
     seconds = sum(_seconds(f, n_spots * (n_groups - len(f.held_out)) / n_groups) for f in todo) / workers
@@ -97,12 +99,13 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int) -> 
     return (
         f"{len(todo)} fits to run ({len(fits) - len(todo)} done already), {n_spots:,} spots in {n_groups} groups: "
         f"about {max(1, round(seconds / 60))} min on {workers} worker(s) and {max(gigabytes, 0.01):.2f} GB on disk"
+        + (f"; tiles of {tile_gb:.2f} GB on disk are read batch by batch, not held in memory" if tile_gb else "")
     )
 
 
 def _seconds(fit: Fit, n_spots: float) -> float:
     """Rough: networks by spots and epochs, the others by spots; meant for the order of magnitude."""
-    epochs = getattr(fit.predictor, "epochs", 0)
+    epochs = getattr(fit.predictor, "epochs", 0) * getattr(fit.predictor, "members", 1)
     if fit.predictor.needs_tiles:
         width = getattr(fit.predictor, "width", 32) / 32
         return n_spots * epochs * SPOT_EPOCH_SECONDS * width**2

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spatialhist.tl._folder import intact
 from spatialhist.tl._panel import make_targets
 
+TILES = "tiles.npy"
 CLIP = 8.0
 """Standardised features are clipped here: one odd tile must not steer a linear model."""
 
@@ -31,7 +33,7 @@ class Samples:
     standardized
         The same, relative to mean and deviation of the slide's own tissue.
     tiles
-        ``(n, 3, pixels, pixels)`` uint8, or None where no predictor asked for pixels.
+        ``(n, 3, pixels, pixels)`` uint8, in memory or read a batch at a time; None where no predictor asked for pixels.
     targets
         ``(n, genes)`` float32, or None where there is nothing to learn from.
     """
@@ -42,7 +44,7 @@ class Samples:
     position: np.ndarray
     features: tuple[np.ndarray, ...]
     standardized: tuple[np.ndarray, ...]
-    tiles: np.ndarray | None = None
+    tiles: np.ndarray | StoredTiles | None = None
     targets: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -66,6 +68,33 @@ class Samples:
         return self.group if len(np.unique(self.group)) > 1 else self.slide
 
 
+@dataclass(frozen=True)
+class StoredTiles:
+    """Tiles of some spots in a file, read when they are indexed; what is indexed is an array in memory.
+
+    A fit on any number of spots so holds the tiles of a batch, and workers share what the system keeps of the file.
+
+    Attributes
+    ----------
+    path
+        ``.npy`` file with the tiles of all spots.
+    rows
+        Spots that this is about, as positions in the file.
+    """
+
+    path: Path
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False)[self.rows[index]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or np.uint8, copy=False)
+
+
 def standardize(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Features relative to a slide's own tissue; a feature that is constant there becomes 0."""
     safe = np.where(deviation > 1e-6, deviation, np.inf)
@@ -85,13 +114,21 @@ class Inputs:
     @classmethod
     def open(cls, folder: Path) -> Inputs:
         """Open what :func:`write_inputs` wrote."""
-        return cls(folder, json.loads((folder / "inputs.json").read_text()))
+        with intact(folder):
+            return cls(folder, json.loads((folder / "inputs.json").read_text()))
 
     def _array(self, name: str) -> np.ndarray:
-        return np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        with intact(self.folder):
+            return np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def __len__(self) -> int:
         return len(self._array("slide_code"))
+
+    @property
+    def tile_gb(self) -> float:
+        """Size of the stored tiles."""
+        path = self.folder / TILES
+        return path.stat().st_size / 1e9 if path.exists() else 0.0
 
     def column(self, name: str) -> np.ndarray:
         """``"slide"``, ``"group"`` or ``"patient"`` of every spot."""
@@ -110,7 +147,7 @@ class Inputs:
             position=self._array("position")[rows],
             features=features,
             standardized=tuple(standardize(f, s[:, 0], s[:, 1]) for f, s in zip(features, statistics, strict=True)),
-            tiles=self._array("tiles")[rows] if tiles else None,
+            tiles=StoredTiles(self.folder / TILES, rows) if tiles else None,
             targets=None if values is None else make_targets(np.asarray(values), self.meta["ranking"]),
         )
 
@@ -126,7 +163,7 @@ def write_inputs(
     features: Sequence[np.ndarray],
     statistics: Sequence[np.ndarray],
     values: np.ndarray,
-    tiles: np.ndarray | None,
+    tiles: Iterable[np.ndarray] | None,
     ranking: dict[str, Any] | None,
 ) -> Inputs:
     """Write the spots of a run.
@@ -148,7 +185,7 @@ def write_inputs(
     values
         ``(n, columns)`` target values of the union of all panels.
     tiles
-        ``(n, 3, pixels, pixels)`` uint8 or None.
+        ``(n, 3, pixels, pixels)`` uint8 in parts, written one after another; or None.
     ranking
         How targets are ranked within a panel, None if they are not.
     """
@@ -157,7 +194,7 @@ def write_inputs(
     arrays |= {f"features_{e}": f for e, f in enumerate(features)}
     arrays |= {f"statistics_{e}": s for e, s in enumerate(statistics)}
     if tiles is not None:
-        arrays["tiles"] = tiles
+        _write_tiles(folder / TILES, tiles, len(slide_code))
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
     meta = {
@@ -169,3 +206,13 @@ def write_inputs(
     }
     (folder / "inputs.json").write_text(json.dumps(meta))
     return Inputs(folder, meta)
+
+
+def _write_tiles(path: Path, parts: Iterable[np.ndarray], n: int) -> None:
+    """Write slide by slide: no more than the tiles of one slide are in memory."""
+    start, stored = 0, None
+    for part in parts:
+        if stored is None:
+            stored = np.lib.format.open_memmap(path, mode="w+", dtype=part.dtype, shape=(n, *part.shape[1:]))
+        stored[start : start + len(part)] = part
+        start += len(part)

@@ -11,6 +11,7 @@ from spatialhist.tl import FeatureNetwork, TileNetwork
 from spatialhist.tl._fits import read_state, write_state
 from spatialhist.tl._predictors._networks import FittedNetwork, TargetScaler
 from spatialhist.tl._predictors._ridge_solver import center_by_slide
+from spatialhist.tl._samples import StoredTiles
 
 HEAD = FeatureNetwork(epochs=2, dim=8, accelerator="cpu")
 
@@ -110,3 +111,10 @@ def test_training_tiles_are_changed_only_where_asked(samples, tmp_path, monkeypa
     assert calls == []
     replace(TILES, epochs=1, batch=32).fit(samples, seed=0, scratch=tmp_path / "b")
     assert calls == [32, 5]
+
+
+def test_tiles_in_a_file_train_the_same_weights_as_tiles_in_memory(samples, tmp_path):
+    np.save(tmp_path / "tiles.npy", samples.tiles[::-1])
+    stored = replace(samples, tiles=StoredTiles(tmp_path / "tiles.npy", np.arange(len(samples))[::-1]))
+    fitted = [TILES.fit(s, seed=0, scratch=tmp_path / str(i)) for i, s in enumerate((samples, stored))]
+    assert fitted[0].predict(samples).tobytes() == fitted[1].predict(stored).tobytes()
