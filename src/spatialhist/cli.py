@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spatialhist._console import print_json, print_scores, speaking
+from spatialhist._console import print_json, print_scores, print_verdicts, speaking
+from spatialhist._contents import count_genes, model_facts, store_facts
 
 if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
-
-GROUPS_CALIBRATED = 5
-"""Below, an interval of level 0.8 would have to hold every residual."""
 
 HELP = """Train, judge and apply models that predict spatial gene expression from H&E slides.
 
@@ -45,7 +43,9 @@ GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks"], ["ful
 
 Out = Annotated[Path, typer.Option(help="Run folder. A run that was interrupted goes on where it stopped.")]
 Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
-Workers = Annotated[int, typer.Option(min=1, help="Fits that run at once; the result does not depend on it.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Fits, or blocks of spots, that run at once; the result is the same.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 Seed = Annotated[int, typer.Option(help="For whatever is random.")]
 
@@ -137,8 +137,10 @@ def predict(
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
     mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel of an image file.")] = None,
     spacing: Annotated[
-        float, typer.Option(help="Of predicted spots where a slide has none, in those of training.")
-    ] = 1.0,
+        float | None,
+        typer.Option(min=0.01, help="Distance of predicted spots where a slide has none, in those of training."),
+    ] = None,
+    workers: Workers = 1,
     genes: Annotated[
         list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
     ] = None,
@@ -170,29 +172,39 @@ def predict(
         if spots:
             sh.tl.predict(sdata, trained.source, key_added=key_added)
         else:
-            sh.tl.predict_grid(sdata, trained.source, spacing=("pitch", spacing), key_added=key_added)
+            distance = None if spacing is None else ("pitch", spacing)
+            sh.tl.predict_grid(sdata, trained.source, spacing=distance, key_added=key_added, executor=workers)
         sh.pp.save(sdata)
         maps = _draw_maps(sdata, genes, key_added, out or slide) if genes else []
         if as_json:
-            print_json({"store": str(out or slide), "layer": key_added, "maps": [str(m) for m in maps]})
+            verdicts = count_genes(trained.source)
+            print_json(
+                {"store": str(out or slide), "layer": key_added, "maps": [str(m) for m in maps], "genes": verdicts}
+            )
             return
         typer.echo(f"layer {key_added!r} of {out or slide}")
+        print_verdicts(count_genes(trained.source))
         for path in maps:
             typer.echo(f"map: {path}")
 
 
 @app.command()
 def info(
-    store: Annotated[Path, typer.Argument(help="A .zarr store.")],
+    store: Annotated[Path, typer.Argument(help="A .zarr store, or a run or model folder.")],
     as_json: Json = False,
 ) -> None:
-    """Say what a store holds: slides, scale, images, layers and how they were made."""
+    """Say what a store holds: slides, scale, images, layers and how they were made; or what a model is worth."""
     with speaking():
         import spatialhist as sh
 
-        facts = _facts(sh.io.read(store))
+        is_model = (store / "manifest.json").exists()
+        facts = model_facts(store) if is_model else store_facts(sh.io.read(store))
         if as_json:
             print_json(facts)
+            return
+        if is_model:
+            for key, value in facts.items():
+                typer.echo(f"{key}: {value}")
             return
         for slide, entry in facts["slides"].items():
             typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))
@@ -256,6 +268,7 @@ def _analyse(
 ) -> None:
     """The main way: preprocess, cross-validate, stack, score, report."""
     import spatialhist as sh
+    from spatialhist.tl._calibrate import calibrate_if_possible
 
     _preprocess(sdata, image=image, layer=layer, realign=realign)
     cv = sh.tl.cross_validate(
@@ -272,18 +285,21 @@ def _analyse(
     )
     stackable = len(cv.models) > 1 and len(cv.groups) > 2
     stacked = sh.tl.stack(sdata, cv, seed=seed) if stackable else None
-    scores = sh.tl.evaluate(sdata, truth=layer, seed=seed)
+    scores = sh.tl.evaluate(sdata, truth=layer, metrics="all", seed=seed)
     _write_scores(scores, out / "scores.parquet")
-    if stacked is not None and len(cv.groups) >= GROUPS_CALIBRATED:
-        sh.tl.calibrate(sdata, stacked)
+    reason = calibrate_if_possible(sdata, stacked or cv) if stacked or len(cv.models) == 1 else None
     if sdata.path is not None:
         sh.pp.save(sdata)
     page = sh.report.write(sdata, cv, stack=stacked, scores=scores)
     if as_json:
         summary = sh.tl.summarize(scores).reset_index().to_dict("records")
-        print_json({"run": str(out), "report": str(page), "scores": summary})
+        trusted = count_genes(stacked or cv)
+        print_json({"run": str(out), "report": str(page), "scores": summary, "genes": trusted, "no_intervals": reason})
         return
     print_scores(scores)
+    print_verdicts(count_genes(stacked or cv))
+    if reason:
+        typer.echo(f"no intervals: {reason}")
     typer.echo(f"report: {page}")
 
 
@@ -326,23 +342,3 @@ def _write_scores(scores: pd.DataFrame, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     scores.to_parquet(temporary, index=False)
     os.replace(temporary, path)
-
-
-def _facts(sdata: SpatialData) -> dict[str, Any]:
-    from spatialhist._sdata.geometry import scale
-    from spatialhist._sdata.layers import recorded
-    from spatialhist._sdata.slides import open_images
-
-    cohort = open_images(sdata)
-    slides = {}
-    for slide in cohort.slides:
-        s = scale(sdata, slide)
-        slides[slide] = {
-            "spots": len(cohort.rows(slide)),
-            "patient": cohort.patient(slide),
-            "mpp": s.mpp,
-            "pitch_px": s.pitch_px,
-            "images": [k for k in sdata.images if k.startswith(f"{slide}_")],
-        }
-    layers = {layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in cohort.table.layers}
-    return {"slides": slides, "genes": cohort.table.n_vars, "layers": layers}

@@ -118,7 +118,7 @@ def test_all_spots_are_in_view_and_nearly_touch(cohort):
 def test_twelve_slides_wrap(cohort, monkeypatch):
     from spatialhist.pl import _genes
 
-    monkeypatch.setattr(_genes, "_draw", lambda ax, *args: ax.scatter([0], [0], c=[1.0]))
+    monkeypatch.setattr(_genes, "draw_panel", lambda ax, *args: ax.scatter([0], [0], c=[1.0]))
     axes = sh.pl.genes(cohort, ["ERBB2"], slides=["S1", "S2", "S3"] * 4 + ["S1"])
     assert axes.shape == (1, 13, 2)
     grid = axes[0, 0, 0].get_gridspec()

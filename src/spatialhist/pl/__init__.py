@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_calibration": ["calibration"],
         "_gene_scores": ["gene_scores"],
         "_genes": ["genes"],
+        "_out_of_distribution": ["out_of_distribution"],
         "_scores": ["scores"],
         "_stain": ["stain"],
         "_tiles": ["tiles"],

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys, metrics
-from spatialhist._sdata.geometry import Scale, scale
 from spatialhist._sdata.layers import get_layer
-from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pl._style import EXPRESSION, FONT, MISSING, check_axes, picture, scale_bar
-from spatialhist.pl._tissue import fit_view, window_of
+from spatialhist.pl._panels import Panel, add_color_bars, draw_panel, new_cells
+from spatialhist.pl._style import EXPRESSION, check_axes
 from spatialhist.pl._units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
 SLIDES_PER_ROW = 3
-SPOT_SHARE = 0.8
-"""Drawn diameter of a spot, of the pitch: the gaps between spots close, nearly."""
 LIMITS = (1, 99)
 """Percentiles at which the colours end."""
 
@@ -96,25 +90,15 @@ def genes(
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
     panels = _panels(cohort, names, shown)
     if axes is None:
-        cells: Any = _grid(cohort, names, shown, slides_per_row)
+        cells: Any = new_cells(panels.shape, slides_per_row)
     else:
         cells = check_axes(axes, panels.shape, "genes x slides x layers")
     for index, panel in np.ndenumerate(panels):
         norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
-        _draw(cells[index], cohort, panel, norm, cmap)
+        draw_panel(cells[index], cohort, panel, norm, cmap)
     for row, drawn in zip(panels, cells, strict=True):
-        _add_color_bars(row, drawn)
+        add_color_bars(row, drawn)
     return cells
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """One gene of one slide in one layer."""
-
-    slide: str
-    title: str
-    unit: str
-    values: np.ndarray
 
 
 def _panels(cohort: Cohort, names: list[str], layers: list[str]) -> np.ndarray:
@@ -125,7 +109,7 @@ def _panels(cohort: Cohort, names: list[str], layers: list[str]) -> np.ndarray:
         values = {layer: _values(cohort, slide, gene, layer) for layer in layers}
         for k, layer in enumerate(layers):
             title = f"{gene} · {slide}\n{layer}{_remark(cohort, layer, values)}"
-            panels[i, j, k] = _Panel(slide, title, unit_of(cohort.table, layer), values[layer])
+            panels[i, j, k] = Panel(slide, title, unit_of(cohort.table, layer), values[layer])
     return panels
 
 
@@ -153,85 +137,10 @@ def _remark(cohort: Cohort, layer: str, values: dict[str, np.ndarray]) -> str:
     return f", r = {r:.2f}" if np.isfinite(r) else ""
 
 
-def _grid(cohort: Cohort, names: list[str], layers: list[str], per_row: int) -> np.ndarray:
-    """Axes of a new figure ``(genes, slides, layers)``: a gene's slides side by side, and below each other."""
-    import matplotlib.pyplot as plt
-
-    n = len(cohort.slides)
-    per_row = min(n, max(1, per_row))
-    lines = -(-n // per_row)
-    columns = per_row * len(layers)
-    size = (2.3 * columns + 0.7, 2.5 * lines * len(names))
-    _, grid = plt.subplots(lines * len(names), columns, figsize=size, layout="constrained", squeeze=False)
-    cells = grid.reshape(len(names), lines * per_row, len(layers))
-    for ax in cells[:, n:].flat:
-        ax.remove()
-    return cells[:, :n]
-
-
-def _norm(panels: list[_Panel]) -> Any:
+def _norm(panels: list[Panel]) -> Any:
     from matplotlib.colors import Normalize
 
     values = np.concatenate([p.values for p in panels])
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, LIMITS) if len(known) else (0.0, 1.0)
     return Normalize(low, high if high > low else low + 1)
-
-
-def _draw(ax: Axes, cohort: Cohort, panel: _Panel, norm: Any, cmap: str) -> None:
-    """Draw one panel; squidpy gets a table of this slide and this gene, since it stumbles over further ones."""
-    import anndata as ad
-
-    with quiet():
-        import squidpy as sq
-
-    rows = cohort.rows(panel.slide)
-    entry = cohort.table.uns[_keys.SPATIAL][panel.slide]
-    one = ad.AnnData(
-        panel.values[:, None],
-        obs=cohort.table.obs[[_keys.REGION]].iloc[rows].astype(str).astype("category"),
-        obsm={_keys.SPATIAL: cohort.table.obsm[_keys.SPATIAL][rows]},
-        uns={_keys.SPATIAL: {panel.slide: entry}},
-    )
-    image = "images" in entry
-    known = scale(cohort.sdata, panel.slide)
-    sq.pl.spatial_scatter(
-        one,
-        color=one.var_names[0],
-        library_key=_keys.REGION,
-        img=image,
-        img_alpha=0.5 if image else None,
-        size=_size(known),
-        cmap=cmap,
-        norm=norm,
-        na_color=MISSING,
-        colorbar=False,
-        ax=ax,
-    )
-    picture(ax, panel.title)
-    factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
-    fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * known.spot_diameter_px * factor))
-    scale_bar(ax, known.mpp, pixel=1 / factor)
-
-
-def _size(known: Scale) -> float:
-    """Drawn diameter of a spot over its true one."""
-    return SPOT_SHARE * known.pitch_px / known.spot_diameter_px if known.pitch_px else 1.0
-
-
-def _add_color_bars(panels: np.ndarray, axes: np.ndarray) -> None:
-    """One bar per gene and unit."""
-    units = list(dict.fromkeys(p.unit for p in panels.flat))
-    lines = len({ax.get_subplotspec().rowspan.start for ax in axes.flat if ax.get_subplotspec()}) or 1
-    for unit in units:
-        drawn = next(ax for p, ax in zip(panels.flat, axes.flat, strict=True) if p.unit == unit)
-        bar = drawn.figure.colorbar(
-            drawn.collections[0],
-            ax=axes.ravel().tolist(),
-            shrink=0.8,
-            aspect=25 * lines,
-            extend="both",
-            extendfrac=0.05 / lines,
-        )
-        bar.set_label(unit, fontsize=FONT - 1)
-        bar.ax.tick_params(labelsize=FONT - 2)
