@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 import spatialhist
 
@@ -24,6 +25,33 @@ def test_make_targets_named_in_a_page_exist(page):
     named = set(re.findall(r"(?:^|`)make (\w+)", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert named
     assert named <= targets
+
+
+def test_pages_link_to_files_that_exist():
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").glob("*/*.md"),
+    ]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_table_of_contents():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^(\w+)$", index, flags=re.MULTILINE))
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"} == listed - {"end"}
+
+
+def test_what_the_ecosystem_asks_for_is_there():
+    meta = yaml.safe_load((ROOT / ".github" / "scverse" / "meta.yaml").read_text(encoding="utf-8"))
+    open_until_public = {"project_home", "documentation_home", "contact"}
+    assert {key for key, value in meta.items() if not value} == open_until_public
+    assert meta["license"] == "BSD-3-Clause"
+    assert meta["version"] == f"v{spatialhist.__version__}"
+    assert meta["primary_category"] in ("Spatial", "Imaging")
 
 
 def test_versions_agree():
