@@ -1,7 +1,8 @@
 """Tissue masks on her2st: python benchmarks/tissue.py [--data FOLDER] [--store ZARR].
 
 Per slide and method: share of the published in-tissue spots whose disc is at least half tissue, share of the area
-farther than 1.5 pitches from any of them that is called tissue, and seconds on the stored slide.
+farther than 1.5 pitches from any of them that is called tissue, and processor seconds on the stored slide, the better
+of two runs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FAR = 1.5
 def main() -> None:
     sdata = stored_cohort()
     find_tissue(sdata, list(sdata.shapes)[0], "otsu")  # loads squidpy
-    print(f"{'slide':<6} {'Mpx':>4}", *(f"{m + ': on':>17} {'far %':>6} {'s':>5}" for m in METHODS))
+    print(f"{'slide':<6} {'Mpx':>4}", *(f"{m + ': on':>17} {'far %':>6} {'cpu s':>5}" for m in METHODS))
     for slide in sdata.shapes:
         pyr = pyramid(sdata, image_key(sdata, slide))
         cells = [f"{on:17.3f} {100 * far:6.2f} {s:5.2f}" for on, far, s in (measure(sdata, slide, m) for m in METHODS)]
@@ -31,9 +32,11 @@ def main() -> None:
 
 
 def measure(sdata, slide: str, method: str) -> tuple[float, float, float]:
-    start = time.perf_counter()
-    mask = find_tissue(sdata, slide, method)
-    seconds = time.perf_counter() - start
+    seconds = np.inf
+    for _ in range(2):
+        start = time.process_time()
+        mask = find_tissue(sdata, slide, method)
+        seconds = min(seconds, time.process_time() - start)
     pyr, known = pyramid(sdata, image_key(sdata, slide)), scale(sdata, slide)
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
     pixels = np.column_stack([x.ravel() + 0.5, y.ravel() + 0.5]) * [pyr.width / x.shape[1], pyr.height / x.shape[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage as ndi
-from skimage.morphology import isotropic_closing, isotropic_opening
+from skimage.morphology import isotropic_closing, isotropic_dilation, isotropic_erosion
 
 TEXTURE_UM = 15.0
 """Scale of texture: a cell and its surroundings."""
@@ -129,9 +129,13 @@ def _glass(planes: np.ndarray, texture: np.ndarray) -> np.ndarray:
 
 def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
     """Parts of a mask that a disc fits into; the mask goes on beyond the border of the image."""
+    if mask.all():
+        return mask
     margin = int(radius) + 2
-    inner = slice(margin, -margin)
-    return mask if mask.all() else isotropic_opening(np.pad(mask, margin, mode="edge"), radius)[inner, inner]
+    eroded = isotropic_erosion(np.pad(mask, margin, mode="edge"), radius)
+    # as it is where there is no ink: nothing to dilate
+    opened = isotropic_dilation(eroded, radius) if eroded.any() else eroded
+    return opened[margin:-margin, margin:-margin]
 
 
 def _connected(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
