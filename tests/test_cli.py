@@ -258,7 +258,27 @@ def test_results_for_programs(finished, store):
 def test_predictions_for_programs(finished, store, tmp_path):
     out, _ = finished
     result = call("predict", out, store, "--out", tmp_path / "new.zarr", "--json")
-    assert json.loads(result.stdout) == {"store": str(tmp_path / "new.zarr"), "layer": "predicted", "maps": []}
+    found = json.loads(result.stdout)
+    verdicts = found.pop("genes")
+    assert found == {"store": str(tmp_path / "new.zarr"), "layer": "predicted", "maps": []}
+    assert list(verdicts) == ["trust", "weak", "do not trust"]
+    assert sum(verdicts.values()) == len(sh.tl.gene_reliability(out))
+
+
+def test_info_says_what_a_model_is_worth(finished):
+    out, _ = finished
+    facts = json.loads(call("info", out, "--json").stdout)
+    assert {"ridge", "null_mean", "noise_ceiling"} <= set(facts["scores"])
+    assert sum(facts["verdicts"].values()) == facts["genes"]
+    assert "predicts: log1p" in call("info", out).stdout
+
+
+def test_a_run_of_few_groups_says_why_it_has_no_intervals(finished):
+    out, result = finished
+    assert "no intervals: level=0.8 needs residuals of at least 4 groups besides the judged one" in result.stdout
+    made = sd.read_zarr(out / "data.zarr")["table"].uns["spatialhist"]
+    assert "needs residuals of at least 4 groups" in made["calibrate"]["reason"]
+    assert "needs residuals of at least 4 groups" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize("command", ["run", "predict", "demo", "info"])

@@ -23,7 +23,7 @@ LAYERS = (
     {"io", "datasets", "pp", "tiles"},
     {"pl", "tl"},
     {"report"},
-    {"_console"},
+    {"_console", "_contents"},
     {"cli"},
 )
 LAYER = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
@@ -35,7 +35,7 @@ BESIDE = {
 # the synthetic cohort is made with the public constructor, not with a second one
 EXCEPTIONS = {("datasets", "io")}
 # these use the package as a notebook does, by its public names
-USERS = {"_console", "cli", "report"}
+USERS = {"_console", "_contents", "cli", "report"}
 
 PUBLIC = {
     "datasets": ["synthetic"],

@@ -107,3 +107,9 @@ def _silence_third_parties() -> None:
     warnings.filterwarnings("ignore", message="zarr v3 autosharding")
     for module in ("docrep", "squidpy", "zarr", "anndata", "spatialdata", "ome_zarr", "xarray", "dask", "numba"):
         warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
+
+
+def print_verdicts(counts: dict[str, int]) -> None:
+    """Print how many genes to trust."""
+    text = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    typer.echo(f"genes by out-of-fold score: {text or 'not known, nobody has judged this model'}")

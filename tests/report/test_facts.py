@@ -63,13 +63,23 @@ def test_versions_are_those_installed(facts, sdata, cv):
 
 def test_every_gene_stands_beside_its_ceiling(facts, sdata, cv, scores):
     table = facts(sdata, cv)["genes"]
-    assert table.columns == ["gene", "stack_nnls", "noise_ceiling"]
+    heads = ["gene", "verdict", "score", "best null", "groups won", "noise ceiling", "share of ceiling"]
+    assert table.columns == heads
     part = scores[(scores["metric"] == "pearson") & (scores["target"] == table.rows[0][0])]
     means = part.groupby("predictor")["value"].mean()
-    assert table.rows[0][1:] == pytest.approx([means["stack_nnls"], means["noise_ceiling"]])
-    assert [row[1] for row in table.rows] == sorted((row[1] for row in table.rows), reverse=True)
+    first = dict(zip(heads, table.rows[0], strict=True))
+    assert [first["score"], first["noise ceiling"]] == pytest.approx([means["stack_nnls"], means["noise_ceiling"]])
+    assert first["share of ceiling"] == pytest.approx(means["stack_nnls"] / means["noise_ceiling"])
+    assert [row[2] for row in table.rows] == sorted((row[2] for row in table.rows), reverse=True)
     # the gene with the bad name is missing in one fold
-    assert len(table.rows) == sdata["table"].n_vars - 1
+    assert {row[4] for row in table.rows if row[0] == sdata["table"].var_names[0]} == {"2/2"}
+    assert sum(table.verdicts.values()) == len(table.rows) == sdata["table"].n_vars
+
+
+def test_a_run_without_intervals_says_why(facts, own, cv):
+    assert facts(own, cv)["no_intervals"] is None
+    record(own["table"], "calibrate", {"reason": "few groups"})
+    assert facts(own, cv)["no_intervals"] == "few groups"
 
 
 def test_coverage_is_what_calibrate_recorded(facts, own, cv):

@@ -59,3 +59,11 @@ def test_other_metrics_stand_beside_each_other():
     rows = {row[0]: row[1:] for row in others.rows}
     np.testing.assert_allclose(rows["ridge"], [0.9, 1.1])
     assert np.isnan(rows["stack"]).all()
+
+
+def test_spots_without_ranks_are_counted():
+    assert _score_tables.collect(table(BASE))["profiles"] is None
+    left_out = table({"stack": ("stack", 2.0), "ridge": ("model", 9.0)}, metric="spots_left_out")
+    constant = table({"stack": ("stack", 1.0)}, metric="spots_constant", groups=("P1",))
+    found = _score_tables.collect(pd.concat([table(BASE), left_out, constant]))
+    assert found["profiles"] == {"spots_left_out": 6, "spots_constant": 1}

@@ -55,6 +55,11 @@ def test_lies_in_the_run_folder_with_nothing_beside_it(path):
     assert path.stat().st_size < 2e6
 
 
+def test_says_what_stain_normalisation_did_to_the_colours(page):
+    assert page.rows["Stain"][0] == ["told by colour", "classes", "chance", "before", "after"]
+    assert page.rows["Stain"][1][:3] == ["slide", "2", "0.500"]
+
+
 def test_loads_nothing_and_runs_nothing(path, page):
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object"})
     assert all(image["src"].startswith("data:image/") for image in page.images)
@@ -155,8 +160,8 @@ def test_every_part_is_there(page):
 
 def test_scores_of_all_genes(page):
     head, *rows = page.rows["Genes"]
-    assert head == ["gene", "stack_nnls", "noise_ceiling"]
-    assert len(rows) == 7
+    assert head[:3] == ["gene", "verdict", "score"]
+    assert len(rows) == 8
 
 
 def test_genes_shown_are_those_of_every_fold(page):

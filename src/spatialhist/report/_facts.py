@@ -13,6 +13,7 @@ from spatialhist._sdata.geometry import scale, slide_info
 from spatialhist._sdata.layers import recorded
 from spatialhist.report._headline import gene_table, headline, layer_of
 from spatialhist.report._score_tables import Table
+from spatialhist.tl._calibrate import SKIPPED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
         "genes": gene_table(scores),
         "level": bounds.get("level"),
         "coverage": _coverage(bounds),
+        "no_intervals": recorded(cohort.table, SKIPPED).get("reason"),
         "folds": _folds(cv),
         "settings": _settings(cv),
         "standardized": [d["name"] for d in _described(cv) if d.get("standardized")],
@@ -114,6 +116,7 @@ def _settings(cv: CrossValidation) -> dict[str, str]:
         "image": design["image"],
         "encoder": f"{design['encoder']}, tiles of {design['pixels']} pixels",
         "extents": ", ".join(_extent(e) for e in design["extents"]),
+        "averages of the surroundings within": ", ".join(_extent(e) for e in design.get("context", ())) or "none",
         "seed": str(identity["seed"]),
         "threads per fit": str(identity["threads"]),
     }

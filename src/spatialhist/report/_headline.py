@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -9,11 +10,10 @@ import pandas as pd
 from spatialhist import tl
 from spatialhist._sdata.layers import recorded
 from spatialhist.report._score_tables import Table
+from spatialhist.tl._reliability import judge_genes
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slides import Cohort
-
-CEILING = "noise_ceiling"
 
 
 def headline(scores: pd.DataFrame) -> str:
@@ -38,14 +38,20 @@ def gene_means(scores: pd.DataFrame, predictor: str) -> pd.Series:
     return groups.dropna().mean(axis=1).sort_values(ascending=False, kind="stable")
 
 
-def gene_table(scores: pd.DataFrame) -> Table:
-    """Every gene that every fold models, beside its noise ceiling, best first."""
-    name = headline(scores)
-    columns = {name: gene_means(scores, name)}
-    if CEILING in set(scores["predictor"]):
-        columns[CEILING] = gene_means(scores, CEILING)
-    table = pd.DataFrame(columns).loc[columns[name].index]
-    return Table(
-        ["gene", *table.columns],
-        [[gene, *map(float, row)] for gene, row in zip(table.index, table.to_numpy(), strict=True)],
+@dataclass(frozen=True)
+class GeneTable(Table):
+    """Genes, best first, and how many there are of each verdict."""
+
+    verdicts: dict[str, int]
+
+
+def gene_table(scores: pd.DataFrame) -> GeneTable:
+    """Every gene with its score, its best null, its noise ceiling and how far to trust it, best first."""
+    genes = judge_genes(scores, headline(scores))
+    genes["groups"] = [f"{wins}/{groups}" for wins, groups in zip(genes["wins"], genes["groups"], strict=True)]
+    shown = genes[["verdict", "score", "null", "groups", "ceiling", "fraction"]]
+    return GeneTable(
+        ["gene", "verdict", "score", "best null", "groups won", "noise ceiling", "share of ceiling"],
+        [[gene, *row] for gene, row in zip(shown.index, shown.astype(object).to_numpy().tolist(), strict=True)],
+        {str(v): int(n) for v, n in genes["verdict"].value_counts(sort=False).items()},
     )

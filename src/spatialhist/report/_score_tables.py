@@ -10,7 +10,10 @@ import pandas as pd
 from spatialhist import tl
 
 HEADLINE = "pearson"
-OTHERS = ("spot_spearman", "spearman", "r2", "rmse", "ssim", "variance_ratio", "moran_agreement")
+OTHERS = (
+    "spot_spearman", "spearman", "r2", "rmse", "nrmse", "variance_ratio", "ssim", "moran_agreement", "mutual_information",
+    "jensen_shannon", "auc_detected",
+)  # fmt: skip
 POOLED = "pooled_pearson"
 
 
@@ -32,6 +35,7 @@ def collect(scores: pd.DataFrame) -> dict[str, Any]:
         "verdict": _verdict(fair),
         "oracles": _table(oracles) if len(oracles) else None,
         "others": _others(scores, list(fair.index)),
+        "profiles": _profiles(scores, str(fair.index[0])),
     }
 
 
@@ -56,6 +60,13 @@ def _verdict(fair: pd.DataFrame) -> dict[str, Any] | None:
         "null": null,
         "null_mean": nulls.loc[null, "mean"],
     }
+
+
+def _profiles(scores: pd.DataFrame, predictor: str) -> dict[str, int] | None:
+    """Spots whose profile over genes has no ranks, measured or predicted."""
+    mine = scores[scores["predictor"] == predictor].groupby("metric")
+    counts = {metric: mine["value"].sum().get(metric) for metric in ("spots_left_out", "spots_constant")}
+    return None if None in counts.values() else {metric: int(n) for metric, n in counts.items()}
 
 
 def _others(scores: pd.DataFrame, predictors: list[str]) -> Table:

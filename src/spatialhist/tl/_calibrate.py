@@ -110,11 +110,27 @@ def calibrate(
         }  # fmt: skip
         for bound in ("lower", "upper"):
             record(cohort.table, f"{name}_{bound}", about)
+    cohort.table.uns[_keys.ROOT].pop(SKIPPED, None)
     logger.info(
         "calibrate: added bounds of %s; coverage of held-out groups %s",
         layers,
         {g: round(c, 2) for g, c in covered.items()},
     )
+
+
+def calibrate_if_possible(
+    sdata: SpatialData, source: Source, *, level: float = 0.8, table_key: str = _keys.TABLE
+) -> str | None:
+    """Calibrate the out-of-fold predictions, or remember and return why there are groups too few for it."""
+    try:
+        calibrate(sdata, source, level=level, layer=_keys.OOF, table_key=table_key)
+    except TooFewGroups as error:
+        table = sdata.tables[table_key]
+        for bound in ("lower", "upper"):  # of an earlier run
+            table.layers.pop(f"{_keys.OOF}_{bound}", None)
+        record(table, SKIPPED, {"reason": str(error)})
+        return str(error)
+    return None
 
 
 def leaves_residuals(applier: Applier, level: float, *, trained_on: bool) -> bool:
