@@ -109,9 +109,12 @@ class FakeLazySlide:
 
 
 @pytest.mark.parametrize("entry", [FakeLazySlide, SimpleNamespace(module=FakeLazySlide)])
-def test_lazyslide_model_is_looked_up_in_its_registry(monkeypatch, tiles, entry):
+@pytest.mark.parametrize("package", ["lazyslide.models", "lazyslide_models"])
+def test_lazyslide_model_is_looked_up_in_its_registry(monkeypatch, tiles, entry, package):
+    for name in ("lazyslide_models", "lazyslide.models"):
+        monkeypatch.setitem(sys.modules, name, None)
     fake_module(monkeypatch, "lazyslide")
-    fake_module(monkeypatch, "lazyslide.models", MODEL_REGISTRY={"small": entry})
+    fake_module(monkeypatch, package, MODEL_REGISTRY={"small": entry})
     encoder = get_encoder("lazyslide:small")
     assert torch.equal(encoder(tiles), encoder.encode.network(tiles[..., :8, :8]))
     with pytest.raises(ValueError, match="no model 'big'; it has small"):
@@ -158,7 +161,8 @@ def test_packaged_efficientnet_is_1280_wide():
     ],
 )
 def test_missing_package_names_what_to_install(monkeypatch, name, package, advice):
-    monkeypatch.setitem(sys.modules, package, None)
+    for missing in (package, "lazyslide_models"):
+        monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=advice):
         get_encoder(name)
 

@@ -174,15 +174,26 @@ def _timm(name: str) -> FrozenEncoder:
 
 
 def _lazyslide(name: str) -> FrozenEncoder:
-    try:
-        from lazyslide.models import MODEL_REGISTRY
-    except ImportError as error:
-        raise ImportError(f"Encoder 'lazyslide:{name}' needs LazySlide: pip install spatialhist[lazyslide]") from error
-    if name not in MODEL_REGISTRY:
-        raise ValueError(f"LazySlide has no model {name!r}; it has {', '.join(sorted(MODEL_REGISTRY))}.")
-    entry = MODEL_REGISTRY[name]
+    registry = _lazyslide_registry(name)
+    if name not in registry:
+        raise ValueError(f"LazySlide has no model {name!r}; it has {', '.join(sorted(registry))}.")
+    entry = registry[name]
     # before 0.9 the registry held cards that name the class
     return FrozenEncoder(_LazySlideModel(getattr(entry, "module", entry)()))
+
+
+def _lazyslide_registry(name: str) -> Any:
+    """Models by name; since 0.13 they are a package of their own."""
+    try:
+        from lazyslide_models import MODEL_REGISTRY
+    except ImportError:
+        try:
+            from lazyslide.models import MODEL_REGISTRY
+        except ImportError as error:
+            raise ImportError(
+                f"Encoder 'lazyslide:{name}' needs LazySlide: pip install spatialhist[lazyslide]"
+            ) from error
+    return MODEL_REGISTRY
 
 
 class _LazySlideModel(nn.Module):

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_evaluate": ["evaluate"],
         "_fit": ["Model", "fit"],
         "_gene_reliability": ["gene_reliability"],
+        "_lazyslide": ["LazySlideModel"],
         "_predict": ["predict"],
         "_predict_grid": ["predict_grid"],
         "_predictors._linear": ["KernelRidge", "Ridge"],

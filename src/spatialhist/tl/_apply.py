@@ -191,6 +191,11 @@ class Applier:
             held_out = self.run.groups.index(self.run.manifest["slides"][training_slide]["group"])
         return self._training_features.score(samples.features, held_out=held_out)
 
+    @property
+    def n_features(self) -> int:
+        """Features of all extents."""
+        return len(self._training_features.reducer.mean)
+
     @cached_property
     def _training_features(self) -> TrainingFeatures:
         return TrainingFeatures.load(self.run.folder)
