@@ -41,9 +41,11 @@ class Scale:
         Raises
         ------
         ValueError
-            If the unit is unknown or the slide lacks what it needs.
+            If the length is not positive, the unit is unknown, or the slide lacks what it needs.
         """
         unit, value = extent
+        if not 0 < value < np.inf:
+            raise ValueError(f"{extent!r} of slide {slide!r} must be a positive length")
         if unit == "px":
             return float(value)
         if unit == "um":

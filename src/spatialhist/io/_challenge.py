@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TRAIN, TEST = "Train", "Test"
+MAX_SPOTS = 10_000_000
 PITCH_UM = 100.0
 """Visium spots are 100 um apart; the file does not say so."""
 
@@ -63,15 +65,27 @@ def read_challenge(h5: str | Path, *, store: str | Path | None = None) -> Spatia
         raise FileNotFoundError(f"no file {path}")
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is not an HDF5 file")
-    with h5py.File(path, "r") as file:
+    with _decoded(path):
+        opened = h5py.File(path, "r")
+    with opened as file:
         sdata = assemble(_slides(file), store)
     logger.info("read %d spots and %d targets from %s", *sdata[_keys.TABLE].shape, path)
     return sdata
 
 
+@contextmanager
+def _decoded(path: str | Path) -> Iterator[None]:
+    """Say that a file is broken, whatever part of HDF5 finds out."""
+    try:
+        yield
+    except (AttributeError, KeyError, MemoryError, OSError, OverflowError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path} is broken: {error}") from error
+
+
 def _slides(file: h5py.File) -> Iterator[SpatialData]:
     """Training slides, then test slides, one at a time."""
-    train, test = (_records(file, part) for part in (TRAIN, TEST))
+    with _decoded(file.filename):
+        train, test = (_records(file, part) for part in (TRAIN, TEST))
     if not train:
         raise ValueError(f"{file.filename} has no slides in spots/{TRAIN}")
     targets = _targets(train, file.filename)
@@ -82,12 +96,39 @@ def _slides(file: h5py.File) -> Iterator[SpatialData]:
 
 def _records(file: h5py.File, part: str) -> dict[str, np.ndarray]:
     """Spots of every slide of one part, in the order of the slides' numbers."""
-    group = file.get(f"spots/{part}", {})
-    for slide in group:
-        fields = group[slide].dtype.names or ()
+    group = _members(file, f"spots/{part}")
+    for slide, spots in group.items():
+        fields = spots.dtype.names or ()
+        if spots.ndim != 1 or spots.shape[0] > MAX_SPOTS:
+            raise ValueError(
+                f"{file.filename}: spots/{part}/{slide} has shape {spots.shape}: up to {MAX_SPOTS:,} spots"
+            )
         if not {"x", "y"} <= set(fields):
             raise ValueError(f"{file.filename}: spots/{part}/{slide} lacks fields x and y; it has {list(fields)}")
     return {slide: group[slide][:] for slide in sorted(group, key=lambda name: (len(name), name))}
+
+
+def _members(file: h5py.File, key: str) -> dict[str, h5py.Dataset]:
+    """Arrays of a group that lie in the file itself.
+
+    Raises
+    ------
+    ValueError
+        If one is a link, reads another file, or is no array.
+    """
+    import h5py
+
+    group = file.get(key)
+    if group is None:
+        return {}
+    if not isinstance(group, h5py.Group):
+        raise ValueError(f"{file.filename}: {key} is no group")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{file.filename}: {key}/{name} is a link, which may lead to another file")
+        if not isinstance(group[name], h5py.Dataset) or group[name].external or group[name].is_virtual:
+            raise ValueError(f"{file.filename}: {key}/{name} is no array of this file")
+    return dict(group.items())
 
 
 def _targets(train: dict[str, np.ndarray], name: str) -> list[str]:
@@ -108,8 +149,10 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
     if part == TRAIN:
         counts[:] = np.column_stack([spots[t] for t in targets])
     pitch = lattice_pitch(xy)
+    with _decoded(file.filename):
+        pixels = _read_image(file, f"images/{part}/{slide}")
     return make_slide(
-        _read_image(file, f"images/{part}/{slide}"),
+        pixels,
         xy,
         counts,
         slide=slide,
@@ -125,7 +168,7 @@ def _read_image(file: h5py.File, key: str) -> np.ndarray:
     """Pixels as uint8, converted block by block."""
     from spatialhist.io._pixels import ROWS, check_pixels, to_uint8
 
-    image: Any = file.get(key)
+    image: Any = _members(file, key.rpartition("/")[0]).get(key.rpartition("/")[2])
     name = f"{file.filename}: {key}"
     if image is None or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} is missing or not of shape (height, width, 3)")

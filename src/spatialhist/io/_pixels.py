@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,13 @@ def check_pixels(height: int, width: int, name: str) -> None:
         raise ValueError(f"{name} is {width} x {height} pixels: an image has 1 to {MAX_PIXELS:,} of them")
 
 
+def check_channels(sizes: Mapping[str, int], name: str) -> None:
+    """Refuse a plane of other than 1, 3 or 4 channels, from its header alone."""
+    found = sizes.get("S", 1) * sizes.get("C", 1)
+    if found not in (1, 3, 4):
+        raise ValueError(f"{name} has {found} channels: want 1, 3 or 4")
+
+
 def _read_tiff(path: Path) -> np.ndarray:
     import tifffile
 
@@ -52,6 +59,7 @@ def _read_tiff(path: Path) -> np.ndarray:
         if not {"Y", "X"} <= sizes.keys() <= {"Y", "X", "S", "C"}:
             raise ValueError(f"it has axes {level.axes!r}; want one plane, YX with S or C for its channels")
         check_pixels(sizes["Y"], sizes["X"], "it")
+        check_channels(sizes, "it")
         pixels = level.asarray()
     channels = [i for i, axis in enumerate(level.axes) if axis in "SC"]
     return np.moveaxis(pixels, channels[0], -1) if channels else pixels

@@ -6,6 +6,7 @@ import gzip
 import logging
 import os
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COUNTS, LOG_EXPRESSION = "counts", "log_expression"
+MAX_TABLE_BYTES = 4_000_000_000
+"""Tables that unpack to more are refused; 100,000 spots x 20,000 genes make as much."""
 _POSITION = ["pixel_x", "pixel_y"]
 _LENGTHS = ["mpp_um", "spot_pitch_px", "spot_diameter_px"]
 
@@ -182,17 +185,36 @@ def _read_expression(folder: Path, slide: str) -> tuple[pd.Index, sparse.csr_mat
     return ids, sparse.csr_matrix(values), genes
 
 
+class _Bounded(gzip.GzipFile):
+    """A gzipped file that must not unpack to more than :data:`MAX_TABLE_BYTES`."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._counted(super().read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        return self._counted(super().read1(size))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return self._counted(super().readline(MAX_TABLE_BYTES + 1 if size in (-1, None) else size))
+
+    def _counted(self, data: bytes) -> bytes:
+        if self.tell() > MAX_TABLE_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_TABLE_BYTES:,} bytes")
+        return data
+
+
 def _read_matrix(path: Path) -> tuple[pd.Index, np.ndarray, list[str]]:
     """Read a table whose first row holds genes, with or without a name for the first column, and the first column ids.
 
     The header is read apart, because pandas renames what occurs twice.
     """
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            header = file.readline().rstrip("\r\n").split("\t")
-        frame = pd.read_csv(path, sep="\t", header=None, skiprows=1, dtype={0: str}, index_col=0, low_memory=False)
+        with _Bounded(path) as file:
+            header = file.readline().decode("utf-8").rstrip("\r\n").split("\t")
+        with _Bounded(path) as file:
+            frame = pd.read_csv(file, sep="\t", header=None, skiprows=1, dtype={0: str}, index_col=0, low_memory=False)
         values = frame.to_numpy(dtype=np.float32)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as a gzipped table of spots x genes: {error}") from error
     if not values.shape[1] or len(header) - values.shape[1] not in (0, 1):
         raise ValueError(f"{path} names {len(header)} columns but has {values.shape[1]} beside the spot ids")
@@ -235,7 +257,9 @@ def _image_path(folder: Path, row: pd.Series) -> Path:
     named = _known(row, "image")
     if named is not None:
         if os.path.isabs(named) or os.path.normpath(named).startswith(".."):
-            raise ValueError(f"image {named!r} of slide {row['slide']!r} lies outside {folder}: put it, or a link, inside")
+            raise ValueError(
+                f"image {named!r} of slide {row['slide']!r} lies outside {folder}: put it, or a link, inside"
+            )
         return folder / named
     found = sorted((folder / "images").glob(f"{row['slide']}.*"))
     if len(found) != 1:

@@ -91,7 +91,10 @@ def read_wsi(
     pixels, found = _read_plain(path) if path.suffix.lower() in PLAIN else _read_tiff(path)
     sdata = _build(pixels, name, _choose_mpp(mpp, found, path), patient)
     if store is not None:
-        sdata = _write(sdata, Path(store), progress)
+        try:
+            sdata = _write(sdata, Path(store), progress)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} cannot be decoded: {error}") from error
     logger.info("read slide %r of %d x %d pixels from %s", name, pixels.shape[2], pixels.shape[1], path)
     return sdata
 

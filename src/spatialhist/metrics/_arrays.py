@@ -32,7 +32,7 @@ def map_columns(function: Callable[..., NDArray], **arrays: ArrayLike) -> NDArra
 
 def as_matrices(**arrays: ArrayLike) -> dict[str, NDArray[np.floating]]:
     """Return the arrays as floating matrices of one common shape with at least one spot."""
-    matrices = {name: _as_floating(array) for name, array in arrays.items()}
+    matrices = {name: _as_floating(array, name) for name, array in arrays.items()}
     shapes = {name: matrix.shape for name, matrix in matrices.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 2 for shape in shapes.values()):
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
@@ -71,9 +71,11 @@ def _has_values(matrix: NDArray[np.floating], name: str) -> NDArray[np.bool_]:
     return scored
 
 
-def _as_floating(array: ArrayLike) -> NDArray[np.floating]:
+def _as_floating(array: ArrayLike, name: str) -> NDArray[np.floating]:
     matrix = np.asarray(array)
-    return matrix if np.issubdtype(matrix.dtype, np.floating) else matrix.astype(np.float64)
+    if matrix.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {matrix.dtype}, not numbers")
+    return matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
 
 
 def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:

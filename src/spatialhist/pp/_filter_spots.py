@@ -17,6 +17,7 @@ from spatialhist._sdata.layers import get_layer, record, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist._sdata.subset import keep_spots
 from spatialhist.pp._disc import disc_share
+from spatialhist.pp._limits import check_range
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -89,7 +90,7 @@ def filter_spots(
     KeyError
         If a slide has no image, or no tissue mask while ``min_tissue`` is above 0.
     ValueError
-        If a slide would lose all its spots.
+        If a slide would lose all its spots, or a limit is out of its range.
 
     Examples
     --------
@@ -100,6 +101,8 @@ def filter_spots(
     >>> sdata["table"].obs["spot_qc"].unique().tolist()
     ['ok']
     """
+    check_range("min_tissue", min_tissue, 0, 1)
+    check_range("max_mads", 0 if max_mads is None else max_mads, 0)
     cohort = open_cohort(sdata, slides, table_key=table_key)
     matrix = get_layer(cohort.table, layer)
     reasons = _previous(cohort)

@@ -14,6 +14,7 @@ from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid, read_
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pp._density import ink_mask
 from spatialhist.pp._disc import disc_share
+from spatialhist.pp._limits import check_range
 from spatialhist.pp._mask_background import OVERVIEW_PX, um_per_px
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._spot_quality import spot_quality
@@ -67,6 +68,8 @@ def flag_artefacts(
     ------
     KeyError
         If a slide or its image is missing.
+    ValueError
+        If a limit is not a share.
 
     Notes
     -----
@@ -82,6 +85,9 @@ def flag_artefacts(
     >>> int(sdata["table"].obs["ink"].sum())
     0
     """
+    limits = {"max_ink": max_ink, "min_sharpness": min_sharpness, "max_fold": max_fold}
+    for name, limit in limits.items():
+        check_range(name, limit, 0, 1)
     cohort = open_cohort(sdata, slides, table_key=table_key)
     found = {slide: _measure(cohort, slide) for slide in cohort.slides}
     obs = cohort.table.obs
@@ -93,7 +99,6 @@ def flag_artefacts(
             values[rows] = measures[flag]
             flags[rows] = _flag(flag, measures[flag], max_ink, min_sharpness, max_fold)
         obs[column], obs[flag] = values, flags
-    limits = {"max_ink": max_ink, "min_sharpness": min_sharpness, "max_fold": max_fold}
     record_slides(cohort.table, "flag_artefacts", dict.fromkeys(cohort.slides, limits))
     counts = {f: int(obs[f].sum()) for f in _keys.ARTEFACTS}
     logger.info("added obs %s: %s spots", list(_keys.ARTEFACTS), counts)

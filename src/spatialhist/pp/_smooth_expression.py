@@ -13,6 +13,7 @@ from spatialhist._sdata.geometry import scale, spot_pixels
 from spatialhist._sdata.images import image_key, tissue_mask
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pp._limits import check_range
 from spatialhist.pp._ranks import check_choice
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def smooth_expression(
     KeyError
         If the layer or the graph is missing.
     ValueError
-        If ``radius`` is larger than the graph's.
+        If ``radius`` is larger than the graph's, or ``n_neighs`` is below 1.
 
     Notes
     -----
@@ -90,6 +91,7 @@ def smooth_expression(
     True
     """
     check_choice("weights", weights, Weights)
+    check_range("n_neighs", 1 if n_neighs is None else n_neighs, 1)
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
     key = key_added or f"{layer}_smooth"

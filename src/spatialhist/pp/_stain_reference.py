@@ -81,7 +81,7 @@ class StainReference:
         try:
             entry = json.loads(path.read_text())
             return cls(**{**entry, "fitted_on": tuple(entry["fitted_on"])})
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} holds no stain reference: {error}") from error
 
     @classmethod

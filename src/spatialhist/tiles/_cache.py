@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -232,11 +233,19 @@ def _json(values: dict[str, Any]) -> bytes:
 
 
 def _load(path: Path) -> np.ndarray | None:
-    """Read an array; None where there is none, or another process has just cleared it away."""
+    """Read an array; None where there is none, or another process has just cleared it away.
+
+    Raises
+    ------
+    ValueError
+        If it is broken.
+    """
     try:
         return np.load(path, allow_pickle=False)
     except FileNotFoundError:
         return None
+    except (ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:
+        raise ValueError(f"{path} holds no features ({error}): remove it, and they are computed again") from error
 
 
 def _write(path: Path, array: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 from spatialhist import _keys
@@ -17,6 +18,22 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
 """What may lie in a folder before a run has started in it, besides hidden files and folders."""
+
+
+_BROKEN = (
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+    UnicodeDecodeError,
+    json.JSONDecodeError,
+)
+"""What reading a damaged file raises."""
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -47,7 +64,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder} is no run or model folder: it has no {MANIFEST}")
     try:
         manifest = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is broken ({error}): make the run again") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(found, int):
@@ -68,10 +85,9 @@ def intact(folder: Path) -> Iterator[None]:
     """
     from safetensors import SafetensorError
 
-    broken = (AttributeError, IndexError, KeyError, TypeError, OverflowError, UnicodeDecodeError, json.JSONDecodeError)
     try:
         yield
-    except (*broken, SafetensorError) as error:
+    except (*_BROKEN, SafetensorError) as error:
         raise ValueError(f"{folder} is broken ({type(error).__name__}: {error}): make the run again") from error
 
 
@@ -149,11 +165,15 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises
     ------
+    FileExistsError
+        If it is a file.
     RuntimeError
         If another process works on it.
     """
     from filelock import FileLock, Timeout
 
+    if folder.is_file():
+        raise FileExistsError(f"{folder} is a file: choose another out=")
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:

@@ -112,6 +112,25 @@ def dense_columns(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
 
 
+def refuse_missing_values(cohort: Cohort, rows: dict[str, np.ndarray], layer: str, columns: np.ndarray) -> None:
+    """Refuse targets that are NaN or infinite, for genes that a slide measured.
+
+    Raises
+    ------
+    ValueError
+        Naming slide and layer.
+    """
+    matrix, _ = target_source(cohort, layer)
+    for slide, mine in rows.items():
+        known = columns[cohort.genes_measured(slide)[columns]]
+        bad = ~np.isfinite(dense_columns(matrix, mine, known)).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{bad.sum()} spots of slide {slide!r} are NaN or infinite in layer {layer!r}: drop them with "
+                f"sh.pp.filter_spots(sdata, layer={layer!r})"
+            )
+
+
 def target_source(cohort: Cohort, layer: str) -> tuple[Any, dict[str, Any] | None]:
     """Matrix that targets are taken from, and how to rank it within a panel (None for targets taken as they are).
 

@@ -58,6 +58,20 @@ def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = M
     return points * np.asarray(factors)
 
 
+def slide_tissue(cohort: Cohort, slide: str) -> np.ndarray:
+    """Points of :func:`tissue_points` of a slide.
+
+    Raises
+    ------
+    ValueError
+        Naming the slide, if its mask is empty.
+    """
+    try:
+        return tissue_points(*tissue_mask(cohort.sdata, slide))
+    except ValueError as error:
+        raise ValueError(f"slide {slide!r}: {error}") from error
+
+
 def check_slide(cohort: Cohort, slide: str, design: Design) -> None:
     """Refuse a slide without image, mask, scale or positions, before hours are spent on the others.
 
@@ -67,7 +81,7 @@ def check_slide(cohort: Cohort, slide: str, design: Design) -> None:
         With the way out.
     """
     image_key(cohort.sdata, slide, design.image)
-    tissue_mask(cohort.sdata, slide)
+    slide_tissue(cohort, slide)
     for extent in design.extents:
         scale(cohort.sdata, slide).px(extent, slide)
     spot_pixels(cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide))
@@ -102,7 +116,7 @@ def slide_features(
     progress
         Show a progress bar.
     """
-    points = tissue_points(*tissue_mask(cohort.sdata, slide))
+    points = slide_tissue(cohort, slide)
     both = encode(cohort, slide, np.concatenate([centers, points]), design, encoder, cache, progress=progress)
     n = len(centers)
     return SlideFeatures([b[:n] for b in both], [_statistics(b[n:].astype(np.float64)) for b in both])

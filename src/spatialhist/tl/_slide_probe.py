@@ -12,10 +12,9 @@ import pandas as pd
 import torch
 
 from spatialhist import _keys
-from spatialhist._sdata.images import tissue_mask
 from spatialhist._sdata.slides import Cohort, open_images
 from spatialhist.tl._design import Design, default_extents
-from spatialhist.tl._pixels import encode, tissue_points
+from spatialhist.tl._pixels import encode, slide_tissue
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -139,7 +138,7 @@ def color_features(tiles: torch.Tensor) -> torch.Tensor:
 
 def _tiles(cohort: Cohort, slide: str, design: Design) -> tuple[np.ndarray, np.ndarray]:
     """Features ``(n, F)`` of tiles over the tissue, and the quarter of the tissue that each lies in, 0 to 3."""
-    points = tissue_points(*tissue_mask(cohort.sdata, slide))
+    points = slide_tissue(cohort, slide)
     quarter = (points > np.median(points, axis=0)) @ [1, 2]
     return encode(cohort, slide, points, design, color_features)[0], quarter
 

@@ -29,7 +29,12 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     ------
     KeyError
         If the table does not hold the metric.
+    ValueError
+        If it is no table of scores.
     """
+    lacking = [c for c in ("predictor", "kind", "group", "slide", "metric", "value") if c not in scores]
+    if lacking:
+        raise ValueError(f"the table of scores lacks the columns {lacking}: pass what sh.tl.evaluate returned")
     part = scores[(scores["metric"] == metric) & (scores["slide"] != "all")]
     if part.empty:
         raise KeyError(f"no metric {metric!r} in the scores; found {sorted(scores['metric'].unique())}")

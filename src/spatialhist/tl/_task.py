@@ -23,6 +23,7 @@ from spatialhist.tl._executor import n_workers
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
 from spatialhist.tl._mismatch import stain_target
 from spatialhist.tl._out_of_distribution import TrainingFeatures
+from spatialhist.tl._panel import refuse_missing_values
 from spatialhist.tl._pixels import check_slide
 from spatialhist.tl._predictors._registry import describe, resolve_models
 from spatialhist.tl._samples import Inputs
@@ -86,6 +87,8 @@ class Task:
         ValueError
             If no slide was measured, or one lacks its scale or the place of its spots.
         """
+        if threads < 1:
+            raise ValueError(f"threads={threads} must be at least 1")
         cohort = open_cohort(sdata, slides, table_key=table_key)
         get_layer(cohort.table, layer)
         rows = usable_rows(cohort)
@@ -158,7 +161,10 @@ class Task:
         ------
         FileExistsError
             If the folder holds another run.
+        ValueError
+            If targets are missing.
         """
+        refuse_missing_values(self.cohort, self.rows, self.layer, columns)
         _folder.check(folder, manifest["identity"], overwrite=overwrite)
         beside = folder / ".inputs.tmp"
         shutil.rmtree(beside, ignore_errors=True)
