@@ -122,22 +122,30 @@ class Image:
 
     def check_server(self) -> None:
         port = free_port()
-        # a process of root can become the image's user; any other is no root anyway
-        user = {"user": self.user, "group": self.user, "extra_groups": []} if os.getuid() == 0 else {}
-        if user:
-            shutil.chown(self.folder, self.user, self.user)
-        self.env["HOME"] = str(self.folder)
-        options = {"cwd": self.folder, "env": self.env, **user}
-        server = subprocess.Popen(
-            [word.replace(PORT, port) for word in self.command], stderr=subprocess.DEVNULL, **options
-        )
+        check, command = ([word.replace(PORT, port) for word in words] for words in (self.check, self.command))
+        options = {"cwd": self.folder, "env": self.env | {"HOME": str(self.folder)}}
+        if os.getuid() == 0:
+            options |= self.become_user(command)
+        server = subprocess.Popen(command, stderr=subprocess.DEVNULL, **options)
         try:
-            wait_until_healthy([word.replace(PORT, port) for word in self.check], options, server)
+            wait_until_healthy(check, options, server)
             check_token(port)
             check_loopback(port)
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+    def become_user(self, command: list[str]) -> dict:
+        """Run as the image's user; where that user cannot reach the interpreter of this machine, as root."""
+        as_user = {"user": self.user, "group": self.user, "extra_groups": []}
+        shutil.chown(self.folder, self.user, self.user)
+        try:
+            subprocess.run(["python", "--version"], env=self.env, check=True, stdout=subprocess.DEVNULL, **as_user)
+        except PermissionError:
+            print(f"    the server runs as root: user {self.user} cannot reach {sys.executable}")
+            command[-1] += " --allow-root"
+            return {}
+        return as_user
 
 
 def free_port() -> str:

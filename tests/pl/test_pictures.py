@@ -37,6 +37,7 @@ def prepared(cohort):
     set_alignment(open_cohort(own), "S2", matrix)
     slide_info(own, "S2")["alignment_report"] = {"accepted": True, "score_before": 0.5, "score_after": 0.75}
     sh.pp.normalize_stain(own, slides="S2")
+    own["table"].obs["out_of_distribution"] = np.linspace(0, 1, own["table"].n_obs, dtype=np.float32)
     return own
 
 
@@ -73,6 +74,7 @@ PICTURES = {
     "alignment": lambda sdata: sh.pl.alignment(sdata, "S2"),
     "calibration": lambda sdata: sh.pl.calibration(sdata, layer="predicted"),
     "genes": lambda sdata: sh.pl.genes(sdata, "ERBB2", slides="S2"),
+    "out_of_distribution": lambda sdata: sh.pl.out_of_distribution(sdata),
     "stain": lambda sdata: sh.pl.stain(sdata, "S2"),
     "tiles": lambda sdata: sh.pl.tiles(sh.tiles.TileDataset(sdata, specs(150)[0], slides="S1"), n=4),
     "tiles_of_two_sizes": lambda sdata: sh.pl.tiles(sh.tiles.TileDataset(sdata, specs(75, 150), slides="S1"), n=2),
