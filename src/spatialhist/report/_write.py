@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
 from spatialhist._sdata.slides import open_cohort
-from spatialhist.report import _facts, _pictures, _score_tables
+from spatialhist.report import _facts, _pictures, _score_tables, _stain_probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,7 @@ def write(
             "facts": _facts.collect(cohort, cv, stack, scores),
             "scores": _score_tables.collect(scores),
             "pictures": _pictures.collect(cohort, cv, scores, table_key),
+            "stain_probe": _stain_probe.collect(cohort, table_key),
         }
     )
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
