@@ -95,3 +95,18 @@ def test_workers_change_the_order_only(ds):
 def test_refuses_what_is_no_order(ds, options, message):
     with pytest.raises(ValueError, match=message):
         loader(ds, **{"batch_size": 4, **options})
+
+
+@pytest.mark.parametrize(("order", "world"), [("stored", 2), ("shuffled", 3), ("table", 9)])
+def test_processes_that_train_together_get_a_stretch_each(ds, monkeypatch, order, world):
+    whole = [b["spot"] for b in loader(ds, 16, order=order, seed=5)]
+    parts = []
+    for rank in range(world):
+        monkeypatch.setattr("spatialhist.tiles._loader.rank_and_world", lambda rank=rank: (rank, world))
+        batches = loader(ds, 16, order=order, seed=5)
+        parts.append([b["spot"] for b in batches])
+        assert len(batches) == len(parts[-1])
+    every = sum(parts, [])
+    assert {len(p) for p in parts} == {-(-len(whole) // world)}
+    assert every[: len(whole)] == whole
+    assert all(batch in whole for batch in every[len(whole) :])

@@ -18,6 +18,7 @@ from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork, _fit
 from spatialhist.tl._predictors import _linear
 
 HELD = "P2"
+CONTEXT = {"context": [("px", 15.0), ("px", 40.0)]}
 
 
 class SmallNetwork(torch.nn.Module):
@@ -39,13 +40,15 @@ def predictors():
         KernelRidge(landmarks=30, components=6),
         FeatureNetwork(epochs=2, dim=8),
         TileNetwork(build=SmallNetwork, epochs=2, members=2, ema=0.9),
-        TileNetwork(name="batch_norm", width=1, norm="batch", epochs=1),
+        TileNetwork(name="group_norm", width=1, norm="group", epochs=1),
     ]
 
 
 def run(sdata, out, **options):
     """Cross-validate with every predictor and stack with every method that four groups allow."""
-    cv = sh.tl.cross_validate(sdata, models=predictors(), genes=8, groups="patient", out=out, **{**FAST, **options})
+    cv = sh.tl.cross_validate(
+        sdata, models=predictors(), genes=8, groups="patient", out=out, **{**FAST, **CONTEXT, **options}
+    )
     for method in ("nnls", "mean", "rank_mean"):
         sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")
     return cv

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
+from itertools import cycle, islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset  # noqa: TID253 - loaded by whoever asks for the loader
 
+from spatialhist.tiles._ranks import rank_and_world
 from spatialhist.tiles._sampler import ChunkSampler
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def loader(
 
     Returns
     -------
-    A loader of the batches that ``ds[[i, j, ...]]`` gives.
+    A loader of the batches that ``ds[[i, j, ...]]`` gives. Under ``torch.distributed`` each process gets its own stretch
+    of every epoch's order (have Lightning leave it alone: ``use_distributed_sampler=False``).
 
     Raises
     ------
@@ -75,7 +77,11 @@ def _order(ds: TileDataset, order: str, seed: int) -> Sequence[int] | ChunkSampl
 
 
 class Batches:
-    """Batches of an order, dealt so that every `runs`-th batch follows on from the last."""
+    """Batches of an order, dealt so that every `runs`-th batch follows on from the last.
+
+    Processes that train together get a stretch of the order each, all of the same number of batches; a few are repeated
+    where they do not divide.
+    """
 
     def __init__(self, order: Sequence[int] | ChunkSampler, size: int, *, runs: int) -> None:
         self.order = order
@@ -83,11 +89,13 @@ class Batches:
         self.runs = runs
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.size)
+        _, world = rank_and_world()
+        return -(-len(self.order) // (self.size * world))
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = list(self.order)
-        batches = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        order, (rank, _) = list(self.order), rank_and_world()
+        every = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        batches = list(islice(cycle(every), rank * len(self), (rank + 1) * len(self)))
         stretches = [[batches[i] for i in part] for part in np.array_split(range(len(batches)), self.runs)]
         return (batch for turn in zip_longest(*stretches) for batch in turn if batch is not None)
 

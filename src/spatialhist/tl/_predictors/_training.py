@@ -19,6 +19,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveragi
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from spatialhist.tiles._ranks import rank_and_world
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -174,15 +176,6 @@ def _set_aside_if_broken(checkpoint: Path) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def rank_and_world() -> tuple[int, int]:
-    """Number of this process among those that train together, and how many they are."""
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
 
 
 def _as_they_are(batch: Any) -> Any:
