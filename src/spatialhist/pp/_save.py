@@ -40,11 +40,15 @@ def save(
     progress
         Show a bar for each image that is computed.
 
+    Returns
+    -------
+    None. ``sdata.path`` names the store.
+
     Raises
     ------
     ValueError
-        If the object has no store, or holds something that zarr cannot hold; then nothing has been written. If there
-        is something at ``path`` already.
+        If the object has no store, something is at ``path`` already, or zarr cannot hold what the object has; then
+        nothing has been written.
 
     Notes
     -----
