@@ -65,6 +65,8 @@ def walked(tmp_path_factory):
     cv = sh.tl.cross_validate(sdata, models=models, genes=6, groups="slide", out=folder / "run", **FAST)
     stacked = sh.tl.stack(sdata, cv)
     sh.tl.predict(sdata, stacked, encoder=FAST["encoder"], progress=False)
+    sh.tl.predict_grid(sdata, stacked, slides="S1", encoder=FAST["encoder"], progress=False)
+    sh.tl.to_image(sdata, ["G6", "G7"], slide="S1")
     sh.pp.save(sdata)
     return sd.read_zarr(folder / "cohort.zarr")
 
@@ -95,8 +97,54 @@ def test_spatialdata_plot_draws_the_prediction(walked):
     import spatialdata_plot  # noqa: F401
 
     figure, ax = plt.subplots()
-    walked.pl.render_images("S2_full_image").pl.render_shapes("S2", color="G7", table_layer="predicted").pl.show(
-        coordinate_systems="S2", ax=ax
-    )
+    walked.pl.render_images("S2_full_image").pl.render_shapes(
+        "S2", color="G7", table_name="table", table_layer="predicted"
+    ).pl.show(coordinate_systems="S2", ax=ax)
     assert len(ax.collections) + len(ax.images) >= 2
     plt.close(figure)
+
+
+def test_spatialdata_plot_draws_every_element(walked):
+    """Every image, mask and set of spots of a slide leaves colour where an empty picture is white."""
+    import spatialdata_plot  # noqa: F401
+
+    elements = [(kind, name) for kind, name, _ in walked.gen_elements() if kind != "tables" and name.startswith("S1")]
+    assert {"S1", "S1_grid", "S1_full_image_tissue"} < {name for _, name in elements}
+    assert {"S1_full_image_normalized", "S1_full_image_masked"} < {name for _, name in elements}
+    assert any(name.endswith("_map") for _, name in elements)
+    for kind, name in elements:
+        figure, ax = plt.subplots(figsize=(1.5, 1.5))
+        getattr(walked.pl, f"render_{kind}")(name, **({"channel": "G7"} if name.endswith("_map") else {})).pl.show(
+            coordinate_systems="S1", ax=ax
+        )
+        figure.canvas.draw()
+        inside = np.asarray(figure.canvas.buffer_rgba())[..., :3][35:-35, 35:-35]
+        assert (inside < 250).any(axis=-1).mean() > 0.1, name
+        plt.close(figure)
+
+
+def test_spatialdata_plot_draws_a_grid_by_its_table(walked):
+    import spatialdata_plot  # noqa: F401
+
+    figure, ax = plt.subplots()
+    walked.pl.render_shapes("S1_grid", color="G7", table_name="S1_grid_table", table_layer="predicted").pl.show(
+        coordinate_systems="S1", ax=ax
+    )
+    figure.canvas.draw()
+    colors = np.unique(np.asarray(figure.canvas.buffer_rgba())[..., :3].reshape(-1, 3), axis=0)
+    assert (np.ptp(colors.astype(int), axis=1) > 60).sum() > 10
+    plt.close(figure)
+
+
+def test_napari_finds_what_it_needs(walked):
+    """What napari-spatialdata goes by: lower-case channels for colour, unique names, spots that match their table."""
+    for name, image in walked.images.items():
+        channels = [str(c) for c in sd.models.get_channel_names(image)]
+        assert channels == ["r", "g", "b"] or name.endswith("_map"), name
+    for table in walked.tables.values():
+        assert table.obs_names.is_unique
+        region = table.obs["region"].cat.remove_unused_categories()
+        for slide in region.cat.categories:
+            mine = table.obs.loc[(region == slide).to_numpy(), "spot_id"]
+            assert set(mine) <= set(walked.shapes[slide].index)
+            assert walked.shapes[slide].index.dtype == mine.dtype
