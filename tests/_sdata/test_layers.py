@@ -2,10 +2,20 @@ from __future__ import annotations
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 from spatialhist._sdata import layers
-from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_size, get_layer, record, recorded
+from spatialhist._sdata.layers import (
+    add_dense_rows,
+    check_key,
+    check_layer_size,
+    get_layer,
+    record,
+    recorded,
+    with_genes,
+)
 
 
 @pytest.fixture
@@ -85,3 +95,33 @@ def test_record_survives_the_store(table, tmp_path):
 
 def test_nothing_recorded(table):
     assert recorded(table, "log1p") == {}
+
+
+def test_further_genes_leave_everything_else_as_it_was(table):
+    table.var_names = ["a", "b", "c"]
+    table.obs["region"] = "S1"
+    table.raw = table.copy()
+    table.var["length"] = [5.0, 6.0, 7.0]
+    table.varm["loadings"] = np.arange(6.0).reshape(3, 2)
+    table.varm["sparse"] = csr_matrix(np.eye(3))
+    table.varm["frame"] = pd.DataFrame({"x": [1, 2, 3]}, index=table.var_names)
+    table.varp["pairs"] = np.arange(9.0).reshape(3, 3)
+    table.layers["counts"] = csr_matrix(table.X)
+    wider = with_genes(table, ["c", "d"])
+    assert list(wider.var_names) == ["a", "b", "c", "d"]
+    assert wider.raw.shape == (4, 3)
+    np.testing.assert_array_equal(wider.raw.X, table.raw.X)
+    for key in ("loadings", "sparse", "frame"):
+        kept, own = np.asarray(wider.varm[key]), table.varm[key]
+        np.testing.assert_array_equal(kept[:3], own.toarray() if key == "sparse" else np.asarray(own))
+        assert np.isnan(kept[3]).all()
+    expected = np.zeros((4, 4))
+    expected[:3, :3] = table.varp["pairs"]
+    np.testing.assert_array_equal(wider.varp["pairs"].toarray(), expected)
+    np.testing.assert_array_equal(wider.layers["counts"].toarray()[:, :3], table.X)
+    assert wider.varm["measured"]["S1"].tolist() == [True, True, True, False]
+
+
+def test_no_further_genes_return_the_table_itself(table):
+    table.var_names = ["a", "b", "c"]
+    assert with_genes(table, ["b"]) is table

@@ -108,9 +108,9 @@ def _storable(value: Any) -> Any:
 
 
 def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
-    """Return the table with further genes that no slide measured: 0 in ``X``, NaN in dense layers.
+    """Return the table with further genes that no slide measured: 0 in ``X``, NaN in dense layers and ``varm``.
 
-    The table itself is returned where it holds them all.
+    The table itself is returned where it holds them all. ``raw`` stays as it is.
     """
     import anndata as ad
     import pandas as pd
@@ -129,13 +129,33 @@ def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
     slides = table.obs[_keys.REGION].astype(str).unique()
     before = table.varm.get(_keys.MEASURED, pd.DataFrame(True, index=table.var_names, columns=slides))
     flags = pd.concat([before, pd.DataFrame(False, index=new, columns=before.columns)])
-    return ad.AnnData(
+    wider = ad.AnnData(
         widen(table.X, 0),
         obs=table.obs,
         var=table.var.reindex(names),
         uns=table.uns,
         obsm=dict(table.obsm),
         obsp=dict(table.obsp),
-        varm={_keys.MEASURED: flags.astype(bool)},
+        varm={key: _taller(values, names) for key, values in table.varm.items()} | {_keys.MEASURED: flags.astype(bool)},
+        varp={key: _larger(values, len(new)) for key, values in table.varp.items()},
         layers={key: widen(values, np.nan) for key, values in table.layers.items()},
     )
+    if table.raw is not None:
+        wider.raw = table.raw.to_adata()
+    return wider
+
+
+def _taller(values: Any, names: list[str]) -> Any:
+    """An entry of ``varm`` with rows of NaN for further genes."""
+    if hasattr(values, "reindex"):
+        return values.reindex(names)
+    values = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+    missing = np.full((len(names) - len(values), *values.shape[1:]), np.nan)
+    return np.concatenate([values, missing]).astype(np.result_type(values.dtype, np.float32))
+
+
+def _larger(values: Any, n: int) -> Any:
+    """An entry of ``varp``, sparse, with ``n`` further genes that are paired with none."""
+    from scipy.sparse import block_diag, csr_matrix
+
+    return block_diag([values, csr_matrix((n, n))], format="csr")
