@@ -43,7 +43,7 @@ def take(
     page.goto(address)
     top = page.locator(section).first.bounding_box()["y"] - 12 if section else 0
     clip = {"x": 0, "y": top, "width": size[0], "height": height}
-    page.screenshot(path=TARGET / f"{name}.png", full_page=True, clip=clip)
+    page.screenshot(path=TARGET / f"{name}.jpg", quality=85, full_page=True, clip=clip)
     page.close()
 
 
