@@ -2,6 +2,10 @@
 VENV    ?= .venv
 WORKERS ?= 2
 PORT    ?= 8888
+# the environment of `make test-next`, and its Python
+NEXT        ?= .venv-next
+NEXT_PYTHON ?= python3.12
+NEXT_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # JupyterLab asks for a word where it is root, as in many containers
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -13,10 +17,10 @@ BIN   := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test tutorials lint docs lab nightly build clean
+.PHONY: help env demo test test-next tutorials lint docs lab nightly build clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 env: $(READY) ## set up the environment (the other targets do so themselves)
 
@@ -33,6 +37,14 @@ test: $(READY) ## all tests that are not slow, with coverage of at least 90 % of
 
 tutorials: $(READY) ## the notebooks, on cohorts smaller than what they show
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m tutorial -n $(WORKERS) --no-cov tests/test_tutorials.py
+
+test-next: ## the same tests on a newer Python with the newest releases that resolve, without the pins
+	$(NEXT_PYTHON) -m venv $(NEXT)
+	$(NEXT)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(NEXT)/bin/python -m pip install --quiet --no-deps --retries 1 --extra-index-url $(NEXT_TORCH_INDEX) torch
+	$(NEXT)/bin/python -m pip install --quiet --upgrade --group test --editable .
+	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(NEXT)/bin:$$PATH" $(NEXT)/bin/python -m pytest -m "not slow" -n $(WORKERS) \
+		--deselect tests/test_tutorials.py --deselect tests/test_docs.py
 
 lint: $(READY) ## style, formatting and types
 	$(BIN)/ruff check .
@@ -54,4 +66,4 @@ build: $(READY) ## source distribution and wheel, in dist/
 	$(BIN)/python -m build
 
 clean: ## everything that the targets above made
-	rm -rf $(VENV) build dist demo docs/_build docs/generated .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(NEXT) build dist demo docs/_build docs/generated .coverage* .mypy_cache .pytest_cache .ruff_cache

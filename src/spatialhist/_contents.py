@@ -16,6 +16,7 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
     from spatialhist._sdata.geometry import scale
     from spatialhist._sdata.layers import recorded
     from spatialhist._sdata.slides import open_images
+    from spatialhist._sdata.versions import layer_names
     from spatialhist.tl._card import count_verdicts
 
     cohort = open_images(sdata)
@@ -29,7 +30,7 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
             "pitch_px": s.pitch_px,
             "images": [k for k in sdata.images if k.startswith(f"{slide}_")],
         }
-    layers = {layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in cohort.table.layers}
+    layers = {layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in layer_names(cohort.table)}
     for layer in layers:
         if verdicts := count_verdicts(cohort.table, layer):
             layers[layer]["genes"] = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())

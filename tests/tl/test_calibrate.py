@@ -5,6 +5,7 @@ import pytest
 from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
+from spatialhist._sdata.versions import layer_names
 from spatialhist.tl._calibrate import TooFewGroups
 from spatialhist.tl._intervals import group_radius
 
@@ -56,7 +57,7 @@ def test_new_slides_and_grids_get_bounds_of_all_groups(run):
     new = draw_cohort(5, n_slides=2, n_genes=N_GENES, signal=0.8, images_seed=9)
     sh.tl.predict(new, cv, encoder=mean_color, progress=False)
     sh.tl.calibrate(new, cv, level=0.5)
-    assert set(new["table"].layers) == {"log1p", "predicted", "predicted_lower", "predicted_upper"}
+    assert set(layer_names(new["table"])) == {"log1p", "predicted", "predicted_lower", "predicted_upper"}
     width = new["table"].layers["predicted_upper"] - new["table"].layers["predicted_lower"]
     np.testing.assert_allclose(width, np.tile(width[0], (len(width), 1)), rtol=1e-4)
     sh.tl.predict_grid(new, cv, slides="S2", encoder=mean_color, progress=False)

@@ -10,6 +10,7 @@ import zarr
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
+from spatialhist._sdata.versions import layer_names
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._predictors._linear import FittedLinear
 
@@ -17,7 +18,7 @@ ONE = Ridge(components=4)
 
 
 def layers_of(sdata):
-    return {k: v.tobytes() for k, v in sdata["table"].layers.items() if k.startswith("oof")}
+    return {k: sdata["table"].layers[k].tobytes() for k in layer_names(sdata["table"]) if k.startswith("oof")}
 
 
 def contents(folder):

@@ -24,6 +24,14 @@ def gather(cohort, folder, rows, tiles=True):
     )  # fmt: skip
 
 
+def test_looking_for_usable_spots_changes_none():
+    sdata = draw_cohort(2, n_slides=2, n_genes=5)
+    obs = sdata["table"].obs
+    obs["spot_qc"] = pd.Categorical(["nan"] + ["ok"] * (len(obs) - 1))
+    assert len(usable_rows(open_cohort(sdata))["S1"]) == 95
+    assert obs["measured"].all()
+
+
 def test_measured_spots_that_passed_quality_are_used():
     sdata = draw_cohort(2, n_slides=3, n_genes=5)
     obs = sdata["table"].obs

@@ -14,6 +14,7 @@ from spatialdata.transformations import Identity, Scale, Sequence, get_transform
 import spatialhist as sh
 from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import add_mask
+from spatialhist._sdata.versions import layer_names
 
 SPACING = ("px", 40.0)
 """A square lattice of it meets every other spot of the cohort's, in both directions."""
@@ -96,7 +97,7 @@ def test_what_is_added(finished, new, tmp_path):
     assert shapes.radius.unique() == pytest.approx([2.75])
     assert len(shapes) == pytest.approx(WIDTH * HEIGHT / (5.5**2 * np.sqrt(3) / 2), rel=0.05)
     assert list(table.var_names) == cv.genes
-    assert list(table.layers) == ["map", "map_lower", "map_upper"]
+    assert layer_names(table) == ["map", "map_lower", "map_upper"]
     assert list(table.obs["out_of_distribution"].dtype.descr) == [("", "<f4")]
     assert not table.obs["measured"].any()
     assert table.obs["patient"].unique().tolist() == ["P9"]
@@ -131,7 +132,7 @@ def test_a_second_grid_replaces_the_first(finished, new):
     first = len(new["S1_grid_table"])
     sh.tl.predict_grid(new, stack, spacing=("pitch", 1.0), key_added="fine", **options)
     assert len(new["S1_grid_table"]) == len(new.shapes["S1_grid"]) > 3 * first
-    assert list(new["S1_grid_table"].layers) == ["fine", "fine_lower", "fine_upper"]
+    assert layer_names(new["S1_grid_table"]) == ["fine", "fine_lower", "fine_upper"]
 
 
 def test_only_tissue_gets_spots(finished, new):
@@ -222,7 +223,7 @@ def test_intervals_are_those_of_calibrate(finished, new):
     assert known.any()
     assert (bounds["predicted_lower"] < bounds["predicted_upper"])[known].all()
     sh.tl.predict_grid(new, stack, level=None, **options)
-    assert list(new["S1_grid_table"].layers) == ["predicted"]
+    assert layer_names(new["S1_grid_table"]) == ["predicted"]
     sh.tl.calibrate(new, stack, table_key="S1_grid_table")
     for key, expected in bounds.items():
         np.testing.assert_array_equal(new["S1_grid_table"].layers[key], expected)
@@ -233,7 +234,7 @@ def test_no_intervals_where_too_few_groups_are_left(finished):
     sdata, _, stack = finished
     options = {"slides": "S3", "spacing": SPACING, "encoder": mean_color, "progress": False}
     sh.tl.predict_grid(sdata, stack, **options)
-    assert list(sdata["S3_grid_table"].layers) == ["predicted"]
+    assert layer_names(sdata["S3_grid_table"]) == ["predicted"]
     sh.tl.predict_grid(sdata, stack, level=0.7, **options)
     assert "predicted_upper" in sdata["S3_grid_table"].layers
 

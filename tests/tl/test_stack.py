@@ -7,6 +7,7 @@ import pytest
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
+from spatialhist._sdata.versions import layer_names
 from spatialhist.tl import Ridge
 from spatialhist.tl._combiners import fit_weights
 from spatialhist.tl._run import CrossValidation
@@ -89,7 +90,7 @@ def test_what_cannot_be_stacked_is_refused(finished, tmp_path):
     one = CrossValidation(cv.folder, cv.manifest, cv.models[:1], cv.nulls)
     with pytest.raises(ValueError, match="the run holds one model \\('ridge'\\): there is nothing to stack"):
         sh.tl.stack(sdata, one)
-    assert not any(k.startswith("oof") for k in sdata["table"].layers)
+    assert not any(k.startswith("oof") for k in layer_names(sdata["table"]))
 
 
 def test_another_object_is_refused(finished):

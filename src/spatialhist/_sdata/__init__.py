@@ -11,6 +11,7 @@ adopt      what an object of spatialdata-io lacks
 grid       spots that we lay on a slide
 maps       genes as images
 quiet      what libraries announce about themselves
+versions   what releases of libraries do differently
 store      what is new goes into the zarr store, atomically
 ========== =====================================================================
 """

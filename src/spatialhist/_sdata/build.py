@@ -13,6 +13,7 @@ from spatialhist import _keys
 from spatialhist._sdata.geometry import lattice_pitch, slide_info
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.slides import open_cohort
+from spatialhist._sdata.versions import layer_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,14 +194,14 @@ def _with_unique_names(table: AnnData) -> AnnData:
 
 
 def _with_common_layers(tables: list[AnnData]) -> list[AnnData]:
-    common = set.intersection(*(set(t.layers) for t in tables))
-    lost = sorted({layer for t in tables for layer in t.layers} - common)
+    common = set.intersection(*(set(layer_names(t)) for t in tables))
+    lost = sorted({layer for t in tables for layer in layer_names(t)} - common)
     if not lost:
         return tables
     warnings.warn(f"layers {lost} are left out: not all objects have them", UserWarning, stacklevel=4)
     tables = [t.copy() for t in tables]
     for table in tables:
-        for layer in set(table.layers) & set(lost):
+        for layer in set(layer_names(table)) & set(lost):
             del table.layers[layer]
     return tables
 

@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 import zarr
 
+from spatialhist._sdata.versions import write_part
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -94,10 +96,10 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
     out = zarr.open_group(stage, mode="w")
     frames = {"obs": table.obs, "var": table.var}
     for name, frame in frames.items():
-        _write(out, name, frame)
+        write_part(out, name, frame)
     for key, value in table.uns.items():
         try:
-            _write(out, f"uns/{key}", value)
+            write_part(out, f"uns/{key}", value)
         except Exception as error:
             raise ValueError(f"uns[{key!r}] of table {stored.name!r} cannot be stored: {error}") from error
     if not stored.exists() or not all(same_files(stage / p, stored / p) for p in _identity(table, stage)):
@@ -106,19 +108,13 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
     parts: Parts = {}
     for path, value in _arrays(table).items():
         if not _same_array(value, big, path):
-            _write(out, path, value)
+            write_part(out, path, value)
             parts[path] = stage / path
     small = [*(f"{n}/{c}" for n, f in frames.items() for c in f.columns), *(f"uns/{k}" for k in table.uns)]
     parts |= {path: stage / path for path in small}
     parts = {path: new for path, new in parts.items() if not same_files(stage / path, stored / path)}
     kept = {*small, *_arrays(table)}
     return parts | {path: None for path in _stored_parts(stored) if path not in kept}
-
-
-def _write(group: zarr.Group, path: str, value: Any) -> None:
-    from anndata.io import write_elem
-
-    write_elem(group, path, value)
 
 
 def _identity(table: AnnData, stage: Path) -> list[str]:
@@ -135,7 +131,7 @@ def _arrays(table: AnnData) -> dict[str, Any]:
     """Everything of a table but its two data frames and ``uns``."""
     found = {"X": table.X, "raw": table.raw}
     for name in _MAPPINGS[:-1]:
-        found |= {f"{name}/{key}": value for key, value in getattr(table, name).items()}
+        found |= {f"{name}/{key}": value for key, value in getattr(table, name).items() if key is not None}
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.versions import layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,7 +40,7 @@ def get_layer(table: AnnData, layer: str | None) -> Any:
     if layer not in table.layers:
         calls = {_keys.LOG1P: "pp.log_normalize", _keys.RANKS: "pp.rank_expression", _keys.PREDICTED: "tl.predict"}
         advice = f"; make it with sh.{calls[layer]}(sdata, ...)" if layer in calls else ""
-        raise KeyError(f"no layer {layer!r}; found {list(table.layers)}{advice}")
+        raise KeyError(f"no layer {layer!r}; found {layer_names(table)}{advice}")
     return table.layers[layer]
 
 
@@ -138,7 +139,7 @@ def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
         obsp=dict(table.obsp),
         varm={key: _taller(values, names) for key, values in table.varm.items()} | {_keys.MEASURED: flags.astype(bool)},
         varp={key: _larger(values, len(new)) for key, values in table.varp.items()},
-        layers={key: widen(values, np.nan) for key, values in table.layers.items()},
+        layers={key: widen(table.layers[key], np.nan) for key in layer_names(table)},
     )
     if table.raw is not None:
         wider.raw = table.raw.to_adata()

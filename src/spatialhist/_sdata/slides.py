@@ -37,7 +37,7 @@ class Cohort:
         """Boolean per row: the spot carries measurements."""
         if _keys.MEASURED not in self.table.obs:
             return np.ones(self.table.n_obs, dtype=bool)
-        return self.table.obs[_keys.MEASURED].to_numpy(dtype=bool)
+        return self.table.obs[_keys.MEASURED].to_numpy(dtype=bool, copy=True)
 
     def patient(self, slide: str) -> str | None:
         """Patient of a slide, None where it is not known.

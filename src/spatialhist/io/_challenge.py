@@ -99,7 +99,7 @@ def _records(file: h5py.File, part: str) -> dict[str, np.ndarray]:
     group = _members(file, f"spots/{part}")
     for slide, spots in group.items():
         fields = spots.dtype.names or ()
-        if spots.ndim != 1 or spots.shape[0] > MAX_SPOTS:
+        if spots.size > MAX_SPOTS:
             raise ValueError(
                 f"{file.filename}: spots/{part}/{slide} has shape {spots.shape}: up to {MAX_SPOTS:,} spots"
             )

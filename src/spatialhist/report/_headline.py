@@ -9,6 +9,7 @@ import pandas as pd
 
 from spatialhist import tl
 from spatialhist._sdata.layers import recorded
+from spatialhist._sdata.versions import layer_names
 from spatialhist.report._score_tables import Table
 from spatialhist.tl._reliability import judge_genes
 
@@ -24,7 +25,7 @@ def headline(scores: pd.DataFrame) -> str:
 
 def layer_of(cohort: Cohort, predictor: str, truth: str) -> str | None:
     """Layer of a predictor's out-of-fold predictions."""
-    for layer in cohort.table.layers:
+    for layer in layer_names(cohort.table):
         made = recorded(cohort.table, layer)
         if made.get("predictor") == predictor and made.get("target") == truth and made.get("step") != "predict":
             return layer

@@ -11,6 +11,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.versions import layer_names
 from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._as_written import AsWritten
 from spatialhist.tl._fit import Model
@@ -144,7 +145,7 @@ def _layers(cohort: Cohort, layer: str | None, applier: Applier) -> list[str]:
     """Layers to be given bounds, checked to be predictions of the source."""
     found = [layer] if layer else [k for k in (_keys.OOF, _keys.PREDICTED) if k in cohort.table.layers]
     if not found:
-        raise KeyError(f"no layer 'oof' or 'predicted'; found {list(cohort.table.layers)}: name one with layer=")
+        raise KeyError(f"no layer 'oof' or 'predicted'; found {layer_names(cohort.table)}: name one with layer=")
     for name in found:
         get_layer(cohort.table, name)
         made = recorded(cohort.table, name)

@@ -12,6 +12,7 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.versions import layer_names
 from spatialhist.tl._run import LATEST
 from spatialhist.tl._score_slide import choose_metrics
 from spatialhist.tl._scorer import COLUMNS, MIN_COUNTS, Record, Scorer
@@ -126,14 +127,14 @@ def _named(cohort: Cohort, truth: str, layers: str | Sequence[str]) -> list[str]
 def _found(cohort: Cohort, truth: str) -> list[str]:
     """Layers of the latest run for a truth, one a predictor."""
     table = cohort.table
-    mine = [k for k in table.layers if measured_target(cohort, k) == truth]
+    mine = [k for k in layer_names(table) if measured_target(cohort, k) == truth]
     mine = [k for k in mine if recorded(table, k).get("step") != "predict"]
     latest = recorded(table, LATEST).get("latest", {})
     stale = [k for k in mine if _is_stale(recorded(table, k), latest)]
     found = [k for k in mine if k not in stale]
     if not found:
         raise KeyError(
-            f"no layer predicts {truth!r}; found {list(table.layers)}: run sh.tl.cross_validate(sdata, "
+            f"no layer predicts {truth!r}; found {layer_names(table)}: run sh.tl.cross_validate(sdata, "
             f"layer={truth!r}), or name layers="
         )
     if stale:
