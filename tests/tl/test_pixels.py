@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from small_cohorts import HEIGHT, WIDTH, draw_cohort, lattice, mean_color
+from small_cohorts import FAST, HEIGHT, WIDTH, draw_cohort, lattice, mean_color
 from spatialdata.models import Image2DModel
-from spatialdata.transformations import Affine
+from spatialdata.transformations import Affine, Scale
 
+import spatialhist as sh
 from spatialhist._sdata.geometry import set_alignment, slide_info
+from spatialhist._sdata.images import add_mask
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.tl._design import Design
 from spatialhist.tl._pixels import image_points, relative_position, slide_features, slide_tiles, tissue_points
@@ -106,3 +108,25 @@ def test_positions_are_centred_and_in_pitches():
     centers = np.array([[10.0, 0.0], [30.0, 0.0], [20.0, 60.0]])
     np.testing.assert_allclose(relative_position(centers, 20.0), [[-0.5, -1], [0.5, -1], [0, 2]])
     np.testing.assert_allclose(relative_position(centers[:1], None), [[0, 0]])
+
+
+def test_a_small_image_can_stand_for_the_slide(tmp_path):
+    """Half as fine, in the slide's coordinates: the same spots, lengths in micrometres as before."""
+    sdata = draw_cohort(1, n_slides=2, signal=0.8)
+    for slide in ("S1", "S2"):
+        pixels = np.asarray(sdata.images.pop(f"{slide}_full_image").data)[:, ::2, ::2]
+        placed = {slide: Scale([2.0, 2.0], axes=("x", "y"))}
+        sdata.images[f"{slide}_hires_image"] = Image2DModel.parse(
+            pixels, dims=("c", "y", "x"), c_coords=("r", "g", "b"), transformations=placed
+        )
+        del sdata.labels[f"{slide}_full_image_tissue"]
+    options = FAST | {"models": "ridge", "genes": 4, "extents": [("um", 40.0)]}
+    with pytest.raises(KeyError, match=r"slide 'S1' has no image 'S1_full_image', .*'S1_hires_image'.* stand for it"):
+        sh.tl.fit(sdata, image="{slide}_hires_image", **options)
+    for slide in ("S1", "S2"):
+        sdata.images[f"{slide}_full_image"] = sdata.images[f"{slide}_hires_image"]
+        add_mask(sdata, np.ones((HEIGHT // 4, WIDTH // 4), dtype=bool), image=f"{slide}_full_image")
+    sh.tl.fit(sdata, out=tmp_path / "m", **options)
+    kept = np.load(tmp_path / "m" / "inputs" / "features_0.npy")
+    sh.tl.fit(draw_cohort(1, n_slides=2, signal=0.8), out=tmp_path / "n", **options)
+    np.testing.assert_allclose(kept, np.load(tmp_path / "n" / "inputs" / "features_0.npy"), atol=1)

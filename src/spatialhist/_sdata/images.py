@@ -224,9 +224,15 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     Raises
     ------
     KeyError
-        If there is none.
+        If there is none, or no H&E image that it could lie on.
     """
-    full = image_key(sdata, slide)
+    full = _keys.image(slide)
+    if full not in sdata.images:
+        raise KeyError(
+            f"slide {slide!r} has no image {full!r}, on which its tissue mask lies; found {sorted(sdata.images)}: add it "
+            f"with spatialdata_io.visium(..., fullres_image_file=), or let a small image that lies in coordinate system "
+            f"{slide!r} stand for it, sdata.images[{full!r}] = sdata.images[...]"
+        )
     key = _keys.tissue(full)
     if key not in sdata.labels:
         raise KeyError(f"slide {slide!r} has no tissue mask {key!r}: make it with sh.pp.mask_background(sdata)")
