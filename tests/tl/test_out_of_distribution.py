@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from spatialhist.tl import _out_of_distribution
-from spatialhist.tl._out_of_distribution import TrainingFeatures
+from spatialhist.tl._out_of_distribution import TrainingFeatures, warn_of_far
 from spatialhist.tl._samples import write_inputs
 
 GROUPS = ["a", "b", "c"]
@@ -107,3 +107,12 @@ def test_stored_and_loaded(tmp_path):
         TrainingFeatures.load(tmp_path)
     with pytest.raises(ValueError, match="missing or broken"):
         TrainingFeatures.load(tmp_path / "nowhere")
+
+
+def test_a_slide_that_is_far_is_named(caplog):
+    warn_of_far("S1", np.array([0.96, 1.0, 0.2]))
+    assert "slide 'S1' is unlike the training slides: 67 % of its spots" in caplog.text
+    caplog.clear()
+    warn_of_far("S1", np.array([0.96, 0.5, 0.2]))
+    warn_of_far("S1", np.empty(0))
+    assert not caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,15 @@ from spatialhist.tl._predictors._linear import Reducer
 if TYPE_CHECKING:
     from spatialhist.tl._samples import Inputs
 
+logger = logging.getLogger(__name__)
+
 FILE = "training_features.safetensors"
 COMPONENTS = 64
 NEIGHBORS = 10
 MAX_SPOTS = 2000
 """Training spots that are kept, the same number of every group where it has as many."""
+FAR = 0.95
+"""Score that one of twenty spots exceeds, if they are like those of training."""
 PART = 1024
 """Spots whose distances are in memory at once."""
 
@@ -101,6 +106,16 @@ class TrainingFeatures:
             return cls(reducer, a["points"], a["group"], a["distances"])
         except (FileNotFoundError, SafetensorError, KeyError) as error:
             raise ValueError(f"{folder / FILE} is missing or broken ({error}): make the run again") from error
+
+
+def warn_of_far(slide: str, scores: np.ndarray) -> None:
+    """Say that most spots of a slide are unlike everything the model has seen."""
+    share = float((scores > FAR).mean()) if len(scores) else 0.0
+    if share > 0.5:
+        logger.warning(
+            "slide %r is unlike the training slides: %.0f %% of its spots have out_of_distribution above %g, where 5 %% "
+            "are expected; nobody knows how good their predictions are", slide, 100 * share, FAR,
+        )  # fmt: skip
 
 
 def _side_by_side(features: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -18,6 +18,7 @@ from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._card import add_reliability
 from spatialhist.tl._gather import gather_slide
 from spatialhist.tl._mismatch import mismatches
+from spatialhist.tl._out_of_distribution import warn_of_far
 from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._threads import pinned_threads
 
@@ -119,6 +120,7 @@ def predict(
             )
             values[slide] = applier.predict(samples, training_slide=training[slide])
             away[slide] = applier.out_of_distribution(samples, training_slide=training[slide])
+            warn_of_far(slide, away[slide])
     write_predictions(cohort, table_key, key_added, values, applier, training)
     _write_scores(cohort, sdata.tables[table_key], away, applier)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)

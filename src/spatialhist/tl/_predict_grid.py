@@ -20,6 +20,7 @@ from spatialhist.tl._executor import n_workers
 from spatialhist.tl._grid import TISSUE, Grid, lay_grid
 from spatialhist.tl._lattice import Lattice
 from spatialhist.tl._mismatch import mismatches
+from spatialhist.tl._out_of_distribution import warn_of_far
 from spatialhist.tl._predict import provenance
 from spatialhist.tl._predict_blocks import predict_blocks
 
@@ -155,6 +156,7 @@ def predict_grid(
         check_layer_size(len(grid.points), len(applier.genes), n_layers=3 if _bounded(grid, applier, level) else 1)
     for grid in grids:
         values, away = predict_blocks(cohort, grid, applier, block=block, executor=executor, progress=progress)
+        warn_of_far(grid.slide, away)
         _add(cohort, grid, applier, key_added, values, away, lattice)
         if _bounded(grid, applier, level):
             calibrate(sdata, applier.source, level=level, layer=key_added, table_key=_keys.grid_table(grid.slide))
