@@ -18,7 +18,12 @@ def stored_cohort() -> sd.SpatialData:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
     parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
     args = parser.parse_args()
-    if not args.store.exists():
-        args.store.parent.mkdir(parents=True, exist_ok=True)
-        sh.io.read_st(args.data).write(args.store)
-    return sd.read_zarr(args.store)
+    return read_cohort(args.data, args.store)
+
+
+def read_cohort(data: Path, store: Path) -> sd.SpatialData:
+    """Read a folder into a store, once."""
+    if not store.exists():
+        store.parent.mkdir(parents=True, exist_ok=True)
+        sh.io.read_st(data).write(store)
+    return sd.read_zarr(store)

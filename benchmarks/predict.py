@@ -1,0 +1,162 @@
+"""Speed, shares and memory of predict_grid: python benchmarks/predict.py [--data FOLDER] [--store ZARR] [--um 200].
+
+Slides of 4,096 to 40,960 pixels a side repeat a square of section C5, chunk by chunk, so that they take no room (and lie in
+the page cache). The default models, fitted on C2-C4, predict each in a process of its own on one core, at spots 200 um
+apart. Printed: spots, spots a second, shares of the time, and peak memory above that of the imports and the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import spatialdata as sd
+from _her2st import read_cohort
+
+import spatialhist as sh
+from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.images import add_mask, pyramid
+from spatialhist._sdata.pyramids import parse_image
+
+BASE, CHUNK, MPP = 4096, 512, 0.6819
+SIDES = (1, 2, 4, 10)
+SLIDE = "S1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
+    parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
+    parser.add_argument("--um", type=float, default=200.0)
+    parser.add_argument("--one", nargs=2, type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if args.one:
+        print(json.dumps(measure(*args.one, args.um)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run, base = prepare(args, Path(folder))
+        for times in SIDES:
+            slide = repeat(base, Path(folder) / f"{times}.zarr", times)
+            call = [sys.executable, __file__, "--one", str(run), str(slide), "--um", str(args.um)]
+            done = subprocess.run(
+                call, check=True, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            )
+            report(times, json.loads(done.stdout.splitlines()[-1]))
+
+
+def prepare(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
+    """Fit the default models, and store a square of C5 whose levels are whole chunks."""
+    cohort = read_cohort(args.data, args.store)
+    sh.pp.mask_background(cohort, slides=["C2", "C3", "C4", "C5"], fill=False)
+    sh.pp.log_normalize(cohort)
+    sh.tl.fit(cohort, slides=["C2", "C3", "C4"], out=folder / "run", progress=False)
+    square = pyramid(cohort, "C5_full_image").levels[0][:, 2000 : 2000 + BASE, 2000 : 2000 + BASE]
+    placed = {SLIDE: sd.transformations.Identity()}
+    image = parse_image(square.rechunk((3, CHUNK, CHUNK)), placed)
+    sd.SpatialData.init_from_elements({f"{SLIDE}_full_image": image}).write(folder / "base.zarr")
+    return folder / "run", folder / "base.zarr"
+
+
+def repeat(base: Path, target: Path, times: int) -> Path:
+    """A store whose image repeats another: chunks are links to the same files."""
+    shutil.copytree(base, target, ignore=lambda *_: ["c"])
+    for level in (base / "images" / f"{SLIDE}_full_image").glob("s*"):
+        new = target / level.relative_to(base)
+        about = json.loads((level / "zarr.json").read_text())
+        channels, *shape = about["shape"]
+        about["shape"] = [channels, *(n * times for n in shape)]
+        (new / "zarr.json").write_text(json.dumps(about))
+        rows, columns = (max(1, n // CHUNK) for n in shape)
+        if min(shape) < CHUNK:
+            shutil.rmtree(new)
+            continue
+        for y in range(rows * times):
+            (new / "c" / "0" / str(y)).mkdir(parents=True)
+            for x in range(columns * times):
+                os.link(level / "c" / "0" / str(y % rows) / str(x % columns), new / "c" / "0" / str(y) / str(x))
+    forget_small_levels(target)
+    return target
+
+
+def forget_small_levels(store: Path) -> None:
+    """Name only the levels that are left."""
+    image = store / "images" / f"{SLIDE}_full_image"
+    about = json.loads((image / "zarr.json").read_text())
+    scales = about["attributes"]["ome"]["multiscales"][0]
+    scales["datasets"] = [d for d in scales["datasets"] if (image / d["path"]).exists()]
+    (image / "zarr.json").write_text(json.dumps(about))
+    root = json.loads((store / "zarr.json").read_text())
+    root.pop("consolidated_metadata", None)
+    (store / "zarr.json").write_text(json.dumps(root))
+
+
+def measure(run: Path, store: Path, um: float) -> dict[str, float]:
+    """Predict a slide that is tissue all over, and say where time and memory went."""
+    from spatialhist.tiles import _cache
+    from spatialhist.tl import _predict_blocks
+    from spatialhist.tl._apply import Applier
+
+    sdata = sh.io.read(store)
+    slide_info(sdata, SLIDE)["mpp"] = MPP
+    image = pyramid(sdata, f"{SLIDE}_full_image")
+    add_mask(sdata, np.ones((image.height // 32, image.width // 32), dtype=bool), image=image.key)
+    model = sh.tl.load(run)
+    spent: dict[str, float] = {}
+    timed(spent, "encoder", _cache, "_apply")
+    for module in (_cache, _predict_blocks):
+        timed(spent, "tiles", module, "encode_tiles")
+    timed(spent, "head", Applier, "predict")
+    timed(spent, "head", Applier, "out_of_distribution")
+    before, start = peak_gib(), time.perf_counter()
+    sh.tl.predict_grid(sdata, model, spacing=("um", um), progress=False)
+    seconds = time.perf_counter() - start
+    spent["reading"] = spent.pop("tiles") - spent["encoder"]
+    spots = len(sdata[f"{SLIDE}_grid_table"])
+    return {"side": image.width, "spots": spots, "seconds": seconds, "gib": peak_gib() - before, **spent}
+
+
+def timed(spent: dict[str, float], name: str, owner: object, attribute: str) -> None:
+    """Add the time that a function takes to an account."""
+    function = getattr(owner, attribute)
+    spent.setdefault(name, 0.0)
+
+    @contextlib.contextmanager
+    def clock():
+        start = time.perf_counter()
+        yield
+        spent[name] += time.perf_counter() - start
+
+    def wrapped(*args, **options):
+        with clock():
+            return function(*args, **options)
+
+    setattr(owner, attribute, wrapped)
+
+
+def peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def report(times: int, found: dict[str, float]) -> None:
+    shares = ", ".join(f"{k} {found[k] / found['seconds']:.2f}" for k in ("reading", "encoder", "head"))
+    print(
+        f"{found['side']:6} px a side, {found['spots']:6} spots: {found['spots'] / found['seconds']:5.0f} spots/s, "
+        f"{shares}, {found['gib']:.2f} GiB",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
