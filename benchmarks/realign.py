@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,8 +22,8 @@ from scipy.spatial import cKDTree
 import spatialhist as sh
 from spatialhist._sdata.geometry import scale, slide_info, spot_centers
 from spatialhist._sdata.images import image_key, pyramid
+from spatialhist.pp._overview import overview
 from spatialhist.pp._placements import move, turns
-from spatialhist.pp._realign import _overview
 from spatialhist.pp._register import register
 from spatialhist.pp._stain_amount import haematoxylin_amount, stain_amount
 
@@ -44,6 +45,7 @@ COVERED = {
 
 
 def main() -> None:
+    warnings.simplefilter("ignore")
     if "none" not in sys.argv:
         real_slides()
     with_expression()
@@ -56,7 +58,7 @@ def real_slides() -> None:
     print("slide ", *(f"{c:>11}" for c in columns))
     medians = []
     for slide in sdata.shapes:
-        pixels, mask, factors = _overview(sdata, slide)
+        pixels, mask, factors = overview(sdata, slide)
         tissue, table = stain_amount(pixels, mask), sdata["table"]
         pitch, xy = scale(sdata, slide).pitch_px, spot_centers(sdata, table, slide)
         pyr = pyramid(sdata, image_key(sdata, slide))
@@ -181,13 +183,14 @@ def by_expression(slide: Truth, other: Truth, there: np.ndarray) -> tuple[list[f
     return found, seconds
 
 
-def residual_px(sdata, truth: np.ndarray, **options) -> float:
-    """Median distance of the spots from the truth after realignment, in pixels; negative where nothing was accepted."""
+def residual_px(sdata, truth: np.ndarray, *, use_expression: bool = False, **options) -> float:
+    """Median distance of the spots from the truth, in pixels; negative unless moved by what was asked for."""
     (slide,) = sdata.shapes
-    sh.pp.realign(sdata, **options)
+    sh.pp.realign(sdata, use_expression=use_expression, **options)
     placed = spot_centers(sdata, sdata["table"], slide)
-    accepted = slide_info(sdata, slide)["alignment_report"]["accepted"]
-    return float(np.median(np.linalg.norm(placed - truth, axis=1))) * (1 if accepted else -1)
+    report = slide_info(sdata, slide)["alignment_report"]
+    moved = report["accepted"] and report["use_expression"] == use_expression
+    return float(np.median(np.linalg.norm(placed - truth, axis=1))) * (1 if moved else -1)
 
 
 def many_spots() -> None:

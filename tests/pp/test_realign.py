@@ -110,6 +110,17 @@ def test_expression_places_a_whole_lattice():
     np.testing.assert_allclose(centers(sdata, "S1"), everything - SHIFT)
 
 
+def test_expression_that_says_nothing_leaves_it_to_the_footprint(right, caplog):
+    counts = np.random.default_rng(0).poisson(40, (len(right), 3)).astype(np.float32)
+    sdata = one("S1", right + SHIFT, counts)
+    with caplog.at_level(logging.INFO):
+        sh.pp.realign(sdata, use_expression=True)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.2 * PITCH
+    report = slide_info(sdata, "S1")["alignment_report"]
+    assert report["use_expression"] is False and report["matrix"] == report["footprint_matrix"]
+    assert "'S1' is placed by its footprint" in caplog.text
+
+
 def test_in_tissue_flag_is_the_footprint():
     everything = lattice()
     sdata = one("S1", everything - SHIFT)

@@ -10,12 +10,14 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import scale, spot_pixels
-from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid, read_overview
+from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pp._density import ink_mask
 from spatialhist.pp._disc import disc_share
+from spatialhist.pp._fold import fold_mask
 from spatialhist.pp._limits import check_range
-from spatialhist.pp._mask_background import OVERVIEW_PX, um_per_px
+from spatialhist.pp._mask_background import um_per_px
+from spatialhist.pp._overview import overview
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._spot_quality import spot_quality
 
@@ -29,6 +31,8 @@ DETAIL_UM = 1.5
 BAND = 2048
 """Rows of a level that are in memory at once."""
 MIN_SIDE = 8
+COMMON = 0.2
+"""A fold is an exception: where more spots than this are dense, the tissue differs by itself."""
 
 
 def flag_artefacts(
@@ -37,7 +41,7 @@ def flag_artefacts(
     slides: str | Sequence[str] | None = None,
     max_ink: float = 0.1,
     min_sharpness: float = 0.35,
-    max_fold: float = 0.2,
+    max_fold: float = 0.5,
     table_key: str = _keys.TABLE,
 ) -> None:
     """Flag spots whose pixels show ink, blur or a fold; nothing is dropped.
@@ -54,7 +58,9 @@ def flag_artefacts(
         Smallest sharpness of a spot, relative to the median of its slide: a slide that is blurred all over has no
         flags, compare ``obs["sharpness"]`` between slides instead.
     max_fold
-        Largest share of a spot's square that is as dark and saturated as folded tissue.
+        Largest share of a spot's disc on folds: tissue that is more than one and a half times as dense as the median
+        of its slide. No spot has the flag where this holds for more than a fifth of a slide's spots, for then its
+        tissue differs in density by itself.
     table_key
         Name of the table.
 
@@ -74,8 +80,9 @@ def flag_artefacts(
     Notes
     -----
     Ink is what is dense without absorbing green most. Sharpness (energy of the spectrum above a tenth of the sampling
-    frequency) and folds (saturation above 0.4, value below 0.3) are those of ``squidpy.experimental.im.qc_image``, taken
-    on the square around each spot, at pixels of at most 1.5 um where the image has them.
+    frequency) is that of ``squidpy.experimental.im.qc_image``, taken on the square around each spot, at pixels of at
+    most 1.5 um where the image has them. A fold has two layers, whose optical densities add in every channel; so have
+    dense nests of cells among loose tissue, so look at what was flagged before dropping it.
 
     Examples
     --------
@@ -108,24 +115,27 @@ def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, m
     if kind == "blur":
         known = np.isfinite(values)
         return known & (values < min_sharpness * np.median(values[known])) if known.any() else known
-    return values > {"ink": max_ink, "fold": max_fold}[kind]
+    flags = values > {"ink": max_ink, "fold": max_fold}[kind]
+    return flags if kind == "ink" or flags.mean() <= COMMON else np.zeros_like(flags)
 
 
 def _measure(cohort: Cohort, slide: str) -> dict[str, np.ndarray]:
-    """Share under ink, sharpness and share of fold of every spot of a slide."""
+    """Share under ink, sharpness and share on folds of every spot of a slide."""
     key = image_key(cohort.sdata, slide)
     pyr = pyramid(cohort.sdata, key)
     xy = spot_pixels(cohort.sdata, cohort.table, slide, key)
     size = np.sqrt(abs(np.linalg.det(affine(cohort.sdata.images[key], slide)[:2, :2])))
     diameter = scale(cohort.sdata, slide).spot_diameter_px / size
-    pixels, factors = read_overview(pyr, OVERVIEW_PX)
-    ink = ink_mask(pixels, um_per_px=um_per_px(cohort.sdata, slide, factors[0]))
+    pixels, tissue, factors = overview(cohort.sdata, slide)
+    um = um_per_px(cohort.sdata, slide, factors[0])
+    ink = ink_mask(pixels, um_per_px=um)
+    masks = {"ink": ink, "fold": fold_mask(pixels, tissue, ~(tissue | ink), um_per_px=um)}
     known = np.isfinite(xy).all(axis=1)
-    sharpness, fold = (np.full(len(xy), np.nan, np.float32) for _ in range(2))
+    sharpness = np.full(len(xy), np.nan, np.float32)
     if known.any():
         level = pyr.level_for(DETAIL_UM / um_per_px(cohort.sdata, slide, 1.0))
-        sharpness[known], fold[known] = spot_quality(_squares(pyr, level, xy[known], diameter))
-    return {"ink": disc_share(ink, xy, diameter / 2, factors), "blur": sharpness, "fold": fold}
+        sharpness[known] = spot_quality(_squares(pyr, level, xy[known], diameter))
+    return {"blur": sharpness, **{flag: disc_share(mask, xy, diameter / 2, factors) for flag, mask in masks.items()}}
 
 
 def _squares(pyr: Pyramid, level: int, xy: np.ndarray, diameter: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from spatialhist import _keys
 from spatialhist._sdata.adopt import VISIUM_PITCH_UM
 from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import Pyramid, add_image, add_mask, image_key, pyramid, read_overview, tissue_mask
+from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.slides import open_images
 from spatialhist.pp._blocks import map_masked
 from spatialhist.pp._density import density_mask
@@ -133,7 +134,9 @@ def um_per_px(sdata: SpatialData, slide: str, factor: float) -> float:
 def _squidpy_mask(pixels: np.ndarray, method: str) -> np.ndarray:
     import spatialdata as sd
     from spatialdata.models import Image2DModel
-    from squidpy.experimental.im import detect_tissue
+
+    with quiet():
+        from squidpy.experimental.im import detect_tissue
 
     image = Image2DModel.parse(np.moveaxis(pixels, -1, 0), dims=("c", "y", "x"), c_coords=list(_keys.CHANNELS))
     labels = detect_tissue(sd.SpatialData.init_from_elements({"image": image}), "image", method=method, inplace=False)

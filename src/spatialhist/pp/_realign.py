@@ -10,11 +10,11 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, slide_info, spot_centers
-from spatialhist._sdata.images import affine, image_key, pyramid, read_overview, tissue_mask
+from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pp._blocks import nearest
-from spatialhist.pp._mask_background import OVERVIEW_PX, find_tissue
+from spatialhist.pp._activity import MIN_FALL
+from spatialhist.pp._overview import overview
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._register import Registration, register
 from spatialhist.pp._search import Model
@@ -59,7 +59,7 @@ def realign(
         Place spots by what they express instead: those that express much on nuclei, those that express little on
         glass and fat. It serves lattices that cover only a part of the tissue, or glass as well. This looks at the
         labels, so it places data for looking at: ``sh.tl`` takes its pixels where the footprint alone puts the spots.
-        Slides without measurements are placed by their footprint anyway.
+        Slides without measurements, or whose expression fixes no placement, are placed by their footprint anyway.
     layer
         What a spot's expression is summed over; X if None.
     seed
@@ -89,8 +89,8 @@ def realign(
     The search starts from the reader's placement, so running it twice changes nothing. Shifts are searched by FFT at
     each rotation, the best refined by Nelder-Mead. A simpler model is preferred unless the next one gains more than
     the standard error over blocks of spots. The reader's placement stays when the best is within a quarter
-    pitch, does not exceed random placements, or could slide along the tissue, as footprints can that cover a part of it;
-    by expression it stays unless the score falls by three standard errors on every side.
+    pitch, does not exceed random placements, or could slide along the tissue, as footprints can that cover a part of it.
+    Expression decides only where the correlation falls by three standard errors on every side of the best placement.
 
     Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is theirs.
 
@@ -123,9 +123,13 @@ def _report(
 ) -> dict[str, Any]:
     rows = cohort.rows(slide)
     xy = _reader_pixels(cohort, slide)
+    best = footprint = _register(cohort, slide, xy, _in_tissue(cohort, rows), None, options)
     activity = _activity(cohort, rows, layer) if use_expression else None
-    footprint = _register(cohort, slide, xy, _in_tissue(cohort, rows), None, options)
-    best = footprint if activity is None else _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
+    if activity is not None:
+        best = _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
+    if activity is not None and best.sharpness < MIN_FALL:
+        logger.info("slide %r is placed by its footprint: its expression fixes no placement", slide)
+        best = footprint
     if not best.accepted:
         logger.info("slide %r stays as it was read: %s", slide, best.reason)
     to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
@@ -142,7 +146,7 @@ def _report(
         "sharpness": best.sharpness,
         "accepted": best.accepted,
         "reason": best.reason,
-        "use_expression": activity is not None,
+        "use_expression": best is not footprint,
         "footprint_matrix": in_slide(footprint.matrix),
     }
 
@@ -190,7 +194,7 @@ def _register(
     keep = keep & np.isfinite(xy).all(axis=1)
     if keep.sum() < MIN_SPOTS:
         return _identity(f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
-    pixels, mask, factors = _overview(cohort.sdata, slide)
+    pixels, mask, factors = overview(cohort.sdata, slide)
     pitch = scale(cohort.sdata, slide).pitch_px
     to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
     pitch /= np.sqrt(abs(np.linalg.det(to_slide[:2, :2])))
@@ -202,15 +206,3 @@ def _register(
 
 def _identity(reason: str) -> Registration:
     return Registration(np.eye(3), 0.0, 0.0, 0.0, np.zeros(0), 0.0, False, reason)
-
-
-def _overview(sdata: SpatialData, slide: str) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Pixels ``(y, x, 3)`` and tissue at a low resolution, and image pixels per pixel of them."""
-    key = image_key(sdata, slide)
-    pixels, factors = read_overview(pyramid(sdata, key), OVERVIEW_PX)
-    if _keys.tissue(key) not in sdata.labels:
-        return pixels, find_tissue(sdata, slide), factors
-    mask, (x, y) = tissue_mask(sdata, slide)
-    rows = nearest(0, pixels.shape[0], y / factors[1], mask.shape[0])
-    columns = nearest(0, pixels.shape[1], x / factors[0], mask.shape[1])
-    return pixels, mask[rows][:, columns], factors

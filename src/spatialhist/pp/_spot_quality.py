@@ -7,9 +7,10 @@ import logging
 import numpy as np
 
 from spatialhist._keys import CHANNELS
+from spatialhist._sdata.quiet import quiet
 
 
-def spot_quality(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def spot_quality(tiles: np.ndarray) -> np.ndarray:
     """Measure tiles of equal size.
 
     Parameters
@@ -19,12 +20,13 @@ def spot_quality(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    Share of the spectral energy that lies in fine detail ``(n,)``, which blur removes; and share of the pixels that are
-    as dark and saturated as folded tissue ``(n,)``.
+    Share of the spectral energy that lies in fine detail ``(n,)``, which blur removes.
     """
     import spatialdata as sd
     from spatialdata.models import Image2DModel
-    from squidpy.experimental.im import QCMetric, qc_image
+
+    with quiet():
+        from squidpy.experimental.im import QCMetric, qc_image
 
     n, _, side, _ = tiles.shape
     column = np.ascontiguousarray(np.moveaxis(tiles, 0, 1)).reshape(3, n * side, side)
@@ -37,7 +39,7 @@ def spot_quality(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         qc_image(
             sdata,
             "image",
-            metrics=[QCMetric.FFT_HIGH_FREQ_ENERGY, QCMetric.FOLD_FRACTION],
+            metrics=[QCMetric.FFT_HIGH_FREQ_ENERGY],
             tile_size=(side, side),
             detect_outliers=False,
             detect_tissue=False,
@@ -46,5 +48,4 @@ def spot_quality(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         )
     finally:
         announcements.setLevel(level)
-    sharpness, fold = np.asarray(sdata.tables["qc_img_image"].X, dtype=np.float32).T
-    return sharpness, fold
+    return np.asarray(sdata.tables["qc_img_image"].X, dtype=np.float32)[:, 0]
