@@ -154,6 +154,13 @@ def test_rooms_beside_need_only_their_own_libraries(room):
                 assert name.split(".")[0] in allowed, f"{path.name} imports {name} at module level"
 
 
+def test_preprocessing_never_imports_torch():
+    for path in (SRC / "pp").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for name in imported_names(node, ("spatialhist", "pp")):
+                assert name.split(".")[0] not in {"torch", "lightning"}, f"{path.name} imports {name}"
+
+
 @pytest.mark.parametrize(
     "statement",
     ["import spatialhist", "import spatialhist.pp", "from spatialhist.pp import *", "from spatialhist.io import *"],

@@ -122,3 +122,14 @@ def test_tissue_alone_gives_everything():
 
 def test_tiny_image():
     assert density_mask(np.full((3, 5, 3), 200, np.uint8)).shape == (3, 5)
+
+
+@pytest.mark.real_data
+def test_pen_on_a_real_slide_is_not_tissue(data_root):
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(data_root / "wsi" / "tcga-green-pen.png").convert("RGB"))
+    red, green, blue = np.moveaxis(pixels.astype(int), -1, 0)
+    pen, stained = (green > red + 25) & (green >= blue), (red > green + 25) & (blue > green + 10)
+    found = density_mask(pixels)
+    assert found[pen].mean() < 0.05 and found[stained].mean() > 0.99
