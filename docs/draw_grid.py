@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from PIL import Image
 
 import spatialhist as sh
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from _her2st import stored_cohort
 
+TARGET = Path(__file__).parent / "_static" / "grid.png"
 TRAIN, NEW, OTHER = ["C2", "C3", "C4"], "C5", "B4"
 GENE = "ERBB2"
 
@@ -27,7 +29,8 @@ def main() -> None:
     sh.pl.genes(sdata, GENE, layers="predicted", table_key=f"{NEW}_grid_table", axes=axes[:1])
     for ax, slide in zip(axes[1:], (NEW, OTHER), strict=True):
         sh.pl.out_of_distribution(sdata, table_key=f"{slide}_grid_table", axes=ax)
-    figure.savefig(Path(__file__).parent / "_static" / "grid.png", dpi=110)
+    figure.savefig(TARGET, dpi=110)
+    Image.open(TARGET).convert("RGB").quantize(192).save(TARGET, optimize=True)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def out_of_distribution(
         cells = check_axes(axes, panels.shape, "slides")
     for index, panel in np.ndenumerate(panels):
         draw_panel(cells[index], cohort, panel, Normalize(0, 1), cmap)
-    add_color_bars(panels, cells)
+    add_color_bars(panels, cells, extend="neither")
     return cells.ravel()
 
 

@@ -89,8 +89,8 @@ def _size(known: Scale) -> float:
     return SPOT_SHARE * known.pitch_px / known.spot_diameter_px if known.pitch_px else 1.0
 
 
-def add_color_bars(panels: np.ndarray, axes: np.ndarray) -> None:
-    """One bar per gene and unit."""
+def add_color_bars(panels: np.ndarray, axes: np.ndarray, *, extend: str = "both") -> None:
+    """One bar per gene and unit; it has an arrow where values may lie beyond its end."""
     units = list(dict.fromkeys(p.unit for p in panels.flat))
     lines = len({ax.get_subplotspec().rowspan.start for ax in axes.flat if ax.get_subplotspec()}) or 1
     for unit in units:
@@ -100,7 +100,7 @@ def add_color_bars(panels: np.ndarray, axes: np.ndarray) -> None:
             ax=axes.ravel().tolist(),
             shrink=0.8,
             aspect=25 * lines,
-            extend="both",
+            extend=extend,
             extendfrac=0.05 / lines,
         )
         bar.set_label(unit, fontsize=FONT - 1)
