@@ -12,14 +12,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import spatialhist as sh
+from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import pyramid, read_overview, tissue_mask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import artefacts
 from _her2st import stored_cohort
 
 TARGET = Path(__file__).parent / "_static"
 SLIDE = "A1"
 SIZE_PX = 1100
+GENE = "COL1A1"
 
 
 def main() -> None:
@@ -30,6 +33,7 @@ def main() -> None:
     draw_stain(sdata)
     draw_realign(sdata)
     draw_spots(sdata)
+    draw_expression(sdata)
 
 
 def save(name: str) -> None:
@@ -67,15 +71,57 @@ def draw_realign(sdata) -> None:
 
 
 def draw_spots(sdata) -> None:
+    """Spots by the reason not to use them, and by the defects that are put into a copy of the slide."""
+    sh.pp.filter_spots(sdata, drop=False, max_mads=3)
+    reasons = sdata["table"].obs["spot_qc"].to_numpy()
+    xy, mpp = sdata["table"].obsm["spatial"], scale(sdata, SLIDE).mpp
+    pixels = np.asarray(pyramid(sdata, f"{SLIDE}_full_image").levels[0])
+    left, middle, right, end = np.quantile(xy[:, 0], [0.15, 0.4, 0.5, 0.75])
+    broken = artefacts.inked(pixels, left, left + 250)
+    broken = artefacts.blurred(artefacts.folded(broken, middle, right), end, 8 / mpp)
+    wrong = sh.io.from_arrays(broken, xy, sdata["table"].X, slide=SLIDE, mpp=mpp)
+    sh.pp.flag_artefacts(wrong)
+    flags = wrong["table"].obs[["ink", "fold", "blur"]]
+    named = np.where(flags.any(axis=1), flags.idxmax(axis=1), "none")
+    _, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    scatter_classes(axes[0], sdata, reasons, "filter_spots(max_mads=3)")
+    scatter_classes(axes[1], wrong, named, "flag_artefacts, defects put in")
+    save("step_spots")
+
+
+def scatter_classes(ax, sdata, classes: np.ndarray, title: str) -> None:
+    xy = show_slide(ax, sdata, title)
+    names = sorted(set(classes), key=lambda c: (c not in ("ok", "none"), c))
+    for color, name in zip(("black", "C1", "C2", "C4"), names, strict=False):
+        x, y = xy[classes == name].T
+        ax.scatter(x, y, s=14, facecolors="none" if color == "black" else color, edgecolors=color, label=name)
+    ax.legend(fontsize=8, loc="upper left", ncols=4, frameon=False)
+
+
+def show_slide(ax, sdata, title: str) -> np.ndarray:
+    """Draw the slide around its spots, and return them in the picture's coordinates."""
+    pixels, factors = read_overview(pyramid(sdata, f"{SLIDE}_full_image"), SIZE_PX)
+    xy = sdata["table"].obsm["spatial"] / factors
+    ax.imshow(pixels, alpha=0.6)
+    ax.set(xlim=(xy[:, 0].min() - 40, xy[:, 0].max() + 40), ylim=(xy[:, 1].max() + 40, xy[:, 1].min() - 90))
+    ax.set_title(title, fontsize=9, loc="left")
+    ax.set_axis_off()
+    return xy
+
+
+def draw_expression(sdata) -> None:
     """What ranks, smoothing and the graph make of one gene."""
-    sh.pp.filter_spots(sdata)
     sh.pp.log_normalize(sdata)
-    sh.pp.rank_expression(sdata, layer="log1p")
+    sh.pp.rank_expression(sdata, layer="log1p", scale="normal")
     sh.pp.spot_distances(sdata)
     sh.pp.smooth_expression(sdata, layer="ranks")
-    _, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-    sh.pl.genes(sdata, "ERBB2", slides=SLIDE, layers=("log1p", "ranks", "ranks_smooth"), axes=axes)
-    save("step_spots")
+    table = sdata["table"]
+    _, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
+    for ax, layer in zip(axes, ("log1p", "ranks", "ranks_smooth"), strict=True):
+        xy = show_slide(ax, sdata, f"{GENE}, {layer}")
+        values = np.asarray(table[:, GENE].to_df(layer)).ravel()
+        plt.colorbar(ax.scatter(*xy.T, c=values, s=14), ax=ax, shrink=0.8)
+    save("step_expression")
 
 
 if __name__ == "__main__":
