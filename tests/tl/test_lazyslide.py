@@ -12,6 +12,10 @@ from spatialhist.tl._apply import Applier
 from spatialhist.tl._samples import Samples, standardize
 
 
+ALONE = FAST | {"context": ()}
+"""Tiles without their surroundings."""
+
+
 @runtime_checkable
 class Published(Protocol):
     """``lazyslide_models.base.FeaturePredictionModelProtocol`` of LazySlide 0.13."""
@@ -32,7 +36,7 @@ class Published(Protocol):
 def trained(tmp_path_factory):
     """Two extents of six features, no surroundings."""
     out = tmp_path_factory.mktemp("lazyslide") / "m"
-    return sh.tl.fit(draw_cohort(1, n_slides=2, signal=0.8), models="ridge", genes=4, context=(), out=out, **FAST)
+    return sh.tl.fit(draw_cohort(1, n_slides=2, signal=0.8), models="ridge", genes=4, out=out, **ALONE)
 
 
 def draw_features(n=50):
@@ -83,10 +87,11 @@ def test_refused(trained, tmp_path):
         sh.tl.LazySlideModel(trained).predict(draw_features()[:, :11])
     cohort = draw_cohort(1, n_slides=2)
     network = sh.tl.TileNetwork(epochs=1, width=8)
-    pixels = sh.tl.fit(cohort, models=network, genes=2, context=(), out=tmp_path / "n", **FAST)
+    pixels = sh.tl.fit(cohort, models=network, genes=2, out=tmp_path / "n", **ALONE)
     with pytest.raises(ValueError, match="a model that looks at pixels"):
         sh.tl.LazySlideModel(pixels)
-    around = sh.tl.fit(cohort, models="ridge", genes=2, context=[("px", 40.0)], out=tmp_path / "c", **FAST)
+    options = FAST | {"context": [("px", 40.0)]}
+    around = sh.tl.fit(cohort, models="ridge", genes=2, out=tmp_path / "c", **options)
     with pytest.raises(ValueError, match=r"train with context=\(\)"):
         sh.tl.LazySlideModel(around)
 
@@ -146,9 +151,9 @@ def test_the_installed_lazyslide_takes_a_trained_model(trained, tmp_path):
 
 
 def test_an_encoder_of_the_installed_registry_is_trained_on(registry, tmp_path):
-    options = FAST | {"encoder": "lazyslide:small", "extents": [("px", 40.0)], "pixels": 24}
+    options = ALONE | {"encoder": "lazyslide:small", "extents": [("px", 40.0)], "pixels": 24}
     cohort = draw_cohort(1, n_slides=2, signal=0.8)
-    trained = sh.tl.fit(cohort, models="ridge", genes=4, context=(), out=tmp_path / "m", **options)
+    trained = sh.tl.fit(cohort, models="ridge", genes=4, out=tmp_path / "m", **options)
     model = sh.tl.LazySlideModel(trained)
     assert model.features_model_name == "small"
     assert list(model.predict(draw_features()[:, :3])) == trained.genes

@@ -36,7 +36,7 @@ def features_of(inputs):
 
 def test_the_score_is_a_share_of_left_out_distances(tmp_path):
     inputs = make_inputs(tmp_path)
-    known = TrainingFeatures.of(inputs, GROUPS)
+    known = TrainingFeatures.of(inputs, GROUPS, 2)
     # six features, six components: distances are those of the scaled features
     every = np.concatenate(features_of(inputs), axis=1)
     scaled = (every - every.mean(axis=0)) / every.std(axis=0)
@@ -53,7 +53,7 @@ def test_the_score_is_a_share_of_left_out_distances(tmp_path):
 
 def test_far_is_one_and_near_is_less(tmp_path):
     inputs = make_inputs(tmp_path)
-    known = TrainingFeatures.of(inputs, GROUPS)
+    known = TrainingFeatures.of(inputs, GROUPS, 2)
     far = tuple(f[:5] + 50 for f in features_of(inputs))
     assert known.score(far).tolist() == [1.0] * 5
     middle = tuple(np.zeros((2, 3), dtype=np.float32) for _ in range(2))
@@ -68,36 +68,43 @@ def test_spots_of_a_left_out_group_are_scored_like_new_ones(tmp_path):
     for e, features in enumerate(moved):
         features[inputs.column("group") == "b"] += 6
         np.save(tmp_path / f"features_{e}.npy", features)
-    known = TrainingFeatures.of(inputs, GROUPS)
+    known = TrainingFeatures.of(inputs, GROUPS, 2)
     own = tuple(f[inputs.column("group") == "b"] for f in moved)
     assert known.score(own, held_out=1).min() == 1
     assert known.score(own).mean() < 0.6
 
 
 def test_one_group_is_compared_within(tmp_path):
-    known = TrainingFeatures.of(make_inputs(tmp_path, ["a"]), ["a"])
+    known = TrainingFeatures.of(make_inputs(tmp_path, ["a"]), ["a"], 2)
     assert (known.distances > 0).all()
     assert 0.3 < known.score(features_of(make_inputs(tmp_path / "new", ["a"], n=200, seed=1))).mean() < 0.8
 
 
+def test_averages_over_surroundings_are_not_looked_at(tmp_path):
+    inputs = make_inputs(tmp_path)
+    known = TrainingFeatures.of(inputs, GROUPS, 1)
+    first, second = features_of(inputs)
+    np.testing.assert_array_equal(known.score((first, second)), known.score((first, second + 99)))
+
+
 def test_labels_are_not_looked_at(tmp_path):
     inputs = make_inputs(tmp_path)
-    before = TrainingFeatures.of(inputs, GROUPS)
+    before = TrainingFeatures.of(inputs, GROUPS, 2)
     np.save(tmp_path / "values.npy", np.zeros((len(inputs), 2)))
-    after = TrainingFeatures.of(inputs, GROUPS)
+    after = TrainingFeatures.of(inputs, GROUPS, 2)
     np.testing.assert_array_equal(before.points, after.points)
     np.testing.assert_array_equal(before.distances, after.distances)
 
 
 def test_of_many_spots_some_are_kept_of_each_group(tmp_path, monkeypatch):
     monkeypatch.setattr(_out_of_distribution, "MAX_SPOTS", 30)
-    known = TrainingFeatures.of(make_inputs(tmp_path), GROUPS)
+    known = TrainingFeatures.of(make_inputs(tmp_path), GROUPS, 2)
     assert np.bincount(known.group).tolist() == [10, 10, 10]
 
 
 def test_stored_and_loaded(tmp_path):
     inputs = make_inputs(tmp_path / "inputs")
-    known = TrainingFeatures.of(inputs, GROUPS)
+    known = TrainingFeatures.of(inputs, GROUPS, 2)
     known.save(tmp_path)
     again = TrainingFeatures.load(tmp_path)
     some = features_of(inputs)

@@ -41,22 +41,25 @@ class TrainingFeatures:
         Number of the group of each ``(n,)``.
     distances
         Distance of each to the spots of the other groups ``(n,)``; to the other spots, if there is one group.
+    n_extents
+        Arrays of features that are looked at, the first ones: averages over the surroundings follow them.
     """
 
     reducer: Reducer
     points: np.ndarray
     group: np.ndarray
     distances: np.ndarray
+    n_extents: int
 
     @classmethod
-    def of(cls, inputs: Inputs, groups: list[str]) -> TrainingFeatures:
+    def of(cls, inputs: Inputs, groups: list[str], n_extents: int) -> TrainingFeatures:
         """Take them from the spots of a run; no labels are looked at."""
         code = np.array([groups.index(g) for g in inputs.column("group")])
-        every = _side_by_side(inputs.samples(np.arange(len(code))).features)
+        every = np.concatenate(inputs.samples(np.arange(len(code))).features[:n_extents], axis=1)
         reducer = Reducer.fit(every, COMPONENTS)
         kept = _some_of_each(code)
         points, group = reducer.transform(every[kept]).astype(np.float32), code[kept]
-        return cls(reducer, points, group, _left_out_distances(points, group))
+        return cls(reducer, points, group, _left_out_distances(points, group), n_extents)
 
     def score(self, features: tuple[np.ndarray, ...], *, held_out: int | None = None) -> np.ndarray:
         """Share of training spots that were nearer to the spots of other groups, every group counting the same.
@@ -73,7 +76,7 @@ class TrainingFeatures:
         ``(n,)`` float32, from 0 to 1.
         """
         known = self.group != held_out
-        points = self.reducer.transform(_side_by_side(features)).astype(np.float32)
+        points = self.reducer.transform(np.concatenate(features[: self.n_extents], axis=1)).astype(np.float32)
         distances = _to_neighbors(points, self.points[known])
         groups = [np.sort(self.distances[self.group == g]) for g in np.unique(self.group[known])]
         shares = [np.searchsorted(each, distances) / len(each) for each in groups]
@@ -84,7 +87,8 @@ class TrainingFeatures:
         from safetensors.numpy import save_file
 
         temporary = folder / f".{FILE}.tmp"
-        arrays = {**vars(self.reducer), "points": self.points, "group": self.group, "distances": self.distances}
+        arrays = vars(self) | vars(self.reducer) | {"n_extents": np.array([self.n_extents])}
+        del arrays["reducer"]
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
         temporary.replace(folder / FILE)
 
@@ -103,7 +107,7 @@ class TrainingFeatures:
         try:
             a = load_file(folder / FILE)
             reducer = Reducer(a["mean"], a["scale"], a["axes"])
-            return cls(reducer, a["points"], a["group"], a["distances"])
+            return cls(reducer, a["points"], a["group"], a["distances"], int(a["n_extents"][0]))
         except (FileNotFoundError, SafetensorError, KeyError) as error:
             raise ValueError(f"{folder / FILE} is missing or broken ({error}): make the run again") from error
 
@@ -116,10 +120,6 @@ def warn_of_far(slide: str, scores: np.ndarray) -> None:
             "slide %r is unlike the training slides: %.0f %% of its spots have out_of_distribution above %g, where 5 %% "
             "are expected; nobody knows how good their predictions are", slide, 100 * share, FAR,
         )  # fmt: skip
-
-
-def _side_by_side(features: tuple[np.ndarray, ...]) -> np.ndarray:
-    return np.concatenate(features, axis=1)
 
 
 def _some_of_each(code: np.ndarray) -> np.ndarray:
