@@ -65,6 +65,7 @@ def draw_cohort(seed: int, *, n_slides: int = 4, n_genes: int = 12, signal: floa
 FAST = {
     "encoder": mean_color,
     "extents": [("px", 20.0), ("px", 40.0)],
+    "context": (),
     "pixels": 8,
     "tile_extent": ("px", 24.0),
     "tile_pixels": 24,

@@ -11,7 +11,6 @@ import spatialhist as sh
 from spatialhist.tl._apply import Applier
 from spatialhist.tl._samples import Samples, standardize
 
-
 ALONE = FAST | {"context": ()}
 """Tiles without their surroundings."""
 

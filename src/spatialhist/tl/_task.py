@@ -189,7 +189,7 @@ class Task:
         _folder.replace(beside, folder / "inputs")
         inputs = Inputs.open(folder / "inputs")
         with pinned_threads(self.threads):
-            TrainingFeatures.of(inputs, sorted(set(assigned.values()))).save(folder)
+            TrainingFeatures.of(inputs, sorted(set(assigned.values())), len(self.design.extents)).save(folder)
         return inputs
 
 

@@ -1,0 +1,57 @@
+"""Large tables are never made dense behind the back; `benchmarks/scale.py` measures the rest."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import spatialhist as sh
+from spatialhist._sdata.build import build_slide
+
+N_SPOTS, N_GENES = 4_000, 20_000
+DENSE_MB = N_SPOTS * N_GENES * 4 / 1e6
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """One slide of 20,000 genes; dense it would take 320 MB."""
+    rng = np.random.default_rng(0)
+    x, y = np.divmod(np.arange(N_SPOTS), 63)
+    counts = sp.random(N_SPOTS, N_GENES, 0.002, "csr", np.float32, rng, data_rvs=lambda n: rng.integers(1, 9, n))
+    image = np.full((3, 700, 650), 200, dtype=np.uint8)
+    xy = np.column_stack([x, y]) * 10.0 + 5
+    return build_slide(image, xy, counts, slide="S1", genes=[f"G{g}" for g in range(N_GENES)], patient="P", mpp=2.0)
+
+
+STEPS = {
+    "filter_spots": lambda s: sh.pp.filter_spots(s, min_counts=1, min_tissue=0),
+    "log_normalize": sh.pp.log_normalize,
+    "spot_distances": sh.pp.spot_distances,
+    "smooth_expression": lambda s: sh.pp.smooth_expression(s, layer="log1p"),
+    "select_genes": lambda s: sh.pp.select_genes(s, n=100),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_step_makes_a_sparse_table_dense(wide, step):
+    tracemalloc.start()
+    try:
+        STEPS[step](wide)
+        peak = tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+    assert peak < DENSE_MB / 2
+
+
+@pytest.mark.parametrize("step", [sh.pp.rank_expression, lambda s, **k: sh.pp.log_normalize(dense(s), **k)])
+def test_a_dense_layer_above_the_limit_is_refused_with_the_way_out(wide, step):
+    with pytest.raises(MemoryError, match=r"max_layer_gb=0.1.*sh.pp.select_genes\(sdata, n=2000, subset=True\)"):
+        step(wide, max_layer_gb=0.1)
+
+
+def dense(sdata):
+    sdata["table"].X = sdata["table"].X.toarray()
+    return sdata

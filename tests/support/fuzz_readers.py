@@ -1,0 +1,199 @@
+"""Readers of files from strangers, each with a file that it accepts, and ways to damage a file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image
+from safetensors.numpy import save_file
+
+import spatialhist as sh
+from spatialhist.tiles import _cache
+from spatialhist.tl._fits import read_state
+from spatialhist.tl._folder import FORMAT, intact
+
+OURS = (ValueError, KeyError, TypeError, FileNotFoundError)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader and the file of it that is damaged."""
+
+    path: Path
+    read: Callable[[], Any]
+    good: bytes
+
+    @classmethod
+    def of(cls, path: Path, read: Callable[[], Any]) -> Reader:
+        """Check that the file is accepted as it is."""
+        read()
+        return cls(path, read, path.read_bytes())
+
+
+def read_damaged(reader: Reader, folder: Path, seed: int) -> bool:
+    """Damage the file and read it; True where it is accepted all the same.
+
+    Raises
+    ------
+    AssertionError
+        If something comes out that is none of our errors, or names nothing.
+    """
+    reader.path.write_bytes(damage(reader.good, np.random.default_rng(seed)))
+    try:
+        reader.read()
+        return True
+    except OURS as error:
+        ours = type(error).__module__.split(".")[0] in ("builtins", "spatialhist", "json")
+        assert ours and str(error).strip("'\""), f"seed {seed}: {error!r}"
+        return False
+    except Exception as error:
+        raise AssertionError(f"seed {seed}: {type(error).__module__}.{type(error).__name__}: {error}") from error
+    finally:
+        reader.path.write_bytes(reader.good)
+
+
+def damage(data: bytes, rng: np.random.Generator) -> bytes:
+    """Flip, cut, repeat, insert or overwrite bytes, one to four times."""
+    result = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        at = int(rng.integers(0, len(result) + 1))
+        length = int(rng.integers(1, 9))
+        kind = rng.integers(0, 6)
+        if kind == 0 and at < len(result):
+            result[at] ^= 1 << int(rng.integers(8))
+        elif kind == 1:
+            del result[at:]
+        elif kind == 2:
+            result[at:at] = result[at : at + 8 * length]
+        elif kind == 3:
+            result[at:at] = rng.bytes(length)
+        elif kind == 4:
+            result[at : at + length] = rng.choice([b"\xff" * length, b"\0" * length, b"9" * length, b"\x7f" * length])
+        else:
+            del result[at : at + length]
+        if not result:
+            return b""
+    return bytes(result)
+
+
+def _pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+
+
+def _image(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        path = folder / name
+        if path.suffix == ".tif":
+            tifffile.imwrite(path, _pixels(), compression="deflate", tile=(16, 16))
+        elif path.suffix == ".jpg":
+            path.write_bytes(imagecodecs.jpeg8_encode(_pixels()))
+        else:
+            Image.fromarray(_pixels()).save(path)
+        return Reader.of(path, lambda: _decode(path))
+
+    return make
+
+
+def _decode(path: Path) -> None:
+    store = path.with_suffix(".zarr")
+    shutil.rmtree(store, ignore_errors=True)
+    sh.io.read_wsi(path, mpp=1, store=store, progress=False)
+
+
+def _st(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        for part in ("images", "counts", "spots"):
+            (folder / part).mkdir(exist_ok=True)
+        (folder / "slides.csv").write_text("slide,patient,image,mpp_um\nA1,A,images/A1.png,0.5\n")
+        (folder / "spots" / "A1.csv").write_text("spot_id,pixel_x,pixel_y\na,20,10\nb,10,20\n")
+        (folder / "counts" / "A1.tsv.gz").write_bytes(gzip.compress(b"\tG1\tG2\na\t1\t2\nb\t3\t4\n"))
+        Image.fromarray(_pixels()).save(folder / "images" / "A1.png")
+        return Reader.of(folder / name, lambda: sh.io.read_st(folder, progress=False))
+
+    return make
+
+
+def _challenge(folder: Path) -> Reader:
+    path = folder / "c.h5"
+    with h5py.File(path, "w") as file:
+        file["spots/Train/S_1"] = np.zeros(3, [("x", float), ("y", float), ("C1", float)])
+        file.create_dataset("images/Train/S_1", data=np.zeros((9, 8, 3)), chunks=(3, 4, 3), compression="gzip")
+    return Reader.of(path, lambda: sh.io.read_challenge(path))
+
+
+def _stain(folder: Path) -> Reader:
+    path = folder / "s.json"
+    sh.pp.StainReference.canonical("macenko").save(path)
+    return Reader.of(path, lambda: sh.pp.StainReference.load(path))
+
+
+def _run(what: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        identity = {
+            "models": [{"class": "Ridge", "name": "ridge", "components": 6}], "nulls": [], "layer": "log1p",
+            "design": {"encoder": "color_texture", "extents": [["px", 20.0]], "tile_extent": ["px", 20.0]},
+            "seed": 0, "threads": 1, "groups": ["P1", "P2"], "panels": {"P1": [0], "P2": [0]},
+        }  # fmt: skip
+        manifest = {"format": FORMAT, "what": what, "identity": identity, "genes": ["G"], "ranking": None}
+        manifest["slides"] = {"S1": {"group": "P1", "pixels": "x", "spots": 3}}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return Reader.of(folder / "manifest.json", lambda: sh.tl.load(folder).restore_design())
+
+    return make
+
+
+def _state(folder: Path) -> Reader:
+    save_file({"weights": np.ones((3, 2), np.float32)}, folder / "model.safetensors")
+    (folder / "model.json").write_text("{}")
+
+    def read() -> Any:
+        with intact(folder):
+            return read_state(folder)
+
+    return Reader.of(folder / "model.safetensors", read)
+
+
+def _features(folder: Path) -> Reader:
+    path = folder / "f.npy"
+    np.save(path, np.ones((5, 3), np.float32))
+    return Reader.of(path, lambda: _cache._load(path))
+
+
+def _store(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        path = folder / "a.zarr"
+        shutil.rmtree(path, ignore_errors=True)
+        counts = np.arange(6, dtype=float).reshape(2, 3)
+        sh.io.from_arrays(_pixels(), [[5, 6], [15, 6]], counts).write(path)
+        return Reader.of(path / name, lambda: sh.io.read(path))
+
+    return make
+
+
+READERS: dict[str, Callable[[Path], Reader]] = {
+    "png": _image("a.png"),
+    "jpeg": _image("a.jpg"),
+    "tiff": _image("a.tif"),
+    "slides.csv": _st("slides.csv"),
+    "spots": _st("spots/A1.csv"),
+    "counts": _st("counts/A1.tsv.gz"),
+    "challenge": _challenge,
+    "stain": _stain,
+    "manifest": _run("cross-validation"),
+    "model": _run("model"),
+    "safetensors": _state,
+    "features": _features,
+    "store": _store("zarr.json"),
+    "table": _store("tables/table/obs/zarr.json"),
+    "shapes": _store("shapes/S1/shapes.parquet"),
+}
