@@ -6,10 +6,11 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "_filter_spots": ["filter_spots"],
+        "_fit_stain_reference": ["fit_stain_reference"],
         "_flag_artefacts": ["flag_artefacts"],
         "_log_normalize": ["log_normalize"],
         "_mask_background": ["mask_background"],
-        "_normalize_stain": ["fit_stain_reference", "normalize_stain"],
+        "_normalize_stain": ["normalize_stain"],
         "_rank_expression": ["rank_expression"],
         "_realign": ["realign"],
         "_save": ["save"],

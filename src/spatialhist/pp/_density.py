@@ -62,19 +62,7 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
 
 
 def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
-    """Find ink on a low-resolution H&E image: dense, in a colour that haematoxylin and eosin do not have.
-
-    Parameters
-    ----------
-    pixels
-        ``(y, x, 3)`` uint8.
-    um_per_px
-        Micrometres per pixel; a rough guess is enough.
-
-    Returns
-    -------
-    Boolean ``(y, x)``.
-    """
+    """Find what is dense in a colour that haematoxylin and eosin do not have; arguments as of ``density_mask``."""
     planes, sigma = _planes(pixels, um_per_px)
     return _ink(_features(planes, sigma)[0], sigma)
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import slide_info
-from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, read_level, tissue_mask
+from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, tissue_mask
 from spatialhist._sdata.layers import check_key, recorded
 from spatialhist._sdata.slides import Cohort, open_images
-from spatialhist.pp._blocks import BlockFunction, map_masked, nearest
+from spatialhist.pp._blocks import BlockFunction, map_masked
+from spatialhist.pp._fit_stain_reference import fit_pixels, fit_stain_reference
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._stain_fit import StainError, basis_change, fit_stain, lab_transfer
 from spatialhist.pp._stain_reference import CANONICAL, StainMethod, StainReference, check_stain_method
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COHORT = "cohort"
-POOLED_PIXELS = 20_000
-"""Tissue pixels that each slide puts into a pooled reference."""
 
 
 def normalize_stain(
@@ -106,63 +105,6 @@ def normalize_stain(
     logger.info("added stain-normalised images (%s, %s) of slides %s", target.method, name, cohort.slides)
 
 
-def fit_stain_reference(
-    sdata: SpatialData,
-    *,
-    slides: str | Sequence[str] | None = None,
-    method: StainMethod = "macenko",
-    image: str | None = None,
-    seed: int = 0,
-    table_key: str = _keys.TABLE,
-) -> StainReference:
-    """Fit a stain reference on the tissue of one slide, or of several, pooled in equal parts.
-
-    Parameters
-    ----------
-    sdata
-        The cohort; its slides need a tissue mask.
-    slides
-        Slide ids; all if None.
-    method
-        ``"macenko"``, ``"vahadane"`` or ``"reinhard"``.
-    image
-        None for the H&E image, ``"masked"``, or a key with ``{slide}`` for the slide id.
-    seed
-        Draws the pixels where several slides are pooled.
-    table_key
-        The table.
-
-    Returns
-    -------
-    StainReference
-        Its ``fitted_on`` names the slides; ``save`` writes it as JSON.
-
-    Raises
-    ------
-    KeyError
-        If a slide, an image or a tissue mask is missing.
-    ValueError
-        If the tissue does not look like haematoxylin and eosin.
-
-    Examples
-    --------
-    >>> import spatialhist as sh
-    >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20, seed=0)
-    >>> sh.pp.mask_background(sdata)
-    >>> sh.pp.fit_stain_reference(sdata).fitted_on
-    ('S1',)
-    """
-    check_stain_method(method)
-    cohort = open_images(sdata, slides, table_key=table_key)
-    samples = [_fit_pixels(sdata, s, image_key(sdata, s, image)) for s in cohort.slides]
-    pixels, tissue = samples[0] if len(samples) == 1 else _pool(samples, seed)
-    try:
-        fitted = fit_stain(pixels, tissue, method)
-    except StainError as error:
-        raise ValueError(f"no {method} reference from slides {cohort.slides}: {error}") from error
-    return StainReference(**{**vars(fitted), "fitted_on": tuple(cohort.slides)})
-
-
 def _resolve_reference(
     cohort: Cohort, reference: Any, method: StainMethod, image: str | None, seed: int
 ) -> StainReference:
@@ -190,12 +132,6 @@ def _key_added(slide: str, key_added: str | None, cohort: Cohort) -> str:
     return key
 
 
-def _fit_pixels(sdata: SpatialData, slide: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the coarsest level ``(y, x, 3)``, and the tissue mask at its own resolution."""
-    pyr = pyramid(sdata, key)
-    return read_level(pyr, len(pyr.levels) - 1), tissue_mask(sdata, slide)[0]
-
-
 def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, tuple[float, float]]:
     """Tissue mask and pixels of this image per mask pixel; the image may be smaller than the one masked."""
     mask, (x, y) = tissue_mask(sdata, slide)
@@ -203,24 +139,10 @@ def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, 
     return mask, (x * pyr.width / full.width, y * pyr.height / full.height)
 
 
-def _pool(samples: list[tuple[np.ndarray, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw equally many tissue pixels from each slide, as an image one pixel wide."""
-    rng = np.random.default_rng(seed)
-    tissues = [pixels[_enlarged(tissue, pixels.shape[:2])] for pixels, tissue in samples]
-    n = min(POOLED_PIXELS, *map(len, tissues))
-    pooled = np.concatenate([t[rng.choice(len(t), n, replace=False)] for t in tissues])
-    return pooled[:, None], np.ones((len(pooled), 1), dtype=bool)
-
-
-def _enlarged(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    rows, columns = (nearest(0, n, n / m, m) for n, m in zip(shape, mask.shape, strict=True))
-    return mask[rows][:, columns]
-
-
 def _normalize(sdata: SpatialData, slide: str, source: str, added: str, target: StainReference) -> dict[str, Any]:
     """Add the recoloured image of one slide, or the image as it is where no stain could be fitted."""
     pyr = pyramid(sdata, source)
-    pixels, tissue = _fit_pixels(sdata, slide, source)
+    pixels, tissue = fit_pixels(sdata, slide, source)
     entry = {"image": source, "method": target.method, "fitted_on": list(target.fitted_on), "target": target.to_dict()}
     try:
         found = fit_stain(pixels, tissue, target.method, white_point=target.white_point)
