@@ -29,7 +29,7 @@ from _challenge_file import write_challenge
 import spatialhist as sh
 from spatialhist.tl import TileNetwork
 
-SMALL = {"size_px": (360, 320), "width": 4, "epochs": 6}
+SMALL = {"size_px": (260, 240), "width": 4, "epochs": 5}
 IMAGE = "{slide}_full_image_as_written"
 FULL = {"size_px": (1000, 900), "width": 32, "epochs": 30}
 

@@ -64,8 +64,8 @@ def test_the_estimate_grows_with_epochs_width_and_spots(tmp_path):
         text = announce(list(fits.values()), n_spots, 2, 1)
         return int(text.split("about ")[1].split(" min")[0])
 
-    assert minutes(TileNetwork(epochs=10), 10_000) == pytest.approx(75, abs=1)
-    assert minutes(TileNetwork(epochs=10, members=2), 10_000) == pytest.approx(150, abs=1)
+    assert minutes(TileNetwork(epochs=10, width=32), 10_000) == pytest.approx(75, abs=1)
+    assert minutes(TileNetwork(epochs=10, width=32, members=2), 10_000) == pytest.approx(150, abs=1)
     assert minutes(TileNetwork(epochs=10, width=16), 10_000) == pytest.approx(18.75, abs=1)
     assert minutes(FeatureNetwork(epochs=30), 2_000_000) == pytest.approx(100, abs=1)
     assert minutes(Ridge(), 600_000) == pytest.approx(10, abs=1)
