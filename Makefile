@@ -10,7 +10,9 @@ NEXT_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # what `make nightly` measures; each ends with an error when its limit is broken
-BENCHMARKS := benchmarks/import_time.py
+BENCHMARKS := benchmarks/import_time.py benchmarks/scale.py
+# how long each reader gets damaged files
+FUZZ_SECONDS ?= 600
 
 BIN   := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # the stamp carries a checksum of what the environment is made from: another content, another environment
@@ -61,6 +63,7 @@ lab: $(READY) ## JupyterLab on this machine only, with a token (printed)
 nightly: $(READY) ## what is too long for CI: slow tests, real slides, benchmarks
 	$(BIN)/python -m pytest -m "slow or real_data"
 	for script in $(BENCHMARKS); do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/fuzz.py --seconds $(FUZZ_SECONDS)
 
 build: $(READY) ## source distribution and wheel, in dist/
 	$(BIN)/python -m build

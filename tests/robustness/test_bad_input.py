@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import bad_io
 import bad_objects
 import bad_options
 import pytest
+
+import spatialhist as sh
 
 CASES = [*bad_objects.CASES, *bad_io.CASES, *bad_options.CASES]
 
@@ -25,3 +28,14 @@ def test_refused_by_name_and_nothing_changes(box, case):
     assert not missing, f"{missing} not in: {caught.value}"
     after = box.digest()
     assert {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)} == set()
+
+
+def test_every_function_that_takes_an_object_has_a_case():
+    takers = set()
+    for room in sh.__all__:
+        for name in getattr(sh, room).__all__:
+            function = getattr(getattr(sh, room), name)
+            if callable(function) and next(iter(inspect.signature(function).parameters), "") == "sdata":
+                takers.add(f"{room}.{name}")
+    assert takers - {case.function for case in CASES} == set()
+    assert len(CASES) == len({case.id for case in CASES}) > 400

@@ -59,7 +59,7 @@ def test_other_processes_give_the_same_bytes(cohort, reference, method):
 
 @pytest.mark.parametrize("batch", [1, 7, 500])
 def test_batches_of_the_encoder_agree(cohort, batch):
-    spec, xy = sh.tiles.TileSpec(("px", 20), 8), cohort["table"].obsm["spatial"][:30]
+    spec, xy = sh.tiles.TileSpec(("px", 20), 16), cohort["table"].obsm["spatial"][:30]
     cache = sh.tiles.FeatureCache(None)
     one, other = (
         cache.features(cohort, "S1", spec, sh.nn.get_encoder("color_texture"), xy, batch=b, progress=False)

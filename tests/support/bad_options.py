@@ -303,6 +303,27 @@ ROOMS = [
     Case("metrics.noise_ceiling", "fractions", lambda b: sh.metrics.noise_ceiling(np.full((4, 3), 0.5), np.log1p), ValueError, ("counts", "whole")),
     Case("metrics.morans_i", "another graph", lambda b: sh.metrics.morans_i(np.zeros((4, 3)), b.table.obsp["spatial_connectivities"]), ValueError, ("4", "384")),
     Case("metrics.group_interval", "a level of 2", lambda b: sh.metrics.group_interval(dict.fromkeys("abcdefghi", 1.0), level=2), ValueError, ("level", "found 2")),
+    *(
+        Case(f"nn.{name}", "other shapes", lambda b, n=name: getattr(sh.nn, n)(torch.zeros(2, 3), torch.zeros(2, 4)), ValueError,
+             ("(2, 3)", "(2, 4)", "(B, K)"))
+        for name in ("mse_pearson_loss", "hinge_rank_loss", "logistic_rank_loss", "soft_spearman_loss")
+    ),
+    Case("nn.augment", "tiles that are not square", lambda b: sh.nn.augment(torch.zeros(1, 3, 4, 5, dtype=torch.uint8), torch.Generator()), ValueError,
+         ("4 x 5", "turns=False")),
+    Case("nn.encoder_fingerprint", "a number", lambda b: sh.nn.encoder_fingerprint(3), ValueError, ("3", "torch.nn.Module")),
+    Case("metrics.depth_oracle", "other spots", lambda b: sh.metrics.depth_oracle(np.zeros((4, 3)), np.zeros((5, 3))), ValueError, ("4 spots", "5")),
+    Case("metrics.neighbor_oracle", "another graph", lambda b: sh.metrics.neighbor_oracle(np.zeros((4, 3)), np.zeros((5, 5))), ValueError,
+         ("(5, 5)", "(4, 4)")),
+    Case("metrics.moran_agreement", "other shapes", lambda b: sh.metrics.moran_agreement(np.zeros((4, 3)), np.zeros((4, 2)), np.zeros((4, 4))),
+         ValueError, ("(4, 3)", "(4, 2)")),
+    Case("metrics.within_slide_pearson", "slides of other spots", lambda b: sh.metrics.within_slide_pearson(
+        np.zeros((4, 3)), np.zeros((4, 3)), ["a"] * 3, ["b"] * 4), ValueError, ("one slide", "(3,)")),
+    Case("metrics.split_half", "negative counts", lambda b: sh.metrics.split_half(-np.ones((2, 2), int), np.random.default_rng(0)), ValueError,
+         ("counts", "raw counts")),
+    Case("tl.gene_reliability", "no folder", lambda b: sh.tl.gene_reliability(b.tmp / "nowhere"), FileNotFoundError, ("nowhere", "manifest.json")),
+    Case("datasets.her2st", "an unknown slide", lambda b: sh.datasets.her2st("Z9", store=b.tmp / "a.zarr", cache=b.tmp), KeyError, ("'Z9'", "'B4'")),
+    Case("pl.calibration", "no such layer", lambda b: sh.pl.calibration(b.sdata, layer="raw"), KeyError, ("'raw'", "found")),
+    Case("pl.out_of_distribution", "an unknown slide", lambda b: sh.pl.out_of_distribution(b.sdata, slides="S9"), KeyError, ("'S9'", "'S1'")),
     Case("report.write", "no scores", lambda b: sh.report.write(b.sdata, b.cv, scores=b.scores[:0], path=b.tmp / "r.html"), KeyError, ("'pearson'", "scores")),
     Case("report.write", "scores of another table", lambda b: sh.report.write(b.sdata, b.cv, scores=pd.DataFrame({"a": [1]}), path=b.tmp / "r.html"), ValueError,
          ("scores", "sh.tl.evaluate")),

@@ -24,7 +24,7 @@ def scores() -> dict[str, float]:
         KernelRidge(components=6, landmarks=60),
         FeatureNetwork(epochs=5, batch=32, dim=8, accelerator="cpu"),
     ]
-    cv = sh.tl.cross_validate(sdata, models=models, genes=6, groups="patient", context=[], **FAST)
+    cv = sh.tl.cross_validate(sdata, models=models, genes=6, groups="patient", **FAST)
     sh.tl.stack(sdata, cv)
     found = sh.tl.evaluate(sdata, oracles=False)
     means = found[found["slide"] != "all"].groupby(["predictor", "metric"])["value"].mean()

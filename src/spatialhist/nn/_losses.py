@@ -54,6 +54,7 @@ def get_loss(name: str, **options: float) -> Loss:
 
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean squared error over all spots and targets, both ``(B, K)``."""
+    _check_shapes(pred, target)
     return F.mse_loss(pred, target)
 
 
@@ -75,6 +76,7 @@ def mse_pearson_loss(pred: torch.Tensor, target: torch.Tensor, *, alpha: float =
     -----
     Correlations run over the spots of the batch. Targets that are constant there are left out of their mean.
     """
+    _check_shapes(pred, target)
     varies = (target != target[:1]).any(dim=0)
     correlation = _pearson(pred[:, varies].T, target[:, varies].T)
     penalty = (1 - correlation).mean() if len(correlation) else pred.sum() * 0
@@ -99,6 +101,7 @@ def hinge_rank_loss(pred: torch.Tensor, target: torch.Tensor, *, margin: float =
     -----
     Memory grows with ``B * K ** 2``.
     """
+    _check_shapes(pred, target)
     return _mean_over_ordered_pairs(F.relu(margin - _differences(pred)), target)
 
 
@@ -120,6 +123,7 @@ def logistic_rank_loss(pred: torch.Tensor, target: torch.Tensor, *, scale: float
     -----
     Memory grows with ``B * K ** 2``.
     """
+    _check_shapes(pred, target)
     return _mean_over_ordered_pairs(F.softplus(-_differences(pred) / scale), target)
 
 
@@ -146,6 +150,7 @@ def soft_spearman_loss(
     The soft rank of target i is ``1/2 + sum_j sigmoid((pred_i - pred_j) / temperature)`` (Qin, Liu and Li 2010); ties
     in the truth get their average rank. Spots with a constant truth are left out. Memory grows with ``B * K ** 2``.
     """
+    _check_shapes(pred, target)
     varies = (target != target[:, :1]).any(dim=1)
     soft = 0.5 + torch.sigmoid(_differences(pred[varies]) / temperature).sum(dim=2)
     correlation = _pearson(soft, _average_ranks(target[varies]))
@@ -160,6 +165,11 @@ LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "logistic_rank": logistic_rank_loss,
     "soft_spearman": soft_spearman_loss,
 }
+
+
+def _check_shapes(pred: torch.Tensor, target: torch.Tensor) -> None:
+    if pred.ndim != 2 or pred.shape != target.shape:
+        raise ValueError(f"Predictions {tuple(pred.shape)} and targets {tuple(target.shape)} must both be (B, K).")
 
 
 def _pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

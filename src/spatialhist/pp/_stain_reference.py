@@ -61,8 +61,11 @@ class StainReference:
         """Write a JSON file that :meth:`load` and ``normalize_stain(reference=path)`` read."""
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        os.replace(partial, path)
+        try:
+            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> StainReference:
