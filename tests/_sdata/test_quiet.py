@@ -10,7 +10,11 @@ from spatialhist._sdata.quiet import quiet
 
 @pytest.mark.parametrize(
     ("message", "category"),
-    [("zarr v3 autosharding will be the default", UserWarning), ("'n_jobs' is not a valid key!", SyntaxWarning)],
+    [
+        ("zarr v3 autosharding will be the default", UserWarning),
+        ("'n_jobs' is not a valid key!", SyntaxWarning),
+        ("Parameter `area_threshold` is deprecated since version 0.26.0", FutureWarning),
+    ],
 )
 def test_known_announcements_are_silenced_inside_only(message, category):
     with warnings.catch_warnings(record=True) as caught:

@@ -75,7 +75,15 @@ def dust(pixels):
     return dusty
 
 
-@pytest.mark.parametrize("spoil", [smear, shadow, green_pen, black_pen, dust])
+def slide_edge(pixels):
+    edged = pixels.copy()
+    edged[235:239] = 255
+    edged[239:] = (62, 60, 64)
+    edged[:, :3] = (90, 92, 96)
+    return edged
+
+
+@pytest.mark.parametrize("spoil", [smear, shadow, slide_edge, green_pen, black_pen, dust])
 def test_what_is_not_tissue(spoil):
     pixels, truth = slide()
     mask = density_mask(spoil(pixels), um_per_px=6.0)

@@ -77,11 +77,12 @@ def test_from_a_store(sdata, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["otsu", "felzenszwalb"])
-def test_squidpy(sdata, method):
+def test_squidpy(sdata, method, recwarn):
     sh.pp.mask_background(sdata, slides="S1", method=method, fill=False)
     mask, _ = tissue_mask(sdata, "S1")
     assert mask[BLOCK].mean() > 0.9
     assert mask[:100].mean() < 0.05
+    assert not [w for w in recwarn if w.category is not UserWarning]
 
 
 def test_own_function(sdata):

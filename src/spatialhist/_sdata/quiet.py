@@ -17,6 +17,8 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="zarr v3 autosharding", category=UserWarning)
         # squidpy's docstring templates, at its import
         warnings.filterwarnings("ignore", message=".* is not a valid key!", category=SyntaxWarning)
+        # squidpy's tissue detection, of an argument of scikit-image
+        warnings.filterwarnings("ignore", message="Parameter `area_threshold` is deprecated", category=FutureWarning)
         reader.addFilter(_is_news)
         try:
             yield

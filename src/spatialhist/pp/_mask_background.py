@@ -139,7 +139,9 @@ def _squidpy_mask(pixels: np.ndarray, method: str) -> np.ndarray:
         from squidpy.experimental.im import detect_tissue
 
     image = Image2DModel.parse(np.moveaxis(pixels, -1, 0), dims=("c", "y", "x"), c_coords=list(_keys.CHANNELS))
-    labels = detect_tissue(sd.SpatialData.init_from_elements({"image": image}), "image", method=method, inplace=False)
+    with quiet():
+        found = sd.SpatialData.init_from_elements({"image": image})
+        labels = detect_tissue(found, "image", method=method, inplace=False)
     return np.asarray(labels) > 0
 
 
