@@ -1,7 +1,7 @@
 """The network from scratch: does it train stably, what does each option do, and does it beat a ridge on colour.
 
     python benchmarks/network.py synthetic [--width 8 --epochs 12 --seeds 3]
-    python benchmarks/network.py fold --store her2st.zarr [--data FOLDER] [--held C5]
+    python benchmarks/network.py fold --store her2st.zarr [--data FOLDER] [--held C5 --width 16 --norm batch]
 
 ``synthetic`` trains on two patients of the synthetic cohort and scores the third after every epoch: normalisation,
 running mean of the weights (at no cost beside the last weights), seeds averaged, augmentation, branches. ``fold`` trains
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("part", choices=["synthetic", "fold"])
     parser.add_argument("--width", type=int, default=None)
     parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--norm", default="batch", choices=["batch", "group"], help="of fold")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--held", default="C5")
@@ -49,7 +51,7 @@ def main() -> None:
         synthetic(args.width or 8, args.epochs or 12, args.seeds)
     else:
         sdata = sd.read_zarr(args.store) if args.store.exists() else sh.io.read_st(args.data, store=args.store)
-        fold(sdata, args.held, args.width or 16, args.epochs or 30)
+        fold(sdata, args.held, TileNetwork(width=args.width or 16, epochs=args.epochs or 30, norm=args.norm))
 
 
 def synthetic(width: int, epochs: int, seeds: int) -> None:
@@ -89,13 +91,14 @@ class Branches:
         return VisionMLPMultiTask(n_outputs, width=self.width, branches=self.branches)
 
 
-def fold(sdata: sd.SpatialData, held: str, width: int, epochs: int) -> None:
-    """Train one fold of patient C with the default network."""
+def fold(sdata: sd.SpatialData, held: str, network: TileNetwork) -> None:
+    """Train one fold of patient C."""
     slides = ["C2", "C3", "C4", "C5"]
     train, scored = split(prepared(sdata), [held], genes=250, slides=slides)
     print(ridges(train, scored).to_string(), flush=True)
-    network = TileNetwork(width=width, epochs=epochs, ema=DECAY, accelerator="cpu")
-    curve, fitted = watch(network, train, scored, every=3)
+    curve, fitted = watch(
+        replace(network, ema=DECAY, accelerator="cpu"), train, scored, every=3 if network.epochs > 9 else 2
+    )
     print(pd.DataFrame(summary("network", [curve])).T.round(3).to_string())
     ridge = Ridge().fit(train, seed=0, scratch=Path(tempfile.gettempdir())).predict(scored)
     both = np.mean([ridge, fitted.predict(scored)], axis=0)
