@@ -10,6 +10,7 @@ refused; ends with an error, naming the seed, when anything else comes out.
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def fuzz(name: str, seconds: float, seed: int, memory_gb: float) -> None:
     from fuzz_readers import READERS, read_damaged
 
     warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
     limit = int(memory_gb * 1e9)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,20 @@ MAX_PIXELS = 2_000_000_000
 """Images whose header promises more are refused before memory is asked for (6 GB of uint8 RGB)."""
 ROWS = 512
 """Rows converted at a time, so that no second full-size copy exists."""
+
+BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What decoders raise on a damaged file."""
 
 _TIFF = {".tif", ".tiff", ".btf", ".svs"}
 
@@ -32,7 +47,7 @@ def read_pixels(path: Path) -> np.ndarray:
     read = _read_tiff if path.suffix.lower() in _TIFF else _read_jpeg_or_png
     try:
         pixels = read(path)
-    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     return to_rgb8(pixels, name=str(path))
 

@@ -123,6 +123,8 @@ def _read_plain(path: Path) -> tuple[np.ndarray, None]:
 
 def _read_tiff(path: Path) -> tuple[da.Array, float | None]:
     """Lazy pixels ``(c, y, x)`` and micrometres per pixel."""
+    from spatialhist.io._pixels import BROKEN
+
     try:
         from tiffslide import TiffSlide
     except ImportError as error:
@@ -131,7 +133,7 @@ def _read_tiff(path: Path) -> tuple[da.Array, float | None]:
         opened = TiffSlide(path)
         plane, axes = _plane(opened)
         found = _mpp(opened)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+    except BROKEN as error:
         raise ValueError(f"{path} cannot be read as a slide: {error}") from error
     return _to_rgb(plane, axes, path), found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from spatialhist.tiles._slide import open_image
 from spatialhist.tl._executor import run_tasks
 from spatialhist.tl._gather import point_samples
 from spatialhist.tl._grid import areas
+from spatialhist.tl._kept_blocks import block_name, keep_blocks
+from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._pixels import SlideFeatures, relative_position, slide_features
 from spatialhist.tl._threads import pinned_threads
 
@@ -92,7 +95,7 @@ class Block:
 
 
 def predict_blocks(
-    cohort: Cohort, grid: Grid, applier: Applier, *, block: int, executor: Any, progress: bool
+    cohort: Cohort, grid: Grid, applier: Applier, *, block: int, executor: Any, cache: Path | None, progress: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict ``(n, genes)`` at all points of a grid, and say ``(n,)`` how far they are from training spots."""
     from tqdm.auto import tqdm
@@ -100,20 +103,31 @@ def predict_blocks(
     values = np.empty((len(grid.points), len(applier.genes)), dtype=np.float32)
     away = np.empty(len(grid.points), dtype=np.float32)
     with tqdm(total=len(values), desc=f"predict {grid.slide}", unit="spot", disable=not progress) as bar:
-        for rows, (predicted, far) in _parts(cohort, grid, applier, block, executor):
+        for rows, (predicted, far) in _parts(cohort, grid, applier, block, executor, cache):
             values[rows], away[rows] = predicted, far
             bar.update(len(rows))
     return values, away
 
 
 def _parts(
-    cohort: Cohort, grid: Grid, applier: Applier, block: int, executor: Any
+    cohort: Cohort, grid: Grid, applier: Applier, block: int, executor: Any, cache: Path | None
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
     position = relative_position(grid.points, grid.pitch_px)
     parts = areas(grid.points, grid.spacing_px * np.sqrt(block))
     shared = Block.of(cohort, grid, applier)
     tasks = [(shared, grid.points[rows], position[rows]) for rows in parts]
-    yield from zip(parts, run_tasks(Block.predict, tasks, executor), strict=True)
+    if cache is None:
+        yield from zip(parts, run_tasks(Block.predict, tasks, executor), strict=True)
+        return
+    facts = [
+        applier.run.run_id,
+        applier.name,
+        pixel_hash(cohort, grid.slide),
+        repr((shared.extents_px, shared.tile_extent_px)),
+    ]
+    names = [block_name(facts, [*shared.statistics, *task[1:]]) for task in tasks]
+    kept = keep_blocks(cache, names, lambda some: run_tasks(Block.predict, [tasks[i] for i in some], executor))
+    yield from zip(parts, kept, strict=True)
 
 
 def _encoder(encoder: str | Callable[..., Any]) -> Callable[..., Any]:

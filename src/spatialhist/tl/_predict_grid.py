@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -47,6 +48,7 @@ def predict_grid(
     encoder: Any = None,
     block: int = BLOCK,
     executor: Any = None,
+    cache: str | Path | None = None,
     table_key: str = _keys.TABLE,
     progress: bool = True,
 ) -> None:
@@ -85,6 +87,9 @@ def predict_grid(
         Where blocks are predicted: None for here, a number of processes, a ``concurrent.futures`` executor or a
         ``dask.distributed`` client. The result is the same, byte for byte. An image that lies in a store is read by the
         workers themselves; they must see the store and the run folder.
+    cache
+        Folder that keeps the predictions of finished blocks, so that a call that was interrupted goes on where it
+        stopped; None to keep none.
     table_key
         Table of the slides that have spots.
     progress
@@ -154,8 +159,11 @@ def predict_grid(
     ]
     for grid in grids:
         check_layer_size(len(grid.points), len(applier.genes), n_layers=3 if _bounded(grid, applier, level) else 1)
+    kept = None if cache is None else Path(cache)
     for grid in grids:
-        values, away = predict_blocks(cohort, grid, applier, block=block, executor=executor, progress=progress)
+        values, away = predict_blocks(
+            cohort, grid, applier, block=block, executor=executor, cache=kept, progress=progress
+        )
         warn_of_far(grid.slide, away)
         _add(cohort, grid, applier, key_added, values, away, lattice)
         if _bounded(grid, applier, level):
