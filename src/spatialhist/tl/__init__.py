@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_calibrate": ["calibrate"],
         "_cross_validate": ["cross_validate"],
         "_evaluate": ["evaluate"],
+        "_expected_counts": ["expected_counts"],
         "_fit": ["Model", "fit"],
         "_gene_reliability": ["gene_reliability"],
         "_lazyslide": ["LazySlideModel"],

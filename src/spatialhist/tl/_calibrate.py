@@ -94,7 +94,7 @@ def calibrate(
     if applier.name == "stack_rank_mean":
         raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
     layers = _layers(cohort, layer, applier)
-    judged = {name: _groups(cohort, name, applier) for name in layers}
+    judged = {name: groups_of_slides(cohort, name, applier) for name in layers}
     cv = run_of(applier.source)
     for name, of_slide in judged.items():
         _check_groups(name, len(cv.groups) - any(g is not None for g in of_slide.values()), level, needed)
@@ -148,16 +148,27 @@ def _layers(cohort: Cohort, layer: str | None, applier: Applier) -> list[str]:
         raise KeyError(f"no layer 'oof' or 'predicted'; found {layer_names(cohort.table)}: name one with layer=")
     for name in found:
         get_layer(cohort.table, name)
-        made = recorded(cohort.table, name)
-        if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
-            raise ValueError(
-                f"layer {name!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
-                f"{applier.name!r} of run {applier.run.run_id} in {applier.run.folder}: pass what predicted it"
-            )
+        check_predicted_by(cohort, name, applier)
     return found
 
 
-def _groups(cohort: Cohort, layer: str, applier: Applier) -> dict[str, str | None]:
+def check_predicted_by(cohort: Cohort, layer: str, applier: Applier) -> None:
+    """Refuse a layer that something else predicted.
+
+    Raises
+    ------
+    ValueError
+        With what did.
+    """
+    made = recorded(cohort.table, layer)
+    if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
+        raise ValueError(
+            f"layer {layer!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
+            f"{applier.name!r} of run {applier.run.run_id} in {applier.run.folder}: pass what predicted it"
+        )
+
+
+def groups_of_slides(cohort: Cohort, layer: str, applier: Applier) -> dict[str, str | None]:
     """Group of every slide that was predicted, None for one that no fold has seen."""
     made, slides = recorded(cohort.table, layer), applier.run.manifest["slides"]
     if "predicted_slides" not in made:
