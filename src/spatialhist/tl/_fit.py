@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
 from spatialhist.tl import _folder
+from spatialhist.tl._card import read_card, write_card
 from spatialhist.tl._design import Design
 from spatialhist.tl._fits import Fit, run_fits
 from spatialhist.tl._panel import fold_panels
 from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._predictors._protocol import Predictor
 from spatialhist.tl._predictors._registry import from_description
+from spatialhist.tl._run import CrossValidation
 from spatialhist.tl._task import Task
 
 if TYPE_CHECKING:
@@ -96,6 +99,8 @@ def fit(
     pixels: int = 64,
     tile_extent: tuple[str, float] = ("pitch", 3.0),
     tile_pixels: int = 78,
+    judged_by: CrossValidation | str | Path | None = None,
+    licence: str = "not stated",
     out: str | Path | None = None,
     overwrite: bool = False,
     executor: Any = None,
@@ -117,6 +122,11 @@ def fit(
         Name, predictor, or several, whose predictions are averaged.
     layer, genes, slides, image, encoder, extents, pixels, tile_extent, tile_pixels
         See :func:`cross_validate`.
+    judged_by
+        Cross-validation of the same models, or its folder: its scores and its verdict on every gene go with the model
+        (:func:`gene_reliability`). None for a model of which nothing is known.
+    licence
+        Under which the model may be used; kept in its folder.
     out
         Model folder; None for a temporary one.
     overwrite, executor, threads, seed, table_key, progress
@@ -130,15 +140,21 @@ def fit(
     Raises
     ------
     KeyError, ValueError, FileExistsError
-        As :func:`cross_validate`.
+        As :func:`cross_validate`; also if ``judged_by`` is of other models, another layer or another design.
+
+    Notes
+    -----
+    To go on with new slides, fit on old and new ones together (:func:`spatialhist.io.concat`).
     """
     task = Task.of(
         sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents, seed=seed,
         threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
     )  # fmt: skip
+    card = {} if judged_by is None else _card_of(judged_by, task)
     cohort = task.cohort
     columns = fold_panels(cohort, task.rows, {"all": cohort.slides}, genes)["all"]
     manifest = task.manifest("model", columns, {s: {"pixels": pixel_hash(cohort, s)} for s in cohort.slides})
+    manifest["licence"] = licence
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with _folder.locked(folder):
@@ -148,5 +164,17 @@ def fit(
         )  # fmt: skip
         model = Model(folder, manifest, tuple(task.models), temporary)
         run_fits(model.fits(), inputs.folder, executor=executor, progress=progress)
+        if card:
+            write_card(folder, card)
     logger.info("fit: %d models on %d slides in %s", len(task.models), len(cohort.slides), folder)
     return model
+
+
+def _card_of(judged_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:
+    """Card of a cross-validation, checked to be of the same recipe."""
+    cv = judged_by if isinstance(judged_by, CrossValidation) else CrossValidation.load(judged_by, models=task.models)
+    theirs, mine = cv.manifest["identity"], json.loads(json.dumps(task.recipe()))
+    differ = sorted(key for key in mine if json.loads(json.dumps(theirs[key])) != mine[key])
+    if differ:
+        raise ValueError(f"judged_by={str(cv.folder)!r} says nothing of this model: they differ in {differ}")
+    return read_card(cv.folder)

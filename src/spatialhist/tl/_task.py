@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from spatialhist.tl._predictors._protocol import Predictor
 
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "spatialdata", "torch")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -100,6 +102,14 @@ class Task:
             check_slide(cohort, slide, looks)
         return cls(cohort, rows, layer, looks, resolve_models(models, looks), seed, threads)
 
+    def recipe(self) -> dict[str, Any]:
+        """What is fitted on, in what way, whatever the slides."""
+        return {
+            "models": [describe(m) for m in self.models],
+            "layer": self.layer,
+            "design": self.design.to_json(),
+        }
+
     def manifest(
         self, what: str, columns: np.ndarray, slides: dict[str, dict[str, Any]], **identity: Any
     ) -> dict[str, Any]:
@@ -120,10 +130,9 @@ class Task:
             "format": _folder.FORMAT,
             "what": what,
             "version": version("spatialhist"),
+            "versions": {name: version(name) for name in LIBRARIES},
             "identity": {
-                "models": [describe(m) for m in self.models],
-                "layer": self.layer,
-                "design": self.design.to_json(),
+                **self.recipe(),
                 "seed": self.seed,
                 "threads": self.threads,
                 **identity,
