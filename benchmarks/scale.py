@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py              about ten minutes; the table of docs/benchmarks.md
     python benchmarks/scale.py --short      a tenth of it
+    python benchmarks/scale.py spots        one kind of slides, spots, genes, refused
 
 Each row runs in a process of its own, whose peak of memory above what the libraries take is measured. Ends with an error
 when a ceiling is broken: GROWTH times the row above where sizes double, and DENSE of what one dense table would take.
@@ -155,19 +156,30 @@ def run(kind: str, n: int) -> list[tuple[str, float, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*")
     parser.add_argument("--short", action="store_true")
-    factor = 10 if parser.parse_args().short else 1
+    options = parser.parse_args()
     plan = {"slides": (50, 100, 200), "spots": (125_000, 250_000, 500_000), "genes": (2_000, 4_000, 8_000)}
+    kinds = options.kinds or [*plan, "refused"]
     print("| what | size | step | seconds | peak MB above the input |\n|---|---|---|---|---|")
-    for kind, full in plan.items():
-        sizes = [n // factor for n in full]
-        peaks: list[float] = []
-        for n in sizes:
-            rows = run(kind, n)
-            peaks.append(max(mb for _, _, mb in rows))
-            for name, seconds, mb in rows:
-                print(f"| {kind} | {n:,} | {name} | {seconds:.1f} | {mb:.0f} |", flush=True)
-        check_growth(kind, sizes, peaks)
+    for kind in kinds:
+        if kind == "refused":
+            report_refusals()
+        else:
+            report(kind, [n // 10 if options.short else n for n in plan[kind]])
+
+
+def report(kind: str, sizes: list[int]) -> None:
+    peaks: list[float] = []
+    for n in sizes:
+        rows = run(kind, n)
+        peaks.append(max(mb for _, _, mb in rows))
+        for name, seconds, mb in rows:
+            print(f"| {kind} | {n:,} | {name} | {seconds:.1f} | {mb:.0f} |", flush=True)
+    check_growth(kind, sizes, peaks)
+
+
+def report_refusals() -> None:
     for name, seconds, mb in run("refused", 0):
         print(f"| 60,000 x 20,000 | dense 4.8 GB | {name} refused | {seconds:.1f} | {mb:.0f} |", flush=True)
         if mb > DENSE * 4800:
