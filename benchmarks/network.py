@@ -25,7 +25,7 @@ from _watched import split, watch
 
 import spatialhist as sh
 from spatialhist.nn import VisionMLPMultiTask
-from spatialhist.tl import Ridge, TileNetwork
+from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._predictors._ridge_solver import within_slide_score
 from spatialhist.tl._samples import Samples
 
@@ -58,6 +58,7 @@ def synthetic(width: int, epochs: int, seeds: int) -> None:
     """Score every option on the patient that is left out."""
     train, held = split(prepared(sh.datasets.synthetic(6, seed=0)), ["S5", "S6"], genes=100, **TILES)
     print(ridges(train, held).to_string())
+    print(heads(train, held).to_string(), flush=True)
     base = {"width": width, "epochs": epochs, "learning_rate": 2e-3, "accelerator": "cpu"}
     variants = {
         "batch norm": {},
@@ -95,7 +96,8 @@ def fold(sdata: sd.SpatialData, held: str, network: TileNetwork) -> None:
     """Train one fold of patient C."""
     slides = ["C2", "C3", "C4", "C5"]
     train, scored = split(prepared(sdata), [held], genes=250, slides=slides)
-    print(ridges(train, scored).to_string(), flush=True)
+    print(ridges(train, scored).to_string())
+    print(heads(train, scored).to_string(), flush=True)
     curve, fitted = watch(
         replace(network, ema=DECAY, accelerator="cpu"), train, scored, every=3 if network.epochs > 9 else 2
     )
@@ -123,6 +125,19 @@ def ridges(train: Samples, held: Samples) -> pd.Series:
     scratch = Path(tempfile.gettempdir())
     fitted = {name: model.fit(train, seed=0, scratch=scratch).predict(held) for name, model in models.items()}
     return pd.Series({n: within_slide_score(held.targets, p, held.slide) for n, p in fitted.items()}).round(3)
+
+
+def heads(train: Samples, held: Samples, seeds: int = 3) -> pd.Series:
+    """Score the head over features by seeds, and their mean."""
+    predictions = []
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as scratch:
+            fitted = FeatureNetwork(accelerator="cpu").fit(train, seed=seed, scratch=Path(scratch))
+        predictions.append(fitted.predict(held))
+    named = {f"head, seed {i}": p for i, p in enumerate(predictions)} | {
+        f"head, mean of {seeds} seeds": np.mean(predictions, axis=0)
+    }
+    return pd.Series({n: within_slide_score(held.targets, p, held.slide) for n, p in named.items()}).round(3)
 
 
 def summary(name: str, curves: list[pd.DataFrame]) -> dict[str, dict[str, float]]:
