@@ -18,7 +18,7 @@ from spatialhist.tl._predictors._training import Regression, Schedule, train
 if TYPE_CHECKING:
     from spatialhist.nn._blocks import Norm
     from spatialhist.tl._predictors._protocol import State
-    from spatialhist.tl._samples import Samples
+    from spatialhist.tl._samples import Samples, StoredTiles
 
 PREDICT_BATCH = 512
 
@@ -267,7 +267,7 @@ class _FeatureData(Dataset):
 class ArrayData(Dataset):
     """One input array and targets, a whole batch at a time; the array may lie on disk."""
 
-    def __init__(self, inputs: np.ndarray, targets: torch.Tensor) -> None:
+    def __init__(self, inputs: np.ndarray | StoredTiles, targets: torch.Tensor) -> None:
         self.inputs, self.targets = inputs, targets
 
     def __len__(self) -> int:
