@@ -17,7 +17,8 @@ from spatialhist.pp._scene import Scene, sums_at_shifts
 BLUR = 0.2
 """Smoothing of the nuclei in units: a spot, and what diffuses into it."""
 MIN_FALL = 3.0
-"""How clearly the score must fall on every side of the optimum, in standard errors."""
+"""How clearly the score must fall on every side of the optimum, in standard errors; shuffled activity and that of other
+slides reached 2.1 in 120 searches."""
 FLAT = 1e-3
 """Least variance under spots, relative to that of the map; spots on glass alone have a correlation of 0."""
 
