@@ -14,6 +14,8 @@ from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._calibrate import check_predicted_by, groups_of_slides
 from spatialhist.tl._fit import Model
 from spatialhist.tl._residuals import out_of_fold_residuals, residuals_without, run_of
+from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._stack import Stack
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -59,9 +61,11 @@ def expected_counts(
 
     Notes
     -----
-    The exponential of a mean logarithm is below the mean. With :math:`e` the residuals of a gene on held-out groups,
-    each group counting the same, :math:`E[x] = e^{p} \cdot \overline{e^{e}} - 1` (smearing, Duan, JASA 1983), at least
-    0. A group that was trained on gets the factor of the other groups, as in :func:`calibrate`. Ranks have no inverse.
+    The exponential of a mean logarithm is below the mean: :math:`E[x] = f_g\, e^{p} - 1`, at least 0, with the factor of
+    a gene :math:`f_g = \overline{e^{y}} / \overline{e^{p}}`, measured over predicted on held-out groups, each group
+    counting the same (the smearing estimate of Duan, JASA 1983, as a ratio, so that predictions that exaggerate do not
+    raise it). A group that was trained on gets the factor of the other groups, as in :func:`calibrate`. Ranks have no
+    inverse.
     """
     key = key_added or f"{layer}_counts"
     check_key(key)
@@ -70,7 +74,8 @@ def expected_counts(
     applier = Applier.of(source)
     get_layer(table, layer)
     target_sum = _target_sum(applier, layer)
-    if isinstance(applier.source, Model):
+    trained = applier.source
+    if isinstance(trained, Model):
         raise ValueError(
             "a model fitted on everything leaves no residuals: pass the cross-validation of the same models"
         )
@@ -78,7 +83,7 @@ def expected_counts(
     check_layer_size(*table.shape)
     groups, columns = groups_of_slides(cohort, layer, applier), table.var_names.get_indexer(applier.genes)
     kept = columns >= 0
-    factor = {g: _smearing(applier, g) for g in set(groups.values())}
+    factor = {g: _factor(trained, g) for g in set(groups.values())}
     for i, (slide, group) in enumerate(groups.items()):
         rows = cohort.rows(slide)
         predicted = np.asarray(table.layers[layer][np.ix_(rows, columns[kept])], dtype=np.float64)
@@ -102,14 +107,16 @@ def _target_sum(applier: Applier, layer: str) -> float:
     return float(target_sum)
 
 
-def _smearing(applier: Applier, group: str | None) -> np.ndarray:
-    """Mean exponential of the residuals of held-out groups, without one that is judged ``(genes,)``."""
-    cv = run_of(applier.source)
-    errors = out_of_fold_residuals(applier.source) if group is None else residuals_without(applier.source, group)
-    names = cv.inputs.column("group")
-    factors = np.exp(errors.astype(np.float64))
-    each = [_column_means(factors[names == g]) for g in cv.groups if g != group]
-    return _column_means(np.stack(each))
+def _factor(source: CrossValidation | Stack, group: str | None) -> np.ndarray:
+    """Measured over predicted on held-out groups, without one that is judged ``(genes,)``."""
+    cv = run_of(source)
+    errors = out_of_fold_residuals(source) if group is None else residuals_without(source, group)
+    truth = cv.inputs.samples(np.arange(len(errors)), range(len(cv.genes))).targets.astype(np.float64)
+    predicted = np.exp(truth - errors)
+    measured = np.where(np.isnan(errors), np.nan, np.exp(truth))
+    names, others = cv.inputs.column("group"), [g for g in cv.groups if g != group]
+    means = [np.stack([_column_means(x[names == g]) for g in others]) for x in (measured, predicted)]
+    return _column_means(means[0]) / _column_means(means[1])
 
 
 def _column_means(values: np.ndarray) -> np.ndarray:
