@@ -1,8 +1,9 @@
 """Speed, shares and memory of predict_grid: python benchmarks/predict.py [--data FOLDER] [--store ZARR] [--um 200].
 
 Slides of 4,096 to 40,960 pixels a side repeat a square of section C5, chunk by chunk, so that they take no room (and lie in
-the page cache). The default models, fitted on C2-C4, predict each in a process of its own on one core, at spots 200 um
-apart. Printed: spots, spots a second, shares of the time, and peak memory above that of the imports and the model.
+the page cache). Models fitted on C2-C4, the default ones or `--models ridge`, predict each in a process of its own on one
+core, at spots 200 um apart. Printed: spots, spots a second, shares of the time, and peak memory above that of the imports
+and the model.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from pathlib import Path
 
 import numpy as np
 import spatialdata as sd
+import zarr
 from _her2st import read_cohort
 
 import spatialhist as sh
 from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import add_mask, pyramid
-from spatialhist._sdata.pyramids import parse_image
 
 BASE, CHUNK, MPP = 4096, 512, 0.6819
 SIDES = (1, 2, 4, 10)
+N_HALVED = 6
 SLIDE = "S1"
 
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
     parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
     parser.add_argument("--um", type=float, default=200.0)
+    parser.add_argument("--models", default="default")
     parser.add_argument("--one", nargs=2, type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -61,16 +64,19 @@ def prepare(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
     cohort = read_cohort(args.data, args.store)
     sh.pp.mask_background(cohort, slides=["C2", "C3", "C4", "C5"], fill=False)
     sh.pp.log_normalize(cohort)
-    sh.tl.fit(cohort, slides=["C2", "C3", "C4"], out=folder / "run", progress=False)
+    sh.tl.fit(cohort, slides=["C2", "C3", "C4"], models=args.models, out=folder / "run", progress=False)
     square = pyramid(cohort, "C5_full_image").levels[0][:, 2000 : 2000 + BASE, 2000 : 2000 + BASE]
     placed = {SLIDE: sd.transformations.Identity()}
-    image = parse_image(square.rechunk((3, CHUNK, CHUNK)), placed)
+    image = sd.models.Image2DModel.parse(
+        square.rechunk((3, CHUNK, CHUNK)), dims=("c", "y", "x"), c_coords=("r", "g", "b"), scale_factors=[2] * N_HALVED,
+        chunks=(3, CHUNK, CHUNK), transformations=placed,
+    )  # fmt: skip
     sd.SpatialData.init_from_elements({f"{SLIDE}_full_image": image}).write(folder / "base.zarr")
     return folder / "run", folder / "base.zarr"
 
 
 def repeat(base: Path, target: Path, times: int) -> Path:
-    """A store whose image repeats another: chunks are links to the same files."""
+    """A store whose image repeats another: chunks are links to the same files, where a level has whole ones."""
     shutil.copytree(base, target, ignore=lambda *_: ["c"])
     for level in (base / "images" / f"{SLIDE}_full_image").glob("s*"):
         new = target / level.relative_to(base)
@@ -78,28 +84,23 @@ def repeat(base: Path, target: Path, times: int) -> Path:
         channels, *shape = about["shape"]
         about["shape"] = [channels, *(n * times for n in shape)]
         (new / "zarr.json").write_text(json.dumps(about))
-        rows, columns = (max(1, n // CHUNK) for n in shape)
-        if min(shape) < CHUNK:
-            shutil.rmtree(new)
-            continue
-        for y in range(rows * times):
-            (new / "c" / "0" / str(y)).mkdir(parents=True)
-            for x in range(columns * times):
-                os.link(level / "c" / "0" / str(y % rows) / str(x % columns), new / "c" / "0" / str(y) / str(x))
-    forget_small_levels(target)
+        if min(shape) >= CHUNK:
+            link_chunks(level, new, [n // CHUNK for n in shape], times)
+        else:
+            zarr.open_array(new, mode="r+")[:] = np.tile(zarr.open_array(level, mode="r")[:], (1, times, times))
+    root = json.loads((target / "zarr.json").read_text())
+    root.pop("consolidated_metadata", None)
+    (target / "zarr.json").write_text(json.dumps(root))
     return target
 
 
-def forget_small_levels(store: Path) -> None:
-    """Name only the levels that are left."""
-    image = store / "images" / f"{SLIDE}_full_image"
-    about = json.loads((image / "zarr.json").read_text())
-    scales = about["attributes"]["ome"]["multiscales"][0]
-    scales["datasets"] = [d for d in scales["datasets"] if (image / d["path"]).exists()]
-    (image / "zarr.json").write_text(json.dumps(about))
-    root = json.loads((store / "zarr.json").read_text())
-    root.pop("consolidated_metadata", None)
-    (store / "zarr.json").write_text(json.dumps(root))
+def link_chunks(level: Path, new: Path, n_chunks: list[int], times: int) -> None:
+    rows, columns = n_chunks
+    for y in range(rows * times):
+        row = new / "c" / "0" / str(y)
+        row.mkdir(parents=True)
+        for x in range(columns * times):
+            os.link(level / "c" / "0" / str(y % rows) / str(x % columns), row / str(x))
 
 
 def measure(run: Path, store: Path, um: float) -> dict[str, float]:
