@@ -79,7 +79,7 @@ def _read_store(path: Path) -> SpatialData:
 
     try:
         sdata = open_store(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:
         raise ValueError(f"{path} is no SpatialData store, or a broken one: {error}") from error
     if not list(sdata.gen_elements()):
         raise ValueError(f"{path} is no SpatialData store, or an empty one: it has no elements")

@@ -83,7 +83,8 @@ class Model:
 
     def restore_design(self, encoder: Any = None) -> Design:
         """The design with its encoder."""
-        return Design.from_json(self.manifest["identity"]["design"], encoder)
+        with _folder.intact(self.folder / _folder.MANIFEST):
+            return Design.from_json(self.manifest["identity"]["design"], encoder)
 
 
 def fit(

@@ -125,4 +125,5 @@ class CrossValidation:
 
     def restore_design(self, encoder: Any = None) -> Design:
         """The design with its encoder."""
-        return Design.from_json(self.design, encoder)
+        with intact(self.folder / MANIFEST):
+            return Design.from_json(self.design, encoder)
