@@ -47,6 +47,7 @@ def cross_validate(
     image: str = "full",
     encoder: str | Callable[..., Any] = "color_texture",
     extents: Sequence[tuple[str, float]] | None = None,
+    context: Sequence[tuple[str, float]] | None = None,
     pixels: int = 64,
     tile_extent: tuple[str, float] = ("pitch", 3.0),
     tile_pixels: int = 78,
@@ -86,6 +87,9 @@ def cross_validate(
         Name (see :func:`spatialhist.nn.get_encoder`) or callable from uint8 batch to features.
     extents
         Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometres by default.
+    context
+        Radii within which features of the first two extents are averaged over the surrounding tissue, for the models
+        that look at it (``"kernel_ridge"``); 150, 300 and 600 micrometres by default, ``()`` for none.
     pixels
         Side of the tiles an encoder sees.
     tile_extent, tile_pixels
@@ -132,8 +136,9 @@ def cross_validate(
     ['P1', 'P2', 'P3']
     """
     task = Task.of(
-        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents, seed=seed,
-        threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
+        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents,
+        context=context, seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent,
+        tile_pixels=tile_pixels,
     )  # fmt: skip
     cohort = task.cohort
     assigned = assign_groups(cohort, groups)
@@ -164,7 +169,8 @@ def cross_validate(
         )  # fmt: skip
         cv = CrossValidation(folder, manifest, tuple(task.models), tuple(baselines), temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
-        print(announce(fits, len(inputs), len(names), n_workers(executor)), file=sys.stderr)
+        note = announce(fits, len(inputs), len(names), n_workers(executor), tile_gb=inputs.tile_gb)
+        print(note, file=sys.stderr)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         rows = np.concatenate(list(task.rows.values()))
         _write_layers(cohort, cv, rows, columns)

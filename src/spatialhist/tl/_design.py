@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
 EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
 """The same areas on a lattice of 100 um, for slides whose scale is not known."""
+CONTEXT_UM = (150.0, 300.0, 600.0)
+CONTEXT_PITCH = (1.5, 3.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Design:
         ``"full"``, ``"normalized"`` or ``"masked"``.
     tile_extent, tile_pixels, grid
         The tiles of networks that learn from pixels.
+    context
+        Radii within which features of the surrounding tissue are averaged.
     """
 
     encoder: str | Callable[..., Any] = "color_texture"
@@ -42,6 +46,7 @@ class Design:
     tile_extent: tuple[str, float] = ("pitch", 3.0)
     tile_pixels: int = 78
     grid: int = 3
+    context: tuple[tuple[str, float], ...] = ()
 
     @property
     def specs(self) -> tuple[TileSpec, ...]:
@@ -70,13 +75,21 @@ class Design:
         name = data["encoder"]
         if name.startswith("custom:") and encoder is None:
             raise ValueError(f"the model was trained on your own encoder ({name[7:]}): pass it as encoder=")
-        extents = tuple((unit, float(value)) for unit, value in data["extents"])
+        lengths = {k: tuple((unit, float(value)) for unit, value in data.get(k, ())) for k in ("extents", "context")}
         tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
-        return cls(**{**data, "encoder": encoder or name, "extents": extents, "tile_extent": tile_extent})
+        return cls(**{**data, "encoder": encoder or name, **lengths, "tile_extent": tile_extent})
 
 
 def default_extents(cohort: Cohort) -> tuple[tuple[str, float], ...]:
     """75-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
-    if all(scale(cohort.sdata, s).mpp is not None for s in cohort.slides):
-        return tuple(("um", e) for e in EXTENTS_UM)
-    return tuple(("pitch", e) for e in EXTENTS_PITCH)
+    return _lengths(cohort, EXTENTS_UM, EXTENTS_PITCH)
+
+
+def default_context(cohort: Cohort) -> tuple[tuple[str, float], ...]:
+    """150-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
+    return _lengths(cohort, CONTEXT_UM, CONTEXT_PITCH)
+
+
+def _lengths(cohort: Cohort, um: tuple[float, ...], pitch: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
+    known = all(scale(cohort.sdata, s).mpp is not None for s in cohort.slides)
+    return tuple(("um", length) for length in um) if known else tuple(("pitch", length) for length in pitch)

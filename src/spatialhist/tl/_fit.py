@@ -97,6 +97,7 @@ def fit(
     image: str = "full",
     encoder: str | Callable[..., Any] = "color_texture",
     extents: Sequence[tuple[str, float]] | None = None,
+    context: Sequence[tuple[str, float]] | None = None,
     pixels: int = 64,
     tile_extent: tuple[str, float] = ("pitch", 3.0),
     tile_pixels: int = 78,
@@ -121,7 +122,7 @@ def fit(
         The cohort, with a tissue mask a slide.
     models
         Name, predictor, or several, whose predictions are averaged.
-    layer, genes, slides, image, encoder, extents, pixels, tile_extent, tile_pixels
+    layer, genes, slides, image, encoder, extents, context, pixels, tile_extent, tile_pixels
         See :func:`cross_validate`.
     judged_by
         Cross-validation of the same models, or its folder: its scores and its verdict on every gene go with the model
@@ -148,8 +149,9 @@ def fit(
     To go on with new slides, fit on old and new ones together (:func:`spatialhist.io.concat`).
     """
     task = Task.of(
-        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents, seed=seed,
-        threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
+        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents,
+        context=context, seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent,
+        tile_pixels=tile_pixels,
     )  # fmt: skip
     card = {} if judged_by is None else _card_of(judged_by, task)
     cohort = task.cohort

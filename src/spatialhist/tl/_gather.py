@@ -85,7 +85,7 @@ def gather_run(
         parts = list(tqdm(pool.map(part, slides), total=len(slides), desc="features", disable=not progress))
     pixels = (slide_tiles(cohort, s, image_points(cohort, s)[_within(cohort, s, rows)], design) for s in slides)
     matrix, ranking = target_source(cohort, layer)
-    blocks = range(len(design.specs))
+    blocks = range(len(parts[0][1].spots))
     return write_inputs(
         folder,
         slides=slides,

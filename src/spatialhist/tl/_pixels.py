@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from spatialhist._sdata.geometry import apply, footprint_move, scale, spot_pixel
 from spatialhist._sdata.images import affine, image_key, tissue_mask
 from spatialhist.tiles import FeatureCache, TileReader
 from spatialhist.tiles._slide import open_image
+from spatialhist.tl._surroundings import Surroundings
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slides import Cohort
@@ -22,14 +23,30 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_TISSUE_POINTS = 256
+MAX_GRID_POINTS = 4096
+N_AVERAGED = 2
+"""Features of the first extents are averaged over the surroundings; the wider ones show these themselves."""
+SPACING = 2 / 3
+"""Of the points whose features are averaged, in the smallest radius."""
 
 
 @dataclass(frozen=True)
 class SlideFeatures:
-    """Features of one slide: around its spots, and mean and deviation over its tissue, per extent."""
+    """Features of one slide.
+
+    Attributes
+    ----------
+    spots
+        ``(n, F)`` around its spots, per extent; then the averages over their surroundings.
+    statistics
+        Mean and deviation ``(2, F)`` over its tissue for each of these; an average has those of its extent.
+    surroundings
+        What is averaged.
+    """
 
     spots: list[np.ndarray]
     statistics: list[np.ndarray]
+    surroundings: Surroundings
 
 
 def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = MAX_TISSUE_POINTS) -> np.ndarray:
@@ -82,7 +99,7 @@ def check_slide(cohort: Cohort, slide: str, design: Design) -> None:
     """
     image_key(cohort.sdata, slide, design.image)
     slide_tissue(cohort, slide)
-    for extent in design.extents:
+    for extent in (*design.extents, *design.context):
         scale(cohort.sdata, slide).px(extent, slide)
     spot_pixels(cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide))
 
@@ -119,7 +136,24 @@ def slide_features(
     points = slide_tissue(cohort, slide)
     both = encode(cohort, slide, np.concatenate([centers, points]), design, encoder, cache, progress=progress)
     n = len(centers)
-    return SlideFeatures([b[:n] for b in both], [_statistics(b[n:].astype(np.float64)) for b in both])
+    around = _surroundings(cohort, slide, design, encoder, cache)
+    statistics = [_statistics(b[n:].astype(np.float64)) for b in both]
+    repeated = statistics[: len(around.features)] * len(around.radii)
+    return SlideFeatures([*(b[:n] for b in both), *around.around(centers)], [*statistics, *repeated], around)
+
+
+def _surroundings(
+    cohort: Cohort, slide: str, design: Design, encoder: Callable[..., Any], cache: Path | None
+) -> Surroundings:
+    """Encode a grid over a slide's tissue, for averages within the radii of the design."""
+    radii = tuple(scale(cohort.sdata, slide).px(radius, slide) for radius in design.context)
+    if not radii:
+        return Surroundings(np.empty((0, 2)), [], ())
+    mask, factors = tissue_mask(cohort.sdata, slide)
+    wanted = mask.sum() * np.prod(factors) / (SPACING * min(radii)) ** 2
+    points = tissue_points(mask, factors, int(np.clip(wanted, 1, MAX_GRID_POINTS)))
+    near = replace(design, extents=design.extents[:N_AVERAGED])
+    return Surroundings(points, encode(cohort, slide, points, near, encoder, cache), radii)
 
 
 def encode(

@@ -20,6 +20,7 @@ from spatialhist.tl._grid import areas
 from spatialhist.tl._kept_blocks import block_name, keep_blocks
 from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._pixels import SlideFeatures, relative_position, slide_features
+from spatialhist.tl._surroundings import Surroundings
 from spatialhist.tl._threads import pinned_threads
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Block:
     pixels, tile_pixels
         Sides of their tiles.
     statistics
-        Mean and deviation of the features over the slide's tissue, per extent.
+        Mean and deviation of the features over the slide's tissue.
+    surroundings
+        What is averaged around points.
     encoder
         Its name, or the callable.
     applier
@@ -61,6 +64,7 @@ class Block:
     pixels: int
     tile_pixels: int
     statistics: list[np.ndarray]
+    surroundings: Surroundings
     encoder: str | Callable[..., Any]
     applier: Applier
 
@@ -74,7 +78,7 @@ class Block:
         tile = open_image(cohort.sdata, slide, design.tile_spec, design.image)[1] if applier.needs_tiles else None
         return cls(
             slide, cohort.patient(slide), grid.training_slide, PixelSource(opened[0][0]), tuple(e for _, e in opened),
-            tile, design.pixels, design.tile_pixels, tissue.statistics, design.encoder, applier,
+            tile, design.pixels, design.tile_pixels, tissue.statistics, tissue.surroundings, design.encoder, applier,
         )  # fmt: skip
 
     def predict(self, points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +92,8 @@ class Block:
             tiles = None
             if self.tile_extent_px is not None:
                 tiles = TileReader(self.source).read(points, self.tile_extent_px, self.tile_pixels)
-            features = SlideFeatures(spots, self.statistics)
+            averages = self.surroundings.around(points)
+            features = SlideFeatures([*spots, *averages], self.statistics, self.surroundings)
             samples = point_samples(self.slide, self.patient, position, features, tiles)
             values = self.applier.predict(samples, training_slide=self.training_slide)
             return values, self.applier.out_of_distribution(samples, training_slide=self.training_slide)

@@ -18,7 +18,7 @@ from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.nn import get_encoder
 from spatialhist.tl import _folder
-from spatialhist.tl._design import Design, default_extents
+from spatialhist.tl._design import Design, default_context, default_extents
 from spatialhist.tl._executor import n_workers
 from spatialhist.tl._gather import fingerprint, gather_run, usable_rows
 from spatialhist.tl._mismatch import stain_target
@@ -76,6 +76,7 @@ class Task:
         layer: str,
         encoder: str | Callable[..., Any],
         extents: Sequence[tuple[str, float]] | None,
+        context: Sequence[tuple[str, float]] | None,
         seed: int,
         threads: int,
         **design: Any,
@@ -97,7 +98,12 @@ class Task:
         if not rows:
             raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
         cohort = Cohort(sdata, cohort.table, list(rows))
-        looks = Design(encoder=encoder, extents=tuple(extents or default_extents(cohort)), **design)
+        looks = Design(
+            encoder=encoder,
+            extents=tuple(extents or default_extents(cohort)),
+            context=default_context(cohort) if context is None else tuple(context),
+            **design,
+        )
         for slide in cohort.slides:
             check_slide(cohort, slide, looks)
         return cls(cohort, rows, layer, looks, resolve_models(models, looks), seed, threads)

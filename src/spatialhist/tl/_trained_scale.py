@@ -95,10 +95,11 @@ def design_in_px(design: Design, scale: Scale, slide: str, *, tiles: bool) -> De
     ValueError
         If the slide lacks the mpp or the pitch that an extent needs.
     """
-    needed = [*design.extents, *([design.tile_extent] if tiles else [])]
+    needed = [*design.extents, *design.context, *([design.tile_extent] if tiles else [])]
     check_pitch(scale, slide, needed)
     tile = ("px", scale.px(design.tile_extent, slide)) if tiles else design.tile_extent
-    return replace(design, extents=tuple(("px", scale.px(e, slide)) for e in design.extents), tile_extent=tile)
+    extents, context = (tuple(("px", scale.px(e, slide)) for e in each) for each in (design.extents, design.context))
+    return replace(design, extents=extents, context=context, tile_extent=tile)
 
 
 def check_pitch(scale: Scale, slide: str, extents: list[tuple[str, float]]) -> None:

@@ -55,10 +55,12 @@ def test_raw_models_look_at_raw_features_and_the_network_at_the_grid_of_the_desi
 
 
 def test_models_are_named_alone_together_or_by_default():
-    assert resolve_models("ridge", DESIGN) == [Ridge()]
-    assert resolve_models("default", DESIGN) == [Ridge(), KernelRidge(), FeatureNetwork()]
+    ridge, head = Ridge(extents=(0, 1)), FeatureNetwork(extents=(0, 1))
+    kernels = [KernelRidge(), KernelRidge(name="kernel_ridge_raw", standardized=False, extents=(0, 1))]
+    assert resolve_models("ridge", DESIGN) == [ridge]
+    assert resolve_models("default", DESIGN) == [ridge, *kernels, head]
     assert resolve_models(Ridge(name="a"), DESIGN) == [Ridge(name="a")]
-    assert resolve_models(["ridge", Mine()], DESIGN) == [Ridge(), Mine()]
+    assert resolve_models(["ridge", Mine()], DESIGN) == [ridge, Mine()]
 
 
 @pytest.mark.parametrize("models", [["ridge", Ridge()], [], [Ridge(name="a b"), Ridge(name="a_b")]])

@@ -29,7 +29,7 @@ class Ridge:
     standardized
         Look at features relative to the slide's own tissue.
     extents
-        Which extents, as positions; None for all.
+        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
     components
         Principal components kept.
     ranks
@@ -69,6 +69,8 @@ class KernelRidge:
         Names the layer.
     standardized
         Look at features relative to the slide's own tissue.
+    extents
+        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
     components
         Principal components the kernel sees.
     landmarks
@@ -81,13 +83,13 @@ class KernelRidge:
 
     name: str = "kernel_ridge"
     standardized: bool = True
+    extents: tuple[int, ...] | None = None
     components: int = 128
     landmarks: int = 600
     widths: tuple[float, ...] = (1.0, 3.0)
     ranks: tuple[int, ...] = ridge.RANKS
     kind: str = "model"
     needs_tiles: bool = False
-    extents: tuple[int, ...] | None = None
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots; the width with the better inner score is kept."""
@@ -176,7 +178,7 @@ def _shuffled(samples: Samples, seed: int) -> np.ndarray:
 
 
 def stack_features(samples: Samples, standardized: bool, extents: tuple[int, ...] | None) -> np.ndarray:
-    """Features of the chosen extents side by side ``(n, F)``."""
+    """Features of the chosen blocks side by side ``(n, F)``."""
     blocks = samples.standardized if standardized else samples.features
     return np.concatenate([blocks[e] for e in (range(len(blocks)) if extents is None else extents)], axis=1)
 

@@ -12,25 +12,29 @@ from spatialhist.tl._predictors._linear import KernelRidge, Ridge
 from spatialhist.tl._predictors._nulls import DonorMean, MeanProfile, PositionNeighbors
 from spatialhist.tl._predictors._protocol import Predictor
 
-DEFAULT = ("ridge", "kernel_ridge", "head")
+DEFAULT = ("ridge", "kernel_ridge", "kernel_ridge_raw", "head")
 CLASSES = ("Ridge", "KernelRidge", "FeatureNetwork", "TileNetwork", "MeanProfile", "DonorMean", "PositionNeighbors")
 
 
 def by_name(name: str, design: Design) -> Predictor:
     """Make one of the built-in predictors.
 
+    The kernel ridge sees the averages of the surroundings too: what is smooth suits it, linear models gain nothing by
+    it, and models that look at different things make a better stack.
+
     Raises
     ------
     ValueError
         Listing the names.
     """
+    own = tuple(range(len(design.extents)))
     makers = {
-        "ridge": lambda: Ridge(),
-        "ridge_raw": lambda: Ridge(name="ridge_raw", standardized=False),
+        "ridge": lambda: Ridge(extents=own),
+        "ridge_raw": lambda: Ridge(name="ridge_raw", standardized=False, extents=own),
         "kernel_ridge": lambda: KernelRidge(),
-        "kernel_ridge_raw": lambda: KernelRidge(name="kernel_ridge_raw", standardized=False),
-        "head": lambda: _class("FeatureNetwork")(),
-        "head_raw": lambda: _class("FeatureNetwork")(name="head_raw", standardized=False),
+        "kernel_ridge_raw": lambda: KernelRidge(name="kernel_ridge_raw", standardized=False, extents=own),
+        "head": lambda: _class("FeatureNetwork")(extents=own),
+        "head_raw": lambda: _class("FeatureNetwork")(name="head_raw", standardized=False, extents=own),
         "vision_mlp": lambda: _class("TileNetwork")(grid=design.grid),
     }
     if name not in makers:
@@ -71,7 +75,7 @@ def nulls(design: Design) -> list[Predictor]:
         DonorMean(),
         PositionNeighbors(),
         Ridge(name="null_color", standardized=False, extents=(one,), kind="null"),
-        Ridge(name="null_permuted", shuffle=True, kind="null"),
+        Ridge(name="null_permuted", shuffle=True, extents=tuple(range(len(design.extents))), kind="null"),
     ]
 
 
