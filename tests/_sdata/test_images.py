@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -96,9 +98,19 @@ def test_overview_shrinks_the_coarsest_level(slide_of_five):
     pixels, (x, y) = read_overview(pyramid(slide_of_five, "S1_full_image"), 100)
     assert pixels.dtype == np.uint8
     assert pixels.shape == (64, 100, 3)
-    assert (x, y) == (11.01, 700 / 64)
+    assert (x, y) == (1096 / 100, 696 / 64)  # level 2, shrunk by whole blocks of two
     assert abs(int(pixels[32, 50, 0]) - 50.5 * x / 8) < 2
     assert abs(int(pixels[32, 50, 1]) - 32.5 * y / 8) < 2
+
+
+def test_overview_of_a_large_level_is_averaged_by_blocks(slide_of_five):
+    full = pyramid(slide_of_five, "S1_full_image")
+    large = replace(full, levels=full.levels[:1], factors=full.factors[:1])
+    pixels, (x, y) = read_overview(large, 100)
+    trimmed = read_level(large, 0)[: 700 // 11 * 11, : 1101 // 11 * 11]
+    means = trimmed.reshape(63, 11, 100, 11, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(pixels, means, atol=0.51)
+    assert (x, y) == (11.0, 11.0)
 
 
 def test_affine_of_a_slide_the_element_is_not_in(slide_of_five):

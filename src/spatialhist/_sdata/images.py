@@ -152,7 +152,8 @@ def read_level(pyr: Pyramid, level: int) -> np.ndarray:
 def read_overview(pyr: Pyramid, max_px: int) -> tuple[np.ndarray, tuple[float, float]]:
     """Read the image at no more than ``max_px`` pixels on its longer side.
 
-    The finest level within the limit is taken as it is; where even the coarsest is larger it is shrunk by averaging.
+    The finest level within the limit is taken as it is; where even the coarsest is larger it is shrunk by averaging, chunk
+    by chunk as far as whole pixels go.
 
     Returns
     -------
@@ -164,10 +165,31 @@ def read_overview(pyr: Pyramid, max_px: int) -> tuple[np.ndarray, tuple[float, f
     fits = [i for i, size in enumerate(sizes) if size <= max_px]
     if fits:
         return read_level(pyr, fits[0]), pyr.factors[fits[0]]
-    pixels = read_level(pyr, len(sizes) - 1)
-    shape = tuple(max(1, round(n * max_px / sizes[-1])) for n in pixels.shape[:2])
+    block = sizes[-1] // max_px
+    if block > 1:
+        pixels = _block_means(pyr.levels[-1], block)
+        width, height = (f * block * n for f, n in zip(pyr.factors[-1], pixels.shape[1::-1], strict=True))
+    else:
+        pixels = read_level(pyr, len(sizes) - 1)
+        width, height = pyr.width, pyr.height
+    scale = max_px / max(pixels.shape[:2])
+    shape = tuple(max(1, round(n * scale)) for n in pixels.shape[:2])
     small = resize(pixels, shape, order=1, anti_aliasing=True, preserve_range=True)
-    return np.rint(small).astype(np.uint8), (pyr.width / shape[1], pyr.height / shape[0])
+    return np.rint(small).astype(np.uint8), (width / shape[1], height / shape[0])
+
+
+def _block_means(level: da.Array, block: int) -> np.ndarray:
+    """Shrink a level ``(c, y, x)`` to ``(y, x, c)`` by whole blocks of pixels, without the level ever in memory.
+
+    What does not fill a block at the right and lower edge is left out.
+    """
+    import dask.array as da
+
+    height, width = (n // block * block for n in level.shape[1:])
+    # whole blocks in every chunk: otherwise each chunk would lose what does not fill one
+    chunk = block * -(-512 // block)
+    even = level[:, :height, :width].rechunk({1: chunk, 2: chunk})
+    return np.moveaxis(da.coarsen(np.mean, even, {1: block, 2: block}).compute(), 0, -1)
 
 
 def affine(element: Any, slide: str) -> np.ndarray:
