@@ -76,7 +76,15 @@ def split(
     sdata: sd.SpatialData, held: Sequence[str], *, genes: int, slides: Sequence[str] | None = None, **design: Any
 ) -> tuple[Samples, Samples]:
     """Training and held-out spots with features, tiles and targets; the panel is that of the training slides."""
-    options = {"encoder": "color_texture", "extents": None, "pixels": 64, "tile_pixels": 78, "image": "full", **design}
+    options = {
+        "encoder": "color_texture",
+        "extents": None,
+        "context": None,
+        "pixels": 64,
+        "tile_pixels": 78,
+        "image": "full",
+        **design,
+    }
     task = Task.of(
         sdata, "vision_mlp", slides=slides, table_key="table", layer="log1p", seed=0, threads=1, **options
     )  # fmt: skip

@@ -20,6 +20,11 @@ from spatialdata.transformations import Identity, get_transformation, set_transf
 import spatialhist as sh
 
 
+def _shown(value: Any) -> str:
+    """Name a value the same way in every process that collects the tests."""
+    return getattr(value, "__name__", str(value)[:40])
+
+
 def _option(
     name: str, error: type[Exception], says: tuple[str, ...], call: Callable[[Box], Any] | None = None, **given: Any
 ) -> Case:
@@ -29,7 +34,7 @@ def _option(
     def plain(box: Box) -> Any:
         return getattr(getattr(sh, room), function)(box.sdata, **given)
 
-    what = ", ".join(f"{k}={str(v)[:40]!r}" for k, v in given.items())
+    what = ", ".join(f"{k}={_shown(v)!r}" for k, v in given.items())
     return Case(name, what, call or plain, error, says)
 
 
@@ -135,7 +140,7 @@ def _run(
 ) -> Case:
     """cross_validate or fit with options of which one is wrong."""
     function = getattr(sh.tl, name)
-    what = ", ".join(f"{k}={str(v)[:40]!r}" for k, v in given.items()) or (damage.__name__ if damage else "")
+    what = ", ".join(f"{k}={_shown(v)!r}" for k, v in given.items()) or (damage.__name__ if damage else "")
     options = {"models": "ridge", **FAST, **given}
     return Case(f"tl.{name}", what, lambda b: function(b.sdata, out=b.tmp / "run", **options), error, says, damage)
 
