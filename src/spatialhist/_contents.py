@@ -30,7 +30,9 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
             "pitch_px": s.pitch_px,
             "images": [k for k in sdata.images if k.startswith(f"{slide}_")],
         }
-    layers = {layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in layer_names(cohort.table)}
+    layers = {
+        layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in layer_names(cohort.table)
+    }
     for layer in layers:
         if verdicts := count_verdicts(cohort.table, layer):
             layers[layer]["genes"] = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())

@@ -182,8 +182,16 @@ class _Job:
 
     def encode(self, encoder: Encoder, batch: int, bar: tqdm, part: np.ndarray) -> np.ndarray:
         """Return the features of one part, in the order of the part."""
-        spec = {"extent_px": self.extent_px, "pixels": self.pixels, "padding": self.padding, "batch": batch}
-        return encode_tiles(self.reader, self.centers[part], encoder, bar=bar, **spec)
+        return encode_tiles(
+            self.reader,
+            self.centers[part],
+            encoder,
+            extent_px=self.extent_px,
+            pixels=self.pixels,
+            padding=self.padding,
+            batch=batch,
+            bar=bar,
+        )
 
 
 def encode_tiles(

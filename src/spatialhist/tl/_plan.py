@@ -96,10 +96,11 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, 
     todo = [f for f in fits if not f.done]
     seconds = sum(_seconds(f, n_spots * (n_groups - len(f.held_out)) / n_groups) for f in todo) / workers
     gigabytes = sum(len(f.genes) for f in todo) * n_spots * 4 / n_groups / 1e9
+    tiles = f"; tiles of {max(tile_gb, 0.01):.2f} GB on disk are read batch by batch, not held in memory"
     return (
         f"{len(todo)} fits to run ({len(fits) - len(todo)} done already), {n_spots:,} spots in {n_groups} groups: "
         f"about {max(1, round(seconds / 60))} min on {workers} worker(s) and {max(gigabytes, 0.01):.2f} GB on disk"
-        + (f"; tiles of {max(tile_gb, 0.01):.2f} GB on disk are read batch by batch, not held in memory" if tile_gb else "")
+        f"{tiles if tile_gb else ''}"
     )
 
 
