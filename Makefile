@@ -60,8 +60,9 @@ docs: $(READY) ## the documentation, in docs/_build/html; a warning is an error
 lab: $(READY) ## JupyterLab on this machine only, with a token (printed)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --no-browser --notebook-dir=tutorials $(LAB_OPTIONS)
 
-nightly: $(READY) ## what is too long for CI: slow tests, real slides, benchmarks
+nightly: $(READY) ## what is too long for CI: slow tests, real slides, the image's steps, benchmarks
 	$(BIN)/python -m pytest -m "slow or real_data"
+	$(BIN)/python scripts/prove_dockerfile.py
 	for script in $(BENCHMARKS); do $(BIN)/python $$script || exit 1; done
 	$(BIN)/python benchmarks/fuzz.py --seconds $(FUZZ_SECONDS)
 
