@@ -34,7 +34,7 @@ demo: $(READY) ## a synthetic cohort from slides to report, in under 5 minutes
 	$(BIN)/spatialhist demo --out demo
 
 test: $(READY) ## all tests that are not slow, with coverage of at least 90 % of lines
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal \
 		--cov --cov-report=term --cov-fail-under=90
 
 tutorials: $(READY) ## the notebooks, on cohorts smaller than what they show

@@ -30,8 +30,8 @@ from spatialhist.pp._stain_amount import haematoxylin_amount, stain_amount
 N = 20
 N_TURNS = 7
 N_NONSENSE = 5
-SEEDS = (4, 5)
-"""The method was chosen while looking at seeds 0 to 3, and at her2st with its expression."""
+SEEDS = (4, 5, 6, 7)
+"""The method was chosen while looking at seeds 0 to 5, and at her2st with its expression; 6 and 7 were only run."""
 MODELS = ("translation", "rigid", "similarity")
 OFFSET_PX = np.array([-55.0, -60.0])
 COVERED = {

@@ -34,7 +34,7 @@ def grid(finished, stored):
 
 def test_the_executor_does_not_change_a_byte(finished, stored, grid):
     applier = Applier.of(finished[2])
-    options = {"block": 30, "progress": False}
+    options = {"block": 30, "cache": None, "progress": False}
     values, away = predict_blocks(stored, grid, applier, executor=None, **options)
     with ThreadPoolExecutor(2) as pool:
         others = predict_blocks(stored, grid, applier, executor=pool, **options)

@@ -17,7 +17,7 @@ def levels_of(element):
 def test_a_map_lies_on_its_slide(finished):
     _, cv, stack = finished
     new = draw_cohort(5, n_slides=2, signal=0.8, images_seed=9)
-    sh.tl.predict_grid(new, stack, slides="S2", encoder=mean_color, progress=False)
+    sh.tl.predict_grid(new, stack, slides="S2", spacing=("pitch", 1), encoder=mean_color, progress=False)
     names = [cv.genes[3], cv.genes[0]]
     sh.tl.to_image(new, names, slide="S2")
     element, table = new["S2_predicted_map"], new["S2_grid_table"]

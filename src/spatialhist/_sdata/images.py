@@ -252,8 +252,8 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     if full not in sdata.images:
         raise KeyError(
             f"slide {slide!r} has no image {full!r}, on which its tissue mask lies; found {sorted(sdata.images)}: add it "
-            f"with spatialdata_io.visium(..., fullres_image_file=), or let a small image that lies in coordinate system "
-            f"{slide!r} stand for it, sdata.images[{full!r}] = sdata.images[...]"
+            f"with spatialdata_io.visium(..., fullres_image_file=) or sh.io.from_arrays, or let a small image that lies in "
+            f"coordinate system {slide!r} stand for it, sdata.images[{full!r}] = sdata.images[...]"
         )
     key = _keys.tissue(full)
     if key not in sdata.labels:
