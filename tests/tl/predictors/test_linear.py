@@ -48,7 +48,7 @@ def test_ridge_is_that_of_sklearn_on_centred_targets():
 
 def test_kernel_ridge_on_all_landmarks_is_that_of_sklearn():
     samples = draw_samples(noise=1.0)
-    fitted = fit(KernelRidge(components=8, landmarks=1000, widths=(0.9,), ranks=(0,)), samples)
+    fitted = fit(KernelRidge(components=8, landmarks=1000, width=0.9, ranks=(0,)), samples)
     centered, level = center_by_slide(samples.targets.astype(float), samples.slide)
     points = fitted.reducer.transform(np.concatenate(samples.standardized, axis=1))
     width = 0.9 * np.median(pdist(points))
@@ -66,14 +66,6 @@ def test_landmarks_are_training_points_and_limited():
     assert len(kernel.landmarks) == 10
     assert {tuple(p) for p in kernel.landmarks} <= {tuple(p) for p in points}
     assert np.isfinite(Nystroem.fit(points[:1], 10, 1.0, 0).transform(points)).all()
-
-
-def test_the_width_with_the_better_inner_score_is_kept():
-    samples = draw_samples(sizes=(60, 60, 60), noise=0.2)
-    alone = {w: fit(KernelRidge(widths=(w,), landmarks=80), samples).chosen["inner_score"] for w in (0.02, 1.5)}
-    both = fit(KernelRidge(widths=(0.02, 1.5), landmarks=80), samples)
-    assert alone[1.5] > alone[0.02]
-    assert both.chosen["inner_score"] == alone[1.5]
 
 
 @pytest.mark.parametrize("predictor", [Ridge(components=4), KernelRidge(components=4, landmarks=20)])

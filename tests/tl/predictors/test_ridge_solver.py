@@ -57,6 +57,23 @@ def test_the_score_of_a_choice_is_that_of_fits_without_each_group():
     assert choice.score == pytest.approx(max(expected))
 
 
+FIRST = [[0.30, 0.29], [0.28, 0.27], [0.10, 0.05]]
+"""Scores of one group, strengths x ranks."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "chosen"),
+    [
+        (FIRST, [[0.20, 0.11], [0.21, 0.10], [0.05, 0.02]], (1, 0)),  # 0.02 better, then 0.01 worse: luck
+        (FIRST, [[0.23, 0.11], [0.21, 0.10], [0.05, 0.02]], (0, 0)),  # 0.02 better in both groups
+        (FIRST, [[0.20, 0.36], [0.21, 0.10], [0.05, 0.02]], (0, 0)),  # the second rank is better in one group only
+        ([[0.3, 0.9], [0.2, 0.8]], [[0.2, 0.9], [0.2, 0.8]], (0, 1)),  # ... and in both
+    ],
+)
+def test_of_candidates_within_a_standard_error_the_nearest_to_the_fallback_is_taken(first, second, chosen):
+    assert ridge._nearest_of_the_good(np.array([first, second]), (1.0, 1e3, 1e5)[: len(first)]) == chosen
+
+
 def test_strength_is_small_for_clean_data_and_large_where_most_features_are_noise():
     design, targets, slide = planted(noise=0.01)
     clean = ridge.choose(design, targets, slide, slide, ranks=(0,))

@@ -75,8 +75,8 @@ class KernelRidge:
         Principal components the kernel sees.
     landmarks
         Training spots that span the kernel.
-    widths
-        Candidates for the kernel's width, in median distances.
+    width
+        Of the kernel, in median distances.
     ranks
         Candidates for the number of target components, 0 for all.
     """
@@ -85,23 +85,17 @@ class KernelRidge:
     standardized: bool = True
     extents: tuple[int, ...] | None = None
     components: int = 128
-    landmarks: int = 600
-    widths: tuple[float, ...] = (1.0, 3.0)
+    landmarks: int = 1000
+    width: float = 1.5
     ranks: tuple[int, ...] = ridge.RANKS
     kind: str = "model"
     needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
-        """Fit on training spots; the width with the better inner score is kept."""
+        """Fit on training spots."""
         reducer = Reducer.fit(stack_features(samples, self.standardized, self.extents), self.components)
         points = reducer.transform(stack_features(samples, self.standardized, self.extents))
-        centered, _ = ridge.center_by_slide(samples.targets, samples.slide)
-        kernels = [Nystroem.fit(points, self.landmarks, width, seed) for width in self.widths]
-        scores = [
-            ridge.choose(k.transform(points), centered, samples.slide, samples.inner_groups(), ranks=self.ranks).score
-            for k in kernels
-        ]
-        kernel = kernels[0] if np.isnan(scores).all() else kernels[int(np.nanargmax(scores))]
+        kernel = Nystroem.fit(points, self.landmarks, self.width, seed)
         return _regress(self, samples, reducer, kernel, kernel.transform(points), samples.targets)
 
     def restore(self, state: State) -> FittedLinear:

@@ -67,6 +67,9 @@ def choose(
 ) -> Choice:
     """Choose strength and rank by leaving inner groups out.
 
+    Of all candidates whose score is within one standard error of the best, the one nearest to the fallback is taken
+    (Breiman et al. 1984, section 3.4.3): with few inner groups the very best of so many candidates is luck.
+
     Parameters
     ----------
     design
@@ -83,16 +86,37 @@ def choose(
     names = np.unique(inner)
     if len(names) < 2:
         return Choice(FALLBACK, ranks[0], float("nan"))
-    scores = np.zeros((len(strengths), len(ranks)))
+    each = []
     for name in names:
         held = inner == name
-        scores += _held_out_scores(
-            design[~held], targets[~held], design[held], targets[held], slide[held], strengths, ranks
+        each.append(
+            _held_out_scores(design[~held], targets[~held], design[held], targets[held], slide[held], strengths, ranks)
         )
+    scores = np.stack(each)
     if not scores.any():
         return Choice(FALLBACK, ranks[0], float("nan"))
-    strength, rank = np.unravel_index(np.argmax(scores), scores.shape)
-    return Choice(strengths[strength], ranks[rank], float(scores.max() / len(names)))
+    i, j = _nearest_of_the_good(scores, strengths)
+    return Choice(strengths[i], ranks[j], float(scores[:, i, j].mean()))
+
+
+def _nearest_of_the_good(scores: np.ndarray, strengths: tuple[float, ...]) -> tuple[int, int]:
+    """Positions of strength and rank; earlier ranks come first, then strengths near the fallback.
+
+    Parameters
+    ----------
+    scores
+        ``(groups, strengths, ranks)``.
+    strengths
+        Candidates.
+    """
+    mean = scores.mean(axis=0)
+    best = np.unravel_index(np.argmax(mean), mean.shape)
+    behind = scores[:, best[0], best[1]][:, None, None] - scores
+    error = behind.std(axis=0, ddof=1) / np.sqrt(len(scores))
+    strength, rank = np.nonzero(behind.mean(axis=0) <= error)
+    distance = np.abs(np.log10(np.array(strengths)[strength] / FALLBACK))
+    first = np.lexsort((distance, rank))[0]
+    return int(strength[first]), int(rank[first])
 
 
 def _held_out_scores(
