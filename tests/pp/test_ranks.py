@@ -98,3 +98,9 @@ def test_rows_without_any_value_stay_nan():
 def test_unknown_choices_are_named(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong.values()))}.*is not one of"):
         rank_rows(np.ones((1, 2)), **wrong)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whole_numbers_that_float32_cannot_tell_apart_are_not_tied(method):
+    rows = np.array([[2**24 + 1, 2**24, 2**24 + 1, 3], [-(2**24) - 1, -(2**24), 0, 5]])
+    np.testing.assert_array_equal(rank_rows(rows, method=method), rankdata(rows, method=method, axis=1))
