@@ -11,7 +11,7 @@ from spatialdata.transformations import get_transformation
 
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid
-from spatialhist.io import _wsi
+from spatialhist.io import _tiff
 
 
 def picture(height: int = 300, width: int = 500) -> np.ndarray:
@@ -52,10 +52,10 @@ def test_a_tiff_goes_into_a_store(tmp_path):
 
 
 def test_pixels_are_read_in_squares(tmp_path, monkeypatch):
-    monkeypatch.setattr(_wsi, "READ_PX", 128)
+    monkeypatch.setattr(_tiff, "READ_PX", 128)
     sdata = read(write_tiff(tmp_path / "a.tif", picture(300, 700)), slide="S1", mpp=0.25)
     np.testing.assert_array_equal(pixels_of(sdata, "S1"), np.moveaxis(picture(300, 700), -1, 0))
-    lazy, _ = _wsi._read_tiff(tmp_path / "a.tif")
+    lazy, _ = _tiff.read_tiff(tmp_path / "a.tif")
     assert lazy.chunks == ((3,), (128, 128, 44), (128, 128, 128, 128, 128, 60))
 
 
@@ -120,8 +120,8 @@ def test_a_scale_against_the_file_is_taken_with_a_warning(tmp_path):
 def test_refused(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"no image .*nothing\.svs"):
         read(tmp_path / "nothing.svs")
-    with pytest.raises(ValueError, match="holds uint16: want 8 bits"):
-        read(write_tiff(tmp_path / "deep.tif", picture().astype(np.uint16)), mpp=1)
+    with pytest.raises(ValueError, match="holds float32: want 8 or 16 bits"):
+        read(write_tiff(tmp_path / "real.tif", picture().astype(np.float32), photometric="rgb"), mpp=1)
     with pytest.raises(ValueError, match="want one plane of 1, 3 or 4 channels"):
         read(write_tiff(tmp_path / "stack.tif", np.zeros((5, 64, 64, 3), np.uint8), photometric="rgb"), mpp=1)
     (tmp_path / "text.svs").write_text("no slide")
@@ -130,7 +130,7 @@ def test_refused(tmp_path, monkeypatch):
     path = write_tiff(tmp_path / "a.tif")
     with pytest.raises(ValueError, match="try 'a_b'"):
         read(path, slide="a b", mpp=1)
-    monkeypatch.setattr(_wsi, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(_tiff, "MAX_PIXELS", 1000)
     with pytest.raises(ValueError, match="500 x 300 pixels: a slide has 1 to 1,000"):
         read(path, mpp=1)
 

@@ -16,7 +16,7 @@ from spatialhist.io._wsi import read_wsi
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-IMAGES = {".svs", ".ndpi", ".scn", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
+IMAGES = {".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
 
 
 def read(

@@ -13,17 +13,11 @@ import numpy as np
 from spatialhist import _keys
 
 if TYPE_CHECKING:
-    import dask.array as da
-    import zarr
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
 
 PLAIN = {".png", ".jpg", ".jpeg"}
-MAX_PIXELS = 100_000_000_000
-"""Slides whose header promises more are refused before anything is read; the largest scanned so far have a tenth."""
-READ_PX = 2048
-"""Side of the squares that are decoded at once."""
 MPP_RANGE = (0.02, 20.0)
 """Of microscopes; programs that know no scale write 72 dots an inch, which is 353 um."""
 MPP_TOLERANCE = 1.1
@@ -43,7 +37,8 @@ def read_wsi(
     Parameters
     ----------
     path
-        SVS, NDPI, SCN, TIFF or OME-TIFF (through tiffslide, ``pip install spatialhist[wsi]``), PNG or JPEG.
+        SVS, NDPI, SCN, QPTIFF, TIFF or OME-TIFF (through tiffslide, ``pip install spatialhist[wsi]``), PNG or JPEG. Of
+        several images in a file the largest is the slide.
     slide
         Slide id; made from the name of the file if None.
     mpp
@@ -51,8 +46,9 @@ def read_wsi(
     patient
         Patient id.
     store
-        New zarr store. The slide is decoded into it square by square, never as a whole (a PNG or JPEG has to be).
-        Without it a TIFF is decoded again whenever pixels are needed, which is for small ones.
+        New zarr store. The slide is decoded into it square by square, never as a whole (a PNG or JPEG has to be, and a
+        TIFF of one compressed strip). Without it a TIFF is decoded again whenever pixels are needed, which is for small
+        ones.
     progress
         Show a progress bar while the store is written.
 
@@ -68,7 +64,13 @@ def read_wsi(
     ImportError
         If tiffslide is missing.
     ValueError
-        If the file holds no 8-bit RGB or grey plane, is too large, or says nothing of its scale and ``mpp`` is None.
+        If the file holds no RGB or grey plane of 8 or 16 bits, is too large, or says nothing of its scale and ``mpp`` is
+        None.
+
+    Notes
+    -----
+    Of 16 bits the lowest 8, 10, 12, 14 or 16 are taken for the whole range, whichever hold what 8 squares of the slide
+    show. Alpha is laid on white, tiles that the scanner left out are white.
 
     Examples
     --------
@@ -81,6 +83,7 @@ def read_wsi(
     """
     from spatialhist.io._slide import check_slide_id
     from spatialhist.io._store import check_new
+    from spatialhist.io._tiff import read_tiff
 
     path = Path(path)
     check_new(store)
@@ -88,7 +91,7 @@ def read_wsi(
         raise FileNotFoundError(f"no image {path}")
     name = slide or _keys.sanitize(path.name.split(".")[0]).strip("_.-") or "S1"
     check_slide_id(name)
-    pixels, found = _read_plain(path) if path.suffix.lower() in PLAIN else _read_tiff(path)
+    pixels, found = _read_plain(path) if path.suffix.lower() in PLAIN else read_tiff(path)
     sdata = _build(pixels, name, _choose_mpp(mpp, found, path), patient)
     if store is not None:
         try:
@@ -119,97 +122,6 @@ def _read_plain(path: Path) -> tuple[np.ndarray, None]:
     from spatialhist.io._pixels import read_pixels
 
     return np.moveaxis(read_pixels(path), -1, 0), None
-
-
-def _read_tiff(path: Path) -> tuple[da.Array, float | None]:
-    """Lazy pixels ``(c, y, x)`` and micrometres per pixel."""
-    from spatialhist.io._pixels import BROKEN
-
-    try:
-        from tiffslide import TiffSlide
-    except ImportError as error:
-        raise ImportError(f"{path} is read through tiffslide: pip install spatialhist[wsi]") from error
-    try:
-        opened = TiffSlide(path)
-        plane, axes = _plane(opened)
-        found = _mpp(opened)
-    except BROKEN as error:
-        raise ValueError(f"{path} cannot be read as a slide: {error}") from error
-    return _to_rgb(plane, axes, path), found
-
-
-def _plane(opened: Any) -> tuple[zarr.Array, str]:
-    """Finest level of the slide and its axes."""
-    import zarr
-
-    known = _properties(opened)
-    if known:
-        return opened.zarr_group["0"], known["tiffslide.series-axes"]
-    series = opened.ts_tifffile.series[0]
-    return zarr.open_array(series.levels[0].aszarr(), mode="r"), series.axes
-
-
-def _properties(opened: Any) -> dict[str, Any]:
-    """What tiffslide says of a slide; nothing of planes of one channel each, which OME-TIFF may have."""
-    try:
-        return opened.properties
-    except NotImplementedError:
-        return {}
-
-
-def _mpp(opened: Any) -> float | None:
-    """Micrometres per pixel by OME-XML, or by what tiffslide finds."""
-    ome = opened.ts_tifffile.ome_metadata
-    if ome:
-        return _ome_mpp(ome)
-    known = [_properties(opened).get(f"tiffslide.mpp-{axis}") for axis in "xy"]
-    if None in known:
-        return None
-    return _square(float(known[0]), float(known[1]))
-
-
-def _ome_mpp(text: str) -> float | None:
-    import xml.etree.ElementTree as ET
-
-    pixels = next((e for e in ET.fromstring(text).iter() if e.tag.endswith("}Pixels")), None)
-    sizes = [None if pixels is None else pixels.get(f"PhysicalSize{axis}") for axis in "XY"]
-    units = [None if pixels is None else pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
-    in_um = {"µm": 1.0, "nm": 1e-3, "mm": 1e3}
-    if None in sizes or not set(units) <= set(in_um):
-        return None
-    return _square(*(float(size) * in_um[unit] for size, unit in zip(sizes, units, strict=True)))
-
-
-def _square(x: float, y: float) -> float:
-    if not 0.98 < x / y < 1.02:
-        raise ValueError(f"its pixels are {x:g} x {y:g} um, not square: resample it")
-    return (x + y) / 2
-
-
-def _to_rgb(plane: zarr.Array, axes: str, path: Path) -> da.Array:
-    """Check the header of a plane, and let it be read in squares as ``(3, y, x)``."""
-    import dask.array as da
-
-    from spatialhist.io._pixels import on_white
-
-    sizes = dict(zip(axes, plane.shape, strict=True))
-    channels = next((a for a in axes if a in "SC"), None)
-    if not {"Y", "X"} <= sizes.keys() <= {"Y", "X", channels} or sizes.get(channels, 1) not in (1, 3, 4):
-        raise ValueError(f"{path} has axes {axes!r} of {plane.shape}: want one plane of 1, 3 or 4 channels")
-    if plane.dtype != np.uint8:
-        raise ValueError(f"{path} holds {plane.dtype}: want 8 bits a channel")
-    if not 0 < sizes["Y"] * sizes["X"] <= MAX_PIXELS:
-        raise ValueError(f"{path} is {sizes['X']} x {sizes['Y']} pixels: a slide has 1 to {MAX_PIXELS:,} of them")
-    side = [READ_PX if a in "YX" else n for a, n in sizes.items()]
-    # Named by chance: the same file may hold other pixels tomorrow.
-    pixels = da.from_array(plane, chunks=side, name=False)
-    if channels is None:
-        return da.broadcast_to(pixels, (3, *pixels.shape))
-    pixels = da.moveaxis(pixels, axes.index(channels), -1)
-    if pixels.shape[2] == 4:
-        pixels = pixels.map_blocks(on_white, dtype=np.uint8, chunks=(*pixels.chunks[:2], (3,)))
-    rgb = da.moveaxis(pixels, -1, 0)
-    return rgb if len(rgb) == 3 else da.broadcast_to(rgb, (3, *rgb.shape[1:]))
 
 
 def _build(pixels: Any, slide: str, mpp: float, patient: str | None) -> SpatialData:
