@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,4 +99,6 @@ def split(
         )  # fmt: skip
         out = np.isin(inputs.column("slide"), held)
         every = range(len(columns))
-        return tuple(inputs.samples(np.flatnonzero(rows), every, tiles=True) for rows in (~out, out))
+        parts = [inputs.samples(np.flatnonzero(rows), every, tiles=True) for rows in (~out, out)]
+        # the file goes with the folder
+        return tuple(replace(part, tiles=part.tiles[:]) for part in parts)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist._sdata.versions import layer_names
-from spatialhist.tl import Model, Ridge
+from spatialhist.tl import FeatureNetwork, Model, Ridge, TileNetwork
 from spatialhist.tl._samples import Inputs
 
 
@@ -76,3 +78,81 @@ def test_a_model_carries_what_a_cross_validation_says_of_it(sdata, tmp_path):
     assert set(model.manifest["versions"]) > {"numpy", "torch"}
     with pytest.raises(ValueError, match=r"says nothing of this model: they differ in \['models'\]"):
         fit(sdata, genes=6, judged_by=tmp_path / "cv", models=Ridge(components=3))
+
+
+HEAD = FeatureNetwork(epochs=2, dim=4, learning_rate=1e-2, dropout=0.0, accelerator="cpu")
+PIXELS = TileNetwork(width=1, epochs=1, accelerator="cpu")
+
+
+@pytest.fixture(scope="module")
+def first(sdata, tmp_path_factory):
+    """A model to go on from."""
+    return fit(sdata, models=[Ridge(components=4), HEAD, PIXELS], out=tmp_path_factory.mktemp("first"))
+
+
+class TestStart:
+    """Networks go on from the weights of a fitted model."""
+
+    def weights(self, model, name):
+        (only,) = (f for f in model.fits() if f.predictor.name == name)
+        return only.fitted().state()[0]
+
+    def test_steps_of_no_length_leave_the_weights(self, sdata, first):
+        still = [replace(m, learning_rate=0.0, weight_decay=0.0) for m in (HEAD, PIXELS)]
+        again = fit(sdata, models=still, start=first)
+        for name in ("head", "vision_mlp"):
+            before, after = self.weights(first, name), self.weights(again, name)
+            learned = [k for k in before if "running" not in k and "num_batches" not in k]
+            assert len(learned) > 4
+            for key in learned:
+                np.testing.assert_array_equal(after[key], before[key])
+            for key in (k for k in before if "num_batches" in k):
+                assert after[key] > before[key], "batch norm did not train"
+
+    def test_a_network_that_goes_on_fits_better_than_one_that_starts(self, sdata, first):
+        models = replace(HEAD, epochs=8)
+        everything = Inputs.open(first.folder / "inputs").samples(np.arange(192), range(4))
+
+        def error(model):
+            return np.square(model.fits()[0].fitted().predict(everything) - everything.targets).mean()
+
+        long = fit(sdata, models=models)
+        assert error(fit(sdata, models=models, start=long)) < error(long)
+
+    def test_it_goes_on_with_other_slides_whose_genes_come_in_another_order(self, first, tmp_path):
+        other = draw_cohort(5, n_slides=1, n_genes=6, signal=0.8)
+        table = other["table"][:, ::-1].copy()
+        other["table"] = table
+        still = replace(HEAD, learning_rate=0.0, weight_decay=0.0)
+        again = fit(other, models=[Ridge(components=4), still], start=first.folder, out=tmp_path)
+        assert again.genes == first.genes
+        assert Model.load(tmp_path).manifest["identity"]["start"] == first.run_id
+        assert again.run_id != fit(other, models=[Ridge(components=4), still], genes=first.genes).run_id
+        rows = Inputs.open(first.folder / "inputs").samples(np.arange(192))
+        before, after = (m.fits()[1].fitted().predict(rows) for m in (first, again))
+        moved = after - before
+        np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"models": Ridge(components=4)}, r"none of the models \['ridge'\] has weights to go on from"),
+            ({"models": replace(HEAD, dim=5)}, r"differ in \[\"model 'head'\"\]"),
+            ({"models": replace(HEAD, name="new")}, r"differ in \[\"model 'new'\"\]"),
+            ({"pixels": 9}, r"differ in \['design'\]"),
+            ({"layer": "raw"}, r"differ in \['layer'\]"),
+            ({"genes": ["G1", "G2"]}, r"differ in \['genes'\]"),
+        ],
+    )
+    def test_refused(self, sdata, first, options, match):
+        sdata["table"].layers["raw"] = sdata["table"].X.copy()
+        with pytest.raises(ValueError, match=match):
+            fit(sdata, **{"models": HEAD, "start": first, **options})
+        del sdata["table"].layers["raw"]
+
+    def test_genes_that_a_slide_lacks_are_refused(self, first):
+        fewer = draw_cohort(5, n_slides=1, n_genes=6, signal=0.8)
+        missing = first.genes[0]
+        fewer["table"] = fewer["table"][:, [g != missing for g in fewer["table"].var_names]].copy()
+        with pytest.raises((ValueError, KeyError), match=missing):
+            fit(fewer, models=HEAD, start=first)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spatialhist import _keys
 from spatialhist.tl import _folder
 from spatialhist.tl._card import read_card, write_card
@@ -20,6 +22,7 @@ from spatialhist.tl._pixel_hash import pixel_hash
 from spatialhist.tl._predictors._protocol import Predictor
 from spatialhist.tl._predictors._registry import from_description
 from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._start import check_panel, check_start, from_start
 from spatialhist.tl._task import Task
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ def fit(
     pixels: int = 64,
     tile_extent: tuple[str, float] = ("pitch", 3.0),
     tile_pixels: int = 78,
+    start: Model | str | Path | None = None,
     judged_by: CrossValidation | str | Path | None = None,
     licence: str = "not stated",
     out: str | Path | None = None,
@@ -124,6 +128,10 @@ def fit(
         Name, predictor, or several, whose predictions are averaged.
     layer, genes, slides, image, encoder, extents, context, pixels, tile_extent, tile_pixels
         See :func:`cross_validate`.
+    start
+        A fitted model, or its folder, from whose weights the networks among the models go on; its panel is kept, a
+        number in ``genes`` is not looked at. Models without such weights, as ridges, are fitted afresh. None to start
+        from nothing.
     judged_by
         Cross-validation of the same models, or its folder: its scores and its verdict on every gene go with the model
         (:func:`gene_reliability`). None for a model of which nothing is known.
@@ -142,11 +150,13 @@ def fit(
     Raises
     ------
     KeyError, ValueError, FileExistsError
-        As :func:`cross_validate`; also if ``judged_by`` is of other models, another layer or another design.
+        As :func:`cross_validate`; also if ``judged_by`` is of other models, another layer or another design, and if
+        ``start`` differs in what it predicts or looks at, in a network, or in the panel.
 
     Notes
     -----
-    To go on with new slides, fit on old and new ones together (:func:`spatialhist.io.concat`).
+    To learn from new slides, fit on old and new ones together (:func:`spatialhist.io.concat`): what is fitted on new
+    slides alone forgets the old ones, with ``start`` too. ``start`` spares networks epochs.
     """
     task = Task.of(
         sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents,
@@ -154,9 +164,10 @@ def fit(
         tile_pixels=tile_pixels,
     )  # fmt: skip
     card = {} if judged_by is None else _card_of(judged_by, task)
-    cohort = task.cohort
-    columns = fold_panels(cohort, task.rows, {"all": cohort.slides}, genes)["all"]
-    manifest = task.manifest("model", columns, {s: {"pixels": pixel_hash(cohort, s)} for s in cohort.slides})
+    before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
+    columns = _panel(task, genes, before)
+    cohort, origin = task.cohort, {} if before is None else {"start": before.run_id}
+    manifest = task.manifest("model", columns, {s: {"pixels": pixel_hash(cohort, s)} for s in cohort.slides}, **origin)
     manifest["licence"] = licence
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
@@ -166,11 +177,23 @@ def fit(
             executor=executor, progress=progress,
         )  # fmt: skip
         model = Model(folder, manifest, tuple(task.models), temporary)
-        run_fits(model.fits(), inputs.folder, executor=executor, progress=progress)
+        fits = model.fits() if before is None else from_start(model.fits(), before)
+        run_fits(fits, inputs.folder, executor=executor, progress=progress)
         if card:
             write_card(folder, card)
     logger.info("fit: %d models on %d slides in %s", len(task.models), len(cohort.slides), folder)
     return model
+
+
+def _panel(task: Task, genes: int | Sequence[str], start: Model | None) -> np.ndarray:
+    """Genes as positions in the table; those of a model that is gone on from, in its order."""
+    cohort = task.cohort
+    if start is None:
+        return fold_panels(cohort, task.rows, {"all": cohort.slides}, genes)["all"]
+    check_start(start, task, genes)
+    found = fold_panels(cohort, task.rows, {"all": cohort.slides}, start.genes)["all"]
+    check_panel(start, list(cohort.table.var_names[found]))
+    return cohort.table.var_names.get_indexer(start.genes)
 
 
 def _card_of(judged_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:

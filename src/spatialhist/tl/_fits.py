@@ -42,6 +42,8 @@ class Fit:
         For whatever is random.
     threads
         Of numpy and torch, pinned so that the result does not depend on who runs the fit.
+    start
+        Folder of a finished fit of the same kind that a network goes on from; None to start afresh.
     """
 
     predictor: Predictor
@@ -50,6 +52,7 @@ class Fit:
     folder: Path
     seed: int
     threads: int
+    start: Path | None = None
 
     @property
     def done(self) -> bool:
@@ -80,10 +83,10 @@ def run_fit(fit: Fit, inputs_folder: Path) -> float:
     scratch = fit.folder.with_name(f"{fit.folder.name}.scratch")
     scratch.mkdir(parents=True, exist_ok=True)
     tiles = fit.predictor.needs_tiles
+    start_from = {} if fit.start is None else {"start": read_state(fit.start)}
     with pinned_threads(fit.threads):
-        fitted = fit.predictor.fit(
-            inputs.samples(np.flatnonzero(~held), fit.genes, tiles=tiles), seed=fit.seed, scratch=scratch
-        )
+        samples = inputs.samples(np.flatnonzero(~held), fit.genes, tiles=tiles)
+        fitted = fit.predictor.fit(samples, seed=fit.seed, scratch=scratch, **start_from)
         rows = np.flatnonzero(held)
         shape = (len(rows), len(fit.genes))
         predicted = fitted.predict(inputs.samples(rows, tiles=tiles)) if len(rows) else np.zeros(shape, np.float32)

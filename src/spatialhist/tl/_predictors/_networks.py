@@ -60,16 +60,17 @@ class FeatureNetwork:
     kind: str = "model"
     needs_tiles: bool = False
 
-    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedNetwork:
-        """Train on training spots."""
+    def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
+        """Train on training spots, from random weights or from those of a fitted head."""
         inputs = [torch.from_numpy(np.ascontiguousarray(b)) for b in self.blocks(samples)]
-        scaler = TargetScaler.fit(samples)
+        before = None if start is None else self.restore(start)
+        scaler = TargetScaler.fit(samples, before)
         data = _FeatureData(inputs, torch.from_numpy(scaler.scaled(samples)))
         sizes = [b.shape[1] for b in inputs]
         networks = []
         for member in range(self.members):
             torch.manual_seed(seed * 1009 + member)
-            network = self.build(sizes, data.targets.shape[1])
+            network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
             module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member)
             networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {"sizes": sizes})
@@ -143,15 +144,16 @@ class TileNetwork:
     kind: str = "model"
     needs_tiles: bool = True
 
-    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedNetwork:
-        """Train on training tiles."""
-        scaler = TargetScaler.fit(samples)
+    def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
+        """Train on training tiles, from random weights or from those of a fitted network."""
+        before = None if start is None else self.restore(start)
+        scaler = TargetScaler.fit(samples, before)
         data = ArrayData(samples.tiles, torch.from_numpy(scaler.scaled(samples)))
         change = _augment_tiles if self.augment else None
         networks = []
         for member in range(self.members):
             torch.manual_seed(seed * 1009 + member)
-            network = self.make(data.targets.shape[1])
+            network = before.networks[member].train() if before else self.make(data.targets.shape[1])
             module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
             networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {})
@@ -186,10 +188,10 @@ class TargetScaler:
     deviation: np.ndarray
 
     @classmethod
-    def fit(cls, samples: Samples) -> TargetScaler:
-        """Fit on training targets."""
+    def fit(cls, samples: Samples, before: FittedNetwork | None = None) -> TargetScaler:
+        """Fit on training targets; weights that are gone on from keep the units they were trained in."""
         centered, intercept = center_by_slide(samples.targets, samples.slide)
-        deviation = centered.std(axis=0)
+        deviation = centered.std(axis=0) if before is None else before.scaler.deviation
         return cls(intercept.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32))
 
     def scaled(self, samples: Samples) -> np.ndarray:
