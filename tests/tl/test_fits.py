@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_samples import draw_samples
 
-from spatialhist.tl import Ridge
+from spatialhist.tl import Ridge, _fits
 from spatialhist.tl._fits import Fit, run_fit, run_fits
 from spatialhist.tl._samples import write_inputs
 
@@ -102,3 +102,10 @@ def test_a_prediction_of_the_wrong_shape_is_refused(fit, inputs):
     with pytest.raises(ValueError, match="model 'ridge' predicted an array \\(30,\\), expected \\(30, 2\\)"):
         run_fit(wrong, inputs.folder)
     assert not wrong.done
+
+
+def test_the_time_left_is_told_when_it_is_long(fit, inputs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_fits, "run_fit", lambda *a: 90.0)
+    fits = [replace(fit, folder=tmp_path / g) for g in ("a", "b", "c")]
+    run_fits(fits, inputs.folder, progress=False)
+    assert capsys.readouterr().err.count("about 3 min are left; ridge is the slowest, 90 s a fit") == 1

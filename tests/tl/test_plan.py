@@ -51,7 +51,7 @@ def test_the_announcement_counts_what_is_left(tmp_path):
     fits = list(outer_fits(tmp_path, ["a", "b"], TWO, panels_of("ab"), **OPTIONS).values())
     fits[0].folder.mkdir(parents=True)
     text = announce(fits, 1200, 2, 2)
-    assert text.startswith("3 fits to run (1 done already), 1,200 spots in 2 groups: about 1 min on 2 worker(s)")
+    assert text.startswith("3 fits to run (1 done already), 1,200 spots in 2 groups: roughly 1 min on 2 worker(s)")
     assert "tiles" not in text
     assert announce(fits, 1200, 2, 2, tile_gb=1.5) == text + (
         "; tiles of 1.50 GB on disk are read batch by batch, not held in memory"
@@ -62,7 +62,7 @@ def test_the_estimate_grows_with_epochs_width_and_spots(tmp_path):
     def minutes(predictor, n_spots):
         fits = outer_fits(tmp_path, ["a", "b"], [predictor], panels_of("ab"), **OPTIONS)
         text = announce(list(fits.values()), n_spots, 2, 1)
-        return int(text.split("about ")[1].split(" min")[0])
+        return int(text.split("roughly ")[1].split(" min")[0])
 
     assert minutes(TileNetwork(epochs=10, width=32), 10_000) == pytest.approx(75, abs=1)
     assert minutes(TileNetwork(epochs=10, width=32, members=2), 10_000) == pytest.approx(150, abs=1)

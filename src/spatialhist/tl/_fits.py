@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from spatialhist.tl._executor import run_tasks
+from spatialhist.tl._executor import n_workers, run_tasks
 from spatialhist.tl._folder import intact
 from spatialhist.tl._predictors._protocol import Fitted, Predictor, State
 from spatialhist.tl._samples import Inputs
 from spatialhist.tl._threads import pinned_threads
+from spatialhist.tl._time_left import TimeLeft
 
 RESULT = "result.safetensors"
 MODEL = "model.safetensors"
@@ -149,5 +151,7 @@ def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, 
     for fit in todo:
         fit.folder.parent.mkdir(parents=True, exist_ok=True)
     done = run_tasks(run_fit, [(f, inputs_folder) for f in todo], executor)
-    for _ in tqdm(done, total=len(todo), desc="fits", disable=not progress):
-        pass
+    left = TimeLeft([f.predictor.name for f in todo], n_workers(executor))
+    for i, seconds in enumerate(tqdm(done, total=len(todo), desc="fits", disable=not progress)):
+        if note := left.add(i, seconds):
+            tqdm.write(note, file=sys.stderr)

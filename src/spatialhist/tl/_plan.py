@@ -99,7 +99,7 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, 
     tiles = f"; tiles of {max(tile_gb, 0.01):.2f} GB on disk are read batch by batch, not held in memory"
     return (
         f"{len(todo)} fits to run ({len(fits) - len(todo)} done already), {n_spots:,} spots in {n_groups} groups: "
-        f"about {max(1, round(seconds / 60))} min on {workers} worker(s) and {max(gigabytes, 0.01):.2f} GB on disk"
+        f"roughly {max(1, round(seconds / 60))} min on {workers} worker(s) and {max(gigabytes, 0.01):.2f} GB on disk"
         f"{tiles if tile_gb else ''}"
     )
 
