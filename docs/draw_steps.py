@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 import spatialhist as sh
 from spatialhist._sdata.geometry import scale
@@ -37,13 +38,15 @@ def main() -> None:
 
 
 def save(name: str) -> None:
-    plt.savefig(TARGET / f"{name}.png", dpi=70)
+    path = TARGET / f"{name}.png"
+    plt.savefig(path, dpi=100)
     plt.close()
+    Image.open(path).convert("RGB").quantize(192).save(path, optimize=True)
 
 
 def draw_tissue(sdata) -> None:
     pixels, _ = read_overview(pyramid(sdata, f"{SLIDE}_full_image"), SIZE_PX)
-    _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+    _, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
     ax.imshow(pixels)
     mask, _ = tissue_mask(sdata, SLIDE)
     ax.contour(mask, levels=[0.5], colors="black", linewidths=1, extent=(0, pixels.shape[1], 0, pixels.shape[0]))
@@ -117,10 +120,12 @@ def draw_expression(sdata) -> None:
     sh.pp.smooth_expression(sdata, layer="ranks")
     table = sdata["table"]
     _, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
-    for ax, layer in zip(axes, ("log1p", "ranks", "ranks_smooth"), strict=True):
+    rank = "rank within spot, normal score"
+    units = {"log1p": "log1p(CP10k)", "ranks": rank, "ranks_smooth": f"{rank}, smoothed"}
+    for ax, (layer, unit) in zip(axes, units.items(), strict=True):
         xy = show_slide(ax, sdata, f"{GENE}, {layer}")
         values = np.asarray(table[:, GENE].to_df(layer)).ravel()
-        plt.colorbar(ax.scatter(*xy.T, c=values, s=14), ax=ax, shrink=0.8)
+        plt.colorbar(ax.scatter(*xy.T, c=values, s=22), ax=ax, shrink=0.8, label=unit)
     save("step_expression")
 
 

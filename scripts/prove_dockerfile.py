@@ -56,7 +56,8 @@ class Image:
 
     def __init__(self, root: Path) -> None:
         self.root, self.folder = root, root
-        self.env = {"HOME": str(root / "home"), "DEVICE": "cpu", "LANG": "C.UTF-8"}
+        # pip names errors only: what it downloads is not what is to be read here
+        self.env = {"HOME": str(root / "home"), "DEVICE": "cpu", "LANG": "C.UTF-8", "PIP_QUIET": "2"}
         self.user: int | None = None
         self.check: list[str] = []
         self.command: list[str] = []

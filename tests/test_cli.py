@@ -129,6 +129,7 @@ def test_predict_adds_to_the_store_itself(finished, store, tmp_path):
 def test_errors_are_one_line(finished, store, tmp_path):
     out, _ = finished
     assert refused("info", tmp_path / "nothing.zarr").endswith("nothing.zarr does not exist")
+    assert refused("predict", tmp_path, tmp_path / "nothing.svs").endswith("nothing.svs does not exist")
     (tmp_path / "folder").mkdir()
     assert "is no slides.csv folder, Space Ranger folder, .h5 file" in refused("info", tmp_path / "folder")
     assert "name one with --out" in refused("predict", out, tmp_path / "folder")

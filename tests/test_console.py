@@ -8,7 +8,7 @@ import pytest
 import typer
 from tqdm import tqdm
 
-from spatialhist._console import LogLines, print_json, speaking
+from spatialhist._console import LogLines, in_words, print_json, speaking
 
 
 def test_a_progress_bar_leaves_lines_in_a_log():
@@ -54,3 +54,11 @@ def test_a_bug_keeps_its_traceback():
 def test_json_has_no_nan(capsys):
     print_json({"scores": [{"mean": float("nan"), "wins": "2/3"}]})
     assert json.loads(capsys.readouterr().out) == {"scores": [{"mean": None, "wins": "2/3"}]}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [({"ridge": 0.12345, "n": 3}, "ridge 0.123, n 3"), (["S1", "S2"], "S1, S2"), ({}, "not known"), (None, "None")],
+)
+def test_facts_in_words(value, said):
+    assert in_words(value) == said

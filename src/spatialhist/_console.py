@@ -79,6 +79,15 @@ def print_json(facts: dict[str, Any]) -> None:
     typer.echo(json.dumps(_plain(facts), indent=1, default=str, allow_nan=False))
 
 
+def in_words(value: Any) -> str:
+    """What a list or a dictionary holds, in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {in_words(v)}" for key, v in value.items()) or "not known"
+    if isinstance(value, list | tuple):
+        return ", ".join(in_words(v) for v in value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def print_scores(scores: pd.DataFrame) -> None:
     """Print the score table, oracles apart."""
     import spatialhist as sh

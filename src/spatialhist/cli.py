@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spatialhist._console import print_json, print_scores, print_verdicts, speaking
+from spatialhist._console import in_words, print_json, print_scores, print_verdicts, speaking
 from spatialhist._contents import count_genes, model_facts, store_facts
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ def predict(
         from spatialhist import _keys
         from spatialhist.tl._apply import Applier
 
+        if not slide.exists():
+            raise FileNotFoundError(f"{slide} does not exist")
         if out is None and slide.suffix != ".zarr":
             raise ValueError(f"{slide} is no .zarr store that predictions could be added to: name one with --out")
         trained = Applier.of(run_folder)
@@ -204,7 +206,7 @@ def info(
             return
         if is_model:
             for key, value in facts.items():
-                typer.echo(f"{key}: {value}")
+                typer.echo(f"{key}: {in_words(value)}")
             return
         for slide, entry in facts["slides"].items():
             typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))

@@ -32,7 +32,8 @@ def test_panels_show_the_layers(cohort):
     for (i, j, k), ax in np.ndenumerate(axes):
         slide, layer = ("S3", "S1")[j], ("log1p", "predicted")[k]
         np.testing.assert_allclose(drawn(ax), values_of(cohort, slide, genes[i], layer), rtol=1e-6)
-        assert ax.get_title(loc="left").startswith(f"{genes[i]} · {slide}\n{layer}")
+        name = " · log1p\nmeasured" if layer == "log1p" else "\npredicted, r = "
+        assert ax.get_title(loc="left").startswith(f"{genes[i]} · {slide}{name}")
 
 
 def test_measured_and_predicted_share_one_colour_scale_per_gene(cohort):
@@ -49,7 +50,7 @@ def test_title_gives_the_correlation_within_the_slide(cohort):
     axes = sh.pl.genes(cohort, "ERBB2", slides="S2")
     truth, predicted = (values_of(cohort, "S2", "ERBB2", layer) for layer in ("log1p", "predicted"))
     assert f"r = {np.corrcoef(truth, predicted)[0, 1]:.2f}" in axes[0, 0, 1].get_title(loc="left")
-    assert axes[0, 0, 0].get_title(loc="left").endswith("log1p, measured")
+    assert axes[0, 0, 0].get_title(loc="left").endswith("· log1p\nmeasured")
 
 
 def test_colour_bar_names_the_units(cohort):

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import spatialdata as sd
 
 import spatialhist as sh
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.geometry import set_alignment, slide_info
 from spatialhist._sdata.layers import record
 from spatialhist._sdata.slides import open_cohort
 from spatialhist.report import _facts
@@ -42,10 +43,26 @@ def test_no_counts_of_spots_where_none_were_made(facts, own, cv):
     assert facts(own, cv)["quality"] is None
 
 
+def test_how_far_slides_were_moved_and_why(facts, own, cv):
+    assert facts(own, cv)["alignment"] is None
+    angle, cohort = np.radians(3), open_cohort(own)
+    matrix = np.array([[np.cos(angle), -np.sin(angle), 30], [np.sin(angle), np.cos(angle), -40], [0, 0, 1]])
+    before = own["table"].obsm["spatial"][cohort.rows("S2")].copy()
+    set_alignment(cohort, "S2", matrix)
+    way = np.linalg.norm(before @ matrix[:2, :2].T + matrix[:2, 2] - before, axis=1).mean()
+    report = {"score_before": 0.5, "score_after": 0.75, "accepted": True, "reason": "clear of noise"}
+    slide_info(own, "S2")["alignment_report"] = {**report, "use_expression": False}
+    (row,) = facts(own, cv)["alignment"].rows
+    assert row[0] == "S2"
+    assert row[1:3] == pytest.approx([way / 50, 3])
+    assert row[3:] == ["overlap", 0.5, 0.75, "clear of noise"]
+
+
 def test_what_saw_other_slides_is_named(facts, own, cv):
     sh.pp.normalize_stain(own, reference=["S1", "S2"])
-    slide_info(own, "S3")["alignment_report"] = {"use_expression": True}
-    slide_info(own, "S2")["alignment_report"] = {"use_expression": False}
+    report = {"score_before": 0.5, "score_after": 0.75, "accepted": True, "reason": "clear of noise"}
+    slide_info(own, "S3")["alignment_report"] = {**report, "use_expression": True}
+    slide_info(own, "S2")["alignment_report"] = {**report, "use_expression": False}
     found = facts(own, cv)
     assert found["stain_fitted_on"] == ["S1", "S2"]
     assert found["placed_by_expression"] == ["S3"]

@@ -54,8 +54,8 @@ def gene_scores(
     _draw_names(ax, table.nlargest(n_names, predictor))
     ax.axline((0, 0), slope=1, color="black", linewidth=0.8, linestyle="--")
     ax.axhline(0, color="black", linewidth=0.6, zorder=0)
-    low = float(min(0, table.min(axis=None))) - 0.03
-    ax.set(xlim=(low, 1.03), ylim=(low, 1.03), aspect="equal")
+    left, low = (float(min(0, table[name].min())) - 0.03 for name in (CEILING, predictor))
+    ax.set(xlim=(left, 1.03), ylim=(low, 1.03), aspect="equal")
     chart(ax, xlabel="noise ceiling", ylabel=f"{label_of(METRIC)}, {predictor}", title=f"{len(table)} genes")
     return ax
 

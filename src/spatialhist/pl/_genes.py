@@ -108,9 +108,16 @@ def _panels(cohort: Cohort, names: list[str], layers: list[str]) -> np.ndarray:
         gene, slide = names[i], cohort.slides[j]
         values = {layer: _values(cohort, slide, gene, layer) for layer in layers}
         for k, layer in enumerate(layers):
-            title = f"{gene} · {slide}\n{layer}{_remark(cohort, layer, values)}"
+            title = _title(cohort, slide, gene, layer, values)
             panels[i, j, k] = Panel(slide, title, unit_of(cohort.table, layer), values[layer])
     return panels
+
+
+def _title(cohort: Cohort, slide: str, gene: str, layer: str, values: dict[str, np.ndarray]) -> str:
+    """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
+    what = "predicted" if is_predicted(cohort.table, layer) else "measured"
+    name = "" if layer == what else f" · {layer}"
+    return f"{gene} · {slide}{name}\n{what}{_score(cohort, layer, values)}"
 
 
 def _values(cohort: Cohort, slide: str, gene: str, layer: str) -> np.ndarray:
@@ -124,11 +131,9 @@ def _values(cohort: Cohort, slide: str, gene: str, layer: str) -> np.ndarray:
     return np.where(known, values, np.float32(np.nan))
 
 
-def _remark(cohort: Cohort, layer: str, values: dict[str, np.ndarray]) -> str:
-    if not is_predicted(cohort.table, layer):
-        return ", measured"
+def _score(cohort: Cohort, layer: str, values: dict[str, np.ndarray]) -> str:
     target = target_of(cohort.table, layer)
-    if target not in values:
+    if target not in values or target == layer:
         return ""
     known = np.isfinite(values[target]) & np.isfinite(values[layer])
     if known.sum() < 3:

@@ -26,7 +26,7 @@ def out_of_distribution(
     *,
     slides: str | Sequence[str] | None = None,
     slides_per_row: int = SLIDES_PER_ROW,
-    cmap: str = "magma",
+    cmap: str = "plasma",
     axes: np.ndarray | None = None,
     table_key: str = _keys.TABLE,
 ) -> np.ndarray:

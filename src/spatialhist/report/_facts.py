@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.geometry import scale, slide_info
+from spatialhist._sdata.geometry import alignment, apply, scale, slide_info, spot_centers
 from spatialhist._sdata.layers import recorded
 from spatialhist.report._headline import gene_table, headline, layer_of
 from spatialhist.report._score_tables import Table
@@ -30,6 +30,7 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
     return {
         "slides": _slides(cohort, cv),
         "shared_patients": _shared_patients(cohort, cv),
+        "alignment": _alignment(cohort),
         "quality": _quality(cohort),
         "genes": gene_table(scores),
         "level": bounds.get("level"),
@@ -83,6 +84,25 @@ def _shared_patients(cohort: Cohort, cv: CrossValidation) -> list[str]:
         if patient is not None:
             groups.setdefault(patient, set()).add(entry["group"])
     return [patient for patient, held in groups.items() if len(held) > 1]
+
+
+def _alignment(cohort: Cohort) -> Table | None:
+    """How far spots were moved, and why or why not."""
+    reports = {s: slide_info(cohort.sdata, s).get("alignment_report") for s in cohort.slides}
+    rows = [[s, *_move(cohort, s, report)] for s, report in reports.items() if report]
+    columns = ["slide", "moved, pitches", "turned, °", "measure", "before", "after", "why"]
+    return Table(columns, rows) if rows else None
+
+
+def _move(cohort: Cohort, slide: str, report: dict[str, Any]) -> list[Any]:
+    """Mean way of a spot, rotation, and what realignment says of itself."""
+    matrix, pitch = alignment(cohort.sdata, slide), scale(cohort.sdata, slide).pitch_px
+    after = spot_centers(cohort.sdata, cohort.table, slide)
+    way = float(np.nanmean(np.linalg.norm(after - apply(np.linalg.inv(matrix), after), axis=1)))
+    turn = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    measure = "correlation" if report["use_expression"] else "overlap"
+    scores = float(report["score_before"]), float(report["score_after"])
+    return [way / pitch if pitch else None, turn, measure, *scores, report["reason"]]
 
 
 def _quality(cohort: Cohort) -> Table | None:

@@ -24,7 +24,7 @@ N_GENES = 3
 """Best and worst genes on tissue."""
 N_SLIDES = 2
 """Slides on which a gene is shown."""
-DPI = 110
+DPI = 140
 
 
 @dataclass(frozen=True)

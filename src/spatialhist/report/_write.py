@@ -101,8 +101,15 @@ def _render(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "breakable": breakable}
     return environment.get_template(TEMPLATE).render(context)
+
+
+def breakable(name: str) -> str:
+    """Let a long name go on in the next line after an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in str(name).split("_"))
 
 
 def number(value: Any, digits: int = 3) -> str:
