@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
-from spatialhist.tl._combiners import PULL, Mean, RankMean, Weights, fit_network, fit_weights, restore
+from spatialhist.tl._combiners import PULL_OF_FEW, Mean, RankMean, Weights, fit_network, fit_weights, restore
 from spatialhist.tl._fits import read_state, write_state
 from spatialhist.tl._predictors._ridge_solver import center_by_slide
 
@@ -39,10 +39,19 @@ def test_common_weights_are_nnls_on_all_genes_at_once_drawn_to_equal_ones():
     design, answer = (centered / scale).reshape(3, -1).T, (truth / scale).ravel()
     mean = design.mean(axis=1)
     equal = (mean @ answer) / (mean @ mean) / 3
-    pull = np.sqrt(PULL * (design**2).sum() / 3)
+    pull = np.sqrt(PULL_OF_FEW * (design**2).sum() / 3)
     expected, _ = nnls(np.vstack([design, pull * np.eye(3)]), np.append(answer, np.full(3, pull * equal)))
     np.testing.assert_allclose(fitted.weights, np.tile(expected[:, None], (1, 6)), atol=1e-5)
     assert expected[1] == 0
+
+
+def test_with_two_groups_only_a_model_that_says_nothing_is_set_apart():
+    predictions, targets, slide, group = planted(weights=(0.6, 0.3, 0.0))
+    two = np.where(group == "c", "b", group)
+    weights = fit_weights(predictions, targets, slide, two).weights[:, 0]
+    fitted = fit_weights(predictions, targets, slide, group).weights[:, 0]
+    assert weights[0] / weights[1] < fitted[0] / fitted[1]
+    assert weights[0] > weights[1] > 2 * weights[2]
 
 
 def test_genes_get_their_own_weights_only_where_they_differ():

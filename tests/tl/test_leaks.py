@@ -193,12 +193,12 @@ class TestPlantedLeaks:
 
     def test_stopping_epoch_chosen_on_the_scored_group(self, tmp_path, monkeypatch):
         scored = remember_scored_targets(monkeypatch)
-        honest = FeatureNetwork.schedule.fget
+        honest = FeatureNetwork._schedule
 
-        def by_scored_group(self):
-            return dataclasses.replace(honest(self), epochs=1 + scored["digest"] % 7)
+        def by_scored_group(self, n):
+            return dataclasses.replace(honest(self, n), epochs=1 + scored["digest"] % 7)
 
-        monkeypatch.setattr(FeatureNetwork, "schedule", property(by_scored_group))
+        monkeypatch.setattr(FeatureNetwork, "_schedule", by_scored_group)
         assert self.moved(tmp_path, FeatureNetwork(dim=4))
 
     def test_stack_fitted_with_the_scored_group(self, tmp_path, monkeypatch):

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 MIN_GROUPS_CHOOSING = 3
 """With fewer groups to leave out, genes keep the common weights: two groups agree too often by chance."""
-PULL = 0.05
-"""Strength with which the common weights are drawn to equal ones, relative to the mean variance of a model."""
+PULL, PULL_OF_FEW = 0.05, 1.0
+"""Strength with which the common weights are drawn to equal ones, relative to the mean variance of a model; with fewer
+than that many groups they differ from equal ones only for models that say next to nothing."""
 SHRINKAGE = (0.03, 0.3, 3.0)
 """Strengths with which a gene's own weights are drawn to the common ones; the common ones alone are tried too."""
 
@@ -95,8 +96,9 @@ def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
     """
     centered = np.stack([center_by_slide(p.astype(np.float64), slide)[0] for p in predictions])
     truth, level = center_by_slide(targets.astype(np.float64), slide)
-    shrinkage = _choose_shrinkage(centered, truth, slide, group)
-    weights = _solve(centered, truth, shrinkage)
+    few = len(np.unique(group)) < MIN_GROUPS_CHOOSING
+    shrinkage = np.inf if few else _choose_shrinkage(centered, truth, slide, group)
+    weights = _solve(centered, truth, shrinkage, PULL_OF_FEW if few else PULL)
     base = np.stack([center_by_slide(p.astype(np.float64), slide)[1] for p in predictions])
     intercept = level - (weights * base).sum(axis=0)
     return Weights(weights.astype(np.float32), intercept.astype(np.float32), float(shrinkage))
@@ -105,8 +107,6 @@ def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
 def _choose_shrinkage(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, group: np.ndarray) -> float:
     """Best shrinkage among those that beat the common weights in every group left out; else the common weights."""
     names = np.unique(group)
-    if len(names) < MIN_GROUPS_CHOOSING:
-        return np.inf
     scores = np.empty((len(names), len(SHRINKAGE) + 1))
     for row, name in zip(scores, names, strict=True):
         held = group == name
@@ -119,12 +119,12 @@ def _choose_shrinkage(predictions: np.ndarray, targets: np.ndarray, slide: np.nd
     return SHRINKAGE[int(np.argmax(means))] if better.any() else np.inf
 
 
-def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float) -> np.ndarray:
+def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float, pull_common: float = PULL) -> np.ndarray:
     """Weights ``(models, genes)`` of one shrinkage; genes count alike, whatever their variance."""
     scale = np.maximum(targets.std(axis=0), 1e-8)
     gram = np.einsum("ang,bng->gab", predictions, predictions, optimize=True) / scale[:, None, None] ** 2
     cross = np.einsum("ang,ng->ga", predictions, targets, optimize=True) / scale[:, None] ** 2
-    common = _common(gram.sum(axis=0), cross.sum(axis=0))
+    common = _common(gram.sum(axis=0), cross.sum(axis=0), pull_common)
     if np.isinf(shrinkage):
         return np.tile(common[:, None], (1, targets.shape[1]))
     pull = shrinkage * np.trace(gram, axis1=1, axis2=2).mean() / len(common)
@@ -134,11 +134,11 @@ def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float) -> np
     )
 
 
-def _common(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
+def _common(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray:
     """One weight a model, drawn to equal ones: alike models carry little evidence on how to share a weight."""
     equal = np.full(len(cross), 1 / len(cross))
     fitted = max(float(equal @ cross / max(equal @ gram @ equal, 1e-12)), 0.0)
-    pull = PULL * np.trace(gram) / len(cross)
+    pull = strength * np.trace(gram) / len(cross)
     return _non_negative(gram + pull * np.eye(len(cross)), cross + pull * fitted * equal)
 
 

@@ -71,7 +71,7 @@ def cross_validate(
     sdata
         The cohort, with a tissue mask a slide (:func:`spatialhist.pp.mask_background`).
     models
-        ``"default"`` (ridge, kernel ridge and a three-layer head over features), a name, a predictor, or several.
+        ``"default"`` (ridge, kernel ridge and a network over features), a name, a predictor, or several.
     layer
         What is predicted, ``"log1p"`` or ``"ranks"`` for instance. Ranks are taken within the panel of each fold.
     genes
@@ -89,7 +89,7 @@ def cross_validate(
         Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometres by default.
     context
         Radii within which features of the first two extents are averaged over the surrounding tissue, for the models
-        that look at it (``"kernel_ridge"``); 150, 300 and 600 micrometres by default, ``()`` for none.
+        that look at it (``"head"``, ``"kernel_ridge"``); 150, 300 and 600 micrometres by default, ``()`` for none.
     pixels
         Side of the tiles an encoder sees.
     tile_extent, tile_pixels

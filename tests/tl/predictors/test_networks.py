@@ -82,6 +82,21 @@ def test_a_head_learns_what_features_tell(tmp_path):
     assert min(r) > 0.7
 
 
+def test_a_head_learns_the_leading_components_in_no_more_than_so_many_steps(tmp_path, monkeypatch):
+    seen = []
+
+    def train(module, data, scratch):
+        seen.append((module.schedule.epochs, np.linalg.matrix_rank(data.targets.numpy(), tol=1e-3)))
+        return module.network
+
+    monkeypatch.setattr("spatialhist.tl._predictors._networks.train", train)
+    many = draw_samples(sizes=(40, 60))
+    n_genes = many.targets.shape[1]
+    for head in (HEAD, replace(HEAD, rank=0), replace(HEAD, rank=2, epochs=50, batch=10, max_steps=45)):
+        head.fit(many, seed=0, scratch=tmp_path)
+    assert seen == [(2, min(16, n_genes)), (2, n_genes), (4, 2)]
+
+
 def test_batches_of_a_prediction_do_not_matter(samples, tmp_path, monkeypatch):
     fitted = TILES.fit(samples, seed=0, scratch=tmp_path)
     whole = fitted.predict(samples)

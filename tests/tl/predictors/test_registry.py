@@ -55,10 +55,10 @@ def test_raw_models_look_at_raw_features_and_the_network_at_the_grid_of_the_desi
 
 
 def test_models_are_named_alone_together_or_by_default():
-    ridge, head = Ridge(extents=(0, 1)), FeatureNetwork(extents=(0, 1))
-    kernels = [KernelRidge(), KernelRidge(name="kernel_ridge_raw", standardized=False, extents=(0, 1))]
+    ridge, head = Ridge(extents=(0, 1)), FeatureNetwork(members=3)
+    kernel = KernelRidge(name="kernel_ridge_raw", standardized=False, extents=(0, 1))
     assert resolve_models("ridge", DESIGN) == [ridge]
-    assert resolve_models("default", DESIGN) == [ridge, *kernels, head]
+    assert resolve_models("default", DESIGN) == [ridge, kernel, head]
     assert resolve_models(Ridge(name="a"), DESIGN) == [Ridge(name="a")]
     assert resolve_models(["ridge", Mine()], DESIGN) == [ridge, Mine()]
 

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from spatialhist.nn import FeatureHead, VisionMLPMultiTask, augment, get_loss
-from spatialhist.tl._predictors._ridge_solver import center_by_slide
+from spatialhist.tl._predictors._ridge_solver import center_by_slide, target_projection
 from spatialhist.tl._predictors._training import Regression, Schedule, train
 
 if TYPE_CHECKING:
@@ -37,12 +37,16 @@ class FeatureNetwork:
         Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
     dim, dropout
         Of the head.
+    rank
+        Principal components of the targets that are learned, 0 for all: the rest is mostly noise.
     members
         Networks from different seeds whose predictions are averaged.
     loss
         Of :func:`spatialhist.nn.get_loss`, on targets scaled to unit variance.
     epochs, batch, learning_rate, weight_decay, accelerator
         Of the training.
+    max_steps
+        Large cohorts are trained for fewer epochs, so that no network takes more steps than this.
     """
 
     name: str = "head"
@@ -50,9 +54,11 @@ class FeatureNetwork:
     extents: tuple[int, ...] | None = None
     dim: int = 64
     dropout: float = 0.4
+    rank: int = 16
     members: int = 1
     loss: str = "mse"
     epochs: int = 30
+    max_steps: int = 3000
     batch: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
@@ -65,20 +71,21 @@ class FeatureNetwork:
         inputs = [torch.from_numpy(np.ascontiguousarray(b)) for b in self.blocks(samples)]
         before = None if start is None else self.restore(start)
         scaler = TargetScaler.fit(samples, before)
-        data = _FeatureData(inputs, torch.from_numpy(scaler.scaled(samples)))
+        data = _FeatureData(inputs, torch.from_numpy(_leading(scaler.scaled(samples), self.rank)))
         sizes = [b.shape[1] for b in inputs]
+        schedule = self._schedule(len(samples))
         networks = []
         for member in range(self.members):
             torch.manual_seed(seed * 1009 + member)
             network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
-            module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member)
+            module = Regression(network, get_loss(self.loss), schedule, seed * 1009 + member)
             networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {"sizes": sizes})
 
-    @property
-    def schedule(self) -> Schedule:
-        """Of the training."""
-        return Schedule(self.epochs, self.batch, self.learning_rate, self.weight_decay, self.accelerator)
+    def _schedule(self, n: int) -> Schedule:
+        """Of the training on ``n`` spots."""
+        epochs = min(self.epochs, max(1, self.max_steps * self.batch // n))
+        return Schedule(epochs, self.batch, self.learning_rate, self.weight_decay, self.accelerator)
 
     def build(self, sizes: list[int], n_outputs: int) -> torch.nn.Module:
         """Make a fresh head."""
@@ -247,6 +254,12 @@ class FittedNetwork:
             network.load_state_dict(own)
             networks.append(network.eval())
         return cls(predictor, networks, scaler, extra)
+
+
+def _leading(targets: np.ndarray, rank: int) -> np.ndarray:
+    """Targets without all but their leading principal components."""
+    projection = target_projection(targets, rank)
+    return targets if projection is None else (targets @ projection).astype(np.float32)
 
 
 def _augment_tiles(tiles: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -12,15 +12,17 @@ from spatialhist.tl._predictors._linear import KernelRidge, Ridge
 from spatialhist.tl._predictors._nulls import DonorMean, MeanProfile, PositionNeighbors
 from spatialhist.tl._predictors._protocol import Predictor
 
-DEFAULT = ("ridge", "kernel_ridge", "kernel_ridge_raw", "head")
+DEFAULT = ("ridge", "kernel_ridge_raw", "head")
+MEMBERS = 3
+"""Networks of a head: the mean of a few seeds is better than one, and a head costs little."""
 CLASSES = ("Ridge", "KernelRidge", "FeatureNetwork", "TileNetwork", "MeanProfile", "DonorMean", "PositionNeighbors")
 
 
 def by_name(name: str, design: Design) -> Predictor:
     """Make one of the built-in predictors.
 
-    The kernel ridge sees the averages of the surroundings too: what is smooth suits it, linear models gain nothing by
-    it, and models that look at different things make a better stack.
+    Models that look at different things make a better stack: of the default ones the ridge sees features relative to the
+    slide's tissue, the kernel ridge features as they are, and the head the averages of the surroundings too.
 
     Raises
     ------
@@ -33,8 +35,8 @@ def by_name(name: str, design: Design) -> Predictor:
         "ridge_raw": lambda: Ridge(name="ridge_raw", standardized=False, extents=own),
         "kernel_ridge": lambda: KernelRidge(),
         "kernel_ridge_raw": lambda: KernelRidge(name="kernel_ridge_raw", standardized=False, extents=own),
-        "head": lambda: _class("FeatureNetwork")(extents=own),
-        "head_raw": lambda: _class("FeatureNetwork")(name="head_raw", standardized=False, extents=own),
+        "head": lambda: _class("FeatureNetwork")(members=MEMBERS),
+        "head_raw": lambda: _class("FeatureNetwork")(name="head_raw", standardized=False, members=MEMBERS),
         "vision_mlp": lambda: _class("TileNetwork")(grid=design.grid),
     }
     if name not in makers:
