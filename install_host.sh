@@ -63,8 +63,9 @@ VENV_PYTHON=$VENV/bin/python
 [ -x "$VENV_PYTHON" ] || VENV_PYTHON=$VENV/Scripts/python.exe
 
 "$VENV_PYTHON" -m pip install --quiet --quiet --upgrade "pip>=25.1"
-# torch alone and before the rest: nothing that needs it may choose another build, and nothing else comes from its index
-pip_install --no-deps ${index:+--retries 1 --extra-index-url "$index"} torch
+# torch alone and before the rest: nothing that needs it may choose another build, and nothing else comes from its index;
+# where that cannot be reached pip goes on without it, and without a warning if it does not try again
+pip_install --no-deps ${index:+--retries 0 --extra-index-url "$index"} torch
 [ $# -gt 0 ] || set -- --group dev --group test --group doc --editable .
 pip_install "$@"
 

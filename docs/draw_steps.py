@@ -15,6 +15,7 @@ from PIL import Image
 import spatialhist as sh
 from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import pyramid, read_overview, tissue_mask
+from spatialhist.pl._style import CYCLE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import artefacts
@@ -95,10 +96,10 @@ def draw_spots(sdata) -> None:
 def scatter_classes(ax, sdata, classes: np.ndarray, title: str) -> None:
     xy = show_slide(ax, sdata, title)
     names = sorted(set(classes), key=lambda c: (c not in ("ok", "none"), c))
-    for color, name in zip(("black", "C1", "C2", "C4"), names, strict=False):
+    for color, name in zip(("black", *CYCLE[1:4]), names, strict=False):
         x, y = xy[classes == name].T
         ax.scatter(x, y, s=14, facecolors="none" if color == "black" else color, edgecolors=color, label=name)
-    ax.legend(fontsize=8, loc="upper left", ncols=4, frameon=False)
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, 0), ncols=4, frameon=False)
 
 
 def show_slide(ax, sdata, title: str) -> np.ndarray:
@@ -106,7 +107,7 @@ def show_slide(ax, sdata, title: str) -> np.ndarray:
     pixels, factors = read_overview(pyramid(sdata, f"{SLIDE}_full_image"), SIZE_PX)
     xy = sdata["table"].obsm["spatial"] / factors
     ax.imshow(pixels, alpha=0.6)
-    ax.set(xlim=(xy[:, 0].min() - 40, xy[:, 0].max() + 40), ylim=(xy[:, 1].max() + 40, xy[:, 1].min() - 90))
+    ax.set(xlim=(xy[:, 0].min() - 40, xy[:, 0].max() + 40), ylim=(xy[:, 1].max() + 40, xy[:, 1].min() - 40))
     ax.set_title(title, fontsize=9, loc="left")
     ax.set_axis_off()
     return xy
@@ -120,8 +121,7 @@ def draw_expression(sdata) -> None:
     sh.pp.smooth_expression(sdata, layer="ranks")
     table = sdata["table"]
     _, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
-    rank = "rank within spot, normal score"
-    units = {"log1p": "log1p(CP10k)", "ranks": rank, "ranks_smooth": f"{rank}, smoothed"}
+    units = {"log1p": "log1p(CP10k)", "ranks": "normal score of the rank", "ranks_smooth": "the same, smoothed"}
     for ax, (layer, unit) in zip(axes, units.items(), strict=True):
         xy = show_slide(ax, sdata, f"{GENE}, {layer}")
         values = np.asarray(table[:, GENE].to_df(layer)).ravel()
