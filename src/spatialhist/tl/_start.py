@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from spatialhist.tl._predictors._protocol import Predictor
     from spatialhist.tl._task import Task
 
-MAY_DIFFER = ("epochs", "batch", "learning_rate", "weight_decay", "accelerator", "ema", "devices", "loss", "augment")
+MAY_DIFFER = (
+    "epochs",
+    "batch",
+    "learning_rate",
+    "weight_decay",
+    "accelerator",
+    "ema",
+    "devices",
+    "loss",
+    "augment",
+    "rank",
+    "max_steps",
+)
 """Parameters of networks that say how to train, not what."""
 
 

@@ -21,8 +21,9 @@ def fit(predictor, samples):
     return predictor.fit(samples, seed=0, scratch=None)
 
 
-def test_reducer_is_scaling_and_pca():
-    x = draw_samples(n_features=(7,)).features[0] * np.array([1, 50, 3, 0.1, 1, 1, 1], np.float32)
+@pytest.mark.parametrize("n", [None, 5], ids=["more spots", "more features"])
+def test_reducer_is_scaling_and_pca(n):
+    x = draw_samples(n_features=(7,)).features[0][:n] * np.array([1, 50, 3, 0.1, 1, 1, 1], np.float32)
     reducer = Reducer.fit(x, 4)
     expected = PCA(4).fit_transform(StandardScaler().fit_transform(x))
     found = reducer.transform(x)
@@ -35,6 +36,11 @@ def test_reducer_leaves_out_constant_features_and_keeps_what_there_is():
     found = Reducer.fit(x, 10).transform(x)
     assert np.isfinite(found).all()
     assert found.shape == (6, 2)
+
+
+def test_reducer_of_more_features_than_spots_keeps_no_axis_without_variance():
+    x = np.repeat(draw_samples(n_features=(9,)).features[0][:3], 2, axis=0)
+    assert Reducer.fit(x, 6).transform(x).shape == (6, 2)
 
 
 def test_ridge_is_that_of_sklearn_on_centred_targets():

@@ -117,9 +117,8 @@ class Reducer:
         mean, deviation = features.mean(axis=0), features.std(axis=0)
         scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
         scaled = ((features - mean) * scale).astype(np.float64)
-        values, vectors = np.linalg.eigh(scaled.T @ scaled)
-        keep = min(components, *features.shape)
-        return cls(mean, scale.astype(np.float32), np.ascontiguousarray(vectors[:, ::-1][:, :keep]).astype(np.float32))
+        axes = _principal_axes(scaled, min(components, *features.shape))
+        return cls(mean, scale.astype(np.float32), np.ascontiguousarray(axes).astype(np.float32))
 
     def transform(self, features: np.ndarray) -> np.ndarray:
         """Project to ``(n, components)`` float64.
@@ -128,6 +127,16 @@ class Reducer:
         """
         scaled = np.clip((features - self.mean) * self.scale, -CLIP, CLIP)
         return (scaled @ self.axes).astype(np.float64)
+
+
+def _principal_axes(centered: np.ndarray, n: int) -> np.ndarray:
+    """Leading axes ``(F, n)`` of data ``(spots, F)``, from whichever Gram matrix is the smaller."""
+    if centered.shape[1] <= len(centered):
+        return np.linalg.eigh(centered.T @ centered)[1][:, ::-1][:, :n]
+    values, vectors = np.linalg.eigh(centered @ centered.T)
+    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+    varies = values > 1e-9 * max(values[0], 1e-12)
+    return centered.T @ (vectors[:, varies] / np.sqrt(values[varies]))
 
 
 @dataclass(frozen=True)
