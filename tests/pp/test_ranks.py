@@ -13,6 +13,8 @@ from spatialhist.pp._ranks import rank_rows
 METHODS = ["average", "min", "dense", "ordinal"]
 VALUES = st.sampled_from([0.0, -0.0, 1.0, 1.0 + 1e-12, 2.5, -3.0, 1e30, 1e-40, np.inf, -np.inf, np.nan])
 
+WHOLE = st.sampled_from([0, 1, 2, -1, -3, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**53, 2**53 + 1, -(2**63)])
+
 
 def by_scipy(matrix: np.ndarray, method: str) -> np.ndarray:
     """Rank the values of each row that are not NaN."""
@@ -34,6 +36,25 @@ def test_equals_scipy_on_ties_zeros_nan_and_one_column(matrix, method, dtype):
     expected = by_scipy(matrix, method)
     np.testing.assert_array_equal(rank_rows(matrix, method=method), expected)
     np.testing.assert_array_equal(rank_rows(sp.csr_matrix(matrix), method=method), expected)
+
+
+@given(
+    hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=WHOLE),
+    st.sampled_from(METHODS),
+    st.sampled_from([bool, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64]),
+)
+@settings(deadline=None, max_examples=150)
+def test_equals_scipy_on_whole_numbers_of_every_width(matrix, method, dtype):
+    matrix = matrix.astype(dtype)
+    expected = rankdata(matrix, method=method, axis=1)
+    np.testing.assert_array_equal(rank_rows(matrix, method=method), expected)
+    np.testing.assert_array_equal(rank_rows(sp.csr_matrix(matrix), method=method), expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whole_numbers_beyond_64_bits_with_a_sign_are_ranked(method):
+    matrix = np.array([[2**64 - 1, 0, 2**63, 7, 2**63]], dtype=np.uint64)
+    np.testing.assert_array_equal(rank_rows(matrix, method=method), rankdata(matrix, method=method, axis=1))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,6 +1,6 @@
 """Ranks along the rows of a dense or sparse matrix.
 
-Sorting is a radix sort of the bits of the floats: stable, as ordinal ranks need, and several times faster than
+Sorting is a radix sort of the bits of the numbers: stable, as ordinal ranks need, and several times faster than
 comparing. Zeros, most of a count matrix, are never sorted: they stand as one block between negatives and positives.
 """
 
@@ -18,8 +18,6 @@ Scale = Literal["raw", "unit", "normal"]
 BLOCK_ROWS = 1024
 MANY = 1000
 """From so many values on, 3 passes over 11 bits are faster than 4 over 8."""
-MAX_WHOLE = 2**24
-"""Up to here float32 holds every whole number."""
 
 
 def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") -> np.ndarray:
@@ -70,16 +68,21 @@ def _rank_block(block: Any, out: np.ndarray, method: int) -> None:
     else:
         data, columns = block.ravel(), np.arange(block.shape[1], dtype=np.int32)
         starts = np.arange(len(block) + 1, dtype=np.int64) * block.shape[1]
-    # float32 halves the passes of the sort; wider numbers would tie in it that do not tie in truth
-    exact = data.dtype in (np.float32, np.float16) or (data.dtype.kind in "biu" and _fits_float32(data))
-    data = np.ascontiguousarray(data, dtype=np.float32 if exact else np.float64)
-    bits = data.view(np.uint32 if exact else np.uint64)
-    _rank_csr(data, bits, columns, not sp.issparse(block), starts, out, method)
+    data = np.ascontiguousarray(data, dtype=_sorted_as(data))
+    bits = data.view(f"u{data.itemsize}")
+    # of two negative floats the one of more bits is the smaller, of whole numbers the larger
+    negated = ~bits.dtype.type(0) if data.dtype.kind == "f" else bits.dtype.type(1 << (8 * data.itemsize - 1))
+    _rank_csr(data, bits, negated, columns, not sp.issparse(block), starts, out, method)
 
 
-def _fits_float32(whole: np.ndarray) -> bool:
-    """Whether whole numbers are so small that float32 holds each of them."""
-    return bool(whole.size == 0 or (whole.max() <= MAX_WHOLE and whole.min() >= -MAX_WHOLE))
+def _sorted_as(data: np.ndarray) -> type[np.number]:
+    """Type of the fewest bits, and so passes of the sort, in which values tie only if they are equal."""
+    if data.dtype.kind in "biu":
+        low, high = (data.min(), data.max()) if data.size else (0, 0)
+        for whole in (np.int32, np.int64):
+            if np.iinfo(whole).min <= low and high <= np.iinfo(whole).max:
+                return whole
+    return np.float32 if data.dtype in (np.float32, np.float16) else np.float64
 
 
 def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
@@ -98,16 +101,18 @@ def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def _rank_csr(data, bits, columns, shared, starts, out, method):  # pragma: no cover
+def _rank_csr(data, bits, negated, columns, shared, starts, out, method):  # pragma: no cover
     """Rank the rows of a CSR matrix into a dense one; ``shared``: every row has all the columns."""
     n_vars = out.shape[1]
     keys, spare = np.empty(n_vars, np.uint64), np.empty(n_vars, np.uint64)
     low, missing = np.zeros(n_vars, np.uint32), np.empty(n_vars, np.int32)
-    few, many = np.empty((4, 1 << 8), np.int32), np.empty((3, 1 << 11), np.int32)
+    counts = np.empty(1 << 11, np.int32)
     for i in range(out.shape[0]):
         row = slice(starts[i], starts[i + 1])
-        found, negative, lost = _collect(data[row], bits[row], columns if shared else columns[row], keys, low, missing)
-        keys, spare = _radix_sort(found, keys, spare, few if found < MANY else many)
+        found, negative, lost = _collect(
+            data[row], bits[row], negated, columns if shared else columns[row], keys, low, missing
+        )
+        keys, spare = _radix_sort(found, keys, spare, counts)
         if bits.itemsize == 8:
             _sort_low(keys[:found], low)
         _assign(out[i], keys[:found], low, missing[:lost], negative, method)
@@ -115,7 +120,7 @@ def _rank_csr(data, bits, columns, shared, starts, out, method):  # pragma: no c
 
 
 @nb.njit(cache=True, nogil=True)
-def _collect(values, bits, columns, keys, low, missing):  # pragma: no cover
+def _collect(values, bits, negated, columns, keys, low, missing):  # pragma: no cover
     """Gather what is neither zero nor NaN.
 
     A key holds 32 bits that sort like the values, then the column; what remains of wider values goes to ``low``.
@@ -129,7 +134,7 @@ def _collect(values, bits, columns, keys, low, missing):  # pragma: no cover
             lost += 1
             continue
         # written whether it counts or not: a branch on zeros, which nothing predicts, would cost more
-        key = ~bits[j] if value < 0 else bits[j] | sign
+        key = bits[j] ^ (negated if value < 0 else sign)
         if bits.itemsize == 8:
             low[column] = np.uint32(key & np.uint64(0xFFFFFFFF))
             keys[found] = key >> np.uint64(32) << np.uint64(32) | np.uint64(column)
@@ -142,27 +147,29 @@ def _collect(values, bits, columns, keys, low, missing):  # pragma: no cover
 
 @nb.njit(cache=True, nogil=True)
 def _radix_sort(n, keys, spare, counts):  # pragma: no cover
-    """Sort the first ``n`` keys by their upper 32 bits, digit by digit from the lowest."""
-    digit = 8 if len(counts) == 4 else 11
-    mask = np.uint64(counts.shape[1] - 1)
-    counts[:] = 0
+    """Sort the first ``n`` keys by their upper 32 bits, digit by digit from the lowest in which they differ."""
+    differ = np.uint64(0)
     for j in range(n):
-        rest = keys[j] >> np.uint64(32)
-        for p in range(len(counts)):
-            counts[p, np.int64(rest & mask)] += 1
-            rest >>= np.uint64(digit)
-    for p in range(len(counts)):
-        shift, count = np.uint64(32 + p * digit), counts[p]
-        if n == 0 or count[np.int64(keys[0] >> shift & mask)] == n:
+        differ |= (keys[j] ^ keys[0]) >> np.uint64(32)
+    digit = 8 if n < MANY else 11
+    count, mask, shift = counts[: 1 << digit], np.uint64((1 << digit) - 1), 0
+    while differ >> np.uint64(shift):
+        if differ >> np.uint64(shift) & np.uint64(1) == 0:
+            shift += 1
             continue
+        count[:] = 0
+        at = np.uint64(32 + shift)
+        for j in range(n):
+            count[np.int64(keys[j] >> at & mask)] += np.int32(1)
         start = np.int32(0)
         for d in range(len(count)):
             start, count[d] = start + count[d], start
         for j in range(n):
-            d = np.int64(keys[j] >> shift & mask)
+            d = np.int64(keys[j] >> at & mask)
             spare[count[d]] = keys[j]
             count[d] += np.int32(1)
         keys, spare = spare, keys
+        shift += digit
     return keys, spare
 
 
