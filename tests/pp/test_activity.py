@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from spatialhist.pp._activity import Activity
+from spatialhist.pp._activity import MIN_LEAD, Activity
 from spatialhist.pp._placements import move
 from spatialhist.pp._scene import Scene
 
@@ -27,23 +29,21 @@ def shifted(dx, dy):
     return matrix
 
 
-def test_shares_add_up_to_the_correlation(nuclei):
+def test_score_is_the_correlation(nuclei):
     scene, expressed = nuclei
     activity = expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed))
     found = Activity.of(scene, activity)
     for matrix in (np.eye(3), shifted(1.5, -0.7)):
         under = scene.values(found.field, move(matrix, scene.points))
-        assert found.shares(matrix).sum() == pytest.approx(np.corrcoef(under, activity)[0, 1])
+        assert found.score(matrix) == pytest.approx(np.corrcoef(under, activity)[0, 1])
 
 
-def test_shares_are_what_leaving_out_a_spot_changes(nuclei):
+def test_better_is_what_gains_more_than_noise(nuclei):
     scene, expressed = nuclei
-    activity = expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed))
-    found = Activity.of(scene, activity)
-    under, n = scene.values(found.field, scene.points), len(activity)
-    r = np.corrcoef(under, activity)[0, 1]
-    left_out = [np.corrcoef(np.delete(under, i), np.delete(activity, i))[0, 1] for i in range(n)]
-    np.testing.assert_allclose(found.shares(np.eye(3)) - r / n, r - np.array(left_out), atol=3e-4)
+    found = Activity.of(scene, expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed)))
+    assert found.is_better(np.eye(3), shifted(1, 0))
+    assert not found.is_better(shifted(1, 0), np.eye(3))
+    assert not found.is_better(np.eye(3), shifted(0.01, 0))
 
 
 def test_shifts_agree_with_placements(nuclei):
@@ -54,7 +54,7 @@ def test_shifts_agree_with_placements(nuclei):
     zero = cells.max(axis=0)
     np.testing.assert_array_equal(np.unravel_index(scores.argmax(), scores.shape), zero)
     # the nearest pixel of the map lies half a pixel from these spots
-    assert scores[zero[0] + 4, zero[1] - 9] == pytest.approx(found.shares(shifted(-1.5, 4 / 6)).sum(), abs=0.05)
+    assert scores[zero[0] + 4, zero[1] - 9] == pytest.approx(found.score(shifted(-1.5, 4 / 6)), abs=0.05)
 
 
 def test_sharp_where_nuclei_explain_and_flat_where_not(nuclei):
@@ -65,7 +65,15 @@ def test_sharp_where_nuclei_explain_and_flat_where_not(nuclei):
     assert "activity does not fix" in nothing.objection(nothing.sharpness(np.eye(3)))
 
 
+def test_nuclei_that_repeat_elsewhere_fix_nothing(nuclei):
+    scene, expressed = nuclei
+    activity = expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed))
+    assert Activity.of(scene, activity).sharpness(np.eye(3)) > MIN_LEAD
+    twice = replace(scene, picture=np.hstack([scene.picture, scene.picture]))
+    assert Activity.of(twice, activity).sharpness(np.eye(3)) < MIN_LEAD
+
+
 def test_equal_spots_and_glass_correlate_with_nothing(nuclei):
     scene, expressed = nuclei
-    assert not Activity.of(scene, np.full(len(expressed), 3.0)).shares(np.eye(3)).any()
-    assert abs(Activity.of(scene, expressed).shares(shifted(500, 0)).sum()) < 1e-9
+    assert Activity.of(scene, np.full(len(expressed), 3.0)).score(np.eye(3)) == 0
+    assert abs(Activity.of(scene, expressed).score(shifted(500, 0))) < 1e-9

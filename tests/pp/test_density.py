@@ -32,6 +32,12 @@ def test_finds_the_block_on_any_glass(glass):
     assert overlap(density_mask(pixels, um_per_px=6.0), truth) > 0.93
 
 
+@pytest.mark.parametrize("light", [(0.95, 0.9, 0.7), (0.8, 0.74, 0.55), (0.8, 0.9, 1)])
+def test_tinted_light_changes_nothing(light):
+    pixels, truth = slide()
+    assert overlap(density_mask((pixels * np.array(light)).astype(np.uint8), um_per_px=6.0), truth) > 0.93
+
+
 def test_pale_fat_is_tissue():
     pixels, truth = slide()
     yy, xx = np.mgrid[:HEIGHT, :WIDTH]

@@ -6,7 +6,7 @@ import pytest
 from spatialhist.pp._footprint import Footprint
 from spatialhist.pp._placements import move, placement, turns
 from spatialhist.pp._scene import Scene
-from spatialhist.pp._search import candidates, score
+from spatialhist.pp._search import candidates
 
 PER_UNIT = np.array([6.0, 6.0])
 
@@ -40,7 +40,7 @@ def test_one_candidate_a_model_each_at_least_as_good(right, picture):
     found = list(candidates(objective, "similarity", False, 4.0))
     assert len(found) == 3
     assert np.allclose(found[0][:2, :2], np.eye(2))
-    assert score(objective, found[0]) < score(objective, found[1])
+    assert objective.score(found[0]) < objective.score(found[1])
     assert residual(found[1], wrong, right) < 0.4
     assert residual(found[2], wrong, right) < 0.4
 
@@ -56,12 +56,12 @@ def test_reach_is_kept(right, picture):
 def test_spots_far_off_the_image_are_no_error(right, picture):
     objective = Footprint.of(Scene(picture, PER_UNIT, right + [500, 0]))
     (found,) = candidates(objective, "translation", False, 2.0)
-    assert score(objective, found) == 0
+    assert objective.score(found) == 0
 
 
 def test_orientations_add_seven(right, picture):
     objective = Footprint.of(Scene(picture, PER_UNIT, move(turns(np.array([23.0, 18.0]))[0], right)))
     found = list(candidates(objective, "translation", True, 4.0))
     assert len(found) == 8
-    best = max(found, key=lambda matrix: score(objective, matrix))
+    best = max(found, key=lambda matrix: objective.score(matrix))
     assert residual(best, objective.scene.points, right) < 0.3

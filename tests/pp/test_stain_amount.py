@@ -37,3 +37,11 @@ def test_nuclei_stand_out_of_eosin():
     amount = haematoxylin_amount(pixels, mask)
     assert amount.dtype == np.float32 and amount[~mask].max() == 0
     assert amount[10:14, 20:24].min() > 4 * amount[25:30, 20:40].max()
+
+
+def test_tinted_light_adds_no_haematoxylin():
+    pixels, mask = picture()
+    pixels[10:14, 20:24] = NUCLEUS
+    yellow = (pixels * [0.95, 0.9, 0.7]).astype(np.uint8)
+    expected = haematoxylin_amount(pixels, mask)
+    np.testing.assert_allclose(haematoxylin_amount(yellow, mask), expected, atol=0.05 * expected.max())

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatialhist.pp._gain import standard_errors
-from spatialhist.pp._placements import around, move
+from spatialhist.pp._likelihood import independent_spots, log_likelihood
+from spatialhist.pp._placements import move
 from spatialhist.pp._scene import Scene, sums_at_shifts
 
 BLUR = 0.2
 """Smoothing of the nuclei in units: a spot, and what diffuses into it."""
-MIN_FALL = 3.0
-"""How clearly the score must fall on every side of the optimum, in standard errors; shuffled activity and that of other
-slides reached 2.1 in 120 searches."""
+MIN_LEAD = 10.0
+"""Log-likelihood by which a placement must lead all others: by chance the best leads the second by x in about exp(-x) of
+all searches."""
+MIN_GAIN = 3.0
+"""Log-likelihood that a freer model must gain."""
 FLAT = 1e-3
 """Least variance under spots, relative to that of the map; spots on glass alone have a correlation of 0."""
 
@@ -46,13 +48,24 @@ class Activity:
         """Standardise the activity."""
         return cls(scene, scene.smooth(scene.picture, BLUR), _standard(activity, 0.0))
 
-    def shares(self, matrix: np.ndarray) -> np.ndarray:
-        """Contribution of each spot to the score of a placement: its influence on the correlation, and the mean."""
-        under = self.scene.values(self.field, move(matrix, self.scene.points))
-        nuclei = _standard(under, FLAT * self.field.var())
-        product = self.activity * nuclei
-        influence = product - product.mean() / 2 * (self.activity**2 + nuclei**2)
-        return (influence - influence.mean() + product.mean()) / len(product)
+    def score(self, matrix: np.ndarray) -> float:
+        """Correlation at a placement."""
+        return float((self.activity * self._nuclei(matrix)).mean())
+
+    def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
+        """Whether a placement is likelier than a simpler one by more than chance."""
+        return self._lead(new, self.score(old)) > MIN_GAIN
+
+    def _nuclei(self, matrix: np.ndarray) -> np.ndarray:
+        """Nuclei under spots, mean 0 and variance 1."""
+        return _standard(self.scene.values(self.field, move(matrix, self.scene.points)), FLAT * self.field.var())
+
+    def _lead(self, matrix: np.ndarray, other: float) -> float:
+        """Log-likelihood of a placement over one with another correlation."""
+        nuclei, here = self._nuclei(matrix), self.score(matrix)
+        # only what nuclei leave unexplained can be explained elsewhere
+        spots = independent_spots(self.scene.points, self.activity - here * nuclei, nuclei)
+        return float(spots * (log_likelihood(here) - log_likelihood(other)))
 
     def at_shifts(self, cells: np.ndarray) -> np.ndarray:
         """Score of all shifts of cells; laid out as in ``sums_at_shifts``."""
@@ -63,19 +76,19 @@ class Activity:
         return covariance / np.sqrt(np.maximum(variance, FLAT * self.field.var()))
 
     def sharpness(self, matrix: np.ndarray) -> float:
-        """Smallest fall of the score over eight directions, in standard errors."""
-        here, falls = self.shares(matrix), []
-        for step in around():
-            there = matrix.copy()
-            there[:2, 2] += step
-            falls.append(standard_errors(self.scene.points, here - self.shares(there)))
-        return min(falls)
+        """Log-likelihood over the best placement that is a unit or more away, anywhere on the map."""
+        cells = self.scene.cells(move(matrix, self.scene.points))
+        scores = self.at_shifts(cells - cells.min(axis=0))
+        rows, columns = (np.arange(n) for n in scores.shape)
+        row, column = cells.max(axis=0)
+        away = np.hypot((rows[:, None] - row) / self.scene.per_unit[1], (columns - column) / self.scene.per_unit[0])
+        return self._lead(matrix, float(scores[away >= 1].max()))
 
     def objection(self, sharpness: float) -> str:
         """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
-        if sharpness >= MIN_FALL:
+        if sharpness >= MIN_LEAD:
             return ""
-        return f"activity does not fix the placement (sharpness {sharpness:.1f} < {MIN_FALL:g} standard errors)"
+        return f"activity does not fix the placement (log-likelihood over others {sharpness:.1f} < {MIN_LEAD:g})"
 
 
 def _standard(values: np.ndarray, floor: float) -> np.ndarray:

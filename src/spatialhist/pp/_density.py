@@ -23,7 +23,7 @@ NOISE_FACTOR = 4.0
 GLASS_BRIGHT = 0.7
 """Glass is brighter than this share of the brightest pixels."""
 GLASS_CHROMA = 0.2
-"""Glass is at most this colourful: (max - min) / max of its channels."""
+"""Glass is at most this colourful, (max - min) / max of its channels, in the colours of stain."""
 GLASS_SHARE = 0.002
 """A smaller share of smooth bright pixels is no glass."""
 GREEN_LEAD = 0.95
@@ -105,10 +105,12 @@ def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray,
 
 
 def _glass(planes: np.ndarray, texture: np.ndarray) -> np.ndarray:
-    """Bright, nearly colourless, smooth pixels; none where the image is tissue from edge to edge."""
+    """Bright, smooth pixels without the colour of stain; none where the image is tissue from edge to edge."""
     high, low = planes.max(axis=0), planes.min(axis=0)
     bright = low > GLASS_BRIGHT * np.percentile(low, 99)
-    glass = bright & (high - low < GLASS_CHROMA * high) & (texture < TEXTURE_RANGE[0])
+    red, green, blue = planes.astype(np.uint16)
+    tinted = green**2 > red * blue  # by the lamp or the scanner: stain takes more green than red and blue
+    glass = bright & ((high - low < GLASS_CHROMA * high) | tinted) & (texture < TEXTURE_RANGE[0])
     # What was never scanned is filled with pure white, brighter than the glass.
     scanned = glass & (low < 255)
     glass = scanned if scanned.mean() > GLASS_SHARE else glass

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spatialhist.pp._gain import standard_errors
 from spatialhist.pp._placements import around, move
 from spatialhist.pp._scene import Scene, sums_at_shifts
 
@@ -17,6 +18,8 @@ BLUR = 0.3
 """Smoothing of the tissue in units: about the radius of a spot."""
 CLOSE = 0.6
 """Smoothing that closes the gaps between spots."""
+MIN_GAIN = 1.0
+"""Standard errors by which a placement must be better than a simpler one."""
 MIN_SHARPNESS = 0.3
 """How steeply the score must fall on every side of the optimum, against a tissue of exactly the spots' outline."""
 
@@ -47,6 +50,14 @@ class Footprint:
         covered = _union(scene, scene.points).sum() / square
         field = scene.smooth(scene.picture, BLUR)
         return cls(scene, field, float(covered / len(scene.points)), float(scene.picture.sum() / square))
+
+    def score(self, matrix: np.ndarray) -> float:
+        """Overlap at a placement."""
+        return float(self.shares(matrix).sum())
+
+    def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
+        """Whether a placement gains more than noise over a simpler one."""
+        return standard_errors(self.scene.points, self.shares(new) - self.shares(old)) > MIN_GAIN
 
     def shares(self, matrix: np.ndarray) -> np.ndarray:
         """Contribution of each spot to the score of a placement."""

@@ -13,7 +13,7 @@ from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, 
 from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pp._activity import MIN_FALL
+from spatialhist.pp._activity import MIN_LEAD
 from spatialhist.pp._overview import overview
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._register import Registration, register
@@ -73,8 +73,8 @@ def realign(
     ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
     ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total expression
     and haematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random placements' own,
-    sorted), ``sharpness`` (how far the score falls a unit away: 1 is ideal for the footprint; in standard errors for
-    expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``, the move without looking at
+    sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint; log-likelihood over
+    the best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``, the move without looking at
     expression.
 
     Raises
@@ -88,9 +88,11 @@ def realign(
     -----
     The search starts from the reader's placement, so running it twice changes nothing. Shifts are searched by FFT at
     each rotation, the best refined by Nelder-Mead. A simpler model is preferred unless the next one gains more than
-    the standard error over blocks of spots. The reader's placement stays when the best is within a quarter
-    pitch, does not exceed random placements, or could slide along the tissue, as footprints can that cover a part of it.
-    Expression decides only where the correlation falls by three standard errors on every side of the best placement.
+    noise: the standard error over blocks of spots, or a log-likelihood of 3. The reader's placement stays when the best
+    is within a quarter pitch, does not exceed random placements, or could slide along the tissue, as footprints can
+    that cover a part of it.
+    Expression decides only where the best placement is clearly likelier than every other a pitch or more away, by the
+    correlations and the number of spots; spots whose neighbours are alike count together.
 
     Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is theirs.
 
@@ -127,7 +129,7 @@ def _report(
     activity = _activity(cohort, rows, layer) if use_expression else None
     if activity is not None:
         best = _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
-    if activity is not None and best.sharpness < MIN_FALL:
+    if activity is not None and best.sharpness < MIN_LEAD:
         logger.info("slide %r is placed by its footprint: its expression fixes no placement", slide)
         best = footprint
     if not best.accepted:

@@ -9,17 +9,14 @@ import numpy as np
 
 from spatialhist.pp._activity import Activity
 from spatialhist.pp._footprint import Footprint
-from spatialhist.pp._gain import standard_errors
 from spatialhist.pp._placements import move, placement
 from spatialhist.pp._scene import binned, make_scene
-from spatialhist.pp._search import Model, Objective, candidates, score
+from spatialhist.pp._search import Model, Objective, candidates
 
 MAX_ACROSS = 80
 """More spots than this across are binned."""
 N_NULL = 200
 NULL_QUANTILE = 0.99
-MIN_GAIN = 1.0
-"""Standard errors by which a placement must be better than a simpler one."""
 MIN_MOVE = 0.25
 """Moves below this, as a mean over spots, are within the error of the method."""
 
@@ -37,8 +34,9 @@ class Registration:
     null, null_scores
         Quantile of the scores of random placements, and all of them, sorted.
     sharpness
-        Fall of the score when the best placement is moved by a unit to the flattest side. By overlap it is relative to
-        a tissue of exactly the spots' outline: 1 is well defined, 0 not at all. By activity it is in standard errors.
+        By overlap: fall of the score when the best placement is moved by a unit to the flattest side, relative to a
+        tissue of exactly the spots' outline: 1 is well defined, 0 not at all. By activity: log-likelihood over the best
+        placement that is a unit or more away.
     accepted
         Whether the best placement is clear of noise.
     reason
@@ -93,7 +91,7 @@ def register(
     unit = max(pitch, float(np.ptp(xy, axis=0).max()) / MAX_ACROSS)
     objective = _objective(picture, factors, xy / unit, unit, activity, dense=unit > pitch)
     found = _simplest(objective, candidates(objective, model, orientations, max_shift * pitch / unit))
-    after = score(objective, found)
+    after = objective.score(found)
     null_scores = np.sort(_null(objective, np.random.default_rng(seed)))
     null = float(np.quantile(null_scores, NULL_QUANTILE))
     sharpness = objective.sharpness(found)
@@ -101,7 +99,7 @@ def register(
     scale = np.diag([unit, unit, 1.0])
     return Registration(
         matrix=np.eye(3) if objection else scale @ found @ np.linalg.inv(scale),
-        score_before=score(objective, np.eye(3)),
+        score_before=objective.score(np.eye(3)),
         score_after=after,
         null=null,
         null_scores=null_scores,
@@ -131,17 +129,11 @@ def _simplest(objective: Objective, found: Iterator[np.ndarray]) -> np.ndarray:
     """Last candidate that is clearly better than the one before; the identity if none is, or if it hardly moves."""
     best = next(found)
     for candidate in found:
-        if _is_clear(objective, best, candidate):
+        if objective.is_better(candidate, best):
             best = candidate
     points = objective.scene.points
     distance = np.linalg.norm(move(best, points) - points, axis=1).mean()
-    return best if distance > MIN_MOVE and _is_clear(objective, np.eye(3), best) else np.eye(3)
-
-
-def _is_clear(objective: Objective, old: np.ndarray, new: np.ndarray) -> bool:
-    """Whether a placement gains more than noise."""
-    gain = objective.shares(new) - objective.shares(old)
-    return standard_errors(objective.scene.points, gain) > MIN_GAIN
+    return best if distance > MIN_MOVE and objective.is_better(best, np.eye(3)) else np.eye(3)
 
 
 def _objection(found: np.ndarray, after: float, null: float) -> str:
@@ -158,4 +150,4 @@ def _null(objective: Objective, rng: np.random.Generator) -> np.ndarray:
     targets = rng.random((N_NULL, 2)) * objective.scene.size
     angles = rng.random(N_NULL) * 2 * np.pi
     moves = np.column_stack([targets - points.mean(axis=0), angles])
-    return np.array([score(objective, placement(points, np.eye(3), parameters)) for parameters in moves])
+    return np.array([objective.score(placement(points, np.eye(3), parameters)) for parameters in moves])

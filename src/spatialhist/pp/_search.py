@@ -31,8 +31,11 @@ class Objective(Protocol):
     def scene(self) -> Scene:
         """The spots and the map."""
 
-    def shares(self, matrix: np.ndarray) -> np.ndarray:
-        """Contribution of each spot to the score of a placement."""
+    def score(self, matrix: np.ndarray) -> float:
+        """How well a placement fits."""
+
+    def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
+        """Whether a placement gains more than noise over a simpler one."""
 
     def at_shifts(self, cells: np.ndarray) -> np.ndarray:
         """Order all shifts of cells by their score."""
@@ -42,11 +45,6 @@ class Objective(Protocol):
 
     def objection(self, sharpness: float) -> str:
         """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
-
-
-def score(objective: Objective, matrix: np.ndarray) -> float:
-    """Score of a placement."""
-    return float(objective.shares(matrix).sum())
 
 
 def candidates(objective: Objective, model: Model, orientations: bool, reach: float) -> Iterator[np.ndarray]:
@@ -90,7 +88,7 @@ def _best_shift(objective: Objective, turn: np.ndarray, angle: float, reach: flo
 def _best(objective: Objective, turn: np.ndarray, freedom: int, reach: float, starts: list[Start]) -> np.ndarray:
     """Refine the best starts and take the best of what comes out."""
     refined = [_refine(objective, turn, np.array(start[1:]), freedom, reach) for start in starts[:N_START]]
-    return max(refined, key=lambda matrix: score(objective, matrix))
+    return max(refined, key=objective.score)
 
 
 def _refine(objective: Objective, turn: np.ndarray, start: np.ndarray, freedom: int, reach: float) -> np.ndarray:
@@ -104,7 +102,7 @@ def _refine(objective: Objective, turn: np.ndarray, start: np.ndarray, freedom: 
     def loss(parameters: np.ndarray) -> float:
         if (np.abs(parameters) > limits).any():
             return np.inf
-        return -score(objective, placement(points, turn, parameters * scales))
+        return -objective.score(placement(points, turn, parameters * scales))
 
     simplex = initial + np.vstack([np.zeros(freedom), 0.5 * np.eye(freedom)])
     options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 1e-6, "maxiter": 200}

@@ -43,4 +43,6 @@ def haematoxylin_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     from skimage.color import rgb2hed
 
-    return np.where(mask, rgb2hed(pixels)[..., 0], 0).astype(np.float32)
+    # glass may be grey or yellow
+    glass = np.full(3, 255) if mask.all() else np.maximum(np.median(pixels[~mask], axis=0), 1)
+    return np.where(mask, rgb2hed(np.minimum(pixels / glass, 1))[..., 0], 0).astype(np.float32)
