@@ -78,6 +78,23 @@ def test_twice_is_byte_equal(right):
     np.testing.assert_array_equal(sdata["table"].obsm["spatial"], first[2])
 
 
+def test_mirrored_spots_are_turned_if_asked_for(right):
+    mirrored = right * [-1, 1] + [WIDTH, 0]
+    sdata = one("S1", mirrored)
+    sh.pp.realign(sdata)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) > PITCH
+    sh.pp.realign(sdata, orientations=True)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.2 * PITCH
+
+
+def test_spots_move_no_farther_than_asked_for(right):
+    sdata = one("S1", right + SHIFT)
+    sh.pp.realign(sdata, model="translation", max_shift=1.0)
+    assert np.abs(centers(sdata, "S1") - right - SHIFT).max() <= 1.5 * PITCH
+    sh.pp.realign(sdata, model="translation", max_shift=3.0)
+    assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.2 * PITCH
+
+
 def test_without_a_mask_and_unmeasured(right):
     sdata = one("S1", right + SHIFT, measured=False, mask=False)
     sh.pp.realign(sdata, use_expression=True)

@@ -17,8 +17,8 @@ from spatialhist.pp._scene import Scene, sums_at_shifts
 BLUR = 0.2
 """Smoothing of the nuclei in units: a spot, and what diffuses into it."""
 MIN_LEAD = 10.0
-"""Log-likelihood by which a placement must lead all others: by chance the best leads the second by x in about exp(-x) of
-all searches."""
+"""Log-likelihood by which a placement must lead all others: by chance the best leads the second by x in about exp(-x)
+of all searches."""
 MIN_GAIN = 3.0
 """Log-likelihood that a freer model must gain."""
 FLAT = 1e-3

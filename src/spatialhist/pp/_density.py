@@ -35,9 +35,9 @@ INK_DENSITY = 0.3
 def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     """Find tissue on a low-resolution H&E image.
 
-    Glass is bright, nearly colourless and smooth. Tissue has texture or is clearly denser than the glass, absorbs green
-    more than red and blue, and hangs together with a part that has all three. Smooth stain beside a section, shadows,
-    dust and ink lack one of them.
+    Glass is bright, smooth and without the colour of stain. Tissue has texture or is clearly denser than the glass,
+    absorbs green more than red and blue, and hangs together with a part that has all three. Smooth stain beside a
+    section, shadows, dust and ink lack one of them.
 
     Parameters
     ----------

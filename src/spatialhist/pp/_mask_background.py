@@ -77,9 +77,10 @@ def mask_background(
 
     Notes
     -----
-    Glass is what is bright, nearly colourless and smooth. A pixel is tissue if the standard deviation of its optical
-    density over 15 um, or the density itself, rises above the glass, if it absorbs more green than red and blue (which
-    haematoxylin and eosin do, ink and shadows do not), and if it hangs together with a part where all hold clearly.
+    Glass is what is bright, smooth and without the colour of stain. A pixel is tissue if the standard deviation of its
+    optical density over 15 um, or the density itself, rises above the glass, if it absorbs more green than red and blue
+    (which haematoxylin and eosin do, ink and shadows do not), and if it hangs together with a part where all hold
+    clearly.
     Gaps of 120 um are bridged, holes below 600 um filled, specks below 200 um dropped.
 
     A mask without any tissue, or without any background, is added with a warning.

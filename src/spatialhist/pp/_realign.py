@@ -73,9 +73,9 @@ def realign(
     ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
     ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total expression
     and haematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random placements' own,
-    sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint; log-likelihood over
-    the best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``, the move without looking at
-    expression.
+    sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint; log-likelihood over the
+    best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``,
+    the move without looking at expression.
 
     Raises
     ------
