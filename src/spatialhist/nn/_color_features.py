@@ -61,12 +61,15 @@ def stain_planes(tiles: torch.Tensor) -> Planes:
 
 def distribution_features(planes: Planes) -> Features:
     """Mean, standard deviation, skewness and quantiles of every plane."""
+    each = [histogram(bin_numbers(getattr(planes, name), *ends, N_BINS), N_BINS) for name, ends in RANGES.items()]
+    counts = torch.stack(each, dim=1)
+    low, high = torch.tensor(list(RANGES.values()), dtype=torch.float64, device=counts.device).T[..., None]
+    moments = _moments(counts, low, high)
+    values = quantiles(counts, PROBABILITIES, low, high)
     out: Features = {}
-    for name, (low, high) in RANGES.items():
-        counts = histogram(bin_numbers(getattr(planes, name), low, high, N_BINS), N_BINS)
-        out |= {f"{name}_{key}": value for key, value in _moments(counts, low, high).items()}
-        values = quantiles(counts, PROBABILITIES, low, high).unbind(-1)
-        out |= {f"{name}_q{round(100 * p):02d}": value for p, value in zip(PROBABILITIES, values, strict=True)}
+    for i, name in enumerate(RANGES):
+        out |= {f"{name}_{key}": value[:, i] for key, value in moments.items()}
+        out |= {f"{name}_q{round(100 * p):02d}": values[:, i, j] for j, p in enumerate(PROBABILITIES)}
     return out
 
 
@@ -128,7 +131,8 @@ def _unmixing_rows() -> list[list[float]]:
     return torch.linalg.inv(stains).T.tolist()
 
 
-def _moments(counts: torch.Tensor, low: float, high: float) -> Features:
+def _moments(counts: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> Features:
+    """Of histograms ``(B, planes, bins)``, with lower and upper ends ``(planes, 1)``."""
     step = (high - low) / counts.shape[-1]
     centers = low + step * (torch.arange(counts.shape[-1], dtype=torch.float64, device=counts.device) + 0.5)
     share = counts / counts.sum(dim=-1, keepdim=True)
@@ -137,5 +141,5 @@ def _moments(counts: torch.Tensor, low: float, high: float) -> Features:
     variance = (share * deviation**2).sum(dim=-1)
     third = (share * deviation**3).sum(dim=-1)
     # a plane that varies by less than one bin has no skewness
-    skew = third / (variance + step**2) ** 1.5
+    skew = third / (variance + step[..., 0] ** 2) ** 1.5
     return {"mean": average.float(), "sd": variance.sqrt().float(), "skew": skew.float()}

@@ -22,7 +22,7 @@ from spatialhist.nn._texture_features import (
 
 SMALLEST_TILE = 16
 # tiles are worked on in batches that stay in the processor's cache
-PIXELS_AT_ONCE = 2**17
+PIXELS_AT_ONCE = 2**18
 
 
 class ColorTexture(nn.Module):

@@ -75,10 +75,12 @@ def histogram(index: torch.Tensor, n_bins: int) -> torch.Tensor:
 
 def bin_numbers(x: torch.Tensor, low: float, high: float, n_bins: int) -> torch.Tensor:
     """Return the bin of each value among `n_bins` equal bins from `low` to `high`, the outer ones open."""
-    return ((x - low) * (n_bins / (high - low))).clamp(0, n_bins - 1).int()
+    return (x - low).mul_(n_bins / (high - low)).clamp_(0, n_bins - 1).int()
 
 
-def quantiles(counts: torch.Tensor, probabilities: tuple[float, ...], low: float, high: float) -> torch.Tensor:
+def quantiles(
+    counts: torch.Tensor, probabilities: tuple[float, ...], low: float | torch.Tensor, high: float | torch.Tensor
+) -> torch.Tensor:
     """Read quantiles off histograms ``(..., n_bins)``, linear inside a bin; returns ``(..., len(probabilities))``."""
     cumulative = counts.cumsum(dim=-1)
     wanted = torch.tensor(probabilities, dtype=torch.float64, device=counts.device) * cumulative[..., -1:]
@@ -95,7 +97,7 @@ def _padded_size(x: torch.Tensor, border: int) -> tuple[int, int]:
 def _blur_along(x: torch.Tensor, step: int, dim: int) -> torch.Tensor:
     size = x.shape[dim] - 4 * step
     taps = [x.narrow(dim, i * step, size) for i in range(5)]
-    return (taps[0] + taps[4]).mul_(0.0625).add_((taps[1] + taps[3]).mul_(0.25)).add_(taps[2] * 0.375)
+    return (taps[0] + taps[4]).mul_(0.0625).add_(taps[1] + taps[3], alpha=0.25).add_(taps[2], alpha=0.375)
 
 
 def _halve_along(x: torch.Tensor, dim: int) -> torch.Tensor:

@@ -18,17 +18,17 @@ from tqdm.auto import tqdm
 
 from spatialhist._sdata.geometry import scale
 from spatialhist.tiles._digest import pixel_digest
+from spatialhist.tiles._encode import encode_tiles, encoding_reader
 from spatialhist.tiles._plan import make_plan, needed_blocks
-from spatialhist.tiles._reader import TileReader
 from spatialhist.tiles._slide import open_image
+from spatialhist.tiles._source import PixelSource
 
 if TYPE_CHECKING:
-    import torch
     from spatialdata import SpatialData
 
+    from spatialhist.tiles._encode import Encoder
+    from spatialhist.tiles._reader import TileReader
     from spatialhist.tiles._spec import TileSpec
-
-    Encoder = Callable[[torch.Tensor], torch.Tensor]
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class FeatureCache:
 
         pyramid, extent_px = open_image(sdata, slide, spec, image)
         xy = np.ascontiguousarray(centers, dtype=np.float64)
-        job = _Job(TileReader(pyramid), xy, extent_px, spec.pixels, spec.padding)
+        job = _Job(encoding_reader(PixelSource(pyramid)), xy, extent_px, spec.pixels, spec.padding)
         with tqdm(total=len(centers), desc=f"features of {slide}", unit="tile", delay=1, disable=not progress) as bar:
             encode = partial(job.encode, encoder, batch, bar)
             if self.folder is None:
@@ -194,42 +194,10 @@ class _Job:
         )
 
 
-def encode_tiles(
-    reader: TileReader,
-    centers: np.ndarray,
-    encoder: Encoder,
-    *,
-    extent_px: float,
-    pixels: int,
-    padding: str = "reflect",
-    batch: int = 256,
-    bar: tqdm | None = None,
-) -> np.ndarray:
-    """Features ``(n, F)`` float32 of the tiles around some points, in their order."""
-    features = None
-    for index, tiles in reader.iter(centers, extent_px, pixels, batch, padding=padding):
-        values = _apply(encoder, tiles)
-        features = np.empty((len(centers), values.shape[1]), dtype=np.float32) if features is None else features
-        features[index] = values
-        if bar is not None:
-            bar.update(len(index))
-    return np.empty((0, 0), dtype=np.float32) if features is None else features
-
-
 def _in_order(job: _Job, parts: list[np.ndarray]) -> np.ndarray:
     features = np.concatenate(parts)
     features[job.order] = features.copy()
     return features
-
-
-def _apply(encoder: Encoder, tiles: np.ndarray) -> np.ndarray:
-    import torch
-
-    with torch.inference_mode():
-        values = encoder(torch.from_numpy(tiles)).to("cpu", torch.float32).numpy()
-    if values.ndim != 2 or len(values) != len(tiles):
-        raise ValueError(f"the encoder made {values.shape} of {len(tiles)} tiles; it must return (tiles, features)")
-    return values
 
 
 def _digest(data: bytes) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist.nn import get_encoder
-from spatialhist.tiles import PixelSource, TileReader
-from spatialhist.tiles._cache import encode_tiles
+from spatialhist.tiles import PixelSource
+from spatialhist.tiles._encode import encode_tiles, encoding_reader
 from spatialhist.tiles._slide import open_image
 from spatialhist.tl._executor import run_tasks
 from spatialhist.tl._gather import point_samples
@@ -86,12 +86,12 @@ class Block:
         encode = _encoder(self.encoder)
         with pinned_threads(self.applier.threads):
             spots = [
-                encode_tiles(TileReader(self.source), points, encode, extent_px=extent, pixels=self.pixels)
+                encode_tiles(encoding_reader(self.source), points, encode, extent_px=extent, pixels=self.pixels)
                 for extent in self.extents_px
             ]
             tiles = None
             if self.tile_extent_px is not None:
-                tiles = TileReader(self.source).read(points, self.tile_extent_px, self.tile_pixels)
+                tiles = encoding_reader(self.source).read(points, self.tile_extent_px, self.tile_pixels)
             averages = self.surroundings.around(points)
             features = SlideFeatures([*spots, *averages], self.statistics, self.surroundings)
             samples = point_samples(self.slide, self.patient, position, features, tiles)
