@@ -31,7 +31,6 @@ def test_features_come_in_the_order_of_the_centres(source):
 
 @pytest.mark.parametrize(("side", "megabytes"), [(512, 64), (1250, 112.5), (4096, 256)])
 def test_memory_does_not_grow_with_the_slide(source, monkeypatch, side, megabytes):
-    source = PixelSource(pyramid(source, "S1_full_image"))
     monkeypatch.setattr(source, "block_shape", lambda level: (side, side))
     assert encoding_reader(source).cache.max_bytes == pytest.approx(megabytes * 1e6)
 

@@ -127,6 +127,8 @@ def read_tiff(path: Path) -> tuple[da.Array, float | None]:
 def _largest(file: TiffFile, path: Path) -> int:
     """Which image is the slide: thumbnails, labels and overviews are smaller."""
     sizes = [_area(series) for series in file.series]
+    if not sizes:
+        raise ValueError("it holds no image")
     largest = int(np.argmax(sizes))
     several = sum(size >= SEVERAL * sizes[largest] for size in sizes)
     if several > 1:

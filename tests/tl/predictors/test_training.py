@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from spatialhist.nn import VisionMLPMultiTask
 from spatialhist.tl._predictors import _training
 from spatialhist.tl._predictors._networks import ArrayData
 from spatialhist.tl._predictors._training import EpochSampler, Regression, Schedule, train
@@ -173,6 +174,23 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     np.testing.assert_allclose(losses(tmp_path / "1"), losses(tmp_path / "2"), rtol=1e-4)
     for name, value in networks[0].items():
         torch.testing.assert_close(networks[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_vision_network_as_one_does(tmp_path):
+    """Without dropout and batch statistics, which each process has of its own."""
+    rng = np.random.default_rng(0)
+    tiles = rng.integers(0, 255, (32, 3, 24, 24), dtype=np.uint8)
+    many = ArrayData(tiles, torch.from_numpy(tiles.mean(axis=(2, 3)).astype(np.float32) / 255))
+    curves = []
+    for devices in (1, 2):
+        torch.manual_seed(0)
+        network = VisionMLPMultiTask(3, width=4, tile_dim=16, subtile_dim=16, norm="group", dropout=0.0)
+        schedule = replace(SCHEDULE, learning_rate=1e-3, devices=devices)
+        train(Regression(network, torch.nn.functional.mse_loss, schedule, 5), many, tmp_path / str(devices))
+        curves.append(losses(tmp_path / str(devices)))
+    assert curves[0][-1] < curves[0][0]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-3)
 
 
 def test_learning_rate_falls_to_a_thousandth(tmp_path):
