@@ -53,6 +53,15 @@ def test_title_gives_the_correlation_within_the_slide(cohort):
     assert axes[0, 0, 0].get_title(loc="left").endswith("· log1p\nmeasured")
 
 
+def test_title_says_that_spots_are_unlike_training(own):
+    own["table"].obs["out_of_distribution"] = np.float32(0.5)
+    own["table"].obs.loc[own["table"].obs["region"] == "S2", "out_of_distribution"] = np.float32(1.0)
+    axes = sh.pl.genes(own, "ERBB2", slides=["S1", "S2"])
+    said = [["unlike training" in ax.get_title(loc="left") for ax in slide] for slide in axes[0]]
+    assert said == [[False, False], [False, True]]
+    assert axes[0, 1, 1].get_title(loc="left").endswith("\n100% of spots unlike training")
+
+
 def test_colour_bar_names_the_units(cohort):
     axes = sh.pl.genes(cohort, "ERBB2", slides="S1", layers=("X", "log1p", "predicted"))
     labels = [ax.get_ylabel() for ax in axes[0, 0, 0].figure.axes if ax.get_label() == "<colorbar>"]

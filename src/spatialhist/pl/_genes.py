@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys, metrics
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pl._out_of_distribution import FAR
 from spatialhist.pl._panels import Panel, add_color_bars, draw_panel, new_cells
 from spatialhist.pl._style import EXPRESSION, check_axes
 from spatialhist.pl._units import is_predicted, target_of, unit_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 SLIDES_PER_ROW = 3
+FAR_SHARE = 0.5
+"""Of a slide's spots: from there on predictions are also warned of when they are made."""
 LIMITS = (1, 99)
 """Percentiles at which the colours end."""
 
@@ -59,7 +62,7 @@ def genes(
     Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same
     units share the colour scale of a gene over all its slides, from the 1st to the 99th percentile; the colour bar names
     the units. Spots without a value are grey. A prediction's title gives its within-slide Pearson r with the
-    measurements beside it, over all spots that have both.
+    measurements beside it, over all spots that have both, and says where most spots are unlike those of training.
 
     Raises
     ------
@@ -117,7 +120,17 @@ def _title(cohort: Cohort, slide: str, gene: str, layer: str, values: dict[str, 
     """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
     what = "predicted" if is_predicted(cohort.table, layer) else "measured"
     name = "" if layer == what else f" · {layer}"
-    return f"{gene} · {slide}{name}\n{what}{_score(cohort, layer, values)}"
+    far = _far(cohort, slide) if what == "predicted" else ""
+    return f"{gene} · {slide}{name}\n{what}{_score(cohort, layer, values)}{far}"
+
+
+def _far(cohort: Cohort, slide: str) -> str:
+    """Say it in the picture, which travels without the warning, where most spots are unlike those of training."""
+    if _keys.OUT_OF_DISTRIBUTION not in cohort.table.obs:
+        return ""
+    scores = cohort.table.obs[_keys.OUT_OF_DISTRIBUTION].to_numpy(dtype=np.float32)[cohort.rows(slide)]
+    share = float((scores > FAR).mean()) if len(scores) else 0.0
+    return f"\n{share:.0%} of spots unlike training" if share > FAR_SHARE else ""
 
 
 def _values(cohort: Cohort, slide: str, gene: str, layer: str) -> np.ndarray:
