@@ -1,13 +1,13 @@
-"""The network from scratch: does it train stably, what does each option do, and does it beat a ridge on colour.
+"""The network from scratch: does it train stably, does it beat a ridge on colour, and does it add to the default models.
 
-    python benchmarks/network.py synthetic [--width 8 --epochs 12 --seeds 3]
+    python benchmarks/network.py synthetic [--width 8 --epochs 12] [--variants]
     python benchmarks/network.py fold --store her2st.zarr [--data FOLDER] [--held C5 --width 16 --norm batch]
 
-``synthetic`` trains on two patients of the synthetic cohort and scores the third after every epoch: normalisation,
-running mean of the weights (at no cost beside the last weights), seeds averaged, augmentation, branches. ``fold`` trains
-on the sections of her2st's patient C but one, with the default network, and scores that section after every third epoch;
-at the end the mean with a ridge is scored too, to see whether the network adds anything. Scores are within-slide Pearson,
-and choose nothing: training always runs to its end.
+``synthetic`` trains on three patients of the synthetic cohort and scores the fourth after every second epoch, beside
+ridges on colour and texture; with ``--variants`` also under group normalisation, with seeds averaged, without
+augmentation. ``fold`` trains on the sections of her2st's patient C but one, with the default network, and scores that
+section after every third epoch; at the end the default models are fitted too, and their mean is scored with and without
+the network. Scores are within-slide Pearson, and choose nothing: training always runs to its end.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ import numpy as np
 import pandas as pd
 import spatialdata as sd
 import torch
-from _watched import split, watch
+from _her2st import read_cohort
+from _watched import prepared, split, synthetic_patients, watch
 
-import spatialhist as sh
-from spatialhist.nn import VisionMLPMultiTask
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
+from spatialhist.tl._design import EXTENTS_UM, Design
+from spatialhist.tl._predictors._registry import resolve_models
 from spatialhist.tl._predictors._ridge_solver import within_slide_score
 from spatialhist.tl._samples import Samples
 
-TILES = {"tile_extent": ("pitch", 2.0), "tile_pixels": 48}
+DESIGN = Design(extents=tuple(("um", e) for e in EXTENTS_UM))
 DECAY = 0.98
+LEARNING_RATE = 2e-3
+"""Of synthetic: a short run is given larger steps than the default."""
 
 
 def main() -> None:
@@ -40,6 +43,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=None)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--norm", default="batch", choices=["batch", "group"], help="of fold")
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic cohort")
+    parser.add_argument("--variants", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--held", default="C5")
@@ -48,48 +53,37 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.part == "synthetic":
-        synthetic(args.width or 8, args.epochs or 12, args.seeds)
+        synthetic(args.width or 8, args.epochs or 12, args.seeds if args.variants else 0, args.seed)
     else:
-        sdata = sd.read_zarr(args.store) if args.store.exists() else sh.io.read_st(args.data, store=args.store)
-        fold(sdata, args.held, TileNetwork(width=args.width or 16, epochs=args.epochs or 30, norm=args.norm))
+        fold(
+            read_cohort(args.data, args.store),
+            args.held,
+            TileNetwork(width=args.width or 16, epochs=args.epochs or 30, norm=args.norm),
+        )
 
 
-def synthetic(width: int, epochs: int, seeds: int) -> None:
-    """Score every option on the patient that is left out."""
-    train, held = split(prepared(sh.datasets.synthetic(6, seed=0)), ["S5", "S6"], genes=100, **TILES)
-    print(ridges(train, held).to_string())
-    print(heads(train, held).to_string(), flush=True)
-    base = {"width": width, "epochs": epochs, "learning_rate": 2e-3, "accelerator": "cpu"}
-    variants = {
-        "batch norm": {},
-        "group norm": {"norm": "group"},
-        "no augmentation": {"augment": False},
-        "tile only": {"build": Branches(("tile",), width)},
-        "tile and subtiles": {"build": Branches(("tile", "subtiles"), width)},
-    }
+def synthetic(width: int, epochs: int, seeds: int, cohort_seed: int) -> None:
+    """Score the patient that is left out; with seeds, every option on it."""
+    train, held = synthetic_patients(cohort_seed)
+    print(f"{len(train)} spots of three patients, {len(held)} of the fourth")
+    print(ridges(train, held).to_string(), flush=True)
+    base = {"width": width, "epochs": epochs, "learning_rate": LEARNING_RATE, "accelerator": "cpu", "ema": DECAY}
+    variants = {"batch norm": {}}
+    if seeds:
+        print(heads(train, held).to_string(), flush=True)
+        variants |= {"group norm": {"norm": "group"}, "no augmentation": {"augment": False}}
     rows = {}
     for name, options in variants.items():
         curves, predictions = [], []
-        for seed in range(seeds if name.endswith("norm") else 1):
-            curve, fitted = watch(TileNetwork(**{**base, "ema": DECAY, **options}), train, held, seed=seed)
+        for seed in range(seeds if seeds and name.endswith("norm") else 1):
+            curve, fitted = watch(TileNetwork(**{**base, **options}), train, held, seed=seed, every=2)
             curves.append(curve)
             predictions.append(fitted.predict(held))
         rows |= summary(name, curves)
-        if seeds > 1 and len(curves) == seeds:
+        if len(curves) > 1:
             together = within_slide_score(held.targets, np.mean(predictions, axis=0), held.slide)
             rows[f"{name}, mean of {seeds} seeds"] = {"end": together}
         print(pd.DataFrame(rows).T.round(3).to_string(), flush=True)
-
-
-class Branches:
-    """Builds the network with some of its branches."""
-
-    def __init__(self, branches: tuple[str, ...], width: int) -> None:
-        self.branches, self.width = branches, width
-
-    def __call__(self, n_outputs: int) -> torch.nn.Module:
-        """Build it."""
-        return VisionMLPMultiTask(n_outputs, width=self.width, branches=self.branches)
 
 
 def fold(sdata: sd.SpatialData, held: str, network: TileNetwork) -> None:
@@ -102,25 +96,26 @@ def fold(sdata: sd.SpatialData, held: str, network: TileNetwork) -> None:
         replace(network, ema=DECAY, accelerator="cpu"), train, scored, every=3 if network.epochs > 9 else 2
     )
     print(pd.DataFrame(summary("network", [curve])).T.round(3).to_string())
-    ridge = Ridge().fit(train, seed=0, scratch=Path(tempfile.gettempdir())).predict(scored)
-    both = np.mean([ridge, fitted.predict(scored)], axis=0)
-    print(f"mean of ridge and network {within_slide_score(scored.targets, both, scored.slide):.3f}")
+    print(with_and_without(train, scored, fitted.predict(scored)).to_string())
 
 
-def prepared(sdata: sd.SpatialData) -> sd.SpatialData:
-    """Masks, filter, log1p."""
-    sh.pp.mask_background(sdata, fill=False)
-    sh.pp.filter_spots(sdata)
-    sh.pp.log_normalize(sdata)
-    return sdata
+def with_and_without(train: Samples, scored: Samples, network: np.ndarray) -> pd.Series:
+    """Mean of the default models, alone and with the network as a further one."""
+    predictions = []
+    for model in resolve_models("default", DESIGN):
+        with tempfile.TemporaryDirectory() as scratch:
+            predictions.append(model.fit(train, seed=0, scratch=Path(scratch)).predict(scored))
+    means = {"alone": np.mean(predictions, axis=0), "with the network": np.mean([*predictions, network], axis=0)}
+    scores = {n: within_slide_score(scored.targets, p, scored.slide) for n, p in means.items()}
+    return pd.Series(scores).round(3).rename_axis("mean of the default models")
 
 
 def ridges(train: Samples, held: Samples) -> pd.Series:
     """Score ridges on colour and texture: one extent, four, four relative to the slide's tissue."""
     models = {
-        "ridge, one extent": Ridge(standardized=False, extents=(1,)),
-        "ridge, four extents": Ridge(standardized=False),
-        "ridge, four extents, per slide": Ridge(),
+        "ridge, one extent (150 um)": Ridge(standardized=False, extents=(1,)),
+        "ridge, four extents": Ridge(standardized=False, extents=(0, 1, 2, 3)),
+        "ridge, four extents, per slide": Ridge(extents=(0, 1, 2, 3)),
     }
     scratch = Path(tempfile.gettempdir())
     fitted = {name: model.fit(train, seed=0, scratch=scratch).predict(held) for name, model in models.items()}

@@ -12,12 +12,13 @@ from spatialhist.tl import Ridge, _calibrate
 from spatialhist.tl._residuals import out_of_fold_residuals
 
 HELD = "P2"
-LAYERS = ("oof_stack_nnls", "oof_stack_mean")
+METHODS = ("nnls", "mean", "mlp")
+LAYERS = tuple(f"oof_stack_{m}" for m in METHODS)
 
 
 def run(out, *, replaced):
-    """Four slides with two stacks."""
-    sdata = draw_cohort(1, n_genes=8, signal=0.8)
+    """Five slides with every stack that leaves residuals."""
+    sdata = draw_cohort(1, n_slides=5, n_genes=8, signal=0.8)
     if replaced:
         table, rng = sdata["table"], np.random.default_rng(99)
         rows = (table.obs["patient"] == HELD).to_numpy()
@@ -27,7 +28,7 @@ def run(out, *, replaced):
         sh.pp.log_normalize(sdata)
     models = [Ridge(components=6), Ridge(name="ridge_raw", standardized=False, components=6)]
     cv = sh.tl.cross_validate(sdata, models=models, genes=6, groups="patient", out=out, **FAST)
-    stacks = {f"oof_stack_{m}": sh.tl.stack(sdata, cv, method=m, key_added=f"oof_stack_{m}") for m in ("nnls", "mean")}
+    stacks = {f"oof_stack_{m}": sh.tl.stack(sdata, cv, method=m, key_added=f"oof_stack_{m}") for m in METHODS}
     return sdata, stacks
 
 
