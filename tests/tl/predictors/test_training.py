@@ -135,6 +135,15 @@ def test_the_running_mean_of_the_weights_is_kept(tmp_path):
         torch.testing.assert_close(kept[name], value)
 
 
+def test_statistics_of_batch_norm_are_not_averaged_again(tmp_path):
+    """Averaged, they would remember the 1 that a variance starts with; here the variance is far smaller."""
+    network = torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+    small = ArrayData(1e-3 * data().inputs, data().targets)
+    schedule = replace(SCHEDULE, epochs=30, ema=0.99)
+    kept = train(Regression(network, torch.nn.functional.mse_loss, schedule, 5), small, tmp_path)
+    assert kept[0].running_var.max() < 1e-3
+
+
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_divide_every_batch(monkeypatch, world):
     whole = list(EpochSampler(19, 8, seed=1))

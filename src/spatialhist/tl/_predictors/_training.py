@@ -153,7 +153,10 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
 
 def _callbacks(schedule: Schedule, last: Path) -> list[Callback]:
     each: list[Callback] = [ModelCheckpoint(last.parent, filename=last.stem, enable_version_counter=False)]
-    return [WeightAveraging(avg_fn=partial(_running_mean, decay=schedule.ema)), *each] if schedule.ema else each
+    if not schedule.ema:
+        return each
+    # statistics of batch norm are running means already; averaged again they remember their start, 1, far too long
+    return [WeightAveraging(avg_fn=partial(_running_mean, decay=schedule.ema), use_buffers=False), *each]
 
 
 def _running_mean(mean: torch.Tensor, new: torch.Tensor, n: torch.Tensor, *, decay: float) -> torch.Tensor:
