@@ -25,6 +25,7 @@ SPACINGS = {"default": None, "1 pitch": ("pitch", 1.0), "0.25 pitches": ("pitch"
 def main() -> None:
     sdata = stored_cohort()
     sh.pp.mask_background(sdata, slides=[*TRAIN, TEST], fill=False)
+    sh.pp.filter_spots(sdata, slides=TRAIN)
     sh.pp.log_normalize(sdata)
     model = sh.tl.fit(sdata, slides=TRAIN, progress=False)
     sh.tl.predict(sdata, model, slides=TEST, progress=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-AT_ONCE = 1024
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
