@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 SCRIPT = Path(__file__).resolve().parents[1] / "install_host.sh"
 CPU = "https://download.pytorch.org/whl/cpu"
@@ -90,3 +93,12 @@ def test_missing_python_is_said(tmp_path):
     assert done.returncode != 0
     assert "needs Python 3.11 or newer" in done.stderr
     assert calls == []
+
+
+def test_pins_fit_the_first_python_that_is_promised():
+    lines = SCRIPT.with_name("constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    installed = [d for d in distributions() if pins.get(canonicalize_name(d.metadata["Name"])) == d.version]
+    assert len(installed) > 100
+    needs = {d.metadata["Name"]: SpecifierSet(d.metadata["Requires-Python"] or "") for d in installed}
+    assert [name for name, pythons in needs.items() if "3.11.0" not in pythons] == []
