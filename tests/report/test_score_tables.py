@@ -48,7 +48,7 @@ def test_oracles_stand_apart():
 
 def test_intervals_from_eight_groups_on():
     found = _score_tables.collect(table(BASE, groups=[f"P{i}" for i in range(8)]))
-    assert found["headline"].columns[:5] == ["predictor", "kind", "mean", "low", "high"]
+    assert found["headline"].columns[:6] == ["predictor", "kind", "mean", "low", "high", "wins"]
 
 
 def test_other_metrics_stand_beside_each_other():

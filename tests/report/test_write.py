@@ -107,7 +107,7 @@ def test_headline_is_the_summary_with_oracles_apart(page, scores):
     summary = sh.tl.summarize(scores)
     fair = summary[summary["kind"] != "oracle"]
     head, *rows = page.rows["Scores"]
-    assert head == ["predictor", "kind", "mean", "P1", "P2", "P3", "wins"]
+    assert head == ["predictor", "kind", "mean", "wins", "P1", "P2", "P3"]
     assert [row[0] for row in rows] == list(fair.index)
     assert [row[2] for row in rows] == [f"{v:.3f}" for v in fair["mean"]]
     assert {row[1] for row in page.rows["For scale: oracles"][1:]} == {"oracle"}

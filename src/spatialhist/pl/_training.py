@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+Curve = tuple[str, pd.DataFrame]
+"""Fold, and loss by epoch of one of its networks."""
+
+
 class Run(Protocol):
     """A run of :func:`spatialhist.tl.cross_validate`."""
 
@@ -21,7 +25,7 @@ class Run(Protocol):
 
 
 def training(cv: Run, *, ax: Axes | None = None) -> Axes:
-    """Draw the training loss of every network of a cross-validation, one line a fold.
+    """Draw the training loss of every network of a cross-validation, one line a network.
 
     Parameters
     ----------
@@ -47,20 +51,27 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
         raise ValueError(f"none of the models {names} was trained by epochs, so {cv.folder} holds no training log")
     ax = new_axes(ax, (5, 3.2))
     for color, (model, curves) in zip(_cycle(len(logs)), logs.items(), strict=True):
-        for i, curve in enumerate(curves):
+        for i, (_, curve) in enumerate(curves):
             ax.plot(curve["epoch"], curve["loss"], color=color, linewidth=1, alpha=0.7, label=None if i else model)
-    chart(ax, xlabel="epoch", ylabel="training loss", title=f"one line a fold ({max(map(len, logs.values()))} folds)")
+    chart(ax, xlabel="epoch", ylabel="training loss", title=_title(logs))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=FONT - 1, frameon=False)
     return ax
 
 
-def _logs(folder: Path) -> dict[str, list[pd.DataFrame]]:
-    """Loss by epoch, per model and fold."""
-    found: dict[str, list[pd.DataFrame]] = {}
+def _title(logs: dict[str, list[Curve]]) -> str:
+    """How many folds there are, and networks in each where a model averages several."""
+    folds = len({fold for curves in logs.values() for fold, _ in curves})
+    networks = max(map(len, logs.values())) // folds
+    return f"one line a network, {folds} folds" + f" of {networks}" * (networks > 1)
+
+
+def _logs(folder: Path) -> dict[str, list[Curve]]:
+    """Loss by epoch, per model, fold and network."""
+    found: dict[str, list[Curve]] = {}
     for path in sorted(folder.glob("folds/*/*/**/metrics.csv")):
-        model = path.relative_to(folder / "folds").parts[1]
-        found.setdefault(model, []).append(pd.read_csv(path).dropna(subset="loss").sort_values("epoch"))
+        fold, model, *_ = path.relative_to(folder / "folds").parts
+        found.setdefault(model, []).append((fold, pd.read_csv(path).dropna(subset="loss").sort_values("epoch")))
     return found
 
 

@@ -40,6 +40,9 @@ def collect(scores: pd.DataFrame) -> dict[str, Any]:
 
 
 def _table(summary: pd.DataFrame) -> Table:
+    """Groups last: there may be more of them than a page is wide."""
+    first = [c for c in ("kind", "mean", "low", "high", "wins") if c in summary]
+    summary = summary[first + [c for c in summary if c not in first]]
     return Table(
         ["predictor", *summary.columns],
         [[name, *row] for name, row in zip(summary.index, summary.to_numpy().tolist(), strict=True)],
