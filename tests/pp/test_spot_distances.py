@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from spatialhist import pp
+from spatialhist.pp import _spot_distances
 
 
 def expected(xy, limit):
@@ -87,7 +88,7 @@ def test_a_single_spot_has_no_neighbours(slide_of):
     sdata = slide_of("S1", np.array([[30.0, 40.0]]), np.ones((1, 2)), size=(90, 80))
     pp.spot_distances(sdata, radius=("px", 10.0))
     assert sdata["table"].obsp["spatial_distances"].nnz == 0
-    with pytest.raises(ValueError, match="too few spots for a pitch"):
+    with pytest.raises(ValueError, match="single spot, so no pitch"):
         pp.spot_distances(sdata)
 
 
@@ -104,3 +105,10 @@ def test_what_a_slide_lacks_is_named(cohort):
     with pytest.raises(ValueError, match="unit='mm' is not one of"):
         pp.spot_distances(cohort, unit="mm")
     assert not cohort["table"].obsp
+
+
+def test_a_radius_that_reaches_all_spots_of_a_large_slide_is_refused(cohort, monkeypatch):
+    monkeypatch.setattr(_spot_distances, "MAX_LAYER_GB", 1e-5)
+    with pytest.raises(MemoryError, match="'S1' has about 900 pairs of spots.*take a smaller radius"):
+        pp.spot_distances(cohort, radius=("px", 1e6))
+    pp.spot_distances(cohort)

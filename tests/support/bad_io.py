@@ -38,7 +38,7 @@ ARRAYS = [
     _arrays("signed image", TypeError, ("int64", "uint8"), image=np.zeros((60, 80, 3), int)),
     _arrays("boolean image", TypeError, ("bool", "uint8"), image=np.ones((60, 80, 3), bool)),
     _arrays("floats of 0 to 255", ValueError, ("255", "[0, 1]"), image=white(dtype=float) * 255),
-    _arrays("NaN in the image", ValueError, ("nan", "[0, 1]"), image=white(dtype=float) * np.nan),
+    _arrays("NaN in the image", ValueError, ("NaN", "[0, 1]"), image=white(dtype=float) * np.nan),
     _arrays("negative floats", ValueError, ("-1", "[0, 1]"), image=-white(dtype=float)),
     _arrays("two channels", ValueError, ("(60, 80, 2)", "1, 3 or 4"), image=white()[:, :, :2]),
     _arrays("channels at either end", ValueError, ("(3, 60, 3)", "(y, x, 3)"), image=np.zeros((3, 60, 3), np.uint8)),
@@ -70,6 +70,7 @@ ARRAYS = [
             ("Blöck", "Bl_ck"), ("组织", "S1"), ("S\x00", "S"), ("<script>", "script"),
         ]
     ),
+    _arrays("mpp in words", ValueError, ("mpp", "'S1'", "'0.5'", "positive"), mpp="0.5"),
     _arrays("a number for a slide id", TypeError, ("7", "text"), slide=7),
     *(
         _arrays(f"{name} {value}", ValueError, (name, "'S1'", str(value), "positive"), **{name: value})

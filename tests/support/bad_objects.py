@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from bad_box import Box, Case
 from small_cohorts import FAST, mean_color
-from spatialdata.models import Image2DModel
+from spatialdata.models import Image2DModel, ShapesModel
 from spatialdata.transformations import Identity, set_transformation
 
 import spatialhist as sh
@@ -110,6 +110,22 @@ def _no_spots(box: Box) -> None:
     box.table._inplace_subset_obs(np.zeros(box.table.n_obs, dtype=bool))
 
 
+def _polygons(box: Box) -> None:
+    circles = box.sdata.shapes.pop("S2")
+    squares = circles.drop(columns="radius").set_geometry(circles.buffer(5), crs=None)
+    box.sdata.shapes["S2"] = ShapesModel.parse(squares)
+
+
+def _lose_region(box: Box) -> None:
+    names = box.table.obs["region"].astype(object).to_numpy(copy=True)
+    names[[1, 4]] = np.nan
+    box.table.obs["region"] = pd.Categorical(names)
+
+
+def _repeat_gene(box: Box) -> None:
+    box.table.var_names = ["G0", "G0", *box.table.var_names[2:]]
+
+
 CASES = [
     *(
         Case(name, "a table for an object", lambda b, n=name: BOTH[n](replace(b, sdata=b.table)), TypeError,
@@ -130,6 +146,30 @@ CASES = [
             lambda b: b.table.obs.drop(columns="region", inplace=True),
         )
         for name in BOTH
+    ),
+    *(
+        Case(name, "rows without a region", BOTH[name], ValueError, ("obs['region']", "'table'", "2 of 384"), _lose_region)
+        for name in BOTH
+    ),
+    *(
+        Case(name, "two genes of one name", BOTH[name], ValueError, ("'table'", "['G0']", "var_names_make_unique"), _repeat_gene)
+        for name in BOTH
+    ),
+    *(
+        Case(name, "squares for spots", BOTH[name], ValueError, ("'S2'", "Polygon", "to_circles"), _polygons)
+        for name in NEED_PLACE
+    ),
+    *(
+        Case(name, "a number for slides", lambda b, n=name: BOTH[n](b, slides=1), TypeError, ("slides=1", "slide id"))
+        for name in BY_SLIDES
+    ),
+    *(
+        Case(name, "no slide", lambda b, n=name: BOTH[n](b, slides=[]), KeyError, ("no slide []", "'S1'"))
+        for name in BY_SLIDES
+    ),
+    *(
+        Case(name, "table without X", BOTH[name], KeyError, ("no X", "log1p"), lambda b: setattr(b.table, "X", None))
+        for name in ("pp.filter_spots", "pp.log_normalize", "pp.select_genes")
     ),
     *(
         Case(name, "unknown slide", lambda b, n=name: BOTH[n](b, slides="S9"), KeyError, ("'S9'", "'S1', 'S2'"))

@@ -113,6 +113,8 @@ PP = [
          lambda b: b.table.obsp.pop("spatial_distances")),
     _option("pp.spot_distances", ValueError, ("'miles'", "'pitch'"), radius=("miles", 1)),
     _option("pp.spot_distances", ValueError, ("-1", "positive"), radius=("px", -1)),
+    _option("pp.spot_distances", TypeError, ("30", "('pitch', 1.5)"), radius=30),
+    _option("pp.spot_distances", TypeError, ("'1'", "('pitch', 1.5)"), radius=("px", "1")),
     _option("pp.spot_distances", ValueError, ("'mm'", "um"), unit="mm"),
     Case("pp.spot_distances", "one slide without mpp", lambda b: sh.pp.spot_distances(b.sdata, radius=("um", 50)), ValueError,
          ("'S2'", "mpp", "('pitch', ...)"), _without_scale),
@@ -122,7 +124,7 @@ PP = [
          lambda b: b.table.uns.__setitem__("mine", print)),
     Case("pp.save", "a function in attrs", lambda b: sh.pp.save(b.sdata), ValueError, ("attrs['mine']",),
          lambda b: b.sdata.attrs.__setitem__("mine", print)),
-    Case("pp.save", "a store that is gone", lambda b: sh.pp.save(b.sdata), ValueError, ("gone.zarr", "sdata.write"),
+    Case("pp.save", "a store that is gone", lambda b: sh.pp.save(b.sdata), FileNotFoundError, ("gone.zarr", "sdata.write"),
          lambda b: setattr(b.sdata, "path", b.tmp / "gone.zarr")),
     Case("pp.save", "a store of zarr 2", lambda b: sh.pp.save(b.sdata), ValueError, ("old.zarr", "zarr v3", "sdata.write"), lambda b: _old(b)),
 ]  # fmt: skip
@@ -175,6 +177,10 @@ def nan_in_the_layer(box: Box) -> None:
     box.table.layers["log1p"] = values
 
 
+def _nan_features(tiles: torch.Tensor) -> torch.Tensor:
+    return tiles.float().mean(dim=(2, 3)) * torch.nan
+
+
 TL = [
     _run("cross_validate", ValueError, ("'forest'", "ridge"), models="forest"),
     _run("cross_validate", ValueError, ("different names",), models=["ridge", "ridge"]),
@@ -193,6 +199,10 @@ TL = [
     _run("cross_validate", ValueError, ("-5", "positive"), extents=[("px", -5)]),
     _run("cross_validate", ValueError, ("pixels=0", "at least 1"), pixels=0),
     _run("cross_validate", ValueError, ("threads=0", "at least 1"), threads=0),
+    _run("cross_validate", ValueError, ("seed=-1", "whole number"), seed=-1),
+    _run("cross_validate", ValueError, ("seed='a'", "whole number"), seed="a"),
+    _run("cross_validate", KeyError, ("1 genes", "GX"), genes="GX"),
+    _run("cross_validate", ValueError, ("NaN", "features"), encoder=_nan_features),
     _run("cross_validate", ValueError, ("executor=0", "at least 1"), executor=0),
     _run("cross_validate", ValueError, ("none of the slides", "measured"), no_slide_is_measured),
     _run("cross_validate", ValueError, ("'S1'", "'S2'", "same pixels", "slides="), the_same_pixels_twice),

@@ -6,6 +6,7 @@ so nothing that reads the store sees it. What an interrupted call left in it is 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -24,9 +25,14 @@ _COLUMNS = "columns.json"
 @contextmanager
 def staging(store: Path) -> Iterator[Path]:
     """Provide an empty stage; afterwards, or on error, put back what is missing and remove it."""
-    recover(store)
-    stage = store / STAGE
-    stage.mkdir()
+    try:
+        recover(store)
+        stage = store / STAGE
+        stage.mkdir()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise PermissionError(f"{store} may not be written to: save a copy with sdata.write(another_path)") from error
     try:
         yield stage
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,9 +42,13 @@ class Scale:
 
         Raises
         ------
+        TypeError
+            If it is no pair of a unit and a number.
         ValueError
             If the length is not positive, the unit is unknown, or the slide lacks what it needs.
         """
+        if not (isinstance(extent, Sequence) and len(extent) == 2 and isinstance(extent[1], Real)):
+            raise TypeError(f"{extent!r} is no length: give a unit and a number, as in ('pitch', 1.5)")
         unit, value = extent
         if not 0 < value < np.inf:
             raise ValueError(f"{extent!r} of slide {slide!r} must be a positive length")
@@ -57,7 +63,9 @@ class Scale:
             return value / self.mpp
         if unit == "pitch":
             if self.pitch_px is None:
-                raise ValueError(f"slide {slide!r} has too few spots for a pitch: give the extent in ('um', ...)")
+                raise ValueError(
+                    f"slide {slide!r} has a single spot, so no pitch: give {value} in ('um', ...) or ('px', ...)"
+                )
             return value * self.pitch_px
         raise ValueError(f"unit {unit!r} of extent {extent!r} is not one of 'um', 'pitch', 'px'")
 
@@ -84,6 +92,11 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
         raise ValueError(
             f"{(row < 0).sum()} spots of slide {slide!r} are in the table but not in its shapes, e.g. {lost}; "
             f"obs['spot_id'] is {ids.dtype}, the shapes' index {shapes.index.dtype}: both must hold the same ids"
+        )
+    if not (shapes.geom_type == "Point").all():
+        raise ValueError(
+            f"shapes {slide!r} hold {sorted(set(shapes.geom_type.astype(str)))}, not the circles (points with a radius) "
+            "that spots are: make them from the centroids with spatialdata.to_circles"
         )
     xy = np.column_stack([shapes.geometry.x.to_numpy(), shapes.geometry.y.to_numpy()])[row]
     return apply(affine(shapes, slide), xy)

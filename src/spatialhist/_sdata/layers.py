@@ -36,6 +36,8 @@ def check_layer_size(n_obs: int, n_vars: int, *, n_layers: int = 1, max_layer_gb
 def get_layer(table: AnnData, layer: str | None) -> Any:
     """Return ``X`` for None or ``"X"``, else a layer, or say which layers there are."""
     if layer in (None, "X"):
+        if table.X is None:
+            raise KeyError(f"the table has no X; it has the layers {layer_names(table)}")
         return table.X
     if layer not in table.layers:
         calls = {_keys.LOG1P: "pp.log_normalize", _keys.RANKS: "pp.rank_expression", _keys.PREDICTED: "tl.predict"}

@@ -81,9 +81,9 @@ def open_cohort(
     """
     table = get_table(sdata, table_key)
     known = _slides_of(table)
-    chosen = known if slides is None else [slides] if isinstance(slides, str) else list(slides)
+    chosen = known if slides is None else _names(slides)
     unknown = [s for s in chosen if s not in known]
-    if unknown:
+    if unknown or not chosen:
         raise KeyError(f"no slide {unknown} in table {table_key!r}; it has {known}")
     missing = [s for s in chosen if s not in sdata.shapes]
     if missing:
@@ -111,7 +111,7 @@ def open_images(
     table = get_table(sdata, table_key) if table_key in sdata.tables else _empty_table()
     with_spots = [str(s) for s in table.obs[_keys.REGION].unique()]
     known = [*with_spots, *(s for s in _slides_of_images(sdata) if s not in with_spots)]
-    chosen = known if slides is None else [slides] if isinstance(slides, str) else list(slides)
+    chosen = known if slides is None else _names(slides)
     unknown = [s for s in chosen if s not in known]
     if unknown or not chosen:
         raise KeyError(f"no slide {unknown}; the object has {known}, and images {sorted(sdata.images)}")
@@ -119,6 +119,15 @@ def open_images(
     if spotted:
         open_cohort(sdata, spotted, table_key=table_key)
     return Cohort(sdata, table, chosen)
+
+
+def _names(slides: str | Sequence[str]) -> list[str]:
+    if isinstance(slides, str):
+        return [slides]
+    try:
+        return list(slides)
+    except TypeError as error:
+        raise TypeError(f"slides={slides!r} must be a slide id, or a list of them") from error
 
 
 def _slides_of_images(sdata: SpatialData) -> list[str]:
@@ -168,6 +177,17 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
                 f"table {table_key!r} has no obs[{column!r}]; parse it with TableModel.parse(adata, region=<slide ids>, "
                 f"region_key={_keys.REGION!r}, instance_key={_keys.INSTANCE!r})"
             )
+    homeless = int(table.obs[_keys.REGION].isna().sum())
+    if homeless:
+        raise ValueError(
+            f"obs[{_keys.REGION!r}] of table {table_key!r} names no slide for {homeless} of {len(table)} spots"
+        )
+    if not table.var_names.is_unique:
+        twice = list(table.var_names[table.var_names.duplicated()].unique()[:5])
+        raise ValueError(
+            f"table {table_key!r} holds genes of the same name, e.g. {twice}: call "
+            f"sdata[{table_key!r}].var_names_make_unique()"
+        )
     return table
 
 

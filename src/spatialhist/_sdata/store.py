@@ -87,6 +87,8 @@ def _check_store(sdata: SpatialData) -> Path:
     if sdata.path is None:
         raise ValueError("the object has no store yet: write it once with sdata.write(path)")
     store = Path(sdata.path)
+    if not store.exists():
+        raise FileNotFoundError(f"{store} is not there any more: write the object anew with sdata.write(path)")
     if not (store / "zarr.json").exists():
         raise ValueError(f"{store} is not a zarr v3 store: write the object anew with sdata.write(another_path)")
     return store

@@ -168,6 +168,8 @@ def on_white(pixels: np.ndarray) -> np.ndarray:
 def to_uint8(values: np.ndarray, name: str) -> np.ndarray:
     """Scale floats in [0, 1] to 0..255."""
     low, high = values.min(), values.max()
+    if np.isnan(low):
+        raise ValueError(f"{name} holds NaN: want [0, 1], or uint8 of 0..255")
     if not (low >= 0 and high <= 1):
         raise ValueError(f"{name} holds floats from {low} to {high}: want [0, 1], or uint8 of 0..255")
     return np.rint(values * 255).astype(np.uint8)

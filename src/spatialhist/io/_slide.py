@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,8 @@ def make_slide(
     ids = None if spot_ids is None else check_spot_ids(spot_ids, len(centers), slide)
     values = check_counts(counts, len(centers), genes, slide)
     for name, length in {"mpp": mpp, "pitch_px": pitch_px, "spot_diameter_px": spot_diameter_px}.items():
-        if length is not None and not 0 < length < np.inf:
-            raise ValueError(f"{name} of slide {slide!r} is {length}: it must be positive, or None where unknown")
+        if length is not None and not (isinstance(length, Real) and 0 < length < np.inf):
+            raise ValueError(f"{name} of slide {slide!r} is {length!r}: it must be positive, or None where unknown")
     _warn_outside(centers, image.shape, (spot_diameter_px or 0) / 2, slide)
     return build_slide(
         np.moveaxis(image, -1, 0),

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
 
 from spatialhist import _keys
 from spatialhist._sdata.geometry import scale, spot_centers
-from spatialhist._sdata.layers import check_key, record
+from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, record
 from spatialhist._sdata.quiet import quiet
 from spatialhist._sdata.slides import Cohort, open_cohort
 from spatialhist.pp._ranks import check_choice
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Unit = Literal["px", "um"]
+COUNTED = 256
+"""Spots whose neighbours are counted before all are looked for."""
+BYTES_A_PAIR = 24
+"""Of both matrices, and of one of them while it is made."""
 
 
 def spot_distances(
@@ -58,6 +63,8 @@ def spot_distances(
     ------
     ValueError
         If a slide lacks what the radius or the unit needs, or has spots without a position.
+    MemoryError
+        If the radius reaches so many spots that the matrices would not fit.
 
     Examples
     --------
@@ -73,6 +80,8 @@ def spot_distances(
     table = cohort.table
     per_slide = {slide: _slide_facts(cohort, slide, radius, unit) for slide in cohort.slides}
     points = {slide: _positions(cohort, slide) for slide in cohort.slides}
+    for slide in cohort.slides:
+        _refuse_too_many(points[slide], per_slide[slide]["radius_px"], slide)
     blocks = [_within_radius(points[s], per_slide[s]["radius_px"]) for s in cohort.slides]
     factors = [per_slide[s]["mpp"] if unit == "um" else 1.0 for s in cohort.slides]
     rows = [cohort.rows(slide) for slide in cohort.slides]
@@ -102,6 +111,18 @@ def _positions(cohort: Cohort, slide: str) -> np.ndarray:
     if lost:
         raise ValueError(f"{lost} spots of slide {slide!r} have no position: drop them with sh.pp.filter_spots(sdata)")
     return xy
+
+
+def _refuse_too_many(xy: np.ndarray, radius_px: float, slide: str) -> None:
+    """Count the neighbours of some spots, so that no matrix of all spots with all is built by mistake."""
+    tree = cKDTree(xy)
+    some = xy[:: max(1, len(xy) // COUNTED)]
+    pairs = int(len(xy) * tree.query_ball_point(some, radius_px, return_length=True).mean())
+    if pairs * BYTES_A_PAIR > MAX_LAYER_GB * 1e9:
+        raise MemoryError(
+            f"within {radius_px:g} px, slide {slide!r} has about {pairs:,} pairs of spots, which take "
+            f"{pairs * BYTES_A_PAIR / 1e9:.1f} GB, more than {MAX_LAYER_GB:g}: take a smaller radius"
+        )
 
 
 def _within_radius(xy: np.ndarray, radius_px: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:

@@ -56,4 +56,7 @@ def _apply(encoder: Encoder, tiles: np.ndarray) -> np.ndarray:
         values = encoder(torch.from_numpy(tiles)).to("cpu", torch.float32).numpy()
     if values.ndim != 2 or len(values) != len(tiles):
         raise ValueError(f"the encoder made {values.shape} of {len(tiles)} tiles; it must return (tiles, features)")
+    broken = len(values) - int(np.isfinite(values).all(axis=1).sum())
+    if broken:
+        raise ValueError(f"the encoder made NaN or infinite features of {broken} of {len(tiles)} tiles")
     return values

@@ -96,7 +96,7 @@ def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
     ValueError
         If a gene is named twice.
     """
-    names = list(genes)
+    names = [genes] if isinstance(genes, str) else list(genes)
     if len(set(names)) != len(names):
         raise ValueError(f"genes are named twice: {sorted({g for g in names if names.count(g) > 1})[:5]}")
     position = cohort.table.var_names.get_indexer(names)

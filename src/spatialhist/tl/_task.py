@@ -92,6 +92,8 @@ class Task:
         """
         if threads < 1:
             raise ValueError(f"threads={threads} must be at least 1")
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"seed={seed!r} must be a whole number of at least 0")
         cohort = open_cohort(sdata, slides, table_key=table_key)
         get_layer(cohort.table, layer)
         rows = usable_rows(cohort)

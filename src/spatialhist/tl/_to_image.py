@@ -56,7 +56,7 @@ def to_image(
     key_added
         Name of the image; ``"<slide>_<layer>_map"`` if None.
     table_key
-        Table of the predictions; that of the slide's grid if None, or the common one where there is no grid.
+        Table of the predictions; that of the slide's grid if None, or the common one where no grid has the layer.
 
     Returns
     -------
@@ -87,7 +87,8 @@ def to_image(
     key = key_added or _keys.map_image(slide, layer)
     check_key(key)
     grid = _keys.grid_table(slide)
-    table_key = table_key or (grid if grid in sdata.tables else _keys.TABLE)
+    if table_key is None:
+        table_key = grid if grid in sdata.tables and layer in sdata[grid].layers else _keys.TABLE
     spots = _keys.grid(slide) if table_key == grid else slide
     cohort = open_cohort(sdata, spots, table_key=table_key)
     names = [genes] if isinstance(genes, str) else list(genes)
