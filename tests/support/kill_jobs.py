@@ -28,13 +28,14 @@ from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist.tiles import _cache
-from spatialhist.tl import FeatureNetwork, Ridge, _predict_blocks
+from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork, _predict_blocks
 from spatialhist.tl._predictors import _training
 
 PART = 16
 """Tiles between two writes of the feature cache, here."""
 EPOCHS = 4
 LOG = "work.log"
+RETURNED = "returned"
 
 
 def note(folder: Path, what: str) -> None:
@@ -55,8 +56,8 @@ def read(folder: Path) -> sd.SpatialData:
     return sd.read_zarr(folder / "cohort.zarr")
 
 
-def cross_validate(folder: Path) -> Any:
-    """Count the epochs that are begun."""
+def count_epochs(folder: Path) -> None:
+    """Note every epoch that is begun."""
     begin = _training.EpochSampler.__iter__
 
     def counted(sampler: Any) -> Any:
@@ -64,8 +65,17 @@ def cross_validate(folder: Path) -> Any:
         yield from begin(sampler)
 
     _training.EpochSampler.__iter__ = counted
+
+
+def cross_validate(folder: Path) -> Any:
+    """Of a ridge, a head over features and a network over pixels."""
+    count_epochs(folder)
     sdata = read(folder)
-    models = [Ridge(components=6), FeatureNetwork(epochs=EPOCHS, batch=48, dim=8)]
+    models = [
+        Ridge(components=6),
+        FeatureNetwork(epochs=EPOCHS, batch=48, dim=8, members=2),
+        TileNetwork(build=color_network, epochs=EPOCHS, batch=48),
+    ]
     slides = ["S1", "S2", "S3"]
     cv = sh.tl.cross_validate(sdata, models=models, genes=6, slides=slides, out=folder / "run", **FAST)
     return {
@@ -73,8 +83,30 @@ def cross_validate(folder: Path) -> Any:
     }, cv.manifest["identity"]
 
 
+def color_network(n_outputs: int) -> torch.nn.Module:
+    """A small convolution of tiles."""
+    return torch.nn.Sequential(
+        Scaled(),
+        torch.nn.Conv2d(3, 4, 5, stride=3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.SiLU(),
+        torch.nn.Flatten(),
+        torch.nn.Dropout(0.2),
+        torch.nn.Linear(4 * 7 * 7, n_outputs),
+    )
+
+
+class Scaled(torch.nn.Module):
+    """Bytes to numbers around 0."""
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        """From uint8 to float."""
+        return tiles.float() / 128 - 1
+
+
 def stack(folder: Path) -> Any:
     """Of the cross-validation that every trial starts from."""
+    count_epochs(folder)
     sdata = read(folder)
     st = sh.tl.stack(sdata, sh.tl.CrossValidation.load(folder / "run"), method="mlp")
     return sdata["table"].layers["oof"], st.final.state()
@@ -145,7 +177,7 @@ class Job:
 
 JOBS = {
     "cross_validate": Job(cross_validate, "epoch", 1),
-    "stack": Job(stack),
+    "stack": Job(stack, "epoch", 1),
     "feature cache": Job(cache_features, "tile", PART),
     "predict_grid": Job(predict_grid, "block", 1),
     "save": Job(save),
@@ -169,8 +201,9 @@ def start(job: str, folder: Path) -> int:
         with open(os.devnull, "w") as nothing, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             os.dup2(nothing.fileno(), 1)
-            result = joblib.hash(JOBS[job].run(folder)) if job in JOBS else prepare(folder)
-            (folder / "result.json").write_text(json.dumps(result))
+            result = JOBS[job].run(folder) if job in JOBS else prepare(folder)
+            note(folder, RETURNED)
+            (folder / "result.json").write_text(json.dumps(joblib.hash(result)))
         os._exit(0)
     except BaseException as error:  # noqa: BLE001 a child must not go on as its parent
         sys.stderr.write(f"{job}: {type(error).__name__}: {error}\n")
@@ -218,12 +251,12 @@ def opens(folder: Path) -> None:
         raise RuntimeError(f"after a kill the store does not open: {status}")
 
 
-def trial(job: str, template: Path, folder: Path, moments: np.ndarray) -> tuple[int, int, str]:
+def trial(job: str, template: Path, folder: Path, moments: np.ndarray) -> tuple[int, int, str] | None:
     """Kill a job at some moments, one after the other, then let it finish.
 
     Returns
     -------
-    Kills that hit, units of work, digest of the result.
+    Kills that hit, units of work, digest of the result; None if a kill came between the job's return and its digest.
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder)
@@ -236,7 +269,10 @@ def trial(job: str, template: Path, folder: Path, moments: np.ndarray) -> tuple[
         hits += hit
         if not hit:
             break
-    finish(job, folder)
+        if RETURNED in noted(folder):
+            return None
+    else:
+        finish(job, folder)
     return hits, noted(folder).count(JOBS[job].unit), json.loads((folder / "result.json").read_text())
 
 
@@ -248,7 +284,7 @@ def harness(job: str, template: Path, folder: Path, kills: int, rng: np.random.G
     AssertionError
         If a result differs, or more was redone than allowed.
     """
-    _, work, expected = trial(job, template, folder, np.empty(0))
+    _, work, expected = trial(job, template, folder, np.empty(0)) or (0, 0, "")
     shutil.rmtree(folder)
     shutil.copytree(template, folder)
     if job == "cross_validate":
@@ -257,7 +293,10 @@ def harness(job: str, template: Path, folder: Path, kills: int, rng: np.random.G
     done, redone = 0, 0
     while done < kills:
         moments = rng.uniform(0, seconds, size=min(3, kills - done))
-        hits, units, result = trial(job, template, folder, moments)
+        outcome = trial(job, template, folder, moments)
+        if outcome is None:
+            continue
+        hits, units, result = outcome
         # The machine may be less busy than when the time was taken.
         seconds *= 1.0 if hits == len(moments) else 0.7
         assert result == expected, f"{job}: another result after kills at {moments}"

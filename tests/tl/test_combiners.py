@@ -8,6 +8,7 @@ from scipy.stats import rankdata
 from spatialhist.tl._combiners import PULL_OF_FEW, Mean, RankMean, Weights, fit_network, fit_weights, restore
 from spatialhist.tl._fits import read_state, write_state
 from spatialhist.tl._predictors._ridge_solver import center_by_slide
+from spatialhist.tl._predictors._training import EpochSampler
 
 METHODS = {"mean": Mean(), "rank_mean": RankMean()}
 
@@ -94,14 +95,23 @@ def test_means_by_hand():
     assert found.max() <= 1
 
 
-def test_network_learns_the_mixture_and_repeats_itself():
+def test_network_learns_the_mixture_and_repeats_itself(tmp_path):
     predictions, targets, slide, _ = planted(n_genes=2)
-    fitted = fit_network(predictions, targets, slide, seed=0)
+    fitted = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "a")
     centered = center_by_slide(targets, slide)[0]
     predicted = fitted.apply(predictions)
     r = [np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, centered.T, strict=True)]
     assert min(r) > 0.5
-    assert fit_network(predictions, targets, slide, seed=0).apply(predictions).tobytes() == predicted.tobytes()
+    again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "b")
+    assert again.apply(predictions).tobytes() == predicted.tobytes()
+
+
+def test_a_network_whose_training_has_ended_is_not_trained_again(tmp_path, monkeypatch):
+    predictions, targets, slide, _ = planted(n_genes=2)
+    fitted = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path)
+    monkeypatch.setattr(EpochSampler, "__iter__", lambda sampler: iter(()))
+    again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path)
+    assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()
 
 
 @pytest.mark.parametrize("method", ["mean", "rank_mean", "nnls", "mlp"])
@@ -111,7 +121,7 @@ def test_combiners_survive_their_folder(method, tmp_path):
     if method == "nnls":
         fitted = fit_weights(predictions, targets, slide, group)
     if method == "mlp":
-        fitted = fit_network(predictions[:, :40], targets[:40], slide[:40], seed=0)
+        fitted = fit_network(predictions[:, :40], targets[:40], slide[:40], seed=0, scratch=tmp_path / "scratch")
     write_state(tmp_path, fitted.state())
     again = restore(method, read_state(tmp_path), len(predictions))
     assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()

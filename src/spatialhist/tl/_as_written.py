@@ -19,7 +19,7 @@ from spatialhist.tl._folder import replace, write_json
 from spatialhist.tl._predictors._protocol import Fitted
 from spatialhist.tl._run import CrossValidation
 from spatialhist.tl._samples import Samples
-from spatialhist.tl._stack import FINAL, Stack
+from spatialhist.tl._stack import FINAL, Stack, scratch_folder
 from spatialhist.tl._threads import pinned_threads
 
 logger = logging.getLogger(__name__)
@@ -69,14 +69,16 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
         raise ValueError("the folds model different genes, which this scheme cannot join: name the genes, genes=[...]")
     everything = np.arange(len(cv.inputs))
     samples = cv.inputs.samples(everything, cv.panels[cv.groups[0]], tiles=any(m.needs_tiles for m in cv.models))
+    scratch = scratch_folder(cv, NAME, seed)
     held = np.random.default_rng(seed).permutation(len(samples)) < HELD_SHARE * len(samples)
     with pinned_threads(cv.manifest["identity"]["threads"]):
         predictions = fold_predictions(cv, samples)
         one_slide = np.zeros(int((~held).sum()))
-        final = fit_network(predictions[:, ~held], samples.targets[~held], one_slide, seed=seed)
+        final = fit_network(predictions[:, ~held], samples.targets[~held], one_slide, seed=seed, scratch=scratch)
         score = float(np.nanmean(spot_spearman(samples.targets[held], final.apply(predictions[:, held]))))
     result = AsWritten(cv, NAME, {}, final, score)
     _store(result)
+    shutil.rmtree(scratch)
     warnings.warn(
         f"scheme='as_written': its score of {score:.3f} is not honest (fold models judge spots they were trained on) and "
         "belongs in no table; scheme='honest' gives one that does",

@@ -10,6 +10,8 @@ import numpy as np
 from spatialhist.tl._predictors._ridge_solver import center_by_slide, within_slide_score
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spatialhist.tl._predictors._protocol import State
 
 MIN_GROUPS_CHOOSING = 3
@@ -175,11 +177,10 @@ class StackedNetwork:
         return arrays | {f"network/{k}": v.numpy() for k, v in self.network.state_dict().items()}, {}
 
 
-def fit_network(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, *, seed: int) -> StackedNetwork:
-    """Train the stacking network for a fixed number of epochs; nothing is monitored."""
-    import tempfile
-    from pathlib import Path
-
+def fit_network(
+    predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, *, seed: int, scratch: Path
+) -> StackedNetwork:
+    """Train the stacking network for a fixed number of epochs; nothing is monitored. Goes on where ``scratch`` stops."""
     import torch
 
     from spatialhist.nn import StackingMLP, get_loss
@@ -196,8 +197,7 @@ def fit_network(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
     data = ArrayData(_inputs(predictions, mean, deviation), scaled)
     schedule = Schedule(epochs=20, batch=64, learning_rate=1e-3, weight_decay=1e-3, accelerator="cpu")
     module = Regression(network, get_loss("mse"), schedule, seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        train(module, data, Path(scratch))
+    train(module, data, scratch)
     return StackedNetwork(network.eval(), mean, deviation, level.astype(np.float32), spread)
 
 

@@ -17,7 +17,7 @@ from spatialhist.tl._card import make_card, write_card
 from spatialhist.tl._combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
 from spatialhist.tl._cross_validate import oof_record
 from spatialhist.tl._fits import read_state, write_state
-from spatialhist.tl._folder import group_folder, intact, replace, write_json
+from spatialhist.tl._folder import group_folder, intact, locked, replace, write_json
 from spatialhist.tl._run import CrossValidation
 from spatialhist.tl._threads import pinned_threads
 
@@ -115,6 +115,8 @@ def stack(
     ------
     ValueError
         If there are too few models or groups for the method, or ``sdata`` is not the object of the run.
+    RuntimeError
+        If another process works on the run folder.
     """
     if scheme != "honest":
         return _other_scheme(cv, method, scheme, seed)
@@ -123,19 +125,31 @@ def stack(
     rows = table_rows(cohort, cv)
     columns = cohort.table.var_names.get_indexer(cv.genes)
     check_layer_size(*cohort.table.shape)
-    with pinned_threads(cv.manifest["identity"]["threads"]):
-        by_group = {g: _fit_for(cv, g, method, seed) for g in cv.groups}
-        final = _fit_final(cv, method, seed)
-    result = Stack(cv, method, by_group, final)
-    values = stacked_out_of_fold(result)
-    judged = [(f"stack_{method}", "stack", values), *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.nulls)]
-    _store(result, make_card(cohort, cv, rows, columns, f"stack_{method}", judged))
+    with locked(cv.folder):
+        result = _fit_all(cv, method, seed)
+        values = stacked_out_of_fold(result)
+        judged = [(f"stack_{method}", "stack", values), *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.nulls)]
+        _store(result, make_card(cohort, cv, rows, columns, f"stack_{method}", judged))
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense
     record(cohort.table, key_added, _provenance(result))
+    shutil.rmtree(scratch_folder(cv, method, seed), ignore_errors=True)
     logger.info("stack: added layer %r (%s of %d models)", key_added, method, len(cv.models))
     return result
+
+
+def _fit_all(cv: CrossValidation, method: str, seed: int) -> Stack:
+    """Fit the combiner of every group and that of new slides."""
+    scratch = scratch_folder(cv, method, seed)
+    with pinned_threads(cv.manifest["identity"]["threads"]):
+        by_group = {g: _fit_for(cv, g, method, seed, scratch / group_folder(cv.groups, (g,))) for g in cv.groups}
+        return Stack(cv, method, by_group, _fit_final(cv, method, seed, scratch / FINAL))
+
+
+def scratch_folder(cv: CrossValidation, method: str, seed: int) -> Path:
+    """Where trainings leave their checkpoints, so that a stack that was killed goes on."""
+    return cv.folder / "stack" / f".{method}-{seed}.scratch"
 
 
 def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> Stack:
@@ -185,7 +199,7 @@ def table_rows(cohort: Any, cv: CrossValidation) -> np.ndarray:
     return np.concatenate([rows[s] for s in cv.manifest["slides"]])
 
 
-def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int) -> Combiner:
+def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int, scratch: Path) -> Combiner:
     """Fit the combiner that judges one outer group, from fits that saw neither it nor the spots they predict."""
     if method == "mean":
         return Mean()
@@ -200,10 +214,10 @@ def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int) -> Combine
         rows.append(held[mine])
         parts.append(np.stack([inner[outer, other, m.name].result()[1][mine] for m in cv.models]))
     held_rows = np.concatenate(rows)
-    return _fit(cv, held_rows, np.concatenate(parts, axis=1), cv.targets(held_rows, outer), method, seed)
+    return _fit(cv, held_rows, np.concatenate(parts, axis=1), cv.targets(held_rows, outer), method, seed, scratch)
 
 
-def _fit_final(cv: CrossValidation, method: str, seed: int) -> Combiner:
+def _fit_final(cv: CrossValidation, method: str, seed: int, scratch: Path) -> Combiner:
     """Fit the combiner of new slides from the out-of-fold predictions of all groups, each in its fold's panel."""
     if method in ("mean", "rank_mean"):
         return Mean() if method == "mean" else RankMean()
@@ -212,7 +226,7 @@ def _fit_final(cv: CrossValidation, method: str, seed: int) -> Combiner:
     for name in cv.groups:
         rows = np.flatnonzero(cv.inputs.column("group") == name)
         targets[np.ix_(rows, np.asarray(cv.panels[name]))] = cv.targets(rows, name)
-    return _fit(cv, np.arange(len(targets)), _filled(predictions), _filled(targets), method, seed)
+    return _fit(cv, np.arange(len(targets)), _filled(predictions), _filled(targets), method, seed, scratch)
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
@@ -221,12 +235,18 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _fit(
-    cv: CrossValidation, rows: np.ndarray, predictions: np.ndarray, targets: np.ndarray, method: str, seed: int
+    cv: CrossValidation,
+    rows: np.ndarray,
+    predictions: np.ndarray,
+    targets: np.ndarray,
+    method: str,
+    seed: int,
+    scratch: Path,
 ) -> Combiner:
     slide, group = (cv.inputs.column(name)[rows] for name in ("slide", "group"))
     if method == "nnls":
         return fit_weights(predictions, targets, slide, group)
-    return fit_network(predictions, targets, slide, seed=seed)
+    return fit_network(predictions, targets, slide, seed=seed, scratch=scratch)
 
 
 def stacked_out_of_fold(result: Stack) -> np.ndarray:

@@ -64,7 +64,7 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert len(sampler) == 3
 
 
-def test_training_learns_and_leaves_a_log_but_no_checkpoint(tmp_path):
+def test_training_learns_and_leaves_a_log_and_one_checkpoint(tmp_path):
     schedule = Schedule(epochs=15, batch=8, learning_rate=0.05, weight_decay=0.0, accelerator="cpu")
     network = train(module(schedule), data(), tmp_path)
     assert not network.training
@@ -72,7 +72,35 @@ def test_training_learns_and_leaves_a_log_but_no_checkpoint(tmp_path):
         loss = [float(row["loss"]) for row in csv.DictReader(file)]
     assert len(loss) == 15
     assert loss[-1] < loss[0] / 2
-    assert not (tmp_path / "checkpoints").exists()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_training_that_has_ended_is_not_done_again(tmp_path, ema):
+    schedule = replace(SCHEDULE, ema=ema)
+    expected = weights(train(module(schedule), data(), tmp_path))
+    again = data()
+    assert weights(train(module(schedule), again, tmp_path)) == expected
+    assert again.batches == []
+
+
+def test_half_a_checkpoint_never_has_the_name_of_one(tmp_path, monkeypatch):
+    expected = weights(train(module(), data(), tmp_path / "whole"))
+    save = torch.save
+
+    def cut(value, path):
+        if value["epoch"] == 1:
+            path.write_bytes(b"half")
+            raise KeyboardInterrupt
+        save(value, path)
+
+    monkeypatch.setattr(torch, "save", cut)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(module(), data(), tmp_path / "parts")
+    monkeypatch.undo()
+    rest = data()
+    assert weights(train(module(), rest, tmp_path / "parts")) == expected
+    assert len(rest.batches) == 6
 
 
 def add_noise(x, generator):
@@ -113,7 +141,6 @@ def test_a_checkpoint_that_cannot_be_read_is_set_aside(tmp_path, content):
         network = train(module(), data(), tmp_path / "parts")
     assert weights(network) == expected
     assert (tmp_path / "parts" / "last.broken.ckpt").read_bytes() == content
-    assert not last.parent.exists()
 
 
 def test_the_running_mean_of_the_weights_is_kept(tmp_path):

@@ -166,8 +166,11 @@ class Nystroem:
 
     def transform(self, points: np.ndarray) -> np.ndarray:
         """``(n, landmarks kept)``, scaled like the other designs."""
-        kernel = np.exp(-cdist(points, self.landmarks) / self.width)
-        return kernel @ self.whiten * np.sqrt(1e3)
+        kernel = cdist(points, self.landmarks)
+        kernel /= -self.width
+        design = np.exp(kernel, out=kernel) @ self.whiten
+        design *= np.sqrt(1e3)
+        return design
 
 
 def _shuffled(samples: Samples, seed: int) -> np.ndarray:
@@ -196,8 +199,9 @@ def _regress(
 ) -> FittedLinear:
     centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
     level = design.mean(axis=0)
-    choice = ridge.choose(design - level, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks)
-    weights = ridge.solve(design - level, centered, choice.strength)
+    design -= level
+    choice = ridge.choose(design, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks)
+    weights = ridge.solve(design, centered, choice.strength)
     projection = ridge.target_projection(centered, choice.rank)
     if projection is not None:
         weights = weights @ projection

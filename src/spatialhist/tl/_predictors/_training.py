@@ -17,6 +17,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spatialhist.tiles._ranks import rank_and_world
@@ -119,14 +120,13 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
     """Train to the end of the schedule and return the network in evaluation mode on the CPU.
 
     A checkpoint is written after every epoch into ``scratch``; where one is found, training goes on from there and
-    ends with the same weights. One that cannot be read is set aside with a warning. Checkpoints are deleted at the end,
-    the CSV log stays.
+    ends with the same weights. One that cannot be read is set aside with a warning. The last one stays, so that a caller
+    that is killed before it has kept the result trains nothing again: whoever keeps it removes ``scratch``.
     """
     schedule = module.schedule
     sampler = EpochSampler(len(data), schedule.batch, module.seed)
     loader = DataLoader(data, batch_sampler=sampler, collate_fn=_as_they_are)
-    checkpoints = scratch / "checkpoints"
-    last = checkpoints / "last.ckpt"
+    last = scratch / "checkpoints" / "last.ckpt"
     _set_aside_if_broken(last)
     # the layout of pixels that convolutions work fastest on; the values are the same
     module.network.to(memory_format=torch.channels_last)
@@ -136,19 +136,36 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
             accelerator=schedule.accelerator,
             devices=schedule.devices,
             strategy="auto" if schedule.devices == 1 else "ddp_spawn",
-            precision="16-mixed" if _on_cuda(schedule.accelerator) else "32-true",
+            precision=_precision(schedule.accelerator),
             logger=CSVLogger(scratch, name="log", version=""),
             callbacks=_callbacks(schedule, last),
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,
             log_every_n_steps=1,
         )
         trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
-    last.unlink(missing_ok=True)
-    if checkpoints.exists():
-        checkpoints.rmdir()
+    if last.exists():
+        # Lightning puts averaged weights in place where it ends a training, not where it finds one ended
+        module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
     return module.network.cpu().eval()
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are written beside and renamed.
+
+    Lightning's own pass through the system's temporary folder: where that lies on another disk, they are copied, and a
+    kill meanwhile leaves half a checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write all, then rename."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".tmp")
+        torch.save(checkpoint, beside)
+        os.replace(beside, path)
 
 
 def _callbacks(schedule: Schedule, last: Path) -> list[Callback]:
@@ -186,8 +203,10 @@ def _as_they_are(batch: Any) -> Any:
     return batch
 
 
-def _on_cuda(accelerator: str) -> bool:
-    return accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+def _precision(accelerator: str) -> str:
+    """Mixed on CUDA only."""
+    on_cuda = accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+    return "16-mixed" if on_cuda else "32-true"
 
 
 @contextmanager
