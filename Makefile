@@ -11,7 +11,7 @@ LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # what `make nightly` measures; each ends with an error when its limit is broken
 BENCHMARKS := benchmarks/import_time.py benchmarks/scale.py
-# how long each reader gets damaged files
+# processor seconds that each reader gets damaged files for
 FUZZ_SECONDS ?= 600
 
 BIN   := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -45,7 +45,7 @@ test-next: ## the same tests on a newer Python with the newest releases that res
 	$(NEXT)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(NEXT)/bin/python -m pip install --quiet --no-deps --retries 1 --extra-index-url $(NEXT_TORCH_INDEX) torch
 	$(NEXT)/bin/python -m pip install --quiet --upgrade --group test --editable .
-	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(NEXT)/bin:$$PATH" $(NEXT)/bin/python -m pytest -m "not slow" -n $(WORKERS) \
+	OMP_NUM_THREADS=1 PATH="$(abspath $(NEXT))/bin:$$PATH" $(NEXT)/bin/python -m pytest -m "not slow" -n $(WORKERS) \
 		--deselect tests/test_tutorials.py --deselect tests/test_docs.py
 
 lint: $(READY) ## style, formatting and types

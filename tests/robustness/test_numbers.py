@@ -10,20 +10,35 @@ import golden
 import numpy as np
 import pytest
 import spatialdata as sd
+import torch
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl import FeatureNetwork, Ridge
+from spatialhist.tl._predictors import _training
 
 TOLERANCE = 2e-3
 """Between processors and releases of numpy and torch; a change of method moves scores by more."""
+SPREAD = 0.02
+"""Share of the spread of predictions within slides that mixed precision, or another device, may change."""
+
+
+def head(**options) -> FeatureNetwork:
+    return FeatureNetwork(**{"epochs": 2, "batch": 32, "dim": 8, "accelerator": "cpu"} | options)
+
+
+def apart(values: np.ndarray, reference: np.ndarray, slide: np.ndarray) -> float:
+    """Root mean square of the difference, in spreads within slides of the last model."""
+    known = ~np.isnan(reference[-1]).any(axis=0)
+    one, other = reference[-1][:, known], values[-1][:, known]
+    spread = np.mean([one[slide == s].var(axis=0) for s in np.unique(slide)])
+    return float(np.sqrt(((other - one) ** 2).mean() / spread))
 
 
 def out_of_fold(sdata: sd.SpatialData, **options) -> np.ndarray:
-    models = [Ridge(components=6), FeatureNetwork(epochs=2, batch=32, dim=8, accelerator="cpu")]
-    options = {"models": models, "genes": 6, "groups": "patient"} | FAST | options
+    options = {"models": [Ridge(components=6), head()], "genes": 6, "groups": "patient"} | FAST | options
     sh.tl.cross_validate(sdata, **options)
-    return np.stack([sdata["table"].layers[f"oof_{m.name}"] for m in models])
+    return np.stack([sdata["table"].layers[f"oof_{m.name}"] for m in options["models"]])
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +57,21 @@ def test_twice_the_same_bytes(cohort, reference):
 
 def test_threads_agree(cohort, reference):
     np.testing.assert_allclose(out_of_fold(cohort, threads=2), reference, rtol=1e-3, atol=1e-4)
+
+
+def test_mixed_precision_agrees(cohort, reference, monkeypatch):
+    """With bfloat16, which rounds eight times coarser than the float16 of a CUDA device."""
+    monkeypatch.setattr(_training, "_precision", lambda accelerator: "bf16-mixed")
+    assert 0 < apart(out_of_fold(cohort), reference, cohort["table"].obs["region"]) < SPREAD
+
+
+@pytest.mark.parametrize("accelerator", ["cuda", "mps"])
+def test_another_device_agrees(cohort, accelerator):
+    if not {"cuda": torch.cuda, "mps": torch.backends.mps}[accelerator].is_available():
+        pytest.skip(f"no {accelerator} here")
+    # dropout draws from the generator of its device
+    here, there = (out_of_fold(cohort, models=[head(dropout=0.0, accelerator=a)]) for a in ("cpu", accelerator))
+    assert apart(there, here, cohort["table"].obs["region"]) < SPREAD
 
 
 def test_a_store_gives_the_same_bytes_as_memory(cohort, reference, tmp_path):
