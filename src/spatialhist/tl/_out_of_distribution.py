@@ -147,5 +147,6 @@ def _to_neighbors(points: np.ndarray, known: np.ndarray, k: int = NEIGHBORS) -> 
 
     k = min(k, len(known)) - 1
     parts = (points[i : i + PART] for i in range(0, len(points), PART))
-    each = [np.partition(cdist(part, known), k, axis=1)[:, k] for part in parts]
+    # a view would keep the distances to all
+    each = [np.partition(cdist(part, known), k, axis=1)[:, k].copy() for part in parts]
     return np.concatenate(each).astype(np.float32) if each else np.empty(0, dtype=np.float32)
