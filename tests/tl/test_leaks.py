@@ -15,7 +15,9 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork, _fits
+from spatialhist.tl._design import Design
 from spatialhist.tl._predictors import _linear
+from spatialhist.tl._predictors._registry import CLASSES, DEFAULT, by_name
 
 HELD = "P2"
 CONTEXT = {"context": [("px", 15.0), ("px", 40.0)]}
@@ -33,8 +35,8 @@ class SmallNetwork(torch.nn.Module):
 
 
 def predictors():
-    """One of every kind, small."""
-    return [
+    """One of every kind, small, and every default model by its name."""
+    own = [
         Ridge(components=6),
         Ridge(name="ridge_raw", standardized=False, components=6),
         KernelRidge(landmarks=30, components=6),
@@ -42,6 +44,16 @@ def predictors():
         TileNetwork(build=SmallNetwork, epochs=2, members=2, ema=0.9),
         TileNetwork(name="group_norm", width=1, norm="group", epochs=1),
     ]
+    design = Design(extents=tuple(FAST["extents"]))
+    named = [by_name(name, design) for name in DEFAULT]
+    return [*own, *(small(p) for p in named if p.name not in {o.name for o in own})]
+
+
+def small(predictor):
+    """The same predictor, on fewer components and for fewer epochs."""
+    sizes = {"components": 6, "landmarks": 30, "epochs": 2, "dim": 8}
+    known = {f.name for f in dataclasses.fields(predictor)}
+    return dataclasses.replace(predictor, **{k: v for k, v in sizes.items() if k in known})
 
 
 def run(sdata, out, **options):
@@ -84,6 +96,11 @@ LAYERS = [
     *("oof_null_mean", "oof_null_donor", "oof_null_position", "oof_null_color", "oof_null_permuted"),
     *(f"oof_stack_{m}" for m in ("nnls", "mean", "rank_mean")),
 ]
+
+
+def test_every_class_of_predictors_is_here():
+    nulls = {"MeanProfile", "DonorMean", "PositionNeighbors"}
+    assert {type(p).__name__ for p in predictors()} == set(CLASSES) - nulls
 
 
 @pytest.mark.parametrize("layer", LAYERS)
