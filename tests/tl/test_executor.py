@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_after_an_error_nothing_that_waits_is_started():
     with pytest.raises(RuntimeError, match="no memory"):
         list(run_tasks(divide, [(1, 1)] * 3, executor))
     assert [f.cancelled() for f in executor.futures[1:]] == [True, True]
+
+
+def test_the_replacement_of_a_worker_between_two_tasks_is_not_told():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert list(run_tasks(divide, [(6, 3), (8, 2)], 2)) == [2, 4]
+        about = {"category": UserWarning, "filename": "a", "lineno": 1}
+        warnings.warn_explicit(
+            "A worker stopped while some jobs were given to the executor.",
+            module="joblib.externals.loky.process_executor",
+            **about,
+        )
+        warnings.warn_explicit("A worker stopped while some jobs", module="another", **about)
+    assert [str(w.message) for w in told] == ["A worker stopped while some jobs"]
 
 
 def test_number_of_workers():
