@@ -36,6 +36,7 @@ PART = 16
 EPOCHS = 4
 LOG = "work.log"
 RETURNED = "returned"
+PREPARE = "prepare"
 
 
 def note(folder: Path, what: str) -> None:
@@ -201,7 +202,10 @@ def start(job: str, folder: Path) -> int:
         with open(os.devnull, "w") as nothing, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             os.dup2(nothing.fileno(), 1)
-            result = JOBS[job].run(folder) if job in JOBS else prepare(folder)
+            if job == PREPARE:
+                prepare(folder)
+                os._exit(0)
+            result = JOBS[job].run(folder)
             note(folder, RETURNED)
             (folder / "result.json").write_text(json.dumps(joblib.hash(result)))
         os._exit(0)
@@ -317,7 +321,7 @@ def main() -> None:
     options = parser.parse_args()
     template, rng = options.folder / "template", np.random.default_rng(options.seed)
     template.mkdir(parents=True)
-    finish("prepare", template)
+    finish(PREPARE, template)
     shares = np.diff(np.linspace(0, options.kills, len(options.jobs) + 1).round().astype(int))
     for job, kills in zip(options.jobs, shares, strict=True):
         print(harness(job, template, options.folder / "trial", kills, rng), flush=True)
