@@ -100,5 +100,5 @@ def test_pins_fit_the_first_python_that_is_promised():
     pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
     installed = [d for d in distributions() if pins.get(canonicalize_name(d.metadata["Name"])) == d.version]
     assert len(installed) > 100
-    needs = {d.metadata["Name"]: SpecifierSet(d.metadata["Requires-Python"] or "") for d in installed}
+    needs = {d.metadata["Name"]: SpecifierSet(d.metadata.get("Requires-Python", "")) for d in installed}
     assert [name for name, pythons in needs.items() if "3.11.0" not in pythons] == []

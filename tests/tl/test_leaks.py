@@ -221,13 +221,13 @@ class TestPlantedLeaks:
     def test_stack_fitted_with_the_scored_group(self, tmp_path, monkeypatch):
         from spatialhist.tl import _stack
 
-        monkeypatch.setattr(_stack, "_fit_for", lambda cv, outer, method, seed: _final_on(cv, outer, method, seed))
+        monkeypatch.setattr(_stack, "_fit_for", lambda *args: _final_on(*args))
 
-        def _final_on(cv, outer, method, seed):
+        def _final_on(cv, outer, method, seed, scratch):
             predictions = np.stack([cv.out_of_fold(m.name)[:, list(cv.panels[outer])] for m in cv.models])
             filled = np.nan_to_num(predictions)
             rows = np.arange(filled.shape[1])
-            return _stack._fit(cv, rows, filled, cv.targets(rows, outer), method, seed)
+            return _stack._fit(cv, rows, filled, cv.targets(rows, outer), method, seed, scratch)
 
         assert self.moved(tmp_path, layer="oof")
 
