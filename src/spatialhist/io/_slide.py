@@ -39,7 +39,8 @@ def make_slide(
     values = check_counts(counts, len(centers), genes, slide)
     for name, length in {"mpp": mpp, "pitch_px": pitch_px, "spot_diameter_px": spot_diameter_px}.items():
         if length is not None and not (isinstance(length, Real) and 0 < length < np.inf):
-            raise ValueError(f"{name} of slide {slide!r} is {length}: it must be positive, or None where unknown")
+            given = length if isinstance(length, Real) else repr(length)
+            raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
     _warn_outside(centers, image.shape, (spot_diameter_px or 0) / 2, slide)
     return build_slide(
         np.moveaxis(image, -1, 0),
