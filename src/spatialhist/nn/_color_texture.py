@@ -22,7 +22,7 @@ from spatialhist.nn._texture_features import (
 
 SMALLEST_TILE = 16
 # tiles are worked on in batches that stay in the processor's cache
-PIXELS_AT_ONCE = 2**18
+PIXELS_AT_ONCE = 2**17
 
 
 class ColorTexture(nn.Module):
@@ -57,7 +57,7 @@ class ColorTexture(nn.Module):
     """
 
     # raise it whenever the value of any feature changes: cached features are told apart by it
-    version = 1
+    version = 2
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,10 +107,12 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, 
 
 def _seconds(fit: Fit, n_spots: float) -> float:
     """Rough: networks by spots and epochs, the others by spots; meant for the order of magnitude."""
-    epochs = getattr(fit.predictor, "epochs", 0) * getattr(fit.predictor, "members", 1)
-    if fit.predictor.needs_tiles:
-        width = getattr(fit.predictor, "width", 32) / 32
-        return n_spots * epochs * SPOT_EPOCH_SECONDS * width**2
+    predictor = fit.predictor
+    epochs, members = getattr(predictor, "epochs", 0), getattr(predictor, "members", 1)
+    if predictor.needs_tiles:
+        width = getattr(predictor, "width", 32) / 32
+        return n_spots * epochs * members * SPOT_EPOCH_SECONDS * width**2
     if epochs:
-        return 2 + n_spots * epochs * 1e-4
+        most = getattr(predictor, "max_steps", math.inf) * getattr(predictor, "batch", 1)
+        return 2 + min(n_spots * epochs, most) * members * 1e-4
     return 0.5 + n_spots * 1e-3
