@@ -97,6 +97,15 @@ def test_a_head_learns_the_leading_components_in_no_more_than_so_many_steps(tmp_
     assert seen == [(2, min(16, n_genes)), (2, n_genes), (4, 2)]
 
 
+@pytest.mark.parametrize(
+    ("network", "name", "value"),
+    [(HEAD, "members", 0), (HEAD, "rank", -1), (HEAD, "max_steps", 0), (TILES, "epochs", 0), (TILES, "batch", 1.5)],
+)
+def test_sizes_that_no_network_can_have_are_refused(network, name, value):
+    with pytest.raises(ValueError, match=f"{name}={value} of {type(network).__name__} .* must be a whole number of at"):
+        replace(network, **{name: value})
+
+
 def test_batches_of_a_prediction_do_not_matter(samples, tmp_path, monkeypatch):
     fitted = TILES.fit(samples, seed=0, scratch=tmp_path)
     whole = fitted.predict(samples)

@@ -47,6 +47,11 @@ class FeatureNetwork:
         Of the training.
     max_steps
         Large cohorts are trained for fewer epochs, so that no network takes more steps than this.
+
+    Raises
+    ------
+    ValueError
+        Naming a size that no network can have.
     """
 
     name: str = "head"
@@ -65,6 +70,9 @@ class FeatureNetwork:
     accelerator: str = "auto"
     kind: str = "model"
     needs_tiles: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least(self, dim=1, rank=0, members=1, epochs=1, max_steps=1, batch=1)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
         """Train on training spots, from random weights or from those of a fitted head."""
@@ -131,6 +139,11 @@ class TileNetwork:
         Decay, per step, of the running mean of the weights that is kept in place of the last weights; 0 keeps these.
     devices
         Processes that train a network together, each with a device of its own, dividing every batch.
+
+    Raises
+    ------
+    ValueError
+        Naming a size that no network can have.
     """
 
     name: str = "vision_mlp"
@@ -150,6 +163,9 @@ class TileNetwork:
     devices: int = 1
     kind: str = "model"
     needs_tiles: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least(self, width=1, grid=1, members=1, epochs=1, batch=1, devices=1)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
         """Train on training tiles, from random weights or from those of a fitted network."""
@@ -254,6 +270,16 @@ class FittedNetwork:
             network.load_state_dict(own)
             networks.append(network.eval())
         return cls(predictor, networks, scaler, extra)
+
+
+def _at_least(predictor: Any, **lowest: int) -> None:
+    """Refuse sizes that no network can have, before anything is computed."""
+    for name, least in lowest.items():
+        value = getattr(predictor, name)
+        if not isinstance(value, int) or value < least:
+            raise ValueError(
+                f"{name}={value!r} of {type(predictor).__name__} {predictor.name!r} must be a whole number of at least {least}"
+            )
 
 
 def _leading(targets: np.ndarray, rank: int) -> np.ndarray:
