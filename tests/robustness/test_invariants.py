@@ -154,7 +154,7 @@ def test_what_is_written_is_read(tmp_path_factory, seed, height, width, text, pa
     np.testing.assert_array_equal(np.asarray(back["S.1-a_full_image"].data), np.asarray(made["S.1-a_full_image"].data))
     np.testing.assert_array_equal(back["table"].X, made["table"].X)
     assert [str(i) for i in back["table"].obs["spot_id"]] == [str(i) for i in ids]
-    assert back["table"].obs.get("patient", [None])[0] == patient
+    assert list(back["table"].obs.get("patient", [None]))[0] == patient
     assert (
         back.shapes["S.1-a"].geometry.to_wkb().to_numpy() == made.shapes["S.1-a"].geometry.to_wkb().to_numpy()
     ).all()

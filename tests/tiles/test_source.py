@@ -136,7 +136,7 @@ def test_warns_of_chunks_as_large_as_planes(tmp_path):
     with pytest.warns(UserWarning, match=r"chunks of 3000 x 4000 pixels.*chunks=\(3, 512, 512\)"):
         PixelSource(stored((1, 3000, 4000)))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         PixelSource(stored((1, 512, 512)))
 
 

@@ -235,7 +235,7 @@ class TestOddCohorts:
 
     def test_a_slide_of_three_spots_is_trained_on_and_predicted(self, three):
         table = three["table"]
-        keep = (table.obs["region"] != "S3").to_numpy()
+        keep = (table.obs["region"] != "S3").to_numpy(copy=True)
         keep[np.flatnonzero(~keep)[:3]] = True
         three.tables["table"] = table[keep].copy()
         validate(three)

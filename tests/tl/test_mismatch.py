@@ -48,7 +48,7 @@ def predict(request):
 
 def test_what_fits_is_not_warned_of(finished, new, predict):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         predict(new, finished[2])
 
 
@@ -69,7 +69,7 @@ def test_genes_of_a_slide_that_was_not_measured_do_not_matter(finished, new, pre
     new["table"].var_names = [f"ENSG{i:05d}" for i in range(new["table"].n_vars)]
     new["table"].obs["measured"] = False
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         predict(new, finished[2])
 
 

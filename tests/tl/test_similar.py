@@ -57,5 +57,5 @@ def test_slides_of_different_groups_are_named_and_those_of_one_group_are_not():
     with pytest.warns(UserWarning, match=r"look alike .*: 'S1' and 'S2' \(1\.00\); sections of one donor"):
         warn_of_similar(cohort, {"S1": "a", "S2": "b", "S3": "c"})
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         warn_of_similar(cohort, {"S1": "a", "S2": "a", "S3": "c"})
