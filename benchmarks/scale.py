@@ -2,22 +2,26 @@
 
     python benchmarks/scale.py              the tables of docs/benchmarks.md
     python benchmarks/scale.py --short      a tenth of it
-    python benchmarks/scale.py spots        one kind of slides, spots, genes, refused
+    python benchmarks/scale.py spots        one kind of slides, spots, models, genes, refused
 
-Each size runs in a process of its own; its peak of memory above what libraries and input take, and its processor
-seconds, are measured. Ends with an error when a ceiling is broken: GROWTH times what is in proportion to the size before,
+Each size runs in a process of its own; its peak of memory above what libraries and input take, without pages of files
+that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is broken: GROWTH times what is in proportion to the size before,
 and DENSE of what one dense table of all genes would take.
+
+``models`` fits the default models to drawn features, as many and as wide as the default encoder gives, and predicts a
+quarter of the spots. Features lie in files, 14 kB a spot.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,6 +119,40 @@ def many_spots(n: int) -> Steps:
     yield "to_image", lambda: sh.tl.to_image(sdata, ["G1"], slide="S0", layer="log1p")
 
 
+def default_models(n: int) -> Steps:
+    from spatialhist.tl._design import CONTEXT_UM, EXTENTS_UM, Design
+    from spatialhist.tl._fits import Fit, run_fit
+    from spatialhist.tl._predictors._registry import resolve_models
+
+    design = Design(extents=tuple(("um", e) for e in EXTENTS_UM), context=tuple(("um", r) for r in CONTEXT_UM))
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = drawn_inputs(Path(folder) / "inputs", n)
+        for model in resolve_models("default", design):
+            fit = Fit(model, ("g0",), tuple(range(250)), Path(folder) / model.name, seed=0, threads=1)
+            yield f"fit {model.name}", lambda fit=fit: run_fit(fit, inputs)
+
+
+def drawn_inputs(folder: Path, n: int, n_slides: int = 4) -> Path:
+    """Features of 16 blocks of 224 that follow a few numbers a spot, and 250 genes that follow them with noise."""
+    from spatialhist.tl._samples import row_parts, write_inputs
+
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(n, 12)).astype(np.float32)
+    weights = rng.normal(size=(16, 12, 224)).astype(np.float32)
+    values = hidden @ rng.normal(size=(12, 250)).astype(np.float32)
+    for rows in row_parts(n):
+        values[rows] += 3 * rng.standard_normal(values[rows].shape, np.float32)
+    slides = [f"S{i}" for i in range(n_slides)]
+    write_inputs(
+        folder, slides=slides, groups=[f"g{i}" for i in range(n_slides)], patients=slides,
+        slide_code=np.arange(n) * n_slides // n, position=rng.normal(size=(n, 2)),
+        features=([hidden[rows] @ w + rng.standard_normal((len(hidden[rows]), 224), np.float32) for w in weights] for rows in row_parts(n)),
+        statistics=[np.tile(np.array([[0], [4]], np.float32), (n_slides, 1, 224))] * 16,
+        values=values, tiles=None, ranking=None,
+    )  # fmt: skip
+    return folder
+
+
 def many_genes(n: int) -> Steps:
     sh, sdata = cohort(2, n // 2, GENES, 0.05, 10 * int(np.ceil(np.sqrt(n // 2))))
     ridge = sh.tl.Ridge(components=3)
@@ -148,22 +186,36 @@ def refused(call: Callable[[], Any]) -> None:
         raise SystemExit("a dense layer above the limit was not refused")
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+class Peak(threading.Thread):
+    """Looks every few milliseconds how much memory the process holds beside pages of files."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.start_mb = self.mb = self.now()
+        self.start()
+
+    @staticmethod
+    def now() -> float:
+        return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1e3
+
+    def run(self) -> None:
+        while True:
+            self.mb = max(self.mb, self.now())
+            time.sleep(0.005)
 
 
 def measure(kind: str, n: int, results: Any) -> None:
     """Run the steps of one kind, in a process of its own."""
     warnings.simplefilter("ignore")
-    steps = {"slides": many_slides, "spots": many_spots, "genes": many_genes}
-    for _, step in many_slides(4):
+    steps = {"slides": many_slides, "spots": many_spots, "models": default_models, "genes": many_genes}
+    for _, step in default_models(500) if kind == "models" else many_slides(4):
         step()  # what libraries and compiled functions take is not counted
-    rows, start = [], 0.0
+    rows, peak = [], None
     for name, step in refusals() if kind == "refused" else steps[kind](n):
-        start = start or peak_mb()
+        peak = peak or Peak()
         before = time.process_time()
         step()
-        rows.append((name, time.process_time() - before, peak_mb() - start))
+        rows.append((name, time.process_time() - before, peak.mb - peak.start_mb))
     results.put(rows)
 
 
@@ -194,7 +246,7 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*")
     parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
-    plan = {"slides": (50, 200), "spots": (125_000, 500_000), "genes": (4_000, 16_000)}
+    plan = {"slides": (50, 200), "spots": (125_000, 500_000), "models": (125_000, 500_000), "genes": (4_000, 16_000)}
     for kind in options.kinds or [*plan, "refused"]:
         if kind == "refused":
             report_refusals()

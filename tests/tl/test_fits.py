@@ -24,7 +24,7 @@ def inputs(tmp_path):
         patients=["P0", "P1", "P2"],
         slide_code=np.unique(s.slide, return_inverse=True)[1],
         position=s.position,
-        features=s.features,
+        features=[s.features],
         statistics=statistics,
         values=s.targets,
         tiles=None,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,10 +19,10 @@ def cohort():
     return open_cohort(draw_cohort(2, n_slides=2, n_genes=5))
 
 
-def gather(cohort, folder, rows, tiles=True):
+def gather(cohort, folder, rows, tiles=True, design=DESIGN):
     return gather_run(
         cohort, folder, folder / "cache", rows=rows, assigned={"S1": "P1", "S2": "P2"}, columns=np.array([1, 4]),
-        layer="log1p", design=DESIGN, encoder=mean_color, tiles=tiles, workers=1, threads=1, progress=False,
+        layer="log1p", design=design, encoder=mean_color, tiles=tiles, workers=1, threads=1, progress=False,
     )  # fmt: skip
 
 
@@ -53,7 +55,7 @@ def test_inputs_hold_the_values_features_and_tiles_of_the_used_rows(cohort, tmp_
     assert samples.slide.tolist() == ["S1"] * 10 + ["S2"] * 14
     assert samples.patient[0] == "P1"
     for slide in rows:
-        alone = gather_slide(cohort, slide, rows[slide], DESIGN, mean_color, tiles=True)
+        (alone,) = gather_slide(cohort, slide, rows[slide], DESIGN, mean_color, tiles=True)
         mine = samples.slide == slide
         np.testing.assert_array_equal(alone.tiles, samples.tiles[mine])
         np.testing.assert_array_equal(alone.position, samples.position[mine])
@@ -61,8 +63,23 @@ def test_inputs_hold_the_values_features_and_tiles_of_the_used_rows(cohort, tmp_
             np.testing.assert_array_equal(alone.standardized[e], samples.standardized[e][mine])
 
 
+def test_slides_are_gone_through_in_parts(cohort, tmp_path, monkeypatch):
+    rows = {s: cohort.rows(s) for s in cohort.slides}
+    design = replace(DESIGN, context=(("px", 30.0),))
+    whole = gather(cohort, tmp_path / "whole", rows, design=design)
+    (slide,) = gather_slide(cohort, "S2", rows["S2"], design, mean_color, tiles=True)
+    monkeypatch.setattr("spatialhist.tl._samples.ROWS", 40)
+    assert fingerprint(gather(cohort, tmp_path / "parts", rows, design=design).folder) == fingerprint(whole.folder)
+    parts = list(gather_slide(cohort, "S2", rows["S2"], design, mean_color, tiles=True))
+    assert [len(p) for p in parts] == [40, 40, 16]
+    for name in ("position", "tiles", "slide"):
+        np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts]), getattr(slide, name))
+    for e in range(4):
+        np.testing.assert_array_equal(np.concatenate([p.standardized[e] for p in parts]), slide.standardized[e])
+
+
 def test_a_slide_to_be_predicted_has_neither_group_nor_targets(cohort):
-    samples = gather_slide(cohort, "S2", cohort.rows("S2"), DESIGN, mean_color, tiles=False)
+    (samples,) = gather_slide(cohort, "S2", cohort.rows("S2"), DESIGN, mean_color, tiles=False)
     assert samples.targets is None
     assert samples.tiles is None
     assert set(samples.group) == {""}

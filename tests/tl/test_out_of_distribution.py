@@ -22,7 +22,7 @@ def make_inputs(folder, groups=GROUPS, n=40, seed=0):
         patients=groups,
         slide_code=np.repeat(np.arange(len(groups)), n),
         position=np.zeros((total, 2)),
-        features=[rng.normal(size=(total, 3)).astype(np.float32) for _ in range(2)],
+        features=[[rng.normal(size=(total, 3)).astype(np.float32) for _ in range(2)]],
         statistics=[np.tile([[0.0], [1.0]], (len(groups), 1, 3)) for _ in range(2)],
         values=rng.normal(size=(total, 2)),
         tiles=None,

@@ -129,7 +129,7 @@ def test_a_model_of_everything_is_the_mean_of_its_fits(models, new):
     sh.tl.predict(new, models.model, **OPTIONS)
     cohort = open_cohort(new)
     design = models.model.restore_design(mean_color)
-    samples = gather_slide(cohort, "S2", cohort.rows("S2"), design, mean_color, tiles=False)
+    (samples,) = gather_slide(cohort, "S2", cohort.rows("S2"), design, mean_color, tiles=False)
     expected = np.mean([f.fitted().predict(samples) for f in models.model.fits()], axis=0)
     columns = new["table"].var_names.get_indexer(models.model.genes)
     found = new["table"].layers["predicted"][np.ix_(cohort.rows("S2"), columns)]

@@ -12,6 +12,9 @@ from spatialhist.tl._samples import CLIP, Inputs, standardize, write_inputs
 TILES = np.random.default_rng(1).integers(0, 255, (5, 3, 2, 4), dtype=np.uint8)
 
 
+FEATURES = [np.random.default_rng(f).normal(size=(5, f)).astype(np.float32) for f in (3, 2)]
+
+
 @pytest.fixture
 def inputs(tmp_path):
     rng = np.random.default_rng(0)
@@ -22,7 +25,7 @@ def inputs(tmp_path):
         patients=["P", ""],
         slide_code=np.array([0, 0, 0, 1, 1]),
         position=rng.normal(size=(5, 2)),
-        features=[rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)],
+        features=iter(zip(*(np.split(f, [3]) for f in FEATURES), strict=True)),
         statistics=[
             np.array([[[0, 1, 2], [1, 2, 4]], [[5, 5, 5], [1, 1, 1]]], np.float32),
             np.ones((2, 2, 2), np.float32),
@@ -49,6 +52,22 @@ def test_every_slide_has_its_own_statistics(inputs):
     assert samples.slide.tolist() == ["a", "b"]
     assert samples.group.tolist() == ["h", "g"]
     assert samples.patient.tolist() == ["", "P"]
+
+
+def test_features_stay_in_their_files_until_they_are_indexed(inputs):
+    samples = inputs.samples(np.array([4, 0, 3]))
+    assert len(samples.features) == 2
+    for e, block in enumerate(samples.features):
+        np.testing.assert_array_equal(block, FEATURES[e][[4, 0, 3]])
+    some = samples.blocks(False, (1,), [2, 0])
+    np.testing.assert_array_equal(some, [FEATURES[1][[3, 4]]])
+    np.testing.assert_array_equal(samples.blocks(True, None, slice(1, 2))[0], samples.standardized[0][1:2])
+    np.testing.assert_array_equal(samples.take(np.array([1])).standardized[0], samples.standardized[0][[1]])
+    assert [b.shape for b in samples.features[:1]] == [(3, 3)]
+    samples.standardized[0][:] = 0
+    assert samples.standardized[0].any()
+    with pytest.raises(IndexError):
+        samples.features[2]
 
 
 def test_spots_to_be_predicted_carry_no_targets_and_no_tiles(inputs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from spatialhist import _keys
 from spatialhist._sdata.geometry import scale
 from spatialhist.tl._panel import dense_columns, target_source
 from spatialhist.tl._pixels import SlideFeatures, image_points, relative_position, slide_features, slide_tiles
-from spatialhist.tl._samples import Inputs, Samples, standardize, write_inputs
+from spatialhist.tl._samples import Inputs, Samples, row_parts, standardize, write_inputs
 from spatialhist.tl._threads import thread_pool
 
 if TYPE_CHECKING:
@@ -81,24 +81,33 @@ def gather_run(
     def part(slide: str) -> tuple[np.ndarray, Any]:
         return _slide_part(cohort, slide, rows[slide], design, encoder, cache)
 
+    matrix, ranking = target_source(cohort, layer)
     with thread_pool(workers, threads) as pool:
         parts = list(tqdm(pool.map(part, slides), total=len(slides), desc="features", disable=not progress))
-    pixels = (slide_tiles(cohort, s, image_points(cohort, s)[_within(cohort, s, rows)], design) for s in slides)
-    matrix, ranking = target_source(cohort, layer)
-    blocks = range(len(parts[0][1].spots))
-    return write_inputs(
-        folder,
-        slides=slides,
-        groups=[assigned[s] for s in slides],
-        patients=[cohort.patient(s) or "" for s in slides],
-        slide_code=np.repeat(np.arange(len(slides)), [len(rows[s]) for s in slides]),
-        position=np.concatenate([p[0] for p in parts]),
-        features=[np.concatenate([p[1].spots[e] for p in parts]) for e in blocks],
-        statistics=[np.stack([p[1].statistics[e] for p in parts]) for e in blocks],
-        values=dense_columns(matrix, np.concatenate([rows[s] for s in slides]), columns),
-        tiles=pixels if tiles else None,
-        ranking=ranking,
-    )
+        found = [features for _, features in parts]
+        return write_inputs(
+            folder,
+            slides=slides,
+            groups=[assigned[s] for s in slides],
+            patients=[cohort.patient(s) or "" for s in slides],
+            slide_code=np.repeat(np.arange(len(slides)), [len(rows[s]) for s in slides]),
+            position=np.concatenate([position for position, _ in parts]),
+            features=pool.map(SlideFeatures.blocks, *zip(*_parts_of(found), strict=True)),
+            statistics=[np.stack(each) for each in zip(*(f.statistics for f in found), strict=True)],
+            values=dense_columns(matrix, np.concatenate([rows[s] for s in slides]), columns),
+            tiles=_tiles(cohort, dict(zip(slides, found, strict=True)), design) if tiles else None,
+            ranking=ranking,
+        )
+
+
+def _parts_of(slides: Sequence[SlideFeatures]) -> list[tuple[SlideFeatures, slice]]:
+    return [(features, rows) for features in slides for rows in row_parts(len(features.points))]
+
+
+def _tiles(cohort: Cohort, slides: dict[str, SlideFeatures], design: Design) -> Iterator[np.ndarray]:
+    for slide, features in slides.items():
+        for rows in row_parts(len(features.points)):
+            yield slide_tiles(cohort, slide, features.points[rows], design)
 
 
 def _within(cohort: Cohort, slide: str, rows: dict[str, np.ndarray]) -> np.ndarray:
@@ -125,28 +134,32 @@ def gather_slide(
     *,
     tiles: bool,
     cache: Path | None = None,
-) -> Samples:
-    """Samples of one slide to be predicted, without targets."""
+) -> Iterator[Samples]:
+    """Samples of one slide to be predicted, without targets, part by part."""
     position, features = _slide_part(cohort, slide, rows, design, encoder, cache)
-    used = image_points(cohort, slide)[_within(cohort, slide, {slide: rows})]
-    pixels = slide_tiles(cohort, slide, used, design) if tiles else None
-    return point_samples(slide, cohort.patient(slide), position, features, pixels)
+    for part in row_parts(len(position)):
+        pixels = slide_tiles(cohort, slide, features.points[part], design) if tiles else None
+        blocks = features.blocks(part)
+        yield point_samples(slide, cohort.patient(slide), position[part], blocks, features.statistics, pixels)
 
 
 def point_samples(
-    slide: str, patient: str | None, position: np.ndarray, features: SlideFeatures, tiles: np.ndarray | None
+    slide: str,
+    patient: str | None,
+    position: np.ndarray,
+    blocks: Sequence[np.ndarray],
+    statistics: Sequence[np.ndarray],
+    tiles: np.ndarray | None,
 ) -> Samples:
-    """Samples at points of a slide, without targets."""
+    """Samples at points of a slide, without targets, from what :class:`SlideFeatures` holds."""
     n = len(position)
     return Samples(
         slide=np.full(n, slide),
         group=np.full(n, ""),
         patient=np.full(n, patient or ""),
         position=position,
-        features=tuple(features.spots),
-        standardized=tuple(
-            standardize(f, s[0], s[1]) for f, s in zip(features.spots, features.statistics, strict=True)
-        ),
+        features=tuple(blocks),
+        standardized=tuple(standardize(f, s[0], s[1]) for f, s in zip(blocks, statistics, strict=True)),
         tiles=tiles,
     )
 

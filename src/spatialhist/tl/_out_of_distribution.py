@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist.tl._predictors._linear import Reducer
+from spatialhist.tl._predictors._linear import Reducer, feature_parts
 
 if TYPE_CHECKING:
     from spatialhist.tl._samples import Inputs
@@ -55,13 +57,13 @@ class TrainingFeatures:
     def of(cls, inputs: Inputs, groups: list[str], n_extents: int) -> TrainingFeatures:
         """Take them from the spots of a run; no labels are looked at."""
         code = np.array([groups.index(g) for g in inputs.column("group")])
-        every = np.concatenate(inputs.samples(np.arange(len(code))).features[:n_extents], axis=1)
-        reducer = Reducer.fit(every, COMPONENTS)
-        kept = _some_of_each(code)
-        points, group = reducer.transform(every[kept]).astype(np.float32), code[kept]
+        samples, kept = inputs.samples(np.arange(len(code))), _some_of_each(code)
+        reducer = Reducer.fit(partial(feature_parts, samples, False, range(n_extents)), COMPONENTS)
+        features = np.concatenate(samples.blocks(False, range(n_extents), kept), axis=1)
+        points, group = reducer.transform(features).astype(np.float32), code[kept]
         return cls(reducer, points, group, _left_out_distances(points, group), n_extents)
 
-    def score(self, features: tuple[np.ndarray, ...], *, held_out: int | None = None) -> np.ndarray:
+    def score(self, features: Sequence[np.ndarray], *, held_out: int | None = None) -> np.ndarray:
         """Share of training spots that were nearer to the spots of other groups, every group counting the same.
 
         Parameters

@@ -32,21 +32,29 @@ SPACING = 2 / 3
 
 @dataclass(frozen=True)
 class SlideFeatures:
-    """Features of one slide.
+    """Features of one slide at some points of it.
 
     Attributes
     ----------
+    points
+        ``(n, 2)`` in full-resolution pixels.
     spots
-        ``(n, F)`` around its spots, per extent; then the averages over their surroundings.
+        ``(n, F)`` around these, per extent.
     statistics
-        Mean and deviation ``(2, F)`` over its tissue for each of these; an average has those of its extent.
+        Mean and deviation ``(2, F)`` over its tissue per extent, then per average over the surroundings, which has those of
+        its extent.
     surroundings
         What is averaged.
     """
 
+    points: np.ndarray
     spots: list[np.ndarray]
     statistics: list[np.ndarray]
     surroundings: Surroundings
+
+    def blocks(self, rows: slice = slice(None)) -> list[np.ndarray]:
+        """Features ``(n, F)`` of some of the points, per extent, then per average over their surroundings."""
+        return [*(b[rows] for b in self.spots), *self.surroundings.around(self.points[rows])]
 
 
 def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = MAX_TISSUE_POINTS) -> np.ndarray:
@@ -139,7 +147,7 @@ def slide_features(
     around = _surroundings(cohort, slide, design, encoder, cache)
     statistics = [_statistics(b[n:].astype(np.float64)) for b in both]
     repeated = statistics[: len(around.features)] * len(around.radii)
-    return SlideFeatures([*(b[:n] for b in both), *around.around(centers)], [*statistics, *repeated], around)
+    return SlideFeatures(centers, [b[:n] for b in both], [*statistics, *repeated], around)
 
 
 def _surroundings(

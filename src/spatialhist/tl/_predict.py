@@ -109,7 +109,7 @@ def predict(
     values, away = {}, {}
     for slide in tqdm(cohort.slides, desc="predict", disable=not progress):
         with pinned_threads(applier.threads):
-            samples = gather_slide(
+            parts = gather_slide(
                 cohort,
                 slide,
                 cohort.rows(slide),
@@ -118,8 +118,9 @@ def predict(
                 tiles=applier.needs_tiles,
                 cache=Path(cache) if cache else None,
             )
-            values[slide] = applier.predict(samples, training_slide=training[slide])
-            away[slide] = applier.out_of_distribution(samples, training_slide=training[slide])
+            as_training = {"training_slide": training[slide]}
+            each = [(applier.predict(p, **as_training), applier.out_of_distribution(p, **as_training)) for p in parts]
+            values[slide], away[slide] = (np.concatenate(v) for v in zip(*each, strict=True))
             warn_of_far(slide, away[slide])
     write_predictions(cohort, table_key, key_added, values, applier, training)
     _write_scores(cohort, sdata.tables[table_key], away, applier)

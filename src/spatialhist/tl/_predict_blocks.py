@@ -92,9 +92,8 @@ class Block:
             tiles = None
             if self.tile_extent_px is not None:
                 tiles = encoding_reader(self.source).read(points, self.tile_extent_px, self.tile_pixels)
-            averages = self.surroundings.around(points)
-            features = SlideFeatures([*spots, *averages], self.statistics, self.surroundings)
-            samples = point_samples(self.slide, self.patient, position, features, tiles)
+            blocks = SlideFeatures(points, spots, self.statistics, self.surroundings).blocks()
+            samples = point_samples(self.slide, self.patient, position, blocks, self.statistics, tiles)
             values = self.applier.predict(samples, training_slide=self.training_slide)
             return values, self.applier.out_of_distribution(samples, training_slide=self.training_slide)
 

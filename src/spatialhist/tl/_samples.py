@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,52 @@ from spatialhist.tl._panel import make_targets
 TILES = "tiles.npy"
 CLIP = 8.0
 """Standardised features are clipped here: one odd tile must not steer a linear model."""
+ROWS = 8192
+"""Spots whose features are in memory at once, where a step goes through all of them."""
+
+
+def row_parts(n: int) -> Iterator[slice]:
+    """Some of ``n`` spots after the other; at least one part, which may be empty."""
+    return (slice(start, start + ROWS) for start in range(0, max(n, 1), ROWS))
+
+
+@dataclass(frozen=True)
+class StoredBlocks(Sequence[np.ndarray]):
+    """Features of some spots in files: one array ``(n, F)`` per block, read when it is indexed.
+
+    Attributes
+    ----------
+    arrays
+        Features of all spots of the run, per block.
+    rows
+        Spots that this is about, as positions in the files.
+    statistics
+        ``(slides, 2, F)`` per block: mean and deviation that features are relative to; None for features as they are.
+    slide_code
+        Slide of each of the spots, as position in these.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+    rows: np.ndarray
+    statistics: tuple[np.ndarray, ...] | None
+    slide_code: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __getitem__(self, block: Any) -> Any:
+        if isinstance(block, slice):
+            return tuple(self[e] for e in range(len(self))[block])
+        values = self.arrays[block][self.rows]
+        if self.statistics is not None:
+            for part in row_parts(len(values)):
+                mean, deviation = self.statistics[block][self.slide_code[part]].swapaxes(0, 1)
+                values[part] = standardize(values[part], mean, deviation)
+        return values
+
+    def take(self, rows: Any) -> StoredBlocks:
+        """The same blocks of some of the spots."""
+        return StoredBlocks(self.arrays, self.rows[rows], self.statistics, self.slide_code[rows])
 
 
 @dataclass(frozen=True)
@@ -29,7 +75,7 @@ class Samples:
     position
         Spot centres ``(n, 2)``, relative to the centre of the slide's spots, in pitches.
     features
-        One array ``(n, F)`` per extent, as the encoder gave them.
+        One array ``(n, F)`` per extent, as the encoder gave them; each may be read only when it is indexed.
     standardized
         The same, relative to mean and deviation of the slide's own tissue.
     tiles
@@ -42,8 +88,8 @@ class Samples:
     group: np.ndarray
     patient: np.ndarray
     position: np.ndarray
-    features: tuple[np.ndarray, ...]
-    standardized: tuple[np.ndarray, ...]
+    features: Sequence[np.ndarray]
+    standardized: Sequence[np.ndarray]
     tiles: np.ndarray | StoredTiles | None = None
     targets: np.ndarray | None = None
 
@@ -57,15 +103,24 @@ class Samples:
             group=self.group[rows],
             patient=self.patient[rows],
             position=self.position[rows],
-            features=tuple(f[rows] for f in self.features),
-            standardized=tuple(f[rows] for f in self.standardized),
+            features=_take(self.features, rows),
+            standardized=_take(self.standardized, rows),
             tiles=None if self.tiles is None else self.tiles[rows],
             targets=None if self.targets is None else self.targets[rows],
         )
 
+    def blocks(self, standardized: bool, extents: Sequence[int] | None, rows: Any = slice(None)) -> list[np.ndarray]:
+        """Features of some of the spots, one array per chosen block; ``extents`` are positions, None for all."""
+        blocks = _take(self.standardized if standardized else self.features, rows)
+        return [blocks[e] for e in (range(len(blocks)) if extents is None else extents)]
+
     def inner_groups(self) -> np.ndarray:
         """Who may be held out inside: groups, or slides where only one group is left."""
         return self.group if len(np.unique(self.group)) > 1 else self.slide
+
+
+def _take(blocks: Sequence[np.ndarray], rows: Any) -> Sequence[np.ndarray]:
+    return blocks.take(rows) if isinstance(blocks, StoredBlocks) else tuple(b[rows] for b in blocks)
 
 
 @dataclass(frozen=True)
@@ -136,17 +191,18 @@ class Inputs:
 
     def samples(self, rows: np.ndarray, genes: Sequence[int] | None = None, *, tiles: bool = False) -> Samples:
         """Read some spots; ``genes`` are positions in ``values``, None for spots to be predicted."""
-        features = tuple(self._array(f"features_{e}")[rows] for e in range(self.meta["n_extents"]))
-        slide_code = self._array("slide_code")[rows]
-        statistics = [self._array(f"statistics_{e}")[slide_code] for e in range(self.meta["n_extents"])]
+        blocks = range(self.meta["n_extents"])
+        arrays = tuple(np.asarray(self._array(f"features_{e}")) for e in blocks)
+        statistics = tuple(np.asarray(self._array(f"statistics_{e}")) for e in blocks)
+        slide_code = np.asarray(self._array("slide_code"))[rows]
         values = None if genes is None else self._array("values")[rows][:, np.asarray(genes, dtype=int)]
         return Samples(
             slide=self.column("slide")[rows],
             group=self.column("group")[rows],
             patient=self.column("patient")[rows],
             position=self._array("position")[rows],
-            features=features,
-            standardized=tuple(standardize(f, s[:, 0], s[:, 1]) for f, s in zip(features, statistics, strict=True)),
+            features=StoredBlocks(arrays, rows, None, slide_code),
+            standardized=StoredBlocks(arrays, rows, statistics, slide_code),
             tiles=StoredTiles(self.folder / TILES, rows) if tiles else None,
             targets=None if values is None else make_targets(np.asarray(values), self.meta["ranking"]),
         )
@@ -160,7 +216,7 @@ def write_inputs(
     patients: Sequence[str],
     slide_code: np.ndarray,
     position: np.ndarray,
-    features: Sequence[np.ndarray],
+    features: Iterable[Sequence[np.ndarray]],
     statistics: Sequence[np.ndarray],
     values: np.ndarray,
     tiles: Iterable[np.ndarray] | None,
@@ -179,9 +235,9 @@ def write_inputs(
     position
         ``(n, 2)``.
     features
-        ``(n, F)`` per extent.
+        ``(m, F)`` per block, spot after spot in parts, written one after another.
     statistics
-        ``(slides, 2, F)`` per extent: mean and deviation over the slide's tissue.
+        ``(slides, 2, F)`` per block: mean and deviation over the slide's tissue.
     values
         ``(n, columns)`` target values of the union of all panels.
     tiles
@@ -191,28 +247,32 @@ def write_inputs(
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {"slide_code": slide_code, "position": position, "values": values}
-    arrays |= {f"features_{e}": f for e, f in enumerate(features)}
     arrays |= {f"statistics_{e}": s for e, s in enumerate(statistics)}
+    _write_parts([folder / f"features_{e}.npy" for e in range(len(statistics))], features, len(slide_code))
     if tiles is not None:
-        _write_tiles(folder / TILES, tiles, len(slide_code))
+        _write_parts([folder / TILES], ([part] for part in tiles), len(slide_code))
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
     meta = {
         "slide": list(slides),
         "group": list(groups),
         "patient": list(patients),
-        "n_extents": len(features),
+        "n_extents": len(statistics),
         "ranking": ranking,
     }
     (folder / "inputs.json").write_text(json.dumps(meta))
     return Inputs(folder, meta)
 
 
-def _write_tiles(path: Path, parts: Iterable[np.ndarray], n: int) -> None:
-    """Write slide by slide: no more than the tiles of one slide are in memory."""
+def _write_parts(paths: Sequence[Path], parts: Iterable[Sequence[np.ndarray]], n: int) -> None:
+    """Write arrays of ``n`` rows, an array a file, part by part: no more than a part is in memory."""
     start, stored = 0, None
     for part in parts:
         if stored is None:
-            stored = np.lib.format.open_memmap(path, mode="w+", dtype=part.dtype, shape=(n, *part.shape[1:]))
-        stored[start : start + len(part)] = part
-        start += len(part)
+            stored = [
+                np.lib.format.open_memmap(path, mode="w+", dtype=rows.dtype, shape=(n, *rows.shape[1:]))
+                for path, rows in zip(paths, part, strict=True)
+            ]
+        for array, rows in zip(stored, part, strict=True):
+            array[start : start + len(rows)] = rows
+        start += len(part[0])

@@ -13,7 +13,7 @@ from small_samples import draw_samples
 
 from spatialhist.tl import KernelRidge, Ridge
 from spatialhist.tl._fits import read_state, write_state
-from spatialhist.tl._predictors._linear import Nystroem, Reducer, stack_features
+from spatialhist.tl._predictors._linear import Nystroem, Reducer, feature_parts
 from spatialhist.tl._predictors._ridge_solver import FALLBACK, center_by_slide
 
 
@@ -21,10 +21,14 @@ def fit(predictor, samples):
     return predictor.fit(samples, seed=0, scratch=None)
 
 
+def reduce(x, components, parts=1):
+    return Reducer.fit(lambda: np.array_split(x, parts), components)
+
+
 @pytest.mark.parametrize("n", [None, 5], ids=["more spots", "more features"])
 def test_reducer_is_scaling_and_pca(n):
     x = draw_samples(n_features=(7,)).features[0][:n] * np.array([1, 50, 3, 0.1, 1, 1, 1], np.float32)
-    reducer = Reducer.fit(x, 4)
+    reducer = reduce(x, 4, parts=2)
     expected = PCA(4).fit_transform(StandardScaler().fit_transform(x))
     found = reducer.transform(x)
     np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-3)
@@ -33,14 +37,14 @@ def test_reducer_is_scaling_and_pca(n):
 
 def test_reducer_leaves_out_constant_features_and_keeps_what_there_is():
     x = np.column_stack([np.arange(6.0), np.full(6, 3.0)]).astype(np.float32)
-    found = Reducer.fit(x, 10).transform(x)
+    found = reduce(x, 10).transform(x)
     assert np.isfinite(found).all()
     assert found.shape == (6, 2)
 
 
 def test_reducer_of_more_features_than_spots_keeps_no_axis_without_variance():
     x = np.repeat(draw_samples(n_features=(9,)).features[0][:3], 2, axis=0)
-    assert Reducer.fit(x, 6).transform(x).shape == (6, 2)
+    assert reduce(x, 6).transform(x).shape == (6, 2)
 
 
 def test_ridge_is_that_of_sklearn_on_centred_targets():
@@ -102,10 +106,29 @@ class TestBoth:
         np.testing.assert_allclose(predicted.mean(axis=0), level, atol=1e-3)
 
 
+@pytest.mark.parametrize("predictor", [Ridge(components=6), KernelRidge(components=6, landmarks=30)])
+def test_spots_gone_through_in_parts_give_the_same_model(predictor, monkeypatch):
+    samples = draw_samples()
+    whole = fit(predictor, samples)
+    monkeypatch.setattr("spatialhist.tl._samples.ROWS", 17)
+    parts = fit(predictor, samples)
+    assert parts.chosen["strength"] == whole.chosen["strength"]
+    assert parts.chosen["inner_score"] == pytest.approx(whole.chosen["inner_score"], rel=1e-5)
+    np.testing.assert_allclose(parts.predict(samples), whole.predict(samples), atol=1e-4)
+    assert parts.predict(samples.take(np.empty(0, int))).shape == (0, 4)
+
+
+def test_a_mean_far_from_zero_costs_no_digits():
+    x = 1e4 + draw_samples(sizes=(300,), n_features=(3,)).features[0]
+    reducer = reduce(x, 3, parts=5)
+    np.testing.assert_allclose(1 / reducer.scale, x.astype(np.float64).std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(reducer.mean, x.astype(np.float64).mean(axis=0), rtol=1e-7)
+
+
 def test_extents_and_standardisation_choose_the_features():
     samples = draw_samples()
-    np.testing.assert_array_equal(stack_features(samples, True, (1,)), samples.standardized[1])
-    np.testing.assert_array_equal(stack_features(samples, False, None), np.concatenate(samples.features, axis=1))
+    np.testing.assert_array_equal(*feature_parts(samples, True, (1,)), samples.standardized[1])
+    np.testing.assert_array_equal(*feature_parts(samples, False, None), np.concatenate(samples.features, axis=1))
     one = fit(Ridge(extents=(1,)), samples)
     other = replace(samples, standardized=(samples.standardized[0] * 0, samples.standardized[1]))
     np.testing.assert_array_equal(one.predict(samples), one.predict(other))

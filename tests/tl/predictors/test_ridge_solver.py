@@ -18,6 +18,16 @@ def planted(n_slides=4, n=60, n_features=12, n_genes=5, noise=1.0, seed=0):
     return design, ridge.center_by_slide(targets, slide)[0], slide
 
 
+def choose(design, targets, slide, **options):
+    """Leave out slide after slide."""
+    design = ridge.Design(design)
+    return ridge.choose(design, ridge.Sums.of(design, targets), targets, slide, slide, **options)
+
+
+def solve(design, targets, strength):
+    return ridge.Sums.of(ridge.Design(design), targets).solve(strength)
+
+
 def test_centres_are_slide_means_and_the_level_counts_slides_alike():
     targets = np.array([[1.0], [3], [10], [20], [30]])
     centered, level = ridge.center_by_slide(targets, np.array(["b", "b", "a", "a", "a"]))
@@ -28,20 +38,61 @@ def test_centres_are_slide_means_and_the_level_counts_slides_alike():
 @pytest.mark.parametrize("strength", [0.1, 30.0, 1e4])
 def test_solution_is_that_of_sklearn(strength):
     design, targets, _ = planted()
-    expected = SklearnRidge(alpha=strength * len(design) / 1e3, fit_intercept=False).fit(design, targets)
-    np.testing.assert_allclose(ridge.solve(design, targets, strength), expected.coef_.T, rtol=1e-8, atol=1e-12)
+    expected = SklearnRidge(alpha=strength * len(design) / 1e3).fit(design, targets)
+    np.testing.assert_allclose(solve(design, targets, strength), expected.coef_.T, rtol=1e-8, atol=1e-12)
+
+
+def test_sums_are_those_of_centred_features_whatever_the_parts(monkeypatch):
+    design, targets, slide = planted()
+    monkeypatch.setattr("spatialhist.tl._samples.ROWS", 7)
+    sums = ridge.Sums.of(ridge.Design(design + 50), targets)
+    centered = design - design.mean(axis=0)
+    np.testing.assert_allclose(sums.level, design.mean(axis=0) + 50)
+    np.testing.assert_allclose(sums.gram, centered.T @ centered, atol=1e-7)
+    np.testing.assert_allclose(sums.cross, centered.T @ targets, atol=1e-7)
+    others = sums.without(centered[slide == 1], targets[slide == 1])
+    rest = centered[slide != 1]
+    assert others.n == 180
+    np.testing.assert_allclose(others.gram, rest.T @ rest, atol=1e-7)
+    np.testing.assert_allclose(others.targets, targets[slide != 1].T @ targets[slide != 1], atol=1e-9)
+
+
+def test_a_gene_that_varies_in_the_left_out_spots_only_leaves_no_component():
+    design, targets, slide = planted()
+    targets[slide != 2, 3] = 0
+    others = ridge.Sums.of(ridge.Design(design), targets).without(
+        (design - design.mean(axis=0))[slide == 2], targets[slide == 2]
+    )
+    assert not others.cross[:, 3].any()
+    for rank in (1, 2, 4):
+        expected = ridge.target_projection(targets[slide != 2], rank)
+        np.testing.assert_allclose(others.projections([rank])[0], expected, atol=1e-9)
+
+
+def test_features_are_made_from_points_part_by_part():
+    points, sizes = np.arange(20000.0)[:, None], []
+
+    def lift(some):
+        sizes.append(len(some))
+        return np.hstack([some, some**2])
+
+    design = ridge.Design(points, lift)
+    sums = ridge.Sums.of(design, points - points.mean())
+    assert sizes == [8192, 8192, 3616]
+    np.testing.assert_allclose(sums.level, [points.mean(), np.mean(points**2)])
+    np.testing.assert_array_equal(design.rows(np.array([3, 1])), [[3, 9], [1, 1]])
 
 
 def test_a_strength_means_the_same_for_a_cohort_twice_as_large():
     design, targets, _ = planted()
-    twice = ridge.solve(np.tile(design, (2, 1)), np.tile(targets, (2, 1)), 50.0)
-    np.testing.assert_allclose(twice, ridge.solve(design, targets, 50.0))
+    twice = solve(np.tile(design, (2, 1)), np.tile(targets, (2, 1)), 50.0)
+    np.testing.assert_allclose(twice, solve(design, targets, 50.0))
 
 
 def test_the_score_of_a_choice_is_that_of_fits_without_each_group():
     design, targets, slide = planted(noise=4)
     strengths = (1.0, 300.0)
-    expected = []
+    expected, design = [], design - design.mean(axis=0)
     for strength in strengths:
         each = []
         for name in range(4):
@@ -52,7 +103,7 @@ def test_the_score_of_a_choice_is_that_of_fits_without_each_group():
             predicted = model.predict(design[held])
             each.append(np.mean([np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, targets[held].T, strict=True)]))
         expected.append(np.mean(each))
-    choice = ridge.choose(design, targets, slide, slide, strengths=strengths, ranks=(0,))
+    choice = choose(design, targets, slide, strengths=strengths, ranks=(0,))
     assert choice.strength == strengths[int(np.argmax(expected))]
     assert choice.score == pytest.approx(max(expected))
 
@@ -76,12 +127,12 @@ def test_of_candidates_within_a_standard_error_the_nearest_to_the_fallback_is_ta
 
 def test_strength_is_small_for_clean_data_and_large_where_most_features_are_noise():
     design, targets, slide = planted(noise=0.01)
-    clean = ridge.choose(design, targets, slide, slide, ranks=(0,))
+    clean = choose(design, targets, slide, ranks=(0,))
     rng = np.random.default_rng(1)
     design, _, slide = planted(n_features=100, n=40)
     design[:, 0] *= 10
     targets = design[:, :1] + 20 * rng.normal(size=(160, 5))
-    noisy = ridge.choose(design, ridge.center_by_slide(targets, slide)[0], slide, slide, ranks=(0,))
+    noisy = choose(design, ridge.center_by_slide(targets, slide)[0], slide, ranks=(0,))
     assert clean.strength < 10 < noisy.strength
     assert clean.score > 0.99
 
@@ -91,7 +142,7 @@ def test_rank_is_found_where_genes_share_one_signal():
     slide = np.repeat(np.arange(4), 60)
     design = rng.normal(size=(240, 30))
     targets = np.outer(design[:, 0], np.ones(20)) + 2 * rng.normal(size=(240, 20))
-    choice = ridge.choose(design, ridge.center_by_slide(targets, slide)[0], slide, slide, ranks=(10, 1, 0))
+    choice = choose(design, ridge.center_by_slide(targets, slide)[0], slide, ranks=(10, 1, 0))
     assert choice.rank == 1
 
 
@@ -107,14 +158,14 @@ def test_projection_keeps_the_leading_components_of_scaled_targets():
 
 def test_one_inner_group_leaves_nothing_to_choose_on():
     design, targets, slide = planted(n_slides=1)
-    choice = ridge.choose(design, targets, slide, slide, ranks=(2, 0))
+    choice = choose(design, targets, slide, ranks=(2, 0))
     assert (choice.strength, choice.rank) == (ridge.FALLBACK, 2)
     assert np.isnan(choice.score)
 
 
 def test_slides_of_a_handful_of_spots_leave_nothing_to_choose_on():
     design, targets, slide = planted(n_slides=6, n=ridge.MIN_SPOTS_SCORED - 1)
-    choice = ridge.choose(design, targets, slide, slide)
+    choice = choose(design, targets, slide)
     assert choice.strength == ridge.FALLBACK
     assert np.isnan(choice.score)
 

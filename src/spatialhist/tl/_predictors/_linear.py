@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from spatialhist.tl._predictors import _ridge_solver as ridge
-from spatialhist.tl._samples import CLIP
+from spatialhist.tl._samples import CLIP, row_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,9 +52,8 @@ class Ridge:
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
         targets = _shuffled(samples, seed) if self.shuffle else samples.targets
-        reducer = Reducer.fit(stack_features(samples, self.standardized, self.extents), self.components)
-        design = reducer.transform(stack_features(samples, self.standardized, self.extents))
-        return _regress(self, samples, reducer, None, design, targets)
+        reducer, points = _reduce(self, samples)
+        return _regress(self, samples, reducer, None, points, targets)
 
     def restore(self, state: State) -> FittedLinear:
         """Rebuild from arrays."""
@@ -93,10 +94,9 @@ class KernelRidge:
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
-        reducer = Reducer.fit(stack_features(samples, self.standardized, self.extents), self.components)
-        points = reducer.transform(stack_features(samples, self.standardized, self.extents))
+        reducer, points = _reduce(self, samples)
         kernel = Nystroem.fit(points, self.landmarks, self.width, seed)
-        return _regress(self, samples, reducer, kernel, kernel.transform(points), samples.targets)
+        return _regress(self, samples, reducer, kernel, points, samples.targets)
 
     def restore(self, state: State) -> FittedLinear:
         """Rebuild from arrays."""
@@ -112,12 +112,12 @@ class Reducer:
     axes: np.ndarray
 
     @classmethod
-    def fit(cls, features: np.ndarray, components: int) -> Reducer:
-        """Fit on training features ``(n, F)``."""
-        mean, deviation = features.mean(axis=0), features.std(axis=0)
+    def fit(cls, features: Callable[[], Iterable[np.ndarray]], components: int) -> Reducer:
+        """Fit on training features: what is called gives all of them anew, ``(m, F)`` at a time."""
+        mean, deviation, n = _mean_and_deviation(features())
         scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
-        scaled = ((features - mean) * scale).astype(np.float64)
-        axes = _principal_axes(scaled, min(components, *features.shape))
+        scaled = (((f - mean) * scale).astype(np.float64) for f in features())
+        axes = _principal_axes(scaled, n, len(mean))[:, : min(components, n, len(mean))]
         return cls(mean, scale.astype(np.float32), np.ascontiguousarray(axes).astype(np.float32))
 
     def transform(self, features: np.ndarray) -> np.ndarray:
@@ -129,14 +129,26 @@ class Reducer:
         return (scaled @ self.axes).astype(np.float64)
 
 
-def _principal_axes(centered: np.ndarray, n: int) -> np.ndarray:
-    """Leading axes ``(F, n)`` of data ``(spots, F)``, from whichever Gram matrix is the smaller."""
-    if centered.shape[1] <= len(centered):
-        return np.linalg.eigh(centered.T @ centered)[1][:, ::-1][:, :n]
+def _mean_and_deviation(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Mean and deviation ``(F,)`` float32 of features that come in parts, and their number."""
+    n, near, total, squares = 0, None, 0.0, 0.0
+    for part in parts:
+        # sums of squares around something near the mean lose no digits
+        near = part.mean(axis=0, dtype=np.float64) if near is None else near
+        apart = part - near
+        n, total, squares = n + len(part), total + apart.sum(axis=0), squares + np.square(apart).sum(axis=0)
+    variance = np.maximum(squares / n - np.square(total / n), 0)
+    return (near + total / n).astype(np.float32), np.sqrt(variance).astype(np.float32), n
+
+
+def _principal_axes(parts: Iterable[np.ndarray], n: int, n_features: int) -> np.ndarray:
+    """Axes ``(F, axes)``, leading ones first, of ``n`` centred spots in parts, from whichever Gram matrix is the smaller."""
+    if n_features <= n:
+        return np.linalg.eigh(sum(part.T @ part for part in parts))[1][:, ::-1]
+    centered = np.concatenate(list(parts))
     values, vectors = np.linalg.eigh(centered @ centered.T)
-    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
-    varies = values > 1e-9 * max(values[0], 1e-12)
-    return centered.T @ (vectors[:, varies] / np.sqrt(values[varies]))
+    varies = values > 1e-9 * max(values[-1], 1e-12)
+    return (centered.T @ (vectors[:, varies] / np.sqrt(values[varies])))[:, ::-1]
 
 
 @dataclass(frozen=True)
@@ -183,10 +195,17 @@ def _shuffled(samples: Samples, seed: int) -> np.ndarray:
     return shuffled
 
 
-def stack_features(samples: Samples, standardized: bool, extents: tuple[int, ...] | None) -> np.ndarray:
-    """Features of the chosen blocks side by side ``(n, F)``."""
-    blocks = samples.standardized if standardized else samples.features
-    return np.concatenate([blocks[e] for e in (range(len(blocks)) if extents is None else extents)], axis=1)
+def feature_parts(samples: Samples, standardized: bool, extents: Sequence[int] | None) -> Iterator[np.ndarray]:
+    """Features of the chosen blocks side by side ``(m, F)``, some of the spots after the other."""
+    for rows in row_parts(len(samples)):
+        yield np.concatenate(samples.blocks(standardized, extents, rows), axis=1)
+
+
+def _reduce(predictor: Ridge | KernelRidge, samples: Samples) -> tuple[Reducer, np.ndarray]:
+    """Components of training features, and the training spots in them ``(n, components)``."""
+    features = partial(feature_parts, samples, predictor.standardized, predictor.extents)
+    reducer = Reducer.fit(features, predictor.components)
+    return reducer, np.concatenate([reducer.transform(part) for part in features()])
 
 
 def _regress(
@@ -194,19 +213,19 @@ def _regress(
     samples: Samples,
     reducer: Reducer,
     kernel: Nystroem | None,
-    design: np.ndarray,
+    points: np.ndarray,
     targets: np.ndarray,
 ) -> FittedLinear:
     centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
-    level = design.mean(axis=0)
-    design -= level
-    choice = ridge.choose(design, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks)
-    weights = ridge.solve(design, centered, choice.strength)
-    projection = ridge.target_projection(centered, choice.rank)
+    design = ridge.Design(points) if kernel is None else ridge.Design(points, kernel.transform)
+    sums = ridge.Sums.of(design, centered)
+    choice = ridge.choose(design, sums, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks)
+    weights = sums.solve(choice.strength)
+    projection = sums.projections([choice.rank])[0]
     if projection is not None:
         weights = weights @ projection
     chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}
-    return FittedLinear(predictor, reducer, kernel, level, weights.astype(np.float32), intercept, chosen)
+    return FittedLinear(predictor, reducer, kernel, sums.level, weights.astype(np.float32), intercept, chosen)
 
 
 @dataclass(frozen=True)
@@ -223,7 +242,11 @@ class FittedLinear:
 
     def predict(self, samples: Samples) -> np.ndarray:
         """Predict ``(n, genes)``."""
-        design = self.reducer.transform(stack_features(samples, self.predictor.standardized, self.predictor.extents))
+        parts = feature_parts(samples, self.predictor.standardized, self.predictor.extents)
+        return np.concatenate([self._predict(part) for part in parts])
+
+    def _predict(self, features: np.ndarray) -> np.ndarray:
+        design = self.reducer.transform(features)
         if self.kernel is not None:
             design = self.kernel.transform(design)
         return ((design - self.level) @ self.weights + self.intercept).astype(np.float32)

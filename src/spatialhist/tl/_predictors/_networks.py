@@ -76,11 +76,10 @@ class FeatureNetwork:
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
         """Train on training spots, from random weights or from those of a fitted head."""
-        inputs = [torch.from_numpy(np.ascontiguousarray(b)) for b in self.blocks(samples)]
         before = None if start is None else self.restore(start)
         scaler = TargetScaler.fit(samples, before)
-        data = _FeatureData(inputs, torch.from_numpy(_leading(scaler.scaled(samples), self.rank)))
-        sizes = [b.shape[1] for b in inputs]
+        data = _FeatureData(self, samples, torch.from_numpy(_leading(scaler.scaled(samples), self.rank)))
+        sizes = [b.shape[1] for b in self.inputs(samples, slice(1))]
         schedule = self._schedule(len(samples))
         networks = []
         for member in range(self.members):
@@ -99,14 +98,14 @@ class FeatureNetwork:
         """Make a fresh head."""
         return FeatureHead(sizes, n_outputs, dim=self.dim, dropout=self.dropout)
 
-    def blocks(self, samples: Samples) -> tuple[np.ndarray, ...]:
-        """What the head looks at."""
-        blocks = samples.standardized if self.standardized else samples.features
-        return blocks if self.extents is None else tuple(blocks[e] for e in self.extents)
+    def inputs(self, samples: Samples, rows: slice | list[int]) -> list[torch.Tensor]:
+        """What the head looks at, of some spots."""
+        blocks = samples.blocks(self.standardized, self.extents, rows)
+        return [torch.from_numpy(np.ascontiguousarray(b)) for b in blocks]
 
     def forward(self, network: torch.nn.Module, samples: Samples, rows: slice) -> torch.Tensor:
         """Predict some spots in scaled units."""
-        return network([torch.from_numpy(np.ascontiguousarray(b[rows])) for b in self.blocks(samples)])
+        return network(self.inputs(samples, rows))
 
     def restore(self, state: State) -> FittedNetwork:
         """Rebuild from arrays."""
@@ -293,16 +292,16 @@ def _augment_tiles(tiles: torch.Tensor, generator: torch.Generator) -> torch.Ten
 
 
 class _FeatureData(Dataset):
-    """Feature blocks and targets, a whole batch at a time."""
+    """Feature blocks and targets, a whole batch at a time; features may lie on disk."""
 
-    def __init__(self, blocks: list[torch.Tensor], targets: torch.Tensor) -> None:
-        self.blocks, self.targets = blocks, targets
+    def __init__(self, head: FeatureNetwork, samples: Samples, targets: torch.Tensor) -> None:
+        self.head, self.samples, self.targets = head, samples, targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitems__(self, rows: list[int]) -> tuple[list[torch.Tensor], torch.Tensor]:
-        return [b[rows] for b in self.blocks], self.targets[rows]
+        return self.head.inputs(self.samples, rows), self.targets[rows]
 
 
 class ArrayData(Dataset):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spatialhist.metrics import pearson
+from spatialhist.tl._samples import row_parts
 
 STRENGTHS = tuple(10.0**p for p in np.arange(-1, 6.5, 0.5))
 RANKS = (8, 4, 16, 32, 0)
@@ -31,10 +33,82 @@ def center_by_slide(targets: np.ndarray, slide: np.ndarray) -> tuple[np.ndarray,
     return centered, np.mean(means, axis=0)
 
 
-def solve(design: np.ndarray, targets: np.ndarray, strength: float) -> np.ndarray:
-    """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
-    gram = design.T @ design + strength * len(design) / 1e3 * np.eye(design.shape[1], dtype=design.dtype)
-    return np.linalg.solve(gram, design.T @ targets)
+@dataclass(frozen=True)
+class Design:
+    """What a ridge regresses on, made from points when it is needed: for a kernel it may be far larger than these.
+
+    Attributes
+    ----------
+    points
+        ``(n, d)`` float64.
+    lift
+        Takes some of them to ``(m, features)``.
+    """
+
+    points: np.ndarray
+    lift: Callable[[np.ndarray], np.ndarray] = np.array
+
+    def rows(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Features ``(m, features)`` of some spots; a new array."""
+        return self.lift(self.points[rows])
+
+
+@dataclass(frozen=True)
+class Sums:
+    """All that a ridge has to know of its spots, however many they are.
+
+    Attributes
+    ----------
+    n
+        Spots.
+    level
+        Mean of the features, which they are taken relative to.
+    gram
+        ``(features, features)``.
+    cross
+        Features with targets ``(features, genes)``.
+    targets
+        Targets with targets ``(genes, genes)``.
+    """
+
+    n: int
+    level: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+    targets: np.ndarray
+
+    @classmethod
+    def of(cls, design: Design, targets: np.ndarray) -> Sums:
+        """Add up all spots, part by part; targets ``(n, genes)`` are centred."""
+        total = gram = cross = among = np.zeros(())
+        for rows in row_parts(len(targets)):
+            x, y = design.rows(rows), targets[rows]
+            total, gram, cross, among = total + x.sum(axis=0), gram + x.T @ x, cross + x.T @ y, among + y.T @ y
+        level = total / len(targets)
+        gram = gram - len(targets) * np.outer(level, level)
+        return cls(len(targets), level, gram, cross - np.outer(level, targets.sum(axis=0)), among)
+
+    def without(self, design: np.ndarray, targets: np.ndarray) -> Sums:
+        """Take out some spots, whose features are relative to the level."""
+        among = self.targets - targets.T @ targets
+        # of a gene that varied in these spots only, rounding is left, which must not be scaled to unit variance
+        gone = np.diag(among) <= 1e-12 * np.diag(self.targets)
+        among[gone], among[:, gone] = 0, 0
+        cross = np.where(gone, 0, self.cross - design.T @ targets)
+        return Sums(self.n - len(targets), self.level, self.gram - design.T @ design, cross, among)
+
+    def solve(self, strength: float) -> np.ndarray:
+        """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
+        ridge = strength * self.n / 1e3 * np.eye(len(self.gram))
+        return np.linalg.solve(self.gram + ridge, self.cross)
+
+    def projections(self, ranks: Sequence[int]) -> list[np.ndarray | None]:
+        """Matrices ``(genes, genes)`` that keep some leading components of targets at unit variance; None for rank 0.
+
+        Ridge is linear in its targets, so projecting its predictions equals fitting the components (reduced-rank ridge
+        regression, Mukherjee and Zhu 2011, with the components of the targets in place of those of the fit).
+        """
+        return _projections(self.targets, self.n, ranks)
 
 
 @dataclass(frozen=True)
@@ -57,7 +131,8 @@ class Choice:
 
 
 def choose(
-    design: np.ndarray,
+    design: Design,
+    sums: Sums,
     targets: np.ndarray,
     slide: np.ndarray,
     inner: np.ndarray,
@@ -73,7 +148,9 @@ def choose(
     Parameters
     ----------
     design
-        ``(n, features)``.
+        Of all spots.
+    sums
+        Of all spots.
     targets
         ``(n, genes)``, centred by slide.
     slide
@@ -88,10 +165,9 @@ def choose(
         return Choice(FALLBACK, ranks[0], float("nan"))
     each = []
     for name in names:
-        held = inner == name
-        each.append(
-            _held_out_scores(design[~held], targets[~held], design[held], targets[held], slide[held], strengths, ranks)
-        )
+        held = np.flatnonzero(inner == name)
+        x, y = design.rows(held) - sums.level, targets[held]
+        each.append(_held_out_scores(sums.without(x, y), x, y, slide[held], strengths, ranks))
     scores = np.stack(each)
     if not scores.any():
         return Choice(FALLBACK, ranks[0], float("nan"))
@@ -120,41 +196,40 @@ def _nearest_of_the_good(scores: np.ndarray, strengths: tuple[float, ...]) -> tu
 
 
 def _held_out_scores(
+    others: Sums,
     design: np.ndarray,
     targets: np.ndarray,
-    held_design: np.ndarray,
-    held_targets: np.ndarray,
-    held_slide: np.ndarray,
+    slide: np.ndarray,
     strengths: tuple[float, ...],
     ranks: tuple[int, ...],
 ) -> np.ndarray:
     """Scores ``(strengths, ranks)`` on one inner group; one decomposition of each side serves them all."""
-    values, vectors = np.linalg.eigh(design.T @ design)
-    projected = vectors.T @ (design.T @ targets)
-    held = held_design @ vectors
-    projections = [target_projection(targets, rank) for rank in ranks]
+    values, vectors = np.linalg.eigh(others.gram)
+    projected, design = vectors.T @ others.cross, design @ vectors
+    projections = others.projections(ranks)
     scores = np.empty((len(strengths), len(ranks)))
     for i, strength in enumerate(strengths):
-        predicted = held @ (projected / (np.maximum(values, 0) + strength * len(design) / 1e3)[:, None])
+        predicted = design @ (projected / (np.maximum(values, 0) + strength * others.n / 1e3)[:, None])
         for j, projection in enumerate(projections):
             shown = predicted if projection is None else predicted @ projection
-            scores[i, j] = within_slide_score(held_targets, shown, held_slide)
+            scores[i, j] = within_slide_score(targets, shown, slide)
     return scores
 
 
 def target_projection(targets: np.ndarray, rank: int) -> np.ndarray | None:
-    """Matrix ``(genes, genes)`` that keeps the leading components of targets at unit variance; None for rank 0.
+    """Matrix of :meth:`Sums.projections` for targets ``(n, genes)`` that are centred."""
+    return _projections(targets.T @ targets, len(targets), [rank])[0]
 
-    Ridge is linear in its targets, so projecting its predictions equals fitting the components (reduced-rank ridge
-    regression, Mukherjee and Zhu 2011, with the components of the targets in place of those of the fit).
-    """
-    if rank == 0 or rank >= targets.shape[1]:
-        return None
-    deviation = np.maximum(targets.std(axis=0), 1e-8)
-    scaled = targets / deviation
-    _, vectors = np.linalg.eigh(scaled.T @ scaled)
-    leading = vectors[:, -rank:]
-    return (leading / deviation[:, None]) @ (leading * deviation[:, None]).T
+
+def _projections(among: np.ndarray, n: int, ranks: Sequence[int]) -> list[np.ndarray | None]:
+    deviation = np.maximum(np.sqrt(np.maximum(np.diag(among), 0) / n), 1e-8)
+    _, vectors = np.linalg.eigh(among / np.outer(deviation, deviation))
+    found: list[np.ndarray | None] = []
+    for rank in ranks:
+        leading = vectors[:, -rank:]
+        whole = rank == 0 or rank >= len(among)
+        found.append(None if whole else (leading / deviation[:, None]) @ (leading * deviation[:, None]).T)
+    return found
 
 
 def within_slide_score(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray) -> float:
