@@ -10,6 +10,9 @@ import scipy.sparse as sp
 
 import spatialhist as sh
 from spatialhist._sdata.build import build_slide
+from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge
+from spatialhist.tl._fits import Fit, run_fit
+from spatialhist.tl._samples import write_inputs
 
 N_SPOTS, N_GENES = 4_000, 20_000
 DENSE_MB = N_SPOTS * N_GENES * 4 / 1e6
@@ -55,3 +58,48 @@ def test_a_dense_layer_above_the_limit_is_refused_with_the_way_out(wide, step):
 def dense(sdata):
     sdata["table"].X = sdata["table"].X.toarray()
     return sdata
+
+
+@pytest.fixture(scope="module")
+def many_features(tmp_path_factory):
+    """Features of 6,000 spots in files, 115 MB."""
+    rng = np.random.default_rng(0)
+    n, n_blocks, size = 6_000, 8, 600
+    hidden = rng.normal(size=(n, 3)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("inputs")
+
+    def drawn(h):
+        return [rng.standard_normal((len(h), size), np.float32) + h[:, :1] for _ in range(n_blocks)]
+
+    write_inputs(
+        folder, slides=["S0", "S1", "S2"], groups=["g0", "g1", "g2"], patients=["", "", ""],
+        slide_code=np.arange(n) // 2_000, position=rng.normal(size=(n, 2)),
+        features=(drawn(h) for h in np.split(hidden, 24)),
+        statistics=[np.tile(np.array([[0], [1]], np.float32), (3, 1, size))] * n_blocks,
+        values=hidden @ rng.normal(size=(3, 5)).astype(np.float32), tiles=None, ranking=None,
+    )  # fmt: skip
+    return folder
+
+
+MODELS = [
+    Ridge(components=8, extents=(0, 1)),
+    KernelRidge(components=8, extents=(0, 1), landmarks=300),
+    FeatureNetwork(epochs=1, dim=8),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_no_model_holds_the_features_of_all_spots(many_features, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("spatialhist.tl._samples.ROWS", 500)
+    fit = Fit(model, ("g0",), (0, 1, 2), tmp_path / "fit", seed=0, threads=1)
+    tracemalloc.start()
+    try:
+        run_fit(fit, many_features)
+        peak = tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+    # two standardised copies of two of eight blocks would take 38 MB, those of the training spots of all blocks 77
+    assert peak < 35
+    rows, predicted = fit.result()
+    truth = np.load(many_features / "values.npy")[rows, :3]
+    assert min(np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, truth.T, strict=True)) > 0.3
