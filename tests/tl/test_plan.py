@@ -69,4 +69,6 @@ def test_the_estimate_grows_with_epochs_width_and_spots(tmp_path):
     assert minutes(TileNetwork(epochs=10, width=16), 10_000) == pytest.approx(18.75, abs=1)
     assert minutes(FeatureNetwork(epochs=30, max_steps=10**9), 2_000_000) == pytest.approx(100, abs=1)
     assert minutes(FeatureNetwork(epochs=30, max_steps=234_375), 2_000_000) == pytest.approx(50, abs=1)
+    one_epoch = minutes(FeatureNetwork(epochs=1), 20_000_000)
+    assert minutes(FeatureNetwork(epochs=30, max_steps=10), 20_000_000) == one_epoch == pytest.approx(33, abs=1)
     assert minutes(Ridge(), 600_000) == pytest.approx(10, abs=1)

@@ -114,5 +114,5 @@ def _seconds(fit: Fit, n_spots: float) -> float:
         return n_spots * epochs * members * SPOT_EPOCH_SECONDS * width**2
     if epochs:
         most = getattr(predictor, "max_steps", math.inf) * getattr(predictor, "batch", 1)
-        return 2 + min(n_spots * epochs, most) * members * 1e-4
+        return 2 + min(n_spots * epochs, max(n_spots, most)) * members * 1e-4
     return 0.5 + n_spots * 1e-3

@@ -46,7 +46,7 @@ class FeatureNetwork:
     epochs, batch, learning_rate, weight_decay, accelerator
         Of the training.
     max_steps
-        Large cohorts are trained for fewer epochs, so that no network takes more steps than this.
+        Large cohorts are trained for fewer epochs, so that no network takes more steps than this, or than one epoch has.
 
     Raises
     ------
