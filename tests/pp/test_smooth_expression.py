@@ -112,3 +112,16 @@ def test_errors_name_the_way_out(cohort):
     with pytest.raises(ValueError, match="weights='box' is not one of"):
         pp.smooth_expression(cohort, weights="box")
     assert "ranks_smooth" not in cohort["table"].layers
+
+
+def test_a_sparse_layer_that_would_fill_up_is_refused_before(cohort):
+    pp.log_normalize(cohort)
+    pp.spot_distances(cohort)
+    assert sp.issparse(cohort["table"].layers["log1p"])
+    pp.smooth_expression(cohort, layer="log1p")
+    size = cohort["table"].layers.pop("log1p_smooth").nnz * 8 / 1e9
+    text = r"the smoothed layer needs about 0.0 GB, more than max_layer_gb=.*sh.pp.select_genes\(sdata, n=2000, subset=True\)"
+    with pytest.raises(MemoryError, match=text):
+        pp.smooth_expression(cohort, layer="log1p", max_layer_gb=0.9 * size)
+    assert "log1p_smooth" not in cohort["table"].layers
+    pp.smooth_expression(cohort, layer="log1p", max_layer_gb=1.1 * size)

@@ -26,6 +26,8 @@ Weights = Literal["gaussian", "uniform"]
 MIN_TISSUE_BETWEEN = 0.75
 """Share of the line between two spots that must lie on tissue: a tear or lumen of a quarter pitch parts them."""
 SAMPLES = 16
+SPOTS_TRIED = 500
+"""Spots that tell how much a sparse layer fills up."""
 
 
 def smooth_expression(
@@ -59,11 +61,12 @@ def smooth_expression(
     table_key
         Name of the table.
     max_layer_gb
-        Refuse to add a larger dense layer.
+        Refuse to add a larger layer.
 
     Returns
     -------
     Adds the float32 layer ``key_added``, sparse where ``layer`` is. NaN stay NaN and do not count in their neighbours.
+    A sparse layer fills up: a spot stores what any of its neighbours stores.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def smooth_expression(
         If the layer or the graph is missing.
     ValueError
         If ``radius`` is larger than the graph's, or ``n_neighs`` is below 1.
+    MemoryError
+        If the layer would be larger than ``max_layer_gb``.
 
     Notes
     -----
@@ -100,6 +105,8 @@ def smooth_expression(
     if not sp.issparse(values):
         check_layer_size(*table.shape, max_layer_gb=max_layer_gb)
     averaging, masked = _averaging(cohort, weights, radius, n_neighs)
+    if sp.issparse(values):
+        _check_filled(averaging, values, max_layer_gb)
     table.layers[key] = _average(averaging, values)
     params = {"weights": weights, "radius": radius and [str(r) for r in radius], "n_neighs": n_neighs}
     record(table, key, {**recorded(table, layer), **params, "layer": layer, "smoothed": True, "edge_aware": masked})
@@ -173,6 +180,19 @@ def _weigh(block: sp.csr_matrix, weights: Weights, pitch_px: float | None) -> sp
     near = block.copy()
     near.data = np.ones_like(near.data) if weights == "uniform" else np.exp(-0.5 * (near.data / (pitch_px or 1.0)) ** 2)
     return near + sp.eye(block.shape[0], format="csr")
+
+
+def _check_filled(averaging: sp.csr_matrix, values: Any, max_layer_gb: float) -> None:
+    """Refuse a sparse layer that would be too large, by what evenly spread spots would store."""
+    n = averaging.shape[0]
+    tried = np.unique(np.linspace(0, n - 1, min(n, SPOTS_TRIED)).astype(int))
+    # a value and its column take eight bytes
+    size = (averaging[tried] @ values).nnz / len(tried) * n * 8 / 1e9
+    if size > max_layer_gb:
+        raise MemoryError(
+            f"a spot stores what any of its neighbours stores: the smoothed layer needs about {size:.1f} GB, more than "
+            f"max_layer_gb={max_layer_gb:g}: narrow the table with sh.pp.select_genes(sdata, n=2000, subset=True)"
+        )
 
 
 def _average(averaging: sp.csr_matrix, values: Any) -> Any:
