@@ -5,8 +5,8 @@
     python benchmarks/scale.py spots        one kind of slides, spots, models, genes, refused
 
 Each size runs in a process of its own; its peak of memory above what libraries and input take, without pages of files
-that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is broken: GROWTH times what is in proportion to the size before,
-and DENSE of what one dense table of all genes would take.
+that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is
+broken: GROWTH times what is in proportion to the size before, and DENSE of what one dense table of all genes would take.
 
 ``models`` fits the default models to drawn features, as many and as wide as the default encoder gives, and predicts a
 quarter of the spots. Features lie in files, 14 kB a spot.

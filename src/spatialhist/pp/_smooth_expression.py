@@ -190,7 +190,7 @@ def _check_filled(averaging: sp.csr_matrix, values: Any, max_layer_gb: float) ->
     size = (averaging[tried] @ values).nnz / len(tried) * n * 8 / 1e9
     if size > max_layer_gb:
         raise MemoryError(
-            f"a spot stores what any of its neighbours stores: the smoothed layer needs about {size:.1f} GB, more than "
+            f"a spot stores what any of its neighbours stores: the smoothed layer needs about {size:.2g} GB, more than "
             f"max_layer_gb={max_layer_gb:g}: narrow the table with sh.pp.select_genes(sdata, n=2000, subset=True)"
         )
 

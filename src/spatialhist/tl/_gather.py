@@ -92,20 +92,22 @@ def gather_run(
             patients=[cohort.patient(s) or "" for s in slides],
             slide_code=np.repeat(np.arange(len(slides)), [len(rows[s]) for s in slides]),
             position=np.concatenate([position for position, _ in parts]),
-            features=pool.map(SlideFeatures.blocks, *zip(*_parts_of(found), strict=True)),
+            features=pool.map(lambda piece: piece[0].blocks(piece[1]), _pieces(found)),
             statistics=[np.stack(each) for each in zip(*(f.statistics for f in found), strict=True)],
             values=dense_columns(matrix, np.concatenate([rows[s] for s in slides]), columns),
-            tiles=_tiles(cohort, dict(zip(slides, found, strict=True)), design) if tiles else None,
+            tiles=_tiles(cohort, slides, found, design) if tiles else None,
             ranking=ranking,
         )
 
 
-def _parts_of(slides: Sequence[SlideFeatures]) -> list[tuple[SlideFeatures, slice]]:
-    return [(features, rows) for features in slides for rows in row_parts(len(features.points))]
+def _pieces(slides: Sequence[SlideFeatures]) -> Iterator[tuple[SlideFeatures, slice]]:
+    return ((features, rows) for features in slides for rows in row_parts(len(features.points)))
 
 
-def _tiles(cohort: Cohort, slides: dict[str, SlideFeatures], design: Design) -> Iterator[np.ndarray]:
-    for slide, features in slides.items():
+def _tiles(
+    cohort: Cohort, slides: Sequence[str], found: Sequence[SlideFeatures], design: Design
+) -> Iterator[np.ndarray]:
+    for slide, features in zip(slides, found, strict=True):
         for rows in row_parts(len(features.points)):
             yield slide_tiles(cohort, slide, features.points[rows], design)
 

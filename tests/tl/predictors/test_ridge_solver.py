@@ -21,11 +21,11 @@ def planted(n_slides=4, n=60, n_features=12, n_genes=5, noise=1.0, seed=0):
 def choose(design, targets, slide, **options):
     """Leave out slide after slide."""
     design = ridge.Design(design)
-    return ridge.choose(design, ridge.Sums.of(design, targets), targets, slide, slide, **options)
+    return ridge.choose(design, ridge.GroupSums.of(design, targets, slide), targets, slide, slide, **options)
 
 
 def solve(design, targets, strength):
-    return ridge.Sums.of(ridge.Design(design), targets).solve(strength)
+    return ridge.GroupSums.of(ridge.Design(design), targets, np.zeros(len(design))).all().solve(strength)
 
 
 def test_centres_are_slide_means_and_the_level_counts_slides_alike():
@@ -45,28 +45,28 @@ def test_solution_is_that_of_sklearn(strength):
 def test_sums_are_those_of_centred_features_whatever_the_parts(monkeypatch):
     design, targets, slide = planted()
     monkeypatch.setattr("spatialhist.tl._samples.ROWS", 7)
-    sums = ridge.Sums.of(ridge.Design(design + 50), targets)
+    sums = ridge.GroupSums.of(ridge.Design(design + 50), targets, slide)
     centered = design - design.mean(axis=0)
     np.testing.assert_allclose(sums.level, design.mean(axis=0) + 50)
-    np.testing.assert_allclose(sums.gram, centered.T @ centered, atol=1e-7)
-    np.testing.assert_allclose(sums.cross, centered.T @ targets, atol=1e-7)
-    others = sums.without(centered[slide == 1], targets[slide == 1])
-    rest = centered[slide != 1]
-    assert others.n == 180
-    np.testing.assert_allclose(others.gram, rest.T @ rest, atol=1e-7)
-    np.testing.assert_allclose(others.targets, targets[slide != 1].T @ targets[slide != 1], atol=1e-9)
+    rest = slide != 1
+    for found, rows in ((sums.all(), slide >= 0), (sums.without(1, centered[~rest]), rest)):
+        x, y = centered[rows], targets[rows]
+        assert found.n == len(x)
+        np.testing.assert_allclose(found.gram, x.T @ x, atol=1e-7)
+        np.testing.assert_allclose(found.cross, x.T @ y, atol=1e-7)
+        np.testing.assert_allclose(found.targets, y.T @ y, atol=1e-9)
 
 
-def test_a_gene_that_varies_in_the_left_out_spots_only_leaves_no_component():
+def test_labels_of_the_left_out_group_do_not_move_the_others_by_a_byte():
     design, targets, slide = planted()
-    targets[slide != 2, 3] = 0
-    others = ridge.Sums.of(ridge.Design(design), targets).without(
-        (design - design.mean(axis=0))[slide == 2], targets[slide == 2]
-    )
-    assert not others.cross[:, 3].any()
-    for rank in (1, 2, 4):
-        expected = ridge.target_projection(targets[slide != 2], rank)
-        np.testing.assert_allclose(others.projections([rank])[0], expected, atol=1e-9)
+    others = []
+    for scale in (1, 1e9):
+        moved = np.where((slide == 2)[:, None], -scale * targets, targets)
+        sums = ridge.GroupSums.of(ridge.Design(design), moved, slide)
+        others.append(sums.without(2, (design - sums.level)[slide == 2]))
+    np.testing.assert_array_equal(others[0].cross, others[1].cross)
+    np.testing.assert_array_equal(others[0].targets, others[1].targets)
+    np.testing.assert_array_equal(others[0].gram, others[1].gram)
 
 
 def test_features_are_made_from_points_part_by_part():
@@ -77,8 +77,8 @@ def test_features_are_made_from_points_part_by_part():
         return np.hstack([some, some**2])
 
     design = ridge.Design(points, lift)
-    sums = ridge.Sums.of(design, points - points.mean())
-    assert sizes == [8192, 8192, 3616]
+    sums = ridge.GroupSums.of(design, points - points.mean(), np.zeros(20000))
+    assert sizes == [1, 8192, 8192, 3616]
     np.testing.assert_allclose(sums.level, [points.mean(), np.mean(points**2)])
     np.testing.assert_array_equal(design.rows(np.array([3, 1])), [[3, 9], [1, 1]])
 

@@ -114,7 +114,12 @@ class Reducer:
     @classmethod
     def fit(cls, features: Callable[[], Iterable[np.ndarray]], components: int) -> Reducer:
         """Fit on training features: what is called gives all of them anew, ``(m, F)`` at a time."""
-        mean, deviation, n = _mean_and_deviation(features())
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler()
+        for part in features():
+            scaler.partial_fit(part)
+        mean, deviation, n = scaler.mean_.astype(np.float32), np.sqrt(scaler.var_), int(scaler.n_samples_seen_)
         scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
         scaled = (((f - mean) * scale).astype(np.float64) for f in features())
         axes = _principal_axes(scaled, n, len(mean))[:, : min(components, n, len(mean))]
@@ -127,18 +132,6 @@ class Reducer:
         """
         scaled = np.clip((features - self.mean) * self.scale, -CLIP, CLIP)
         return (scaled @ self.axes).astype(np.float64)
-
-
-def _mean_and_deviation(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean and deviation ``(F,)`` float32 of features that come in parts, and their number."""
-    n, near, total, squares = 0, None, 0.0, 0.0
-    for part in parts:
-        # sums of squares around something near the mean lose no digits
-        near = part.mean(axis=0, dtype=np.float64) if near is None else near
-        apart = part - near
-        n, total, squares = n + len(part), total + apart.sum(axis=0), squares + np.square(apart).sum(axis=0)
-    variance = np.maximum(squares / n - np.square(total / n), 0)
-    return (near + total / n).astype(np.float32), np.sqrt(variance).astype(np.float32), n
 
 
 def _principal_axes(parts: Iterable[np.ndarray], n: int, n_features: int) -> np.ndarray:
@@ -218,10 +211,12 @@ def _regress(
 ) -> FittedLinear:
     centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
     design = ridge.Design(points) if kernel is None else ridge.Design(points, kernel.transform)
-    sums = ridge.Sums.of(design, centered)
-    choice = ridge.choose(design, sums, centered, samples.slide, samples.inner_groups(), ranks=predictor.ranks)
-    weights = sums.solve(choice.strength)
-    projection = sums.projections([choice.rank])[0]
+    inner = samples.inner_groups()
+    sums = ridge.GroupSums.of(design, centered, inner)
+    choice = ridge.choose(design, sums, centered, samples.slide, inner, ranks=predictor.ranks)
+    everything = sums.all()
+    weights = everything.solve(choice.strength)
+    projection = everything.projections([choice.rank])[0]
     if projection is not None:
         weights = weights @ projection
     chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}

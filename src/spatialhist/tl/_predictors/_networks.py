@@ -277,7 +277,7 @@ def _at_least(predictor: Any, **lowest: int) -> None:
         value = getattr(predictor, name)
         if not isinstance(value, int) or value < least:
             raise ValueError(
-                f"{name}={value!r} of {type(predictor).__name__} {predictor.name!r} must be a whole number of at least {least}"
+                f"{name}={value!r} of {type(predictor).__name__} {predictor.name!r} must be a whole number (int) of at least {least}"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,10 +62,8 @@ class Sums:
     ----------
     n
         Spots.
-    level
-        Mean of the features, which they are taken relative to.
     gram
-        ``(features, features)``.
+        ``(features, features)``, relative to a level.
     cross
         Features with targets ``(features, genes)``.
     targets
@@ -72,30 +71,9 @@ class Sums:
     """
 
     n: int
-    level: np.ndarray
     gram: np.ndarray
     cross: np.ndarray
     targets: np.ndarray
-
-    @classmethod
-    def of(cls, design: Design, targets: np.ndarray) -> Sums:
-        """Add up all spots, part by part; targets ``(n, genes)`` are centred."""
-        total = gram = cross = among = np.zeros(())
-        for rows in row_parts(len(targets)):
-            x, y = design.rows(rows), targets[rows]
-            total, gram, cross, among = total + x.sum(axis=0), gram + x.T @ x, cross + x.T @ y, among + y.T @ y
-        level = total / len(targets)
-        gram = gram - len(targets) * np.outer(level, level)
-        return cls(len(targets), level, gram, cross - np.outer(level, targets.sum(axis=0)), among)
-
-    def without(self, design: np.ndarray, targets: np.ndarray) -> Sums:
-        """Take out some spots, whose features are relative to the level."""
-        among = self.targets - targets.T @ targets
-        # of a gene that varied in these spots only, rounding is left, which must not be scaled to unit variance
-        gone = np.diag(among) <= 1e-12 * np.diag(self.targets)
-        among[gone], among[:, gone] = 0, 0
-        cross = np.where(gone, 0, self.cross - design.T @ targets)
-        return Sums(self.n - len(targets), self.level, self.gram - design.T @ design, cross, among)
 
     def solve(self, strength: float) -> np.ndarray:
         """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
@@ -109,6 +87,67 @@ class Sums:
         regression, Mukherjee and Zhu 2011, with the components of the targets in place of those of the fit).
         """
         return _projections(self.targets, self.n, ranks)
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """Sums over all spots; what is of labels is kept by inner group, so that of a group left out nothing is ever added.
+
+    Attributes
+    ----------
+    names
+        Inner groups.
+    n
+        Spots.
+    level
+        Mean of the features, which they are taken relative to.
+    gram
+        ``(features, features)``.
+    cross
+        Features with targets ``(groups, features, genes)``.
+    targets
+        Targets with targets ``(groups, genes, genes)``.
+    """
+
+    names: np.ndarray
+    n: int
+    level: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+    targets: np.ndarray
+
+    @classmethod
+    def of(cls, design: Design, targets: np.ndarray, inner: np.ndarray) -> GroupSums:
+        """Add up all spots, part by part; targets ``(n, genes)`` are centred by slide, and groups are of whole slides."""
+        names, (n, n_genes) = np.unique(inner), targets.shape
+        n_features = design.rows(slice(1)).shape[1]
+        total, gram = np.zeros(n_features), np.zeros((n_features, n_features))
+        cross, among = np.zeros((len(names), n_features, n_genes)), np.zeros((len(names), n_genes, n_genes))
+        for i, name in enumerate(names):
+            held = np.flatnonzero(inner == name)
+            for part in row_parts(len(held)):
+                x, y = design.rows(held[part]), targets[held[part]]
+                total += x.sum(axis=0)
+                gram += x.T @ x
+                cross[i] += x.T @ y
+                among[i] += y.T @ y
+        level = total / n
+        # the targets of a group sum to zero, so its cross products are the same whatever the level
+        return cls(names, n, level, gram - n * np.outer(level, level), cross, among)
+
+    def all(self) -> Sums:
+        """Of all spots."""
+        return Sums(self.n, self.gram, self.cross.sum(axis=0), self.targets.sum(axis=0))
+
+    def without(self, name: Any, design: np.ndarray) -> Sums:
+        """Of all groups but one, whose features ``(m, features)`` are relative to the level."""
+        others = (self.names != name)[:, None, None]
+        return Sums(
+            self.n - len(design),
+            self.gram - design.T @ design,
+            self.cross.sum(axis=0, where=others),
+            self.targets.sum(axis=0, where=others),
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +171,7 @@ class Choice:
 
 def choose(
     design: Design,
-    sums: Sums,
+    sums: GroupSums,
     targets: np.ndarray,
     slide: np.ndarray,
     inner: np.ndarray,
@@ -160,14 +199,13 @@ def choose(
     strengths, ranks
         Candidates.
     """
-    names = np.unique(inner)
-    if len(names) < 2:
+    if len(sums.names) < 2:
         return Choice(FALLBACK, ranks[0], float("nan"))
     each = []
-    for name in names:
+    for name in sums.names:
         held = np.flatnonzero(inner == name)
-        x, y = design.rows(held) - sums.level, targets[held]
-        each.append(_held_out_scores(sums.without(x, y), x, y, slide[held], strengths, ranks))
+        x = design.rows(held) - sums.level
+        each.append(_held_out_scores(sums.without(name, x), x, targets[held], slide[held], strengths, ranks))
     scores = np.stack(each)
     if not scores.any():
         return Choice(FALLBACK, ranks[0], float("nan"))
