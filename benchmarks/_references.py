@@ -61,7 +61,7 @@ def extra_trees_pca(x: np.ndarray, y: np.ndarray, new: np.ndarray, slide: np.nda
 
 
 def _components(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standardise, then keep the leading components; both from training spots."""
+    """Standardize, then keep the leading components; both from training spots."""
     scaler = StandardScaler().fit(x)
     pca = PCA(min(COMPONENTS, *x.shape), svd_solver="full").fit(scaler.transform(x))
     return pca.transform(scaler.transform(x)), pca.transform(scaler.transform(new))
@@ -111,9 +111,9 @@ def _pearson(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 SINGLE = {
-    "colour, 150 um": Reference("color_texture", ridge, standardized=False, extents=(1,)),
-    "colour, four extents": Reference("color_texture", ridge, standardized=False),
-    "colour, four extents, per slide": Reference("color_texture", ridge),
+    "color, 150 um": Reference("color_texture", ridge, standardized=False, extents=(1,)),
+    "color, four extents": Reference("color_texture", ridge, standardized=False),
+    "color, four extents, per slide": Reference("color_texture", ridge),
     "the same, kernel ridge": Reference("color_texture", kernel_ridge),
     "EfficientNet-Lite0, four extents, per slide": Reference("efficientnet-lite0", ridge),
 }

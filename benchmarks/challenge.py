@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def prepared(h5: Path) -> sd.SpatialData:
-    """Read, black out the background, normalise the stain, place the training spots, rank the targets."""
+    """Read, black out the background, normalize the stain, place the training spots, rank the targets."""
     sdata = sh.io.read_challenge(h5)
     train = [s for s in sdata.shapes if s not in tests(sdata)]
     sh.pp.mask_background(sdata, fill_value=0)

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def without_spots(sdata: sd.SpatialData, slide: str) -> sd.SpatialData:
-    """Image, mask and micrometres of one slide."""
+    """Image, mask and micrometers of one slide."""
     full = f"{slide}_full_image"
     bare = sd.SpatialData.init_from_elements({full: sdata[full], f"{full}_tissue": sdata[f"{full}_tissue"]})
     slide_info(bare, slide)["mpp"] = slide_info(sdata, slide)["mpp"]

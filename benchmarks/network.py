@@ -1,10 +1,10 @@
-"""The network from scratch: does it train stably, does it beat a ridge on colour, and does it add to the default models.
+"""The network from scratch: does it train stably, does it beat a ridge on color, and does it add to the default models.
 
     python benchmarks/network.py synthetic [--width 8 --epochs 12] [--variants]
     python benchmarks/network.py fold --store her2st.zarr [--data FOLDER] [--held C5 --width 16 --norm batch]
 
 ``synthetic`` trains on three patients of the synthetic cohort and scores the fourth after every second epoch, beside
-ridges on colour and texture; with ``--variants`` also under group normalisation, with seeds averaged, without
+ridges on color and texture; with ``--variants`` also under group normalization, with seeds averaged, without
 augmentation. ``fold`` trains on the sections of her2st's patient C but one, with the default network, and scores that
 section after every third epoch; at the end the default models are fitted too, and their mean is scored with and without
 the network. Scores are within-slide Pearson, and choose nothing: training always runs to its end.
@@ -111,7 +111,7 @@ def with_and_without(train: Samples, scored: Samples, network: np.ndarray) -> pd
 
 
 def ridges(train: Samples, held: Samples) -> pd.Series:
-    """Score ridges on colour and texture: one extent, four, four relative to the slide's tissue."""
+    """Score ridges on color and texture: one extent, four, four relative to the slide's tissue."""
     models = {
         "ridge, one extent (150 um)": Ridge(standardized=False, extents=(1,)),
         "ridge, four extents": Ridge(standardized=False, extents=(0, 1, 2, 3)),

@@ -25,7 +25,7 @@ from spatialhist._sdata.images import image_key, pyramid
 from spatialhist.pp._overview import overview
 from spatialhist.pp._placements import move, turns
 from spatialhist.pp._register import register
-from spatialhist.pp._stain_amount import haematoxylin_amount, stain_amount
+from spatialhist.pp._stain_amount import hematoxylin_amount, stain_amount
 
 N = 20
 N_TURNS = 7
@@ -70,7 +70,7 @@ def real_slides() -> None:
         turned = turns_found(tissue, xy, np.array([pyr.width, pyr.height]), pitch, place)
         wrong = nonsense(tissue, xy, pitch, place)
         activity = np.log1p(np.asarray(table.X[np.flatnonzero(table.obs["region"] == slide)].sum(axis=1)).ravel())
-        found, _ = perturbed(haematoxylin_amount(pixels, mask), xy, pitch, partial(place, activity=activity))
+        found, _ = perturbed(hematoxylin_amount(pixels, mask), xy, pitch, partial(place, activity=activity))
         accepted = [residual for residual, accepted in found if accepted]
         cells = (f"{medians[-1]:.3f}", f"{max(residuals):.3f}", f"{seconds:.2f}", f"{right:.3f}", turned, wrong)
         cells += (f"{np.median(accepted):.3f}" if accepted else "-", f"{len(accepted)}/{N}")

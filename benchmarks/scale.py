@@ -59,7 +59,7 @@ def mean_color(tiles: Any) -> Any:
     return tiles.float().mean(dim=(2, 3))
 
 
-mean_color.fingerprint = "mean colour"
+mean_color.fingerprint = "mean color"
 LOOKS = {"encoder": mean_color, "extents": [("px", 20.0)], "pixels": 8, "context": []}
 
 

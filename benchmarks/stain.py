@@ -1,7 +1,7 @@
-"""Stain normalisation against squidpy and torchstain: python benchmarks/stain.py [--data FOLDER] [--store ZARR].
+"""Stain normalization against squidpy and torchstain: python benchmarks/stain.py [--data FOLDER] [--store ZARR].
 
-The largest slide is recoloured whole, computed and not written, from pixels in memory. The same mask at full
-resolution is given to squidpy. torchstain (if installed) normalises one float copy of a crop; its time is per pixel.
+The largest slide is recolored whole, computed and not written, from pixels in memory. The same mask at full
+resolution is given to squidpy. torchstain (if installed) normalizes one float copy of a crop; its time is per pixel.
 """
 
 from __future__ import annotations

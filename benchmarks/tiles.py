@@ -53,7 +53,7 @@ def her2st(folder: Path) -> None:
     image, spots = section("C2")
     print(f"her2st C2, {image.shape[2]} x {image.shape[1]} pixels, tiles of {TILE}")
     for chunk in (512, 256):
-        for name, centers in (("4000 centres", anywhere(image, 4000)), (f"its {len(spots)} spots", spots)):
+        for name, centers in (("4000 centers", anywhere(image, 4000)), (f"its {len(spots)} spots", spots)):
             slide = stored(image, centers, folder / f"{chunk}_{len(centers)}.zarr", chunk)
             table(f"chunks of {chunk}, {name}", slide, centers)
 

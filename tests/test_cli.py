@@ -170,7 +170,7 @@ def test_demo_ends_with_scores_and_a_report(tmp_path):
 
 
 @pytest.mark.slow
-def test_ranks_of_normalised_images_are_run_and_predicted(store, tmp_path):
+def test_ranks_of_normalized_images_are_run_and_predicted(store, tmp_path):
     options = ("--layer", "ranks", "--image", "normalized", "--groups", "slide", "--genes", 5, "--workers", 1)
     call("run", store, "--out", tmp_path / "run", "--model", "ridge", "--model", "ridge_raw", *options)
     call("predict", tmp_path / "run", store, "--out", tmp_path / "new.zarr")
@@ -181,7 +181,7 @@ def test_ranks_of_normalised_images_are_run_and_predicted(store, tmp_path):
 def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(sh.datasets, "synthetic", lambda **options: options, raising=False)
-    monkeypatch.setattr("spatialhist.cli._analyse", lambda sdata, out, **options: calls.append((sdata, out, options)))
+    monkeypatch.setattr("spatialhist.cli._analyze", lambda sdata, out, **options: calls.append((sdata, out, options)))
     call("demo", "--out", tmp_path, "--seed", 3, "--workers", 1)
     assert calls == [
         (

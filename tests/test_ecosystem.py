@@ -105,7 +105,7 @@ def test_spatialdata_plot_draws_the_prediction(walked):
 
 
 def test_spatialdata_plot_draws_every_element(walked):
-    """Every image, mask and set of spots of a slide leaves colour where an empty picture is white."""
+    """Every image, mask and set of spots of a slide leaves color where an empty picture is white."""
     import spatialdata_plot  # noqa: F401
 
     elements = [(kind, name) for kind, name, _ in walked.gen_elements() if kind != "tables" and name.startswith("S1")]
@@ -137,7 +137,7 @@ def test_spatialdata_plot_draws_a_grid_by_its_table(walked):
 
 
 def test_napari_finds_what_it_needs(walked):
-    """What napari-spatialdata goes by: lower-case channels for colour, unique names, spots that match their table."""
+    """What napari-spatialdata goes by: lower-case channels for color, unique names, spots that match their table."""
     for name, image in walked.images.items():
         channels = [str(c) for c in sd.models.get_channel_names(image)]
         assert channels == ["r", "g", "b"] or name.endswith("_map"), name

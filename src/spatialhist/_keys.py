@@ -35,8 +35,8 @@ ROOT = "spatialhist"
 
 CHANNELS = ("r", "g", "b")
 
-ARTEFACTS = {"ink": "ink_share", "blur": "sharpness", "fold": "fold_share"}
-"""Columns of ``obs`` that flag artefacts, and what each flag is drawn from."""
+ARTIFACTS = {"ink": "ink_share", "blur": "sharpness", "fold": "fold_share"}
+"""Columns of ``obs`` that flag artifacts, and what each flag is drawn from."""
 
 QC_REASONS = ("nan", "duplicate", "out_of_bounds", "not_in_tissue", "off_tissue", "low_activity", "ok")
 """Categories of ``obs["spot_qc"]`` in the order in which a spot is judged."""
@@ -58,7 +58,7 @@ def tissue(image_key: str) -> str:
 
 
 def normalized(image_key: str) -> str:
-    """Key of the stain-normalised image, squidpy's own default."""
+    """Key of the stain-normalized image, squidpy's own default."""
     return f"{image_key}_normalized"
 
 

@@ -78,7 +78,7 @@ def demo(
         import spatialhist as sh
 
         sdata = sh.datasets.synthetic(n_slides=6, seed=seed)
-        _analyse(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed, as_json=as_json)
+        _analyze(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed, as_json=as_json)
 
 
 @app.command()
@@ -116,7 +116,7 @@ def run(
     """
     with speaking():
         sdata = _import(data, out / "data.zarr", slides)
-        _analyse(
+        _analyze(
             sdata, out, groups=groups, layer=layer, genes=genes, workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
             as_json=as_json,
@@ -135,7 +135,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Store to write; a .zarr SLIDE is added to by default.")] = None,
     key_added: Annotated[str, typer.Option(help="Layer of the predictions.")] = "predicted",
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
-    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel of an image file.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="Micrometers per pixel of an image file.")] = None,
     spacing: Annotated[
         float | None,
         typer.Option(min=0.01, help="Distance of predicted spots where a slide has none, in those of training."),
@@ -253,7 +253,7 @@ def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | N
     return sdata
 
 
-def _analyse(
+def _analyze(
     sdata: SpatialData,
     out: Path,
     *,

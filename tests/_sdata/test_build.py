@@ -128,7 +128,7 @@ def test_layers_that_only_some_have_are_left_out():
 
 
 def test_missing_labels_stay_missing(tmp_path):
-    labelled = one_slide(obs=pd.DataFrame({"label": ["x", None, "y", "x", "y"]}))
-    after = reread(concat_slides([labelled, one_slide("S2", patient=None)]), tmp_path)["table"].obs
+    labeled = one_slide(obs=pd.DataFrame({"label": ["x", None, "y", "x", "y"]}))
+    after = reread(concat_slides([labeled, one_slide("S2", patient=None)]), tmp_path)["table"].obs
     assert after["label"].isna().tolist() == [False, True, False, False, False, *[True] * 5]
     assert after["patient"].isna().tolist() == [False] * 5 + [True] * 5

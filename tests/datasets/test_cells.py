@@ -10,7 +10,7 @@ from spatialhist.datasets._cells import (
     ENDOTHELIAL,
     EPITHELIAL,
     FIBROBLAST,
-    TUMOUR,
+    TUMOR,
     Cells,
     draw_cells,
 )
@@ -38,9 +38,9 @@ def test_nuclei_keep_apart(cells: Cells) -> None:
     assert distance[:, 1].min() > 4.5
 
 
-def test_tumour_cells_lie_in_nests_and_fibroblasts_outside(cells: Cells, tissue: Tissue) -> None:
-    nest = sample(tissue.tumour, cells.xy, STEP)
-    assert nest[cells.kind == TUMOUR].mean() > 0.9
+def test_tumor_cells_lie_in_nests_and_fibroblasts_outside(cells: Cells, tissue: Tissue) -> None:
+    nest = sample(tissue.tumor, cells.xy, STEP)
+    assert nest[cells.kind == TUMOR].mean() > 0.9
     assert nest[cells.kind == FIBROBLAST].mean() < 0.1
 
 
@@ -52,7 +52,7 @@ def test_lumens_and_fat_hold_no_nuclei(cells: Cells, tissue: Tissue) -> None:
     assert (wall_distance(tissue.vacuoles, loose.xy) < 3).all()
 
 
-def test_fibroblasts_are_slender_and_lie_along_the_fibres(cells: Cells, tissue: Tissue) -> None:
+def test_fibroblasts_are_slender_and_lie_along_the_fibers(cells: Cells, tissue: Tissue) -> None:
     fibroblasts = cells[cells.kind == FIBROBLAST]
     i, j = np.round(fibroblasts.xy.T[::-1] / STEP).astype(int)
     turn = fibroblasts.angle - tissue.angle[i, j]

@@ -11,7 +11,7 @@ def plane(shape: tuple[int, int]) -> np.ndarray:
     return 3 * x - 2 * y
 
 
-def test_smooth_noise_is_standardised_and_smooth() -> None:
+def test_smooth_noise_is_standardized_and_smooth() -> None:
     field = smooth_noise((60, 90), 5.0, np.random.default_rng(0))
     assert field.shape == (60, 90)
     assert field.mean() == pytest.approx(0, abs=1e-4)
@@ -35,7 +35,7 @@ def test_sample_takes_points_as_x_y_in_units_of_length() -> None:
 
 
 @pytest.mark.parametrize(("angle", "along"), [(0.0, 1), (np.pi / 2, 0)])
-def test_fibres_run_along_the_angle(angle: float, along: int) -> None:
+def test_fibers_run_along_the_angle(angle: float, along: int) -> None:
     field = oriented_noise(np.full((120, 100), angle, np.float32), 21, 0.7, np.random.default_rng(1))
     change = [np.abs(np.diff(field, axis=axis)).mean() for axis in (0, 1)]
     assert change[along] < 0.3 * change[1 - along]

@@ -21,7 +21,7 @@ def test_no_gene_is_listed_twice() -> None:
 
 def test_markers_are_made_by_their_own_cell_type() -> None:
     signatures = draw_signatures(60, np.random.default_rng(0))
-    for gene, name in [("ERBB2", "tumour"), ("COL1A1", "fibroblast"), ("CD3E", "lymphocyte"), ("ADIPOQ", "adipocyte")]:
+    for gene, name in [("ERBB2", "tumor"), ("COL1A1", "fibroblast"), ("CD3E", "lymphocyte"), ("ADIPOQ", "adipocyte")]:
         share = signatures.share[signatures.genes.index(gene)]
         assert CELL_TYPES[share.argmax()] == name
         assert share.max() > 3 * np.sort(share)[-2]

@@ -119,7 +119,7 @@ def test_citation_is_in_the_store_too(mirror, tmp_path):
     assert "CC BY 4.0" in sd.read_zarr(tmp_path / "her2st.zarr").attrs["spatialhist"]["citation"]
 
 
-def test_licence_and_citation_are_shown(mirror, tmp_path, capsys):
+def test_license_and_citation_are_shown(mirror, tmp_path, capsys):
     sh.datasets.her2st(mirror=mirror, cache=tmp_path)
     assert "CC BY 4.0. Cite: Andersson" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from spatialhist.datasets._lattice import hexagonal_lattice, jittered_lattice
 
 
-def test_inner_points_have_six_neighbours_at_the_pitch() -> None:
+def test_inner_points_have_six_neighbors_at_the_pitch() -> None:
     xy = hexagonal_lattice((900.0, 600.0), 100.0)
     inner = ((xy > 150) & (xy < (750, 450))).all(axis=1)
     distance, _ = cKDTree(xy).query(xy[inner], k=8)

@@ -38,13 +38,13 @@ def test_misplaced_spots_are_off_by_up_to_a_pitch() -> None:
     assert 0.4 * 100 / 3 <= np.linalg.norm(slide.offset_px) <= 100 / 3
 
 
-def test_rotation_is_counted_from_x_to_y_around_the_centre() -> None:
+def test_rotation_is_counted_from_x_to_y_around_the_center() -> None:
     slide = draw(replace(DESIGN, max_offset=0.0, max_rotation=8.0), misplaced=True, seed=1)
     angle = np.deg2rad(slide.rotation_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    centre = np.array([150.0, 210.0])
+    center = np.array([150.0, 210.0])
     assert 0 < abs(slide.rotation_deg) <= 8
-    np.testing.assert_allclose(slide.xy, (slide.true_xy - centre) @ turn.T + centre)
+    np.testing.assert_allclose(slide.xy, (slide.true_xy - center) @ turn.T + center)
 
 
 def test_composition_is_that_of_the_true_place() -> None:

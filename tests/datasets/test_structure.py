@@ -36,15 +36,15 @@ def test_fat_and_lumens_are_empty(structure: Structure, tissue: Tissue) -> None:
     gland = ~tissue.rings.vessel
     assert at(structure.eosin, structure, tissue.rings.xy[gland]).max() < 0.05
     assert np.median(at(structure.eosin, structure, tissue.vacuoles)) == 0
-    assert at(structure.haematoxylin, structure, tissue.vacuoles).max() < 0.2
+    assert at(structure.hematoxylin, structure, tissue.vacuoles).max() < 0.2
 
 
 def test_stroma_holds_more_eosin_than_nests(structure: Structure, tissue: Tissue) -> None:
     xy = np.random.default_rng(1).uniform(0, EXTENT, (4000, 2))
-    tumour, fat, inside = (at_field(f, xy) for f in (tissue.tumour, tissue.fat, tissue.depth))
+    tumor, fat, inside = (at_field(f, xy) for f in (tissue.tumor, tissue.fat, tissue.depth))
     eosin = at(structure.eosin, structure, xy)
     on = (inside > 0) & (fat < 0.1)
-    assert eosin[on & (tumour < 0.1)].mean() > 1.5 * eosin[on & (tumour > 0.9)].mean()
+    assert eosin[on & (tumor < 0.1)].mean() > 1.5 * eosin[on & (tumor > 0.9)].mean()
 
 
 def at_field(field: np.ndarray, xy: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ def test_table_annotates_the_spots(cohort: sd.SpatialData) -> None:
     for slide in cohort.shapes:
         rows = (table.obs["region"] == slide).to_numpy()
         assert table.obs["spot_id"][rows].tolist() == cohort[slide].index.tolist()
-        centres = np.column_stack([cohort[slide].geometry.x, cohort[slide].geometry.y])
-        np.testing.assert_array_equal(table.obsm["spatial"][rows], centres)
+        centers = np.column_stack([cohort[slide].geometry.x, cohort[slide].geometry.y])
+        np.testing.assert_array_equal(table.obsm["spatial"][rows], centers)
 
 
 def test_counts_are_counts_of_known_genes(cohort: sd.SpatialData) -> None:
@@ -77,12 +77,12 @@ def test_counts_are_counts_of_known_genes(cohort: sd.SpatialData) -> None:
     assert (variance > mean).mean() > 0.9
 
 
-@pytest.mark.parametrize("cell_type", ["tumour", "fibroblast", "lymphocyte"])
+@pytest.mark.parametrize("cell_type", ["tumor", "fibroblast", "lymphocyte"])
 def test_markers_follow_their_cells(cohort: sd.SpatialData, cell_type: str) -> None:
     assert correlations(cohort, cell_type).mean() > 0.5
 
 
-@pytest.mark.parametrize("cell_type", ["tumour", "fibroblast", "lymphocyte"])
+@pytest.mark.parametrize("cell_type", ["tumor", "fibroblast", "lymphocyte"])
 def test_without_signal_markers_follow_nothing(noise: sd.SpatialData, cell_type: str) -> None:
     assert abs(correlations(noise, cell_type).mean()) < 0.1
 

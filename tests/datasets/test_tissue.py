@@ -9,7 +9,7 @@ EXTENT = (1200.0, 1600.0)
 
 
 def make(seed: int = 0, **mixture: float) -> Tissue:
-    shares = {"tumour": 0.4, "fat": 0.15, "immune": 0.08, "necrosis": 0.0} | mixture
+    shares = {"tumor": 0.4, "fat": 0.15, "immune": 0.08, "necrosis": 0.0} | mixture
     return draw_tissue(EXTENT, Mixture(**shares), np.random.default_rng(seed))
 
 
@@ -27,9 +27,9 @@ def test_depth_is_the_distance_to_the_outline() -> None:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])
-def test_tumour_takes_its_share_of_the_tissue(share: float) -> None:
-    tissue = make(tumour=share)
-    assert (tissue.tumour[tissue.depth > 0] > 0.5).mean() == pytest.approx(share, abs=0.01)
+def test_tumor_takes_its_share_of_the_tissue(share: float) -> None:
+    tissue = make(tumor=share)
+    assert (tissue.tumor[tissue.depth > 0] > 0.5).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_no_necrosis_means_none() -> None:

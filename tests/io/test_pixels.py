@@ -122,14 +122,14 @@ def test_rgb_is_not_copied():
 
 
 @pytest.mark.parametrize("shape", [(40, 61), (40, 61, 1), (1, 40, 61)])
-def test_grey_becomes_three_channels(shape):
-    grey = RGB[..., 0].reshape(shape)
-    np.testing.assert_array_equal(to_rgb8(grey), np.dstack([RGB[..., 0]] * 3))
+def test_gray_becomes_three_channels(shape):
+    gray = RGB[..., 0].reshape(shape)
+    np.testing.assert_array_equal(to_rgb8(gray), np.dstack([RGB[..., 0]] * 3))
 
 
 @settings(deadline=None)
 @given(st.integers(0, 255), st.sampled_from([np.float16, np.float32, np.float64]))
-def test_floats_go_back_to_the_same_grey(value, dtype):
+def test_floats_go_back_to_the_same_gray(value, dtype):
     assert (to_rgb8(np.full((2, 5, 3), value / 255, dtype=dtype)) == value).all()
 
 
@@ -138,7 +138,7 @@ def test_conversion_in_blocks(monkeypatch):
     np.testing.assert_array_equal(to_rgb8(RGB / 255), RGB)
 
 
-def test_half_transparent_black_is_grey():
+def test_half_transparent_black_is_gray():
     rgba = np.zeros((5, 8, 4), np.uint8)
     rgba[..., 3] = 51
     assert (to_rgb8(rgba) == 204).all()

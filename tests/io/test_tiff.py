@@ -131,8 +131,8 @@ def test_tiles_that_were_left_out_are_glass(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"photometric": "separated"}, "its colours are SEPARATED: save it as RGB"),
-        ({"photometric": "ycbcr", "subsampling": (1, 1)}, "its colours are YCBCR"),
+        ({"photometric": "separated"}, "its colors are SEPARATED: save it as RGB"),
+        ({"photometric": "ycbcr", "subsampling": (1, 1)}, "its colors are YCBCR"),
         ({"software": "ScanOutputManager 1.1", "extratags": [(700, "B", 6, b"<iScan", True)]}, "tiles of Ventana BIF"),
     ],
 )

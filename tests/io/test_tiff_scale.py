@@ -30,7 +30,7 @@ def test_ome(tmp_path, size, unit):
     assert mpp(tmp_path / "a.ome.tif", metadata={"axes": "YXS", **about}) == pytest.approx(0.5)
 
 
-def test_ome_without_a_unit_is_in_micrometres_and_without_a_size_asks_the_tags(tmp_path):
+def test_ome_without_a_unit_is_in_micrometers_and_without_a_size_asks_the_tags(tmp_path):
     sized = {"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
     assert mpp(tmp_path / "a.ome.tif", metadata=sized, resolution=(1, 1)) == 0.5
     assert mpp(tmp_path / "b.ome.tif", metadata={"axes": "YXS"}, **TAGS) == pytest.approx(0.5)

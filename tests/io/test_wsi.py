@@ -70,9 +70,9 @@ def test_ome_tiff(tmp_path, planar):
     np.testing.assert_array_equal(pixels_of(sdata, "o"), np.moveaxis(picture(), -1, 0))
 
 
-def test_grey_and_alpha(tmp_path):
-    grey = read(write_tiff(tmp_path / "g.tif", picture()[:, :, 2]), mpp=1)
-    np.testing.assert_array_equal(pixels_of(grey, "g"), np.stack([picture()[:, :, 2]] * 3))
+def test_gray_and_alpha(tmp_path):
+    gray = read(write_tiff(tmp_path / "g.tif", picture()[:, :, 2]), mpp=1)
+    np.testing.assert_array_equal(pixels_of(gray, "g"), np.stack([picture()[:, :, 2]] * 3))
     alpha = np.full((300, 500, 1), 255, dtype=np.uint8)
     alpha[:, :250] = 0
     clear = read(

@@ -15,7 +15,7 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def grid() -> tuple[np.ndarray, sparse.csr_array]:
-    """Centres (x, y) of a lattice 9 wide and 6 high, and its graph of nearest neighbours."""
+    """Centers (x, y) of a lattice 9 wide and 6 high, and its graph of nearest neighbors."""
     y, x = np.mgrid[:6, :9]
     xy = np.column_stack([x.ravel(), y.ravel()]).astype(float)
     distance = np.abs(xy[:, None] - xy[None]).sum(axis=2)

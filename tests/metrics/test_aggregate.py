@@ -9,11 +9,11 @@ from scipy import stats
 from spatialhist import metrics
 
 
-def test_summarise_by_hand():
+def test_summarize_by_hand():
     values = [0.1, 0.3, np.nan, 0.5, 0.7, np.nan, 0.9]
     slide = ["a1", "a1", "a1", "a2", "b1", "c1", "b1"]
     group = ["A", "A", "A", "A", "B", "C", "B"]
-    summary = metrics.summarise(values, slide, group)
+    summary = metrics.summarize(values, slide, group)
     assert summary.slides == pytest.approx({"a1": 0.2, "a2": 0.5, "b1": 0.8, "c1": np.nan}, nan_ok=True)
     assert summary.groups == pytest.approx({"A": 0.35, "B": 0.8, "C": np.nan}, nan_ok=True)
     assert summary.score == pytest.approx(0.575)
@@ -26,8 +26,8 @@ def test_order_of_values_does_not_matter(order):
     values, slide = rng.random(12), np.array(list("aabbbccccddd"))
     group = np.where(slide < "c", "A", "B")
     summary, again = (
-        metrics.summarise(values, slide, group),
-        metrics.summarise(values[order], slide[order], group[order]),
+        metrics.summarize(values, slide, group),
+        metrics.summarize(values[order], slide[order], group[order]),
     )
     assert summary.slides == pytest.approx(again.slides)
     assert summary.score == pytest.approx(again.score)
@@ -35,9 +35,9 @@ def test_order_of_values_does_not_matter(order):
 
 def test_slides_in_two_groups_and_wrong_lengths_are_errors():
     with pytest.raises(ValueError, match=r"more than one group: \['s'\]"):
-        metrics.summarise([1.0, 2.0], ["s", "s"], ["A", "B"])
+        metrics.summarize([1.0, 2.0], ["s", "s"], ["A", "B"])
     with pytest.raises(ValueError, match="for each of 2 rows"):
-        metrics.summarise([1.0, 2.0], ["s"], ["A", "B"])
+        metrics.summarize([1.0, 2.0], ["s"], ["A", "B"])
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from spatialhist import metrics
 
 
 def test_by_hand(grid):
-    # path of four spots, values 0 1 0 1 around their mean: every neighbour is the exact opposite
+    # path of four spots, values 0 1 0 1 around their mean: every neighbor is the exact opposite
     path = sparse.diags_array([np.ones(3), np.ones(3)], offsets=[-1, 1])
     np.testing.assert_allclose(metrics.morans_i([[0.0], [1.0], [0.0], [1.0]], path), [-1.0])
-    # values 0 0 1 1, z = -1 -1 1 1: neighbours' means -1, 0, 0, 1, so (1 + 0 + 0 + 1) / 4
+    # values 0 0 1 1, z = -1 -1 1 1: neighbors' means -1, 0, 0, 1, so (1 + 0 + 0 + 1) / 4
     np.testing.assert_allclose(metrics.morans_i([[0.0], [0.0], [1.0], [1.0]], path), [0.5])
 
 
@@ -34,7 +34,7 @@ def test_equals_squidpy(grid):
     np.testing.assert_allclose(metrics.morans_i(values, graph), table.loc[adata.var_names, "I"], rtol=1e-5)
 
 
-def test_self_loops_and_spots_without_neighbours(grid):
+def test_self_loops_and_spots_without_neighbors(grid):
     xy, graph = grid
     values = xy[:, :1] ** 2
     expected = metrics.morans_i(values, graph)
@@ -50,7 +50,7 @@ def test_constant_is_undefined_and_bad_graphs_are_errors(grid):
     assert np.isnan(metrics.morans_i(np.full((len(xy), 1), 0.1), graph)).all()
     with pytest.raises(ValueError, match=r"connectivities have shape \(54, 54\), expected \(10, 10\)"):
         metrics.morans_i(np.ones((10, 1)), graph)
-    with pytest.raises(ValueError, match="no spot has a neighbour"):
+    with pytest.raises(ValueError, match="no spot has a neighbor"):
         metrics.morans_i(xy, sparse.csr_array(graph.shape))
 
 

@@ -10,7 +10,7 @@ from spatialhist.metrics._ssim import _similarity, lattice
 
 @pytest.fixture
 def maps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and prediction of three targets on a lattice 17 wide and 12 high, pitch 40, and the centres."""
+    """Truth and prediction of three targets on a lattice 17 wide and 12 high, pitch 40, and the centers."""
     y, x = np.mgrid[:12, :17]
     xy = np.column_stack([x.ravel(), y.ravel()]) * 40.0 + [1000.0, 200.0]
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def test_order_of_spots_and_shifts_of_the_slide_change_nothing(maps):
     np.testing.assert_allclose(result, expected)
 
 
-def test_scattered_centres_keep_their_cells(maps):
+def test_scattered_centers_keep_their_cells(maps):
     _, _, xy = maps
     jitter = np.random.default_rng(0).uniform(-3, 3, xy.shape)
     spot, known = lattice(xy + jitter, 40, len(xy))
@@ -105,5 +105,5 @@ def test_bad_arguments(maps):
         metrics.ssim(truth, predicted, xy, 0)
     with pytest.raises(ValueError, match="window must be odd and at least 3, found 4"):
         metrics.ssim(truth, predicted, xy, 40, window=4)
-    with pytest.raises(ValueError, match=r"204 finite spot centres \(x, y\), found shape \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"204 finite spot centers \(x, y\), found shape \(3, 2\)"):
         metrics.ssim(truth, predicted, xy[:3], 40)

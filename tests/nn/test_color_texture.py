@@ -87,7 +87,7 @@ def test_stains_agree_with_skimage():
     np.testing.assert_allclose(ratio[expected[..., 0] > 0.01], ratio.max(), rtol=1e-4)
 
 
-def test_distributions_of_a_colour_agree_with_numpy():
+def test_distributions_of_a_color_agree_with_numpy():
     tiles = smooth_tiles(1)
     features, red = named(tiles), tiles[0, 0].numpy() / 255
     step = 1 / 255
@@ -161,8 +161,8 @@ def test_variogram_agrees_with_numpy():
 
 def test_cooccurrence_agrees_with_skimage():
     tiles = smooth_tiles(1)
-    greys = np.clip(stain_planes(tiles).hematoxylin[0].numpy() * (8 / 1.2), 0, 7).astype(np.uint8)
-    counts = graycomatrix(greys, [3], [0, np.pi / 2], levels=8, symmetric=True).sum(axis=3, keepdims=True)
+    grays = np.clip(stain_planes(tiles).hematoxylin[0].numpy() * (8 / 1.2), 0, 7).astype(np.uint8)
+    counts = graycomatrix(grays, [3], [0, np.pi / 2], levels=8, symmetric=True).sum(axis=3, keepdims=True)
     features, share = named(tiles), counts / counts.sum()
     assert features["hematoxylin_glcm_3_contrast"].item() == pytest.approx(
         graycoprops(share, "contrast")[0, 0], rel=1e-4
@@ -172,13 +172,13 @@ def test_cooccurrence_agrees_with_skimage():
 
 def test_local_patterns_agree_with_a_loop():
     tiles = torch.randint(0, 256, (1, 3, 16, 18), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    grey = tiles[0].numpy().astype(int)
-    grey = grey[0] + 2 * grey[1] + grey[2]
+    gray = tiles[0].numpy().astype(int)
+    gray = gray[0] + 2 * gray[1] + gray[2]
     circle = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
     found = np.zeros(10)
     for y in range(1, 15):
         for x in range(1, 17):
-            bits = [int(grey[y + dy, x + dx] >= grey[y, x]) for dy, dx in circle]
+            bits = [int(gray[y + dy, x + dx] >= gray[y, x]) for dy, dx in circle]
             changes = sum(bits[i] != bits[i - 1] for i in range(8))
             found[sum(bits) if changes <= 2 else 9] += 1
     features = named(tiles)
@@ -189,7 +189,7 @@ def test_local_patterns_agree_with_a_loop():
 @pytest.mark.parametrize(
     ("tiles", "error", "message"),
     [
-        (torch.rand(1, 3, 32, 32), TypeError, "float32; the colour and texture features need torch.uint8"),
+        (torch.rand(1, 3, 32, 32), TypeError, "float32; the color and texture features need torch.uint8"),
         (torch.zeros(1, 4, 32, 32, dtype=torch.uint8), ValueError, r"\(1, 4, 32, 32\)"),
         (torch.zeros(1, 3, 15, 32, dtype=torch.uint8), ValueError, "at least 16"),
         (torch.zeros(3, 32, 32, dtype=torch.uint8), ValueError, r"\(3, 32, 32\)"),

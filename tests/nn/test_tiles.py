@@ -16,7 +16,7 @@ def test_subtiles_are_row_major():
         np.testing.assert_array_equal(subtiles[:, i], expected)
 
 
-def test_indivisible_sides_are_cropped_around_the_centre():
+def test_indivisible_sides_are_cropped_around_the_center():
     tile = torch.arange(8 * 11).reshape(1, 1, 8, 11)
     subtiles = split_tiles(tile, 3)
     assert subtiles.shape == (1, 9, 1, 2, 3)
@@ -25,7 +25,7 @@ def test_indivisible_sides_are_cropped_around_the_centre():
 
 
 @pytest.mark.parametrize("grid", [1, 2, 3, 4])
-def test_centre_is_a_view_of_the_tile(grid):
+def test_center_is_a_view_of_the_tile(grid):
     tile = torch.rand(2, 3, 12, 16)
     center = center_subtile(tile, grid)
     assert torch.equal(center, split_tiles(tile, grid)[:, grid * grid // 2])

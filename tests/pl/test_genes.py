@@ -36,7 +36,7 @@ def test_panels_show_the_layers(cohort):
         assert ax.get_title(loc="left").startswith(f"{genes[i]} · {slide}{name}")
 
 
-def test_measured_and_predicted_share_one_colour_scale_per_gene(cohort):
+def test_measured_and_predicted_share_one_color_scale_per_gene(cohort):
     axes = sh.pl.genes(cohort, list(cohort["table"].var_names[:2]))
     limits = [{ax.collections[0].get_clim() for ax in row.flat} for row in axes]
     assert [len(found) for found in limits] == [1, 1]
@@ -62,7 +62,7 @@ def test_title_says_that_spots_are_unlike_training(own):
     assert axes[0, 1, 1].get_title(loc="left").endswith("\n100% of spots unlike training")
 
 
-def test_colour_bar_names_the_units(cohort):
+def test_color_bar_names_the_units(cohort):
     axes = sh.pl.genes(cohort, "ERBB2", slides="S1", layers=("X", "log1p", "predicted"))
     labels = [ax.get_ylabel() for ax in axes[0, 0, 0].figure.axes if ax.get_label() == "<colorbar>"]
     assert labels == ["counts", "log1p(CP10k)"]

@@ -21,12 +21,12 @@ from spatialhist._sdata.slides import open_cohort
 
 BASELINE = Path(__file__).parent / "baseline"
 TOLERANCE = 8
-"""Root mean square over pixels of 0 to 255: more than another version of a font gives, less than another colour map."""
+"""Root mean square over pixels of 0 to 255: more than another version of a font gives, less than another color map."""
 
 
 @pytest.fixture(scope="module")
 def prepared(cohort):
-    """The cohort with one slide moved and normalised."""
+    """The cohort with one slide moved and normalized."""
     import spatialdata as sd
 
     from spatialhist._sdata.geometry import set_alignment, slide_info
@@ -108,7 +108,7 @@ def test_every_plot_has_a_picture():
     assert set(sh.pl.__all__) <= drawn
 
 
-def test_another_colour_map_is_noticed(prepared, tmp_path):
+def test_another_color_map_is_noticed(prepared, tmp_path):
     other = save(sh.pl.genes(prepared, "ERBB2", slides="S2", cmap="magma"), tmp_path / "other.png")
     assert "Error" in compare_images(BASELINE / "genes.png", other, TOLERANCE)
 

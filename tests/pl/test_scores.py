@@ -35,7 +35,7 @@ def test_best_on_top_and_oracles_apart_below(scores):
     assert names["null_mean"] - names["noise_ceiling"] > names["stack"] - names["ridge"]
 
 
-def test_kinds_have_colours_of_their_own(scores):
+def test_kinds_have_colors_of_their_own(scores):
     colors = [line.get_color() for line in dots(sh.pl.scores(scores)).values()]
     assert len(set(colors)) == 4
 

@@ -35,11 +35,11 @@ def test_detail_is_a_window_of_the_slide(normalized):
     np.testing.assert_array_equal(ax.images[0].get_array(), np.moveaxis(pixels, 0, -1))
 
 
-def test_swatches_are_the_colours_of_the_vectors(normalized):
+def test_swatches_are_the_colors_of_the_vectors(normalized):
     axes = sh.pl.stain(normalized, "S2")
     source = normalized.attrs["spatialhist"]["slides"]["S2"]["stain"]["source"]
-    haematoxylin = np.array(source["stain_matrix"])[:, 0]
-    expected = np.clip(np.array(source["white_point"]) * np.exp(-haematoxylin) / 255, 0, 1)
+    hematoxylin = np.array(source["stain_matrix"])[:, 0]
+    expected = np.clip(np.array(source["white_point"]) * np.exp(-hematoxylin) / 255, 0, 1)
     np.testing.assert_allclose(axes[0, 1].patches[0].get_facecolor()[:3], expected)
     assert [len(ax.patches) for ax in axes[:, 1]] == [2, 2]
 
@@ -56,7 +56,7 @@ def test_a_slide_left_as_it_is(normalized):
     assert "unchanged (one stain only)" in sh.pl.stain(normalized, "S2")[1, 0].get_title(loc="left")
 
 
-def test_not_normalised_yet(cohort):
+def test_not_normalized_yet(cohort):
     with pytest.raises(KeyError, match=r"sh.pp.normalize_stain\(sdata\)"):
         sh.pl.stain(cohort, "S1")
 

@@ -24,7 +24,7 @@ def run(tmp_path):
     return SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": models}})
 
 
-def test_one_line_a_fold_one_colour_a_model(run):
+def test_one_line_a_fold_one_color_a_model(run):
     ax = sh.pl.training(run)
     curves = [np.column_stack(line.get_data()).tolist() for line in ax.lines]
     assert curves == [[[0, 1.5], [1, 0.75]], [[0, 1.25], [1, 0.5]], [[0, 2.5]]]

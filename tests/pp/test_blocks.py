@@ -30,6 +30,6 @@ def test_channels_in_separate_chunks_are_joined():
     np.testing.assert_array_equal(result.compute(), image)
 
 
-def test_nearest_looks_under_the_pixel_centre():
+def test_nearest_looks_under_the_pixel_center():
     assert nearest(0, 6, 2.0, 3).tolist() == [0, 0, 1, 1, 2, 2]
     assert nearest(4, 7, 2.0, 3).tolist() == [2, 2, 2]

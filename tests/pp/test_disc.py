@@ -9,7 +9,7 @@ from spatialhist.pp._disc import disc_share
 
 
 def segment_share(distance: float, radius: float) -> float:
-    """Share of a disc beyond a line at a distance from its centre."""
+    """Share of a disc beyond a line at a distance from its center."""
     d = distance / radius
     return (np.arccos(d) - d * np.sqrt(1 - d * d)) / np.pi
 

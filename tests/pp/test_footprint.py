@@ -11,7 +11,7 @@ PER_UNIT = np.array([6.0, 6.0])
 
 @pytest.fixture
 def block():
-    """Tissue of 10 x 6 units with a spot at the centre of each square unit."""
+    """Tissue of 10 x 6 units with a spot at the center of each square unit."""
     tissue = np.zeros((84, 120))
     tissue[24:60, 36:96] = 1
     column, row = np.meshgrid(np.arange(6, 16) + 0.5, np.arange(4, 10) + 0.5)

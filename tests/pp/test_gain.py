@@ -13,7 +13,7 @@ def test_blocks_are_what_varies():
     assert_allclose(standard_errors(points, np.repeat(sums / 4, 4)), 9 / (np.std(sums) * np.sqrt(3)))
 
 
-def test_neighbours_that_gain_together_count_once():
+def test_neighbors_that_gain_together_count_once():
     rng = np.random.default_rng(0)
     points = rng.random((4000, 2)) * 40
     alone = rng.normal(0.05, 1, 4000)

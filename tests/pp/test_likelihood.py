@@ -43,5 +43,5 @@ def test_smooth_maps_correlate_by_chance_as_often_as_so_few_spots_would():
     assert expected == pytest.approx(1 / spread**2, rel=0.25)
 
 
-def test_equal_values_say_nothing_of_their_neighbours():
+def test_equal_values_say_nothing_of_their_neighbors():
     assert independent_spots(POINTS, np.ones(len(POINTS)), np.ones(len(POINTS))) == len(POINTS)

@@ -41,7 +41,7 @@ def pixels(sdata, key):
 
 
 @pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
-def test_equals_squidpy_within_a_grey_level(sdata, method):
+def test_equals_squidpy_within_a_gray_level(sdata, method):
     import spatialdata as sd
     import squidpy as sq
     from spatialdata.models import Labels2DModel

@@ -8,12 +8,12 @@ from spatialhist.pp._placements import around, move, placement, turns
 POINTS = np.array([[1.0, 2], [5, 2], [3, 8]])
 
 
-def test_placement_turns_about_the_centre_then_shifts():
+def test_placement_turns_about_the_center_then_shifts():
     matrix = placement(POINTS, np.eye(3), np.array([10, -1, np.pi / 2]))
     np.testing.assert_allclose(move(matrix, POINTS), [[15, 1], [15, 5], [9, 3]])
 
 
-def test_stretch_keeps_the_centre():
+def test_stretch_keeps_the_center():
     matrix = placement(POINTS, np.eye(3), np.array([0, 0, 0, np.log(2)]))
     np.testing.assert_allclose(move(matrix, POINTS), 2 * POINTS - POINTS.mean(axis=0))
 

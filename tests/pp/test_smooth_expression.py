@@ -16,7 +16,7 @@ def graph(cohort):
 
 
 def by_loop(values, distances, kernel):
-    """Weighted mean over each spot and its neighbours, value by value."""
+    """Weighted mean over each spot and its neighbors, value by value."""
     result = np.full(values.shape, np.nan)
     for i in range(len(values)):
         near = np.flatnonzero(distances[i])
@@ -80,7 +80,7 @@ def test_nothing_is_averaged_across_a_gap(graph):
     assert list(table.uns["spatialhist"]["ranks_smooth"]["edge_aware"]) == ["S1"]
 
 
-def test_nearest_and_radius_limit_the_neighbours(graph):
+def test_nearest_and_radius_limit_the_neighbors(graph):
     table = graph["table"]
     pp.spot_distances(graph, radius=("pitch", 2.1))
     pp.smooth_expression(graph, weights="uniform", radius=("pitch", 1.2), key_added="near")

@@ -33,19 +33,19 @@ def test_square_lattices(slide_of, radius, most):
     x, y = np.meshgrid(np.arange(5) * 30.0 + 20, np.arange(4) * 30.0 + 20)
     sdata = slide_of("S1", np.column_stack([x.ravel(), y.ravel()]), np.ones((20, 2)), size=(190, 150))
     pp.spot_distances(sdata, radius=("pitch", radius))
-    neighbours = np.asarray(sdata["table"].obsp["spatial_connectivities"].sum(axis=1)).ravel()
-    assert neighbours[7] == most
+    neighbors = np.asarray(sdata["table"].obsp["spatial_connectivities"].sum(axis=1)).ravel()
+    assert neighbors[7] == most
 
 
 @pytest.mark.parametrize("radius", [1.5, 1.2])
 def test_hexagonal_lattices_have_six(cohort, radius):
     pp.spot_distances(cohort, radius=("pitch", radius))
-    neighbours = np.asarray(cohort["table"].obsp["spatial_connectivities"].sum(axis=1)).ravel()
-    assert neighbours[14] == 6
-    assert neighbours.max() == 6
+    neighbors = np.asarray(cohort["table"].obsp["spatial_connectivities"].sum(axis=1)).ravel()
+    assert neighbors[14] == 6
+    assert neighbors.max() == 6
 
 
-def test_micrometres(cohort):
+def test_micrometers(cohort):
     pp.spot_distances(cohort, radius=("um", 70.0), unit="um")
     distances = cohort["table"].obsp["spatial_distances"]
     assert distances[:30, :30].data.max() == pytest.approx(20 * np.sqrt(3) * 2, rel=1e-5)
@@ -84,7 +84,7 @@ def test_equals_squidpy_where_one_radius_serves_all_slides(cohort):
     np.testing.assert_array_equal(ours["spatial_connectivities"].toarray(), theirs.connectivities.toarray())
 
 
-def test_a_single_spot_has_no_neighbours(slide_of):
+def test_a_single_spot_has_no_neighbors(slide_of):
     sdata = slide_of("S1", np.array([[30.0, 40.0]]), np.ones((1, 2)), size=(90, 80))
     pp.spot_distances(sdata, radius=("px", 10.0))
     assert sdata["table"].obsp["spatial_distances"].nnz == 0

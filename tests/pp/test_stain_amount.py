@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatialhist.pp._stain_amount import haematoxylin_amount, stain_amount
+from spatialhist.pp._stain_amount import hematoxylin_amount, stain_amount
 
 GLASS, PINK, NUCLEUS = (225, 215, 228), (215, 130, 190), (90, 70, 150)
 
@@ -27,21 +27,21 @@ def test_stain_is_measured_from_the_glass_to_the_median_of_tissue():
 def test_no_tissue_no_stain():
     pixels, mask = picture()
     assert stain_amount(pixels, np.zeros_like(mask)).sum() == 0
-    assert haematoxylin_amount(pixels, np.zeros_like(mask)).sum() == 0
+    assert hematoxylin_amount(pixels, np.zeros_like(mask)).sum() == 0
 
 
 def test_nuclei_stand_out_of_eosin():
     pixels, mask = picture()
     pixels[10:14, 20:24] = NUCLEUS
     pixels[0:3, 0:3] = NUCLEUS
-    amount = haematoxylin_amount(pixels, mask)
+    amount = hematoxylin_amount(pixels, mask)
     assert amount.dtype == np.float32 and amount[~mask].max() == 0
     assert amount[10:14, 20:24].min() > 4 * amount[25:30, 20:40].max()
 
 
-def test_tinted_light_adds_no_haematoxylin():
+def test_tinted_light_adds_no_hematoxylin():
     pixels, mask = picture()
     pixels[10:14, 20:24] = NUCLEUS
     yellow = (pixels * [0.95, 0.9, 0.7]).astype(np.uint8)
-    expected = haematoxylin_amount(pixels, mask)
-    np.testing.assert_allclose(haematoxylin_amount(yellow, mask), expected, atol=0.05 * expected.max())
+    expected = hematoxylin_amount(pixels, mask)
+    np.testing.assert_allclose(hematoxylin_amount(yellow, mask), expected, atol=0.05 * expected.max())

@@ -6,7 +6,7 @@ import pytest
 from spatialhist.pp._stain_fit import StainError, basis_change, fit_stain
 from spatialhist.pp._stain_reference import StainReference
 
-HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
+HEMATOXYLIN = np.array([0.65, 0.70, 0.29])
 EOSIN = np.array([0.27, 0.90, 0.35])
 
 
@@ -18,15 +18,15 @@ def stained(vectors, seed=0, shape=(60, 90)):
 
 
 def test_macenko_finds_the_vectors():
-    pixels = stained([HAEMATOXYLIN, EOSIN])
+    pixels = stained([HEMATOXYLIN, EOSIN])
     found = fit_stain(pixels, np.ones(pixels.shape[:2], bool), "macenko").stain_matrix
-    for column, truth in enumerate((HAEMATOXYLIN, EOSIN)):
+    for column, truth in enumerate((HEMATOXYLIN, EOSIN)):
         cosine = found[:, column] @ truth / np.linalg.norm(truth)
         assert np.degrees(np.arccos(min(1.0, cosine))) < 4
 
 
 def test_only_tissue_counts():
-    pixels = stained([HAEMATOXYLIN, EOSIN])
+    pixels = stained([HEMATOXYLIN, EOSIN])
     pixels[:, :30] = (20, 200, 60)
     tissue = np.zeros(pixels.shape[:2], bool)
     tissue[:, 30:] = True
@@ -37,7 +37,7 @@ def test_only_tissue_counts():
 @pytest.mark.parametrize(
     ("pixels", "words"),
     [
-        (stained([HAEMATOXYLIN]), "one stain"),
+        (stained([HEMATOXYLIN]), "one stain"),
         (np.full((30, 40, 3), 255, np.uint8), ""),
         (stained([np.array([0.9, 0.2, 0.1]), np.array([0.8, 0.1, 0.5])]), "canonical"),
     ],
@@ -49,7 +49,7 @@ def test_what_is_not_h_and_e_is_refused(pixels, words):
 
 @pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
 def test_empty_mask_is_refused(method):
-    pixels = stained([HAEMATOXYLIN, EOSIN])
+    pixels = stained([HEMATOXYLIN, EOSIN])
     with pytest.raises(StainError, match="mask is empty"):
         fit_stain(pixels, np.zeros(pixels.shape[:2], bool), method)
 

@@ -16,11 +16,11 @@ def test_canonical_survives_saving(method, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
 
 
-def test_canonical_vectors_are_unit_haematoxylin_and_eosin():
-    haematoxylin, eosin, rest = StainReference.canonical("macenko").stain_matrix.T
-    np.testing.assert_allclose([np.linalg.norm(v) for v in (haematoxylin, eosin, rest)], 1, atol=1e-5)
-    assert haematoxylin[0] > 2 * eosin[0]
-    assert abs(rest @ haematoxylin) < 1e-5 and abs(rest @ eosin) < 1e-5
+def test_canonical_vectors_are_unit_hematoxylin_and_eosin():
+    hematoxylin, eosin, rest = StainReference.canonical("macenko").stain_matrix.T
+    np.testing.assert_allclose([np.linalg.norm(v) for v in (hematoxylin, eosin, rest)], 1, atol=1e-5)
+    assert hematoxylin[0] > 2 * eosin[0]
+    assert abs(rest @ hematoxylin) < 1e-5 and abs(rest @ eosin) < 1e-5
 
 
 def test_fitted_on_is_kept(tmp_path):

@@ -15,16 +15,16 @@ def patients():
     return sdata
 
 
-def test_slides_that_were_normalised_before_and_after(sdata):
+def test_slides_that_were_normalized_before_and_after(sdata):
     found = collect(open_cohort(sdata), "table")
-    assert found.columns == ["told by colour", "classes", "chance", "before", "after"]
+    assert found.columns == ["told by color", "classes", "chance", "before", "after"]
     slides = ["S1", "S2"]
     before = sh.tl.slide_probe(sdata, slides=slides).accuracy
     after = sh.tl.slide_probe(sdata, slides=slides, image="normalized").accuracy
     assert found.rows == [["slide", 2, 0.5, before, after]]
 
 
-def test_nothing_to_compare_without_normalised_images(patients):
+def test_nothing_to_compare_without_normalized_images(patients):
     assert collect(open_cohort(patients), "table") is None
 
 

@@ -55,8 +55,8 @@ def test_lies_in_the_run_folder_with_nothing_beside_it(path):
     assert path.stat().st_size < 2e6
 
 
-def test_says_what_stain_normalisation_did_to_the_colours(page):
-    assert page.rows["Stain"][0] == ["told by colour", "classes", "chance", "before", "after"]
+def test_says_what_stain_normalization_did_to_the_colors(page):
+    assert page.rows["Stain"][0] == ["told by color", "classes", "chance", "before", "after"]
     assert page.rows["Stain"][1][:3] == ["slide", "2", "0.500"]
 
 
@@ -140,7 +140,7 @@ def test_what_was_fitted_on_what(page):
     assert ["genes", "8 in the union of all panels, 7 in every panel"] in rows
     assert ["extents", "75 µm, 3 pitches"] in rows
     said = " ".join(page.text.split())
-    assert "Features of ridge are standardised" in said
+    assert "Features of ridge are standardized" in said
     assert "No stain reference was fitted on the cohort" in said
 
 

@@ -216,7 +216,7 @@ def test_the_audit_of_dependencies_is_in_the_workflow():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"] == ">=3.11"
 
 
-def test_a_grey_image_is_still_read(tmp_path):
+def test_a_gray_image_is_still_read(tmp_path):
     """The limits above let ordinary files through."""
     Image.fromarray(white()[:, :, 0]).save(tmp_path / "a.png")
     assert "a_full_image" in sh.io.read_wsi(tmp_path / "a.png", mpp=1).images

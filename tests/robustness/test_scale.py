@@ -99,7 +99,7 @@ def test_no_model_holds_the_features_of_all_spots(many_features, model, most_mb,
         peak = tracemalloc.get_traced_memory()[1] / 1e6
     finally:
         tracemalloc.stop()
-    # all blocks of the training spots take 61 MB, six of them 23, and twice that with standardised ones beside them
+    # all blocks of the training spots take 61 MB, six of them 23, and twice that with standardized ones beside them
     assert peak < most_mb
     rows, predicted = fit.result()
     truth = np.load(many_features / "values.npy")[rows, :3]

@@ -204,7 +204,7 @@ FILES = [
          _challenge(spots=np.zeros((3, 2)))),
     Case("io.read_challenge", "no targets", _challenge_read, ValueError, ("S_1", "targets"),
          _challenge(spots=np.zeros(3, [("x", float), ("y", float)]))),
-    Case("io.read_challenge", "grey image", _challenge_read, ValueError, ("images/Train/S_1", "(height, width, 3)"),
+    Case("io.read_challenge", "gray image", _challenge_read, ValueError, ("images/Train/S_1", "(height, width, 3)"),
          _challenge(image=np.zeros((9, 8)))),
     Case("io.read_challenge", "pixels above 1", _challenge_read, ValueError, ("images/Train/S_1", "255", "[0, 1]"),
          _challenge(image=np.full((9, 8, 3), 255.0))),

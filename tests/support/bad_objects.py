@@ -25,7 +25,7 @@ def _center(box: Box) -> np.ndarray:
 
 ON_SPOTS: dict[str, Callable[..., Any]] = {
     "pp.filter_spots": lambda b, **k: sh.pp.filter_spots(b.sdata, **k),
-    "pp.flag_artefacts": lambda b, **k: sh.pp.flag_artefacts(b.sdata, **k),
+    "pp.flag_artifacts": lambda b, **k: sh.pp.flag_artifacts(b.sdata, **k),
     "pp.log_normalize": lambda b: sh.pp.log_normalize(b.sdata),
     "pp.rank_expression": lambda b: sh.pp.rank_expression(b.sdata),
     "pp.realign": lambda b, **k: sh.pp.realign(b.sdata, **k),
@@ -55,7 +55,7 @@ BOTH = ON_SPOTS | ON_IMAGES
 BY_SLIDES = [name for name in BOTH if BOTH[name].__code__.co_flags & 8]
 NEED_IMAGE = [
     "pp.filter_spots",
-    "pp.flag_artefacts",
+    "pp.flag_artifacts",
     "pp.realign",
     "tl.cross_validate",
     "tl.predict",

@@ -29,13 +29,13 @@ def lattice() -> np.ndarray:
 
 
 def draw_image(rng: np.random.Generator) -> np.ndarray:
-    """Smooth random colours ``(3, y, x)``."""
+    """Smooth random colors ``(3, y, x)``."""
     coarse = rng.integers(40, 220, (3, HEIGHT // 20, WIDTH // 20))
     return np.kron(coarse, np.ones((1, 20, 20))).astype(np.uint8)
 
 
 def draw_cohort(seed: int, *, n_slides: int = 4, n_genes: int = 12, signal: float = 0.0, images_seed: int = 0):
-    """Build slides ``S1``... of patients ``P1``..., log-normalised; counts follow the red channel by ``signal``."""
+    """Build slides ``S1``... of patients ``P1``..., log-normalized; counts follow the red channel by ``signal``."""
     rng, pixels = np.random.default_rng(seed), np.random.default_rng(images_seed)
     xy, parts = lattice(), []
     gain = np.linspace(-1, 1, n_genes)

@@ -13,7 +13,7 @@ SHORT, LONG, FLOAT = 3, 4, 11
 
 
 def write_ndpi(path: Path, pages: list[tuple[np.ndarray, float, float]], *, blocks: int) -> None:
-    """Write pages of pixels ``(y, x, 3)``, micrometres per pixel and magnification; -1 of the overview.
+    """Write pages of pixels ``(y, x, 3)``, micrometers per pixel and magnification; -1 of the overview.
 
     Sides are multiples of 8, and ``blocks`` squares of 8 lie between two restart markers.
     """

@@ -58,7 +58,7 @@ def test_pickled_cache_is_empty():
     assert again.max_bytes == 1e6
 
 
-def test_neighbours_are_read_at_once_and_kept(pyramid):
+def test_neighbors_are_read_at_once_and_kept(pyramid):
     cache, source = BlockCache(1e9), PixelSource(pyramid)
     keys = {(0, 0), (0, 1), (1, 1)}
     with patch.object(PixelSource, "read_run", autospec=True, side_effect=PixelSource.read_run) as read:

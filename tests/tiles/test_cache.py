@@ -21,7 +21,7 @@ SPEC = TileSpec(("px", 20), 10)
 
 
 class Mean:
-    """Mean colour, counting the tiles it sees."""
+    """Mean color, counting the tiles it sees."""
 
     def __init__(self, fingerprint: str = "mean") -> None:
         self.fingerprint = fingerprint
@@ -63,7 +63,7 @@ def features(cache, slide, encoder, *, spec=SPEC, centers=CENTERS, **options):
     return cache.features(slide, "S1", spec, encoder, centers, progress=False, **options)
 
 
-def test_features_are_those_of_the_tiles_in_the_order_of_the_centres(any_slide, tmp_path):
+def test_features_are_those_of_the_tiles_in_the_order_of_the_centers(any_slide, tmp_path):
     from spatialhist._sdata.images import pyramid
 
     tiles = TileReader(pyramid(any_slide, "S1_full_image")).read(CENTERS, 20, 10)
@@ -226,5 +226,5 @@ def test_encoder_must_return_one_row_a_tile(slide):
         features(FeatureCache(None), slide, lambda tiles: tiles.float().mean(dim=(0, 2, 3)))
 
 
-def test_no_centres(slide, tmp_path):
+def test_no_centers(slide, tmp_path):
     assert len(features(FeatureCache(tmp_path), slide, Mean(), centers=np.empty((0, 2)))) == 0

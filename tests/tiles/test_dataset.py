@@ -122,7 +122,7 @@ def test_batch_equals_samples_one_by_one(sdata):
         assert torch.equal(sample["tile"], ds[item]["tile"])
 
 
-def test_several_sizes_lie_around_the_same_centre(sdata):
+def test_several_sizes_lie_around_the_same_center(sdata):
     specs = [SPEC, TileSpec(("px", 40), 40, grid=2), TileSpec(("um", 16), 16, grid=4)]
     ds = TileDataset(sdata, specs, layer="X")
     assert ds.specs == tuple(specs)

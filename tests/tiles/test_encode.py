@@ -20,7 +20,7 @@ def means(tiles):
     return tiles.float().mean(dim=(2, 3))
 
 
-def test_features_come_in_the_order_of_the_centres(source):
+def test_features_come_in_the_order_of_the_centers(source):
     centers = np.random.default_rng(0).uniform(10, 200, (40, 2))
     reader = encoding_reader(source)
     features = encode_tiles(reader, centers, means, extent_px=20, pixels=10, batch=7)

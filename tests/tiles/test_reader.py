@@ -38,7 +38,7 @@ def test_tile_is_what_direct_indexing_gives(pixels, pyramid, direct, factor, siz
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-def test_odd_tile_at_the_centre_of_a_pixel_has_it_in_the_middle(pixels, pyramid, level_pixels, factor):
+def test_odd_tile_at_the_center_of_a_pixel_has_it_in_the_middle(pixels, pyramid, level_pixels, factor):
     x, y = 37, 22
     center = np.array([[(x + 0.5) * factor, (y + 0.5) * factor]])
     tile = TileReader(pyramid).read(center, 9 * factor, 9)[0]
@@ -123,12 +123,12 @@ def test_each_block_is_read_once_in_a_pass(pyramid):
     assert len(read) == len(set(read)) > 1
 
 
-def test_no_centres_give_no_tiles(pyramid):
+def test_no_centers_give_no_tiles(pyramid):
     assert TileReader(pyramid).read(np.empty((0, 2)), 10, 8).shape == (0, 3, 8, 8)
 
 
-def test_centre_that_is_not_finite_is_named(pyramid):
-    with pytest.raises(ValueError, match="1 of 2 tile centres in image 'S1_full_image'.*position 1.*filter_spots"):
+def test_center_that_is_not_finite_is_named(pyramid):
+    with pytest.raises(ValueError, match="1 of 2 tile centers in image 'S1_full_image'.*position 1.*filter_spots"):
         TileReader(pyramid).read(np.array([[5.0, 5], [np.nan, 5]]), 10, 8)
 
 

@@ -42,7 +42,7 @@ def test_area_average_is_exact(pixels, extent, center):
     assert np.abs(shrink(image, center, extent, pixels) - expected).max() <= 0.51
 
 
-def test_enlarging_interpolates_between_pixel_centres():
+def test_enlarging_interpolates_between_pixel_centers():
     image = np.random.default_rng(2).integers(0, 256, (3, 30, 34), dtype=np.uint8)
     big = resize(image.astype(float), (3, 90, 102), order=1, anti_aliasing=False, preserve_range=True)
     found = shrink(image, (17, 15), 10, 30)
@@ -66,7 +66,7 @@ def test_weights_sum_to_one_within_the_window(center, extent, pixels):
     assert start.max() + weights.shape[1] <= axis.size
 
 
-def test_centre_of_mass_of_area_weights_is_the_centre():
+def test_center_of_mass_of_area_weights_is_the_center():
     axis = axis_around(50.3, 40.6, 9)
     start, weights = axis.weights(np.array([0]))
     position = axis.first[0] + start[0] + np.arange(axis.taps)[:, None] + 0.5

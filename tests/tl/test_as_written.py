@@ -10,7 +10,7 @@ from spatialhist.tl import Ridge
 from spatialhist.tl._as_written import AsWritten, fold_predictions
 
 NAMES = [f"G{g}" for g in range(6)]
-# on the mean colours of its tile and with next to no strength, a ridge repeats what it was trained on
+# on the mean colors of its tile and with next to no strength, a ridge repeats what it was trained on
 MODELS = [Ridge(components=6), Ridge(name="raw", standardized=False, components=6)]
 
 

@@ -202,15 +202,15 @@ class TestOddCohorts:
         assert cv.groups == ["P1", "P3"]
         assert np.isnan(table.layers["oof"][(table.obs["region"] == "S2").to_numpy()]).all()
 
-    def test_a_gene_that_a_slide_lacks_is_modelled_without_it(self, three):
+    def test_a_gene_that_a_slide_lacks_is_modeled_without_it(self, three):
         table = three["table"]
         best = choose_best(table)
         flags = table.varm["measured"].copy()
         flags.loc[best, "S1"] = False
         table.varm["measured"] = flags
         cv = validate(three)
-        modelled = {g: best in [cv.genes[i] for i in cv.panels[g]] for g in cv.groups}
-        assert modelled == {"P1": True, "P2": False, "P3": False}
+        modeled = {g: best in [cv.genes[i] for i in cv.panels[g]] for g in cv.groups}
+        assert modeled == {"P1": True, "P2": False, "P3": False}
         scores = sh.tl.evaluate(three, oracles=False)
         assert best not in set(scores["target"])
 
@@ -255,7 +255,7 @@ class TestOddCohorts:
         np.testing.assert_array_equal(cv.targets(rows, "P2"), rankdata(values, axis=1))
         assert table.uns["spatialhist"]["oof"]["ranking"] == {"method": "average", "scale": "raw"}
 
-    def test_smoothed_ranks_are_learnt_smoothed_and_judged_on_ranks(self, three):
+    def test_smoothed_ranks_are_learned_smoothed_and_judged_on_ranks(self, three):
         sh.pp.rank_expression(three, scale="unit")
         sh.pp.spot_distances(three)
         sh.pp.smooth_expression(three, layer="ranks")

@@ -42,7 +42,7 @@ def test_specs_follow_the_parameters():
     assert (design.tile_spec.extent, design.tile_spec.pixels, design.tile_spec.grid) == (("um", 90.0), 60, 5)
 
 
-def test_extents_are_micrometres_only_where_every_scale_is_known():
+def test_extents_are_micrometers_only_where_every_scale_is_known():
     sdata = draw_cohort(0, n_slides=2, n_genes=3)
     cohort = open_cohort(sdata)
     assert default_extents(cohort) == tuple(("um", e) for e in EXTENTS_UM)

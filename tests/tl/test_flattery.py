@@ -22,7 +22,7 @@ def add(sdata, name, values, kind="model"):
 
 @pytest.fixture(scope="module")
 def flattered():
-    """Genes that differ in level between slides, and rise in the tissue's centre, in slides of another layout each."""
+    """Genes that differ in level between slides, and rise in the tissue's center, in slides of another layout each."""
     sdata, rng = draw_cohort(0, n_genes=40), np.random.default_rng(0)
     table = sdata["table"]
     slide = table.obs["region"].astype(str).to_numpy()
@@ -49,8 +49,8 @@ def flattered():
 
 def bump(xy, rng):
     """Height of a hill somewhere on the slide, at every spot."""
-    centre = rng.uniform(xy.min(axis=0), xy.max(axis=0))
-    return np.exp(-((xy - centre) ** 2).sum(axis=1) / 60**2)
+    center = rng.uniform(xy.min(axis=0), xy.max(axis=0))
+    return np.exp(-((xy - center) ** 2).sum(axis=1) / 60**2)
 
 
 def mean_of(scores, metric, predictor):

@@ -101,7 +101,7 @@ def test_spots_without_counts_are_not_alike():
 class TestStainReferences:
     def normalized(self, **options):
         sdata = draw_cohort(1, n_slides=3)
-        with warnings.catch_warnings():  # the colours are no stains, so pixels stay as they are
+        with warnings.catch_warnings():  # the colors are no stains, so pixels stay as they are
             warnings.simplefilter("ignore", UserWarning)
             sh.pp.normalize_stain(sdata, **options)
         return sdata
@@ -110,7 +110,7 @@ class TestStainReferences:
         seen = sh.pp.StainReference.canonical("macenko")
         seen = type(seen)(**{**vars(seen), "fitted_on": ("S2", "elsewhere")})
         sdata = self.normalized(reference=seen)
-        with pytest.raises(ValueError, match=r"of slide 'S1' was recoloured .* fitted on slides \['S2'\], which"):
+        with pytest.raises(ValueError, match=r"of slide 'S1' was recolored .* fitted on slides \['S2'\], which"):
             sh.tl.cross_validate(sdata, models="ridge", genes=4, image="normalized", **FAST)
         refuse_shared_stain(open_cohort(sdata), "full")
         refuse_shared_stain(open_cohort(sdata, ["S1", "S3"]), "normalized")

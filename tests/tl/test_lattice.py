@@ -10,7 +10,7 @@ FULL = np.ones((30, 50), dtype=bool)
 
 
 @pytest.mark.parametrize(("lattice", "neighbors"), [("hex", 6), ("square", 4)])
-def test_every_inner_point_has_its_neighbours_at_the_spacing(lattice, neighbors):
+def test_every_inner_point_has_its_neighbors_at_the_spacing(lattice, neighbors):
     points = lattice_on(FULL, (4.0, 8.0), 20.0, lattice)
     inner = ((points > 25) & (points < np.array([200.0, 240.0]) - 25)).all(axis=1)
     near = cKDTree(points).query_ball_point(points[inner], 20.0 + 1e-6, return_length=True)

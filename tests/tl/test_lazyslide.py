@@ -96,7 +96,7 @@ def test_refused(trained, tmp_path):
 
 
 class SmallModel:
-    """An encoder as LazySlide registers them: mean colour of the middle of a tile."""
+    """An encoder as LazySlide registers them: mean color of the middle of a tile."""
 
     name = "small"
 

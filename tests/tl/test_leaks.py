@@ -24,7 +24,7 @@ CONTEXT = {"context": [("px", 15.0), ("px", 40.0)]}
 
 
 class SmallNetwork(torch.nn.Module):
-    """Pools a tile and predicts from its mean colours."""
+    """Pools a tile and predicts from its mean colors."""
 
     def __init__(self, n_outputs: int) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class TestPlantedLeaks:
         )
         assert self.moved(tmp_path)
 
-    def test_targets_centred_with_the_scored_group(self, tmp_path, monkeypatch):
+    def test_targets_centered_with_the_scored_group(self, tmp_path, monkeypatch):
         honest = _fits.Inputs.samples
 
         def leaking(self, rows, genes=None, *, tiles=False):

@@ -32,7 +32,7 @@ OPTIONS = {
     "smoothed ranks": {"layer": "ranks_smooth"},
     "named genes": {"genes": ["G1", "G5", "G7", "G11"]},
     "slides as groups": {"groups": "slide"},
-    "stain-normalised": {"image": "normalized"},
+    "stain-normalized": {"image": "normalized"},
     "the default encoder": {"encoder": "color_texture", "pixels": 16},
     "a module": {"encoder": Colors()},
     "surroundings": {"context": [("px", 15.0), ("px", 40.0)]},
@@ -41,7 +41,7 @@ OPTIONS = {
 
 
 def run(sdata, out, **options):
-    """Two models that differ in whether they look at standardised features, and their stack."""
+    """Two models that differ in whether they look at standardized features, and their stack."""
     models = [Ridge(components=4), FeatureNetwork(standardized=False, epochs=1, dim=4, members=2, loss="mse_pearson")]
     cv = sh.tl.cross_validate(
         sdata, models=models, out=out, **{**FAST, "genes": 8, "groups": "patient", "threads": 1, **options}

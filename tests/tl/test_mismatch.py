@@ -18,18 +18,18 @@ def new():
 
 
 def recolour(sdata, reference, *, method="macenko"):
-    """Say that slides were normalised to a reference, without doing so."""
+    """Say that slides were normalized to a reference, without doing so."""
     for slide in list(sdata.shapes):
         sdata.images[_keys.normalized(_keys.image(slide))] = sdata.images[_keys.image(slide)]
         slide_info(sdata, slide)["stain"] = {"method": method, "target": reference.to_dict()}
 
 
 @pytest.fixture(scope="module")
-def recoloured(tmp_path_factory):
-    """A model on images that were normalised to the shipped reference."""
+def recolored(tmp_path_factory):
+    """A model on images that were normalized to the shipped reference."""
     sdata = draw_cohort(1, n_slides=2)
     recolour(sdata, StainReference.canonical("macenko"))
-    out = tmp_path_factory.mktemp("recoloured") / "m"
+    out = tmp_path_factory.mktemp("recolored") / "m"
     return sh.tl.fit(sdata, models="ridge", genes=4, image="normalized", out=out, **FAST)
 
 
@@ -89,9 +89,9 @@ def test_another_ranking(new, predict, tmp_path):
         predict(new, model)
 
 
-def test_the_same_stain(recoloured, new, predict):
+def test_the_same_stain(recolored, new, predict):
     recolour(new, StainReference.canonical("macenko"))
-    predict(new, recoloured)
+    predict(new, recolored)
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,19 @@ def test_the_same_stain(recoloured, new, predict):
         ),
     ],
 )
-def test_another_stain_is_refused(recoloured, new, predict, reference, named):
+def test_another_stain_is_refused(recolored, new, predict, reference, named):
     recolour(new, reference)
-    text = f"'normalized' of slide 'S1' was recoloured by {named}, those of the training slides by 'macenko' to the shipped"
+    text = (
+        f"'normalized' of slide 'S1' was recolored by {named}, those of the training slides by 'macenko' to the shipped"
+    )
     with pytest.raises(ValueError, match=text + r".*call sh.pp.normalize_stain"):
-        predict(new, recoloured)
+        predict(new, recolored)
     assert list(new.tables) == ["table"]
     assert "predicted" not in new["table"].layers
 
 
-def test_a_stain_that_nobody_recorded_is_refused(recoloured, new, predict):
+def test_a_stain_that_nobody_recorded_is_refused(recolored, new, predict):
     recolour(new, StainReference.canonical("macenko"))
     del slide_info(new, "S1")["stain"]
-    with pytest.raises(ValueError, match="recoloured by nothing that is recorded"):
-        predict(new, recoloured)
+    with pytest.raises(ValueError, match="recolored by nothing that is recorded"):
+        predict(new, recolored)

@@ -76,7 +76,7 @@ def test_a_fold_chooses_without_its_own_slides(cohort, rows):
     assert panels["a"].tolist() == [0, 1, 2]
 
 
-def test_named_genes_are_modelled_where_training_slides_measured_them(cohort, rows):
+def test_named_genes_are_modeled_where_training_slides_measured_them(cohort, rows):
     panels = fold_panels(cohort, rows, {"a": ["b", "c"], "c": ["a", "b"]}, ["g3", "g1"])
     assert panels["a"].tolist() == [1]
     assert panels["c"].tolist() == [1, 3]

@@ -43,7 +43,7 @@ def test_points_lie_on_tissue_and_respect_the_limit(mask, limit, factors):
 def test_points_of_a_known_mask():
     mask = np.zeros((4, 6), dtype=bool)
     mask[1, 4] = mask[3, 0] = True
-    # pixel centres, x before y, in full-resolution pixels
+    # pixel centers, x before y, in full-resolution pixels
     assert tissue_points(mask, (10.0, 20.0)).tolist() == [[45.0, 30.0], [5.0, 70.0]]
 
 
@@ -104,14 +104,14 @@ def test_tiles_of_a_thumbnail_show_the_same_tissue():
     np.testing.assert_array_equal(tile, np.asarray(half)[:, 24:36, 44:56])
 
 
-def test_positions_are_centred_and_in_pitches():
+def test_positions_are_centered_and_in_pitches():
     centers = np.array([[10.0, 0.0], [30.0, 0.0], [20.0, 60.0]])
     np.testing.assert_allclose(relative_position(centers, 20.0), [[-0.5, -1], [0.5, -1], [0, 2]])
     np.testing.assert_allclose(relative_position(centers[:1], None), [[0, 0]])
 
 
 def test_a_small_image_can_stand_for_the_slide(tmp_path):
-    """Half as fine, in the slide's coordinates: the same spots, lengths in micrometres as before."""
+    """Half as fine, in the slide's coordinates: the same spots, lengths in micrometers as before."""
     sdata = draw_cohort(1, n_slides=2, signal=0.8)
     for slide in ("S1", "S2"):
         pixels = np.asarray(sdata.images.pop(f"{slide}_full_image").data)[:, ::2, ::2]

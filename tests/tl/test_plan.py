@@ -42,7 +42,7 @@ def test_nothing_to_judge_needs_no_inner_fits(groups, models):
     assert inner_fits(Path("run"), list(groups), models, panels_of(groups), **OPTIONS) == {}
 
 
-def test_groups_whose_sanitised_names_coincide_have_their_own_folders():
+def test_groups_whose_sanitized_names_coincide_have_their_own_folders():
     fits = outer_fits(Path("run"), ["a/b", "a b"], TWO, panels_of(["a/b", "a b"]), **OPTIONS)
     assert len(unique(list(fits.values()))) == 4
 

@@ -182,9 +182,9 @@ def with_a_tiny_mask(sdata):
         (None, {"level": 1.0}, ValueError, "level=1.0 must lie between"),
         (
             None,
-            {"within": "tumour"},
+            {"within": "tumor"},
             KeyError,
-            r"within='tumour' is not 'tissue', 'image' or polygons .*\['S1', 'S2'\]",
+            r"within='tumor' is not 'tissue', 'image' or polygons .*\['S1', 'S2'\]",
         ),
         (None, {"within": "S1"}, ValueError, r"within='S1' holds \['Point'\]: want polygons"),
         (None, {"key_added": "a/b"}, ValueError, "try 'a_b'"),
@@ -240,7 +240,7 @@ def test_no_intervals_where_too_few_groups_are_left(finished):
 
 
 def test_pixels_unlike_training_are_out_of_distribution(finished, new):
-    """A stripe of one colour, which no training slide has."""
+    """A stripe of one color, which no training slide has."""
     _, _, stack = finished
     pixels = np.asarray(new["S1_full_image"].data).copy()
     pixels[:, :, 200:] = np.array([0, 255, 0], dtype=np.uint8)[:, None, None]
@@ -265,7 +265,7 @@ def test_the_score_is_that_of_predict(finished, new):
     np.testing.assert_allclose(score, column[of_slide].to_numpy()[spots], atol=0.02)
 
 
-@pytest.mark.parametrize("within", ["image", "tumour"])
+@pytest.mark.parametrize("within", ["image", "tumor"])
 def test_spots_elsewhere_than_on_tissue(finished, new, within):
     """Polygons lie in the slide's coordinates, which here are twice as fine as the image."""
     _, _, stack = finished
@@ -274,7 +274,7 @@ def test_spots_elsewhere_than_on_tissue(finished, new, within):
         placed = get_transformation(element, "S1")
         set_transformation(element, Sequence([placed, Scale([2.0, 2.0], axes=("x", "y"))]), "S1")
     region = gpd.GeoDataFrame(geometry=[shapely.box(100, 0, 200, 120), shapely.box(400, 300, 480, 380)])
-    new.shapes["tumour"] = ShapesModel.parse(region, transformations={"S1": Identity()})
+    new.shapes["tumor"] = ShapesModel.parse(region, transformations={"S1": Identity()})
     options = {"slides": "S1", "spacing": ("px", 20.0), "lattice": "square", "progress": False}
     sh.tl.predict_grid(new, stack, within=within, encoder=mean_color, **options)
     x, y = new["S1_grid_table"].obsm["spatial"].T

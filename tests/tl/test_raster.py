@@ -8,7 +8,7 @@ from spatialhist.tl._raster import rasterize
 from spatialhist.tl._to_image import REACH
 
 
-def test_pixels_are_the_mean_of_the_discs_over_their_centres():
+def test_pixels_are_the_mean_of_the_discs_over_their_centers():
     rng = np.random.default_rng(0)
     points, values = rng.uniform(0, [60, 40], (25, 2)), rng.normal(size=(25, 3))
     raster = rasterize(points, values, 9.0, 2.5, (16, 24))

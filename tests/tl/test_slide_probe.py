@@ -38,7 +38,7 @@ def test_equal_stains_are_at_chance_and_unequal_ones_are_told():
     assert other.accuracy == pytest.approx(recall.mean())
 
 
-def test_normalising_lowers_it():
+def test_normalizing_lowers_it():
     sdata = drawn([1, 2.5])
     sh.pp.normalize_stain(sdata, method="reinhard")
     assert sh.tl.slide_probe(sdata, image="normalized").accuracy < sh.tl.slide_probe(sdata).accuracy - 0.2

@@ -44,7 +44,7 @@ def test_measured_spots_and_another_placement(tmp_path):
     np.testing.assert_allclose(
         get_transformation(sdata["g2"], "room").to_affine_matrix(("x", "y"), ("x", "y")), np.diag([12.0, 8.0, 1.0])
     )
-    # the second spot lies at (40, 20); its disc reaches 14 pixels, those of its neighbours not to its centre
+    # the second spot lies at (40, 20); its disc reaches 14 pixels, those of its neighbors not to its center
     expected = sdata["table"].to_df("log1p").loc["S1_1", "G2"]
     assert levels_of(sdata["g2"])[0][0, 5, 10] == pytest.approx(expected)
     sdata.write(tmp_path / "s.zarr")

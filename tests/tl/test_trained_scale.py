@@ -33,7 +33,7 @@ def test_extents_follow_the_slides_own_pitch_and_new_spots_that_of_training():
     assert trained.spots(own) == Scale(1.0, 100.0, 55.0)
 
 
-def test_without_micrometres_the_slide_is_all_there_is():
+def test_without_micrometers_the_slide_is_all_there_is():
     unknown = Scale(mpp=None, pitch_px=30.0, spot_diameter_px=None)
     assert TrainedScale.of(MANIFEST).spots(unknown) == Scale(None, 30.0, pytest.approx(16.5))
 

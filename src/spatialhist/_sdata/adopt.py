@@ -1,4 +1,4 @@
-"""Fill in what an object made by ``spatialdata_io.visium`` alone lacks: scale, spot centres, thumbnail."""
+"""Fill in what an object made by ``spatialdata_io.visium`` alone lacks: scale, spot centers, thumbnail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide:
 
 
 def _array_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
-    """Distance of neighbouring spots by Space Ranger's array columns, of which neighbours in a row are two apart.
+    """Distance of neighboring spots by Space Ranger's array columns, of which neighbors in a row are two apart.
 
     Unlike the distance to the nearest spot it holds where only some spots are in the table.
     """

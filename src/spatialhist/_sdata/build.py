@@ -48,7 +48,7 @@ def build_slide(
     image
         ``(c, y, x)`` uint8, numpy or dask; None for a slide without an image.
     xy
-        Spot centres ``(n, 2)``, (x, y) in full-resolution pixels.
+        Spot centers ``(n, 2)``, (x, y) in full-resolution pixels.
     counts
         ``(n, genes)``, dense or CSR.
     slide
@@ -60,9 +60,9 @@ def build_slide(
     patient
         Patient id.
     mpp
-        Micrometres per full-resolution pixel.
+        Micrometers per full-resolution pixel.
     pitch_px
-        Distance of neighbouring spots; from the lattice if None.
+        Distance of neighboring spots; from the lattice if None.
     spot_diameter_px
         Diameter; 0.55 pitches (Visium's ratio) if None.
     measured

@@ -26,9 +26,9 @@ class Scale:
     Attributes
     ----------
     mpp
-        Micrometres per full-resolution pixel, None where unknown.
+        Micrometers per full-resolution pixel, None where unknown.
     pitch_px
-        Distance of neighbouring spots in full-resolution pixels, None for a single spot.
+        Distance of neighboring spots in full-resolution pixels, None for a single spot.
     spot_diameter_px
         Diameter of a spot in full-resolution pixels, None for a slide without spots.
     """
@@ -83,7 +83,7 @@ def scale(sdata: SpatialData, slide: str) -> Scale:
 
 
 def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
-    """Spot centres ``(n, 2)`` as (x, y) in the slide's coordinate system, in the order of the table's rows."""
+    """Spot centers ``(n, 2)`` as (x, y) in the slide's coordinate system, in the order of the table's rows."""
     shapes = sdata.shapes[slide]
     ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy()]
     row = shapes.index.get_indexer(ids)
@@ -103,7 +103,7 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
 
 
 def spot_pixels(sdata: SpatialData, table: AnnData, slide: str, image: str) -> np.ndarray:
-    """Spot centres ``(n, 2)`` as (x, y) in full-resolution pixels of an image, in the order of the table's rows."""
+    """Spot centers ``(n, 2)`` as (x, y) in full-resolution pixels of an image, in the order of the table's rows."""
     to_pixels = np.linalg.inv(affine(sdata.images[image], slide))
     return apply(to_pixels, spot_centers(sdata, table, slide))
 
@@ -114,7 +114,7 @@ def apply(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
 
 
 def lattice_pitch(xy: np.ndarray) -> float | None:
-    """Distance between neighbours on a lattice: the median distance to the nearest other point."""
+    """Distance between neighbors on a lattice: the median distance to the nearest other point."""
     from scipy.spatial import cKDTree
 
     points = np.unique(xy[np.isfinite(xy).all(axis=1)], axis=0)
@@ -158,7 +158,7 @@ def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
 
 
 def refresh_centers(cohort: Cohort, slide: str) -> None:
-    """Copy a slide's spot centres into ``obsm["spatial"]``, where squidpy and scanpy look."""
+    """Copy a slide's spot centers into ``obsm["spatial"]``, where squidpy and scanpy look."""
     centers = np.array(cohort.table.obsm.get(_keys.SPATIAL, np.full((cohort.table.n_obs, 2), np.nan)), dtype=float)
     centers[cohort.rows(slide)] = spot_centers(cohort.sdata, cohort.table, slide)
     cohort.table.obsm[_keys.SPATIAL] = centers

@@ -38,7 +38,7 @@ def add_grid(
     slide
         Slide id.
     points
-        Centres ``(n, 2)``, (x, y) in pixels of ``image``.
+        Centers ``(n, 2)``, (x, y) in pixels of ``image``.
     genes
         Columns of the table.
     scale

@@ -1,4 +1,4 @@
-"""The cells of a tissue: positions, kinds and shapes of nuclei, in micrometres."""
+"""The cells of a tissue: positions, kinds and shapes of nuclei, in micrometers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from spatialhist.datasets._fields import Field, sample
 from spatialhist.datasets._lattice import jittered_lattice
 from spatialhist.datasets._tissue import STEP, Rings, Tissue, wall_distance
 
-CELL_TYPES = ("tumour", "epithelial", "fibroblast", "lymphocyte", "endothelial", "adipocyte")
-TUMOUR, EPITHELIAL, FIBROBLAST, LYMPHOCYTE, ENDOTHELIAL, ADIPOCYTE = range(len(CELL_TYPES))
+CELL_TYPES = ("tumor", "epithelial", "fibroblast", "lymphocyte", "endothelial", "adipocyte")
+TUMOR, EPITHELIAL, FIBROBLAST, LYMPHOCYTE, ENDOTHELIAL, ADIPOCYTE = range(len(CELL_TYPES))
 
-# long and short half axis of the nucleus in micrometres, spread of its size, amount of haematoxylin
+# long and short half axis of the nucleus in micrometers, spread of its size, amount of hematoxylin
 _SHAPE = np.array(
     [
         (4.6, 3.7, 0.22, 0.85),
@@ -29,7 +29,7 @@ _SHAPE = np.array(
 
 @dataclass(frozen=True)
 class Cells:
-    """Nuclei as ellipses: centre, kind (index into `CELL_TYPES`), direction and half axes, amount of stain."""
+    """Nuclei as ellipses: center, kind (index into `CELL_TYPES`), direction and half axes, amount of stain."""
 
     xy: np.ndarray
     kind: np.ndarray
@@ -51,8 +51,8 @@ def draw_cells(tissue: Tissue, rng: np.random.Generator) -> Cells:
         (ENDOTHELIAL, *_on_rings(tissue.rings, tissue.rings.vessel, 13.0, rng)),
         (ADIPOCYTE, *_adipocytes(tissue, rng)),
         (LYMPHOCYTE, *_in_field(tissue, _lymphocytes(tissue), 7.0, rng)),
-        (TUMOUR, *_in_field(tissue, 0.95 * tissue.tumour * (1 - tissue.necrosis), 10.5, rng)),
-        (FIBROBLAST, *_along_fibres(tissue, rng)),
+        (TUMOR, *_in_field(tissue, 0.95 * tissue.tumor * (1 - tissue.necrosis), 10.5, rng)),
+        (FIBROBLAST, *_along_fibers(tissue, rng)),
     ]
     kind = np.concatenate([np.full(len(xy), k) for k, xy, _ in groups])
     xy, angle = (np.concatenate([g[i] for g in groups]) for i in (1, 2))
@@ -68,7 +68,7 @@ def _shaped(xy: np.ndarray, kind: np.ndarray, angle: np.ndarray, rng: np.random.
 
 
 def _lymphocytes(tissue: Tissue) -> Field:
-    scattered = 0.025 * (1 - tissue.fat) + 0.03 * (1 - tissue.fat) * (1 - tissue.tumour)
+    scattered = 0.025 * (1 - tissue.fat) + 0.03 * (1 - tissue.fat) * (1 - tissue.tumor)
     return 0.75 * tissue.immune + scattered
 
 
@@ -80,14 +80,14 @@ def _in_field(
     return points, rng.uniform(0, np.pi, len(points))
 
 
-def _along_fibres(tissue: Tissue, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    density = 0.75 * (1 - tissue.tumour) * (1 - tissue.fat) * (1 - 0.7 * tissue.immune)
+def _along_fibers(tissue: Tissue, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    density = 0.75 * (1 - tissue.tumor) * (1 - tissue.fat) * (1 - 0.7 * tissue.immune)
     points, _ = _in_field(tissue, density, 15.0, rng)
-    return points, _fibre_angle(tissue, points) + rng.normal(0, 0.25, len(points))
+    return points, _fiber_angle(tissue, points) + rng.normal(0, 0.25, len(points))
 
 
-def _fibre_angle(tissue: Tissue, xy: np.ndarray) -> np.ndarray:
-    """Direction of the fibres at points; nearest grid point, for angles do not interpolate."""
+def _fiber_angle(tissue: Tissue, xy: np.ndarray) -> np.ndarray:
+    """Direction of the fibers at points; nearest grid point, for angles do not interpolate."""
     i, j = np.round(xy.T[::-1] / STEP).astype(np.intp)
     rows, columns = tissue.angle.shape
     return tissue.angle[np.clip(i, 0, rows - 1), np.clip(j, 0, columns - 1)].astype(np.float64)

@@ -10,7 +10,7 @@ from spatialhist.datasets._cells import CELL_TYPES, Cells
 from spatialhist.datasets._genes import RNA_CONTENT
 
 TYPICAL = np.array([9.0, 1.0, 2.5, 5.0, 0.1, 0.1])
-"""Cells of each type under a spot of 55 micrometres, as on an average slide."""
+"""Cells of each type under a spot of 55 micrometers, as on an average slide."""
 
 AMBIENT = 0.03  # RNA that has diffused onto a spot, as part of a typical spot's
 DISPERSION = 4.0  # variance = mean + mean**2 / DISPERSION

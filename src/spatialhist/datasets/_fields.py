@@ -29,9 +29,9 @@ def sample(field: np.ndarray, xy: np.ndarray, step: float) -> Field:
 
 
 def oriented_noise(angle: Field, length: int, width: float, rng: np.random.Generator) -> Field:
-    """Noise smeared along the local direction `angle`: fibres `length` long, `width` wide in pixels, unit variance.
+    """Noise smeared along the local direction `angle`: fibers `length` long, `width` wide in pixels, unit variance.
 
-    Line integral convolution (Cabral and Leedom, 1993) with straight lines, which is enough for fibres
+    Line integral convolution (Cabral and Leedom, 1993) with straight lines, which is enough for fibers
     that are short beside the bends of the field.
     """
     noise = smooth_noise(angle.shape, width, rng) + smooth_noise(angle.shape, 4 * width, rng)

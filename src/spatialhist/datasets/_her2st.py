@@ -99,7 +99,7 @@ def her2st(
     mirror
         Address of a copy of the repository's folder ``data``.
     progress
-        Show progress bars, licence and citation.
+        Show progress bars, license and citation.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def her2st(
     -----
     Files come from a fixed commit of github.com/almaan/her2st, are checked by their SHA-256 (spots: by the positions that
     are read), and are downloaded once; a download that broke off goes on where it stopped. Patients A and D to H are left
-    out. Licence: CC BY 4.0. Only spots that are in both tables of a slide are kept.
+    out. License: CC BY 4.0. Only spots that are in both tables of a slide are kept.
 
     Examples
     --------

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from spatialhist.datasets._cells import TUMOUR, Cells
+from spatialhist.datasets._cells import TUMOR, Cells
 from spatialhist.datasets._fields import Field, interpolate
 from spatialhist.datasets._structure import Structure
 
 _BAND = 512  # rows drawn at a time, to bound memory
 _BATCH = 2_000_000  # pixels of nuclei drawn at a time
 
-# optical density of haematoxylin, eosin (Ruifrok and Johnston, 2001) and blood per channel
+# optical density of hematoxylin, eosin (Ruifrok and Johnston, 2001) and blood per channel
 _STAINS = np.array([(0.65, 0.70, 0.29), (0.10, 0.95, 0.30), (0.25, 0.95, 0.75)])
 
 
@@ -41,7 +41,7 @@ def vary_stain(stain: Stain, rng: np.random.Generator) -> Stain:
 def render(
     structure: Structure, cells: Cells, stain: Stain, size: tuple[int, int], mpp: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw a slide of `size` (width, height) pixels at `mpp` micrometres per pixel, `(3, height, width)`."""
+    """Draw a slide of `size` (width, height) pixels at `mpp` micrometers per pixel, `(3, height, width)`."""
     image = np.empty((3, size[1], size[0]), np.uint8)
     for top in range(0, size[1], _BAND):
         rows = np.arange(top, min(top + _BAND, size[1]))
@@ -59,7 +59,7 @@ def _render_band(
     rng: np.random.Generator,
 ) -> np.ndarray:
     y, x = (rows + 0.5) * mpp / structure.step, (np.arange(size[0]) + 0.5) * mpp / structure.step
-    dyes = np.stack([interpolate(f, y, x) for f in (structure.haematoxylin, structure.eosin, structure.blood)])
+    dyes = np.stack([interpolate(f, y, x) for f in (structure.hematoxylin, structure.eosin, structure.blood)])
     grain = ndimage.gaussian_filter(rng.standard_normal(dyes.shape[1:], dtype=np.float32), min(0.7, 0.6 / mpp))
     _add_cells(dyes, cells, rows, mpp)
     dyes[:2] *= 1 + 0.22 * grain
@@ -83,9 +83,9 @@ def _add_cells(dyes: Field, cells: Cells, rows: np.ndarray, mpp: float) -> None:
     """Add the cytoplasm and the nuclei that reach into the band."""
     top, bottom = rows[0] * mpp - 25, (rows[-1] + 1) * mpp + 25
     cells = cells[(cells.xy[:, 1] > top) & (cells.xy[:, 1] < bottom)]
-    tumour = cells[cells.kind == TUMOUR]
-    body = replace(tumour, axes=tumour.axes * 1.55, stain=0.42 * tumour.stain)
-    for dye, group, hollow in ((1, body, 0.0), (0, cells[cells.kind != TUMOUR], 0.1), (0, tumour, 0.45)):
+    tumor = cells[cells.kind == TUMOR]
+    body = replace(tumor, axes=tumor.axes * 1.55, stain=0.42 * tumor.stain)
+    for dye, group, hollow in ((1, body, 0.0), (0, cells[cells.kind != TUMOR], 0.1), (0, tumor, 0.45)):
         _splat(dyes[dye], group, rows[0], mpp, hollow)
 
 
@@ -94,20 +94,20 @@ def _splat(canvas: Field, cells: Cells, top: int, mpp: float, hollow: float) -> 
 
     `hollow` lightens the inside of a nucleus and leaves its rim and a nucleolus dark.
     """
-    centre = cells.xy / mpp - 0.5 - (0, top)
+    center = cells.xy / mpp - 0.5 - (0, top)
     reach = np.ceil(cells.axes.max(axis=1) / mpp + 1).astype(int)
     for r in np.unique(reach):
         members = np.flatnonzero(reach == r)
         batch = max(1, _BATCH // (2 * r + 1) ** 2)
         for start in range(0, len(members), batch):
             part = members[start : start + batch]
-            _splat_batch(canvas, centre[part], cells[part], int(r), mpp, hollow)
+            _splat_batch(canvas, center[part], cells[part], int(r), mpp, hollow)
 
 
-def _splat_batch(canvas: Field, centre: np.ndarray, cells: Cells, reach: int, mpp: float, hollow: float) -> None:
+def _splat_batch(canvas: Field, center: np.ndarray, cells: Cells, reach: int, mpp: float, hollow: float) -> None:
     box = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), axis=-1).reshape(-1, 2)
-    pixel = np.rint(centre).astype(np.intp)[:, None, :] + box
-    dx, dy = np.moveaxis((pixel - centre[:, None, :]).astype(np.float32), -1, 0)
+    pixel = np.rint(center).astype(np.intp)[:, None, :] + box
+    dx, dy = np.moveaxis((pixel - center[:, None, :]).astype(np.float32), -1, 0)
     cos, sin = np.cos(cells.angle)[:, None], np.sin(cells.angle)[:, None]
     a, b = (cells.axes / mpp).astype(np.float32).T[:, :, None]
     level = np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b)

@@ -15,13 +15,13 @@ from spatialhist.datasets._render import Stain, draw_stain, render, vary_stain
 from spatialhist.datasets._structure import draw_structure
 from spatialhist.datasets._tissue import STEP, Mixture, Tissue, draw_mixture, draw_tissue
 
-_TYPICAL_DIAMETER = 55.0  # micrometres, the spot that `TYPICAL` describes
+_TYPICAL_DIAMETER = 55.0  # micrometers, the spot that `TYPICAL` describes
 _GLASS = 0.05  # share of the lattice's sites on bare glass that are kept
 
 
 @dataclass(frozen=True)
 class Design:
-    """What all slides of a cohort share; lengths in micrometres unless the name says pixels."""
+    """What all slides of a cohort share; lengths in micrometers unless the name says pixels."""
 
     size_px: tuple[int, int]
     mpp: float
@@ -89,8 +89,8 @@ def _place_spots(
     radius = design.diameter / 2
     depth = sample(tissue.depth, true_xy, STEP)
     keep = (depth > -0.7 * radius) | ((depth < -radius) & (rng.random(len(xy)) < _GLASS))
-    for centres in (xy, true_xy):
-        keep &= ((centres > radius) & (centres < np.array(tissue.extent) - radius)).all(axis=1)
+    for centers in (xy, true_xy):
+        keep &= ((centers > radius) & (centers < np.array(tissue.extent) - radius)).all(axis=1)
     if not keep.any():
         raise ValueError(f"no spot of {design.diameter} um finds a place on {design.size_px} pixels: enlarge size_px")
     return xy[keep], true_xy[keep], offset, rotation
@@ -102,6 +102,6 @@ def _misplacement(design: Design, rng: np.random.Generator) -> tuple[np.ndarray,
     return offset, float(np.deg2rad(design.max_rotation) * rng.random() * rng.choice([-1, 1])) + 0.0
 
 
-def _rotate(xy: np.ndarray, angle: float, centre: np.ndarray) -> np.ndarray:
+def _rotate(xy: np.ndarray, angle: float, center: np.ndarray) -> np.ndarray:
     cos, sin = np.cos(angle), np.sin(angle)
-    return (xy - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+    return (xy - center) @ np.array([[cos, sin], [-sin, cos]]) + center

@@ -1,4 +1,4 @@
-"""Everything of a tissue but its nuclei, as amounts of dye on a grid: fibres, cytoplasm, fat, lumens, blood."""
+"""Everything of a tissue but its nuclei, as amounts of dye on a grid: fibers, cytoplasm, fat, lumens, blood."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from scipy import ndimage
 from spatialhist.datasets._fields import Field, interpolate, oriented_noise, smooth_noise
 from spatialhist.datasets._tissue import STEP, Rings, Tissue, wall_distance
 
-FINEST = 1.5  # micrometres; below this only nuclei and grain gain detail
+FINEST = 1.5  # micrometers; below this only nuclei and grain gain detail
 
 
 @dataclass(frozen=True)
 class Structure:
-    """Amounts of haematoxylin, eosin and blood on a grid of `step` micrometres; `inside` is 1 on tissue, 0 on glass."""
+    """Amounts of hematoxylin, eosin and blood on a grid of `step` micrometers; `inside` is 1 on tissue, 0 on glass."""
 
     step: float
-    haematoxylin: Field
+    hematoxylin: Field
     eosin: Field
     blood: Field
     inside: Field
@@ -33,20 +33,20 @@ def draw_structure(tissue: Tissue, mpp: float, rng: np.random.Generator) -> Stru
     def at(field: Field) -> Field:
         return interpolate(field, rows / STEP, columns / STEP)
 
-    tumour, immune, necrosis = at(tissue.tumour), at(tissue.immune), at(tissue.necrosis)
-    fibres = oriented_noise(_nearest(tissue.angle, rows, columns), 2 * round(30 / step) + 1, 1.3 / step, rng)
-    speckle = smooth_noise(fibres.shape, 2.5 / step, rng)
-    cloud = smooth_noise(fibres.shape, 40 / step, rng)
-    stroma = np.clip(0.36 + 0.09 * fibres + 0.05 * cloud, 0.02, None) * (1 - 0.4 * immune)
-    stroma *= np.clip((fibres + 2.1) / 0.4, 0.15, 1)
+    tumor, immune, necrosis = at(tissue.tumor), at(tissue.immune), at(tissue.necrosis)
+    fibers = oriented_noise(_nearest(tissue.angle, rows, columns), 2 * round(30 / step) + 1, 1.3 / step, rng)
+    speckle = smooth_noise(fibers.shape, 2.5 / step, rng)
+    cloud = smooth_noise(fibers.shape, 40 / step, rng)
+    stroma = np.clip(0.36 + 0.09 * fibers + 0.05 * cloud, 0.02, None) * (1 - 0.4 * immune)
+    stroma *= np.clip((fibers + 2.1) / 0.4, 0.15, 1)
     nest = np.clip(0.17 + 0.05 * speckle + 0.03 * cloud, 0, None)
     dead = np.clip(0.60 + 0.12 * speckle, 0, None)
-    eosin = stroma * (1 - tumour) + nest * tumour
+    eosin = stroma * (1 - tumor) + nest * tumor
     eosin += (dead - eosin) * necrosis
-    haematoxylin = 0.04 + 0.07 * tumour + 0.08 * immune + 0.05 * necrosis * np.clip(speckle, 0, None)
+    hematoxylin = 0.04 + 0.07 * tumor + 0.08 * immune + 0.05 * necrosis * np.clip(speckle, 0, None)
     structure = Structure(
         step=step,
-        haematoxylin=haematoxylin.astype(np.float32),
+        hematoxylin=hematoxylin.astype(np.float32),
         eosin=eosin.astype(np.float32),
         blood=np.zeros_like(eosin),
         inside=np.clip(at(tissue.depth) / 4 + 0.5, 0, 1),
@@ -75,7 +75,7 @@ def _vacuoles(tissue: Tissue, rows: np.ndarray, columns: np.ndarray) -> Field:
 
 def _empty(structure: Structure, share: Field) -> None:
     structure.eosin[:] *= 1 - share
-    structure.haematoxylin[:] *= 1 - share
+    structure.hematoxylin[:] *= 1 - share
 
 
 def _draw_rings(structure: Structure, rings: Rings, speckle: Field) -> None:
@@ -86,12 +86,12 @@ def _draw_rings(structure: Structure, rings: Rings, speckle: Field) -> None:
         wall = np.clip((1 - level) / soft + 0.5, 0, 1)
         lumen = np.clip((rings.inner[i] - level) / soft + 0.5, 0, 1)
         membrane = np.clip(1 - np.abs(level - 1) * radius / 4, 0, 1)
-        eosin, haematoxylin = structure.eosin[window], structure.haematoxylin[window]
+        eosin, hematoxylin = structure.eosin[window], structure.hematoxylin[window]
         cytoplasm = 0.42 + 0.04 * speckle[window]
         eosin += (cytoplasm - eosin) * wall + 0.18 * membrane
-        haematoxylin += (0.14 * ~rings.vessel[i] - haematoxylin) * wall
+        hematoxylin += (0.14 * ~rings.vessel[i] - hematoxylin) * wall
         eosin *= 1 - 0.97 * lumen
-        haematoxylin *= 1 - lumen
+        hematoxylin *= 1 - lumen
         if rings.vessel[i] and i % 3:
             structure.blood[window] += 0.75 * lumen * np.clip(0.7 + 0.5 * speckle[window], 0, 1.2)
 
@@ -103,7 +103,7 @@ def _window(structure: Structure, xy: np.ndarray, reach: float) -> tuple[slice, 
 
 
 def _ring_level(structure: Structure, rings: Rings, i: int, window: tuple[slice, slice]) -> tuple[Field, float]:
-    """Distance to the centre of ring `i` as a share of its outline in that direction."""
+    """Distance to the center of ring `i` as a share of its outline in that direction."""
     shape = structure.eosin[window].shape
     dy = (np.arange(shape[0]) + window[0].start)[:, None] * structure.step - rings.xy[i, 1]
     dx = (np.arange(shape[1]) + window[1].start)[None, :] * structure.step - rings.xy[i, 0]

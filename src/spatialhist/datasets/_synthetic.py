@@ -36,7 +36,7 @@ def synthetic(
 ) -> SpatialData:
     """Draw a cohort of H&E-like slides with spots and counts, and keep the truth.
 
-    Every slide is drawn from a tissue model: nests of tumour in fibrous stroma, lymphocytes, fat, ducts,
+    Every slide is drawn from a tissue model: nests of tumor in fibrous stroma, lymphocytes, fat, ducts,
     lobules and vessels, at times necrosis or a fold, on white glass. Spots lie on a hexagonal lattice, some of
     them partly or wholly off the tissue. Their counts are negative binomial around what the nuclei under them
     make. Slides of a patient share the tissue's mixture, the stain's hue and expression levels, not the picture.
@@ -52,11 +52,11 @@ def synthetic(
     size_px
         Width and height of a slide in pixels.
     mpp
-        Micrometres per pixel.
+        Micrometers per pixel.
     pitch_um
-        Distance of neighbouring spots in micrometres.
+        Distance of neighboring spots in micrometers.
     spot_diameter_um
-        Diameter of a spot in micrometres.
+        Diameter of a spot in micrometers.
     n_genes
         Number of genes. At least a quarter are controls whose share of a cell's RNA is the same in all cell types;
         the others mark one cell type each.
@@ -68,7 +68,7 @@ def synthetic(
     max_offset
         Every second slide's spots are reported wrongly by 0.4 to 1 times this many pitches.
     max_rotation
-        And turned around the slide's centre by up to this many degrees.
+        And turned around the slide's center by up to this many degrees.
     seed
         Seed of everything random. The picture does not depend on `n_genes`, `depth` and `signal`.
 
@@ -77,7 +77,7 @@ def synthetic(
     SpatialData
         In memory, as every reader of the package returns it. What is true is kept beside what a user would
         know: ``sdata.attrs["spatialhist"]["truth"]`` holds ``cell_types``, ``control_genes`` and, by slide,
-        ``offset_px`` (dx, dy; reported minus true centres before the turn) and ``rotation_deg`` (counted from x to
+        ``offset_px`` (dx, dy; reported minus true centers before the turn) and ``rotation_deg`` (counted from x to
         y). The table holds ``obsm["true_spatial"]`` (x, y in pixels), ``obsm["true_composition"]`` (nuclei under
         the spot, spots x cell types) and ``varm["true_signature"]`` (shares of RNA, genes x cell types, before
         patients and slides vary them).

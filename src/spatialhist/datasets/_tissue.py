@@ -1,4 +1,4 @@
-"""The tissue model: where on a slide lies tumour, stroma, fat, lymphocytes, glands and vessels, in micrometres."""
+"""The tissue model: where on a slide lies tumor, stroma, fat, lymphocytes, glands and vessels, in micrometers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scipy.spatial import cKDTree
 from spatialhist.datasets._fields import Field, sample, smooth_noise
 from spatialhist.datasets._lattice import jittered_lattice
 
-STEP = 8.0  # micrometres between the points of a field
+STEP = 8.0  # micrometers between the points of a field
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Shares of the tissue area, one set per patient."""
 
-    tumour: float
+    tumor: float
     fat: float
     immune: float
     necrosis: float
@@ -26,7 +26,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Rings:
-    """Structures around a lumen: glands, ducts and vessels, one entry each, in micrometres."""
+    """Structures around a lumen: glands, ducts and vessels, one entry each, in micrometers."""
 
     xy: np.ndarray
     radius: np.ndarray
@@ -42,15 +42,15 @@ class Rings:
 
 @dataclass(frozen=True)
 class Tissue:
-    """Fields of one slide on a grid of `STEP` micrometres, values in [0, 1] unless said otherwise.
+    """Fields of one slide on a grid of `STEP` micrometers, values in [0, 1] unless said otherwise.
 
-    `depth` is the signed distance to the outline in micrometres (positive inside), `angle` the direction
-    of the fibres in radians, `fold` how far the tissue lies twice, `vacuoles` the centres (x, y) of fat cells.
+    `depth` is the signed distance to the outline in micrometers (positive inside), `angle` the direction
+    of the fibers in radians, `fold` how far the tissue lies twice, `vacuoles` the centers (x, y) of fat cells.
     """
 
     extent: tuple[float, float]
     depth: Field
-    tumour: Field
+    tumor: Field
     immune: Field
     fat: Field
     necrosis: Field
@@ -63,7 +63,7 @@ class Tissue:
 def draw_mixture(rng: np.random.Generator) -> Mixture:
     """Make up what a patient's tissue consists of."""
     return Mixture(
-        tumour=rng.uniform(0.35, 0.55),
+        tumor=rng.uniform(0.35, 0.55),
         fat=rng.uniform(0.08, 0.2),
         immune=rng.uniform(0.06, 0.12),
         necrosis=float(rng.choice([0.0, 0.04])),
@@ -71,37 +71,37 @@ def draw_mixture(rng: np.random.Generator) -> Mixture:
 
 
 def draw_tissue(extent: tuple[float, float], mixture: Mixture, rng: np.random.Generator) -> Tissue:
-    """Make up the tissue of a slide of `extent` (width, height) micrometres."""
+    """Make up the tissue of a slide of `extent` (width, height) micrometers."""
     shape = (int(np.ceil(extent[1] / STEP)) + 1, int(np.ceil(extent[0] / STEP)) + 1)
     depth = _outline(shape, rng)
     inside = depth > 0
     nests = _nests(shape, rng)
-    tumour_level = _level(nests, inside, mixture.tumour)
-    tumour = _soft(nests - tumour_level, 0.08)
-    fat = _top(smooth_noise(shape, 170 / STEP, rng) - 1.2 * tumour, inside, mixture.fat) * (1 - tumour)
-    border = np.exp(-np.square((nests - tumour_level) / 0.4))
+    tumor_level = _level(nests, inside, mixture.tumor)
+    tumor = _soft(nests - tumor_level, 0.08)
+    fat = _top(smooth_noise(shape, 170 / STEP, rng) - 1.2 * tumor, inside, mixture.fat) * (1 - tumor)
+    border = np.exp(-np.square((nests - tumor_level) / 0.4))
     lymphoid = smooth_noise(shape, 45 / STEP, rng) + 0.8 * border - 1.5 * fat
     immune = _top(lymphoid, inside, mixture.immune)
     necrosis = _top(nests, inside, mixture.necrosis)
-    stroma = (1 - tumour) * (1 - fat) * (1 - immune) * (depth > 40)
+    stroma = (1 - tumor) * (1 - fat) * (1 - immune) * (depth > 40)
     return Tissue(
         extent=extent,
         depth=depth,
-        tumour=tumour,
+        tumor=tumor,
         immune=immune,
         fat=fat,
         necrosis=necrosis,
         fold=_fold(shape, rng),
-        angle=_fibres(nests, rng),
-        rings=_draw_rings(extent, stroma, tumour * (1 - necrosis) * (depth > 60), rng),
+        angle=_fibers(nests, rng),
+        rings=_draw_rings(extent, stroma, tumor * (1 - necrosis) * (depth > 60), rng),
         vacuoles=_vacuoles(extent, fat * (depth > 15), rng),
     )
 
 
 def wall_distance(vacuoles: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Distance from points in fat cells to the cells' walls in micrometres, negative outside.
+    """Distance from points in fat cells to the cells' walls in micrometers, negative outside.
 
-    Fat cells are the cells of a Voronoi diagram, cut off at 39 micrometres from their centres.
+    Fat cells are the cells of a Voronoi diagram, cut off at 39 micrometers from their centers.
     """
     if len(vacuoles) < 2:
         return np.full(len(xy), -np.inf)
@@ -110,8 +110,8 @@ def wall_distance(vacuoles: np.ndarray, xy: np.ndarray) -> np.ndarray:
 
 
 def _vacuoles(extent: tuple[float, float], fat: Field, rng: np.random.Generator) -> np.ndarray:
-    centres = jittered_lattice(extent, 58.0, rng)
-    return centres[sample(fat, centres, STEP) > 0.5]
+    centers = jittered_lattice(extent, 58.0, rng)
+    return centers[sample(fat, centers, STEP) > 0.5]
 
 
 def _outline(shape: tuple[int, int], rng: np.random.Generator) -> Field:
@@ -150,8 +150,8 @@ def _soft(excess: Field, width: float) -> Field:
     return (1 / (1 + np.exp(-np.clip(excess / width, -30, 30)))).astype(np.float32)
 
 
-def _fibres(nests: Field, rng: np.random.Generator) -> Field:
-    """Fibres run along the level lines of the nests, so that they wrap around them."""
+def _fibers(nests: Field, rng: np.random.Generator) -> Field:
+    """Fibers run along the level lines of the nests, so that they wrap around them."""
     stream = 0.5 * ndimage.gaussian_filter(nests, 30 / STEP) + 0.6 * smooth_noise(nests.shape, 200 / STEP, rng)
     dy, dx = np.gradient(stream)
     dominant = rng.uniform(0, 2 * np.pi)
@@ -172,13 +172,13 @@ def _fold(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     return (np.exp(-((across / width) ** 4)) * np.clip(2 - np.abs(along) / length * 2, 0, 1)).astype(np.float32)
 
 
-def _draw_rings(extent: tuple[float, float], stroma: Field, tumour: Field, rng: np.random.Generator) -> Rings:
-    """Ducts, lobules of acini and vessels in the stroma, small lumens in the tumour."""
+def _draw_rings(extent: tuple[float, float], stroma: Field, tumor: Field, rng: np.random.Generator) -> Rings:
+    """Ducts, lobules of acini and vessels in the stroma, small lumens in the tumor."""
     area = extent[0] * extent[1] / 1e6
     parts = [
         (_scatter(stroma, 2.0 * area, rng), (55, 90), 0.55, False),
         (_lobules(stroma, 1.2 * area, rng), (18, 30), 0.35, False),
-        (_scatter(tumour, 9.0 * area, rng), (20, 38), 0.45, False),
+        (_scatter(tumor, 9.0 * area, rng), (20, 38), 0.45, False),
         (_scatter(stroma, 9.0 * area, rng), (9, 22), 0.75, True),
     ]
     xy = np.concatenate([p[0] for p in parts])
@@ -198,8 +198,8 @@ def _scatter(where: Field, expected: float, rng: np.random.Generator) -> np.ndar
 
 
 def _lobules(where: Field, expected: float, rng: np.random.Generator) -> np.ndarray:
-    centres = _scatter(where, expected, rng)
-    acini = np.repeat(centres, rng.poisson(14, len(centres)), axis=0)
+    centers = _scatter(where, expected, rng)
+    acini = np.repeat(centers, rng.poisson(14, len(centers)), axis=0)
     acini = acini + rng.normal(0, 75, acini.shape)
     return acini[sample(where, acini, STEP) > 0.5]
 

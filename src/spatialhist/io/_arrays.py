@@ -34,10 +34,10 @@ def from_arrays(
     Parameters
     ----------
     image
-        H&E pixels ``(y, x, 3)`` or ``(3, y, x)``, uint8 of 0..255 or float of [0, 1]. Grey images become three equal
+        H&E pixels ``(y, x, 3)`` or ``(3, y, x)``, uint8 of 0..255 or float of [0, 1]. Gray images become three equal
         channels, an alpha channel is laid on white.
     xy
-        Spot centres ``(n, 2)``: x (column), then y (row), in pixels of ``image`` from its top left corner.
+        Spot centers ``(n, 2)``: x (column), then y (row), in pixels of ``image`` from its top left corner.
     counts
         Raw counts or abundances ``(n, genes)``: array, sparse matrix, or data frame with genes as columns. None for a
         slide to be predicted.
@@ -46,9 +46,9 @@ def from_arrays(
     patient
         Patient id; sections of one patient are kept together in cross-validation.
     mpp
-        Micrometres per pixel of ``image``.
+        Micrometers per pixel of ``image``.
     spot_diameter_px
-        Diameter of a spot; 0.55 times the distance of neighbouring spots if None.
+        Diameter of a spot; 0.55 times the distance of neighboring spots if None.
     genes
         Gene names in the order of the columns of ``counts``; the data frame's columns, or ``gene_0``, ``gene_1``, …,
         if None.

@@ -40,7 +40,7 @@ def read_pixels(path: Path) -> np.ndarray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no image, is cut short, is larger than :data:`MAX_PIXELS`, or is not an RGB or grey one of 8 bits.
+        If it is no image, is cut short, is larger than :data:`MAX_PIXELS`, or is not an RGB or gray one of 8 bits.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no image {path}")
@@ -99,7 +99,7 @@ def _read_jpeg_or_png(path: Path) -> np.ndarray:
 
 
 def _check_jpeg_end(data: bytes) -> None:
-    """Refuse a file cut short, which the decoder would fill up with grey."""
+    """Refuse a file cut short, which the decoder would fill up with gray."""
     start_of_scan, end_of_image = b"\xff\xda", b"\xff\xd9"
     if data.rfind(end_of_image) < data.rfind(start_of_scan):
         raise ValueError("it is cut short: there is no end-of-image marker")
@@ -120,7 +120,7 @@ def _no_pillow_limit() -> Iterator[None]:
 def to_rgb8(image: Any, *, name: str = "image") -> np.ndarray:
     """Bring an image into ``(y, x, 3)`` uint8; one that is so already is not copied.
 
-    Grey becomes three equal channels, alpha is laid on white, float in [0, 1] is scaled to 0..255 and rounded.
+    Gray becomes three equal channels, alpha is laid on white, float in [0, 1] is scaled to 0..255 and rounded.
 
     Raises
     ------

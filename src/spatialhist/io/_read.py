@@ -37,7 +37,7 @@ def read(
     slides
         Some slides of a ``slides.csv`` folder.
     mpp
-        Micrometres per pixel of an image file.
+        Micrometers per pixel of an image file.
     store
         New zarr store to write to; the object returned reads from it.
 

@@ -75,7 +75,7 @@ def check_slide_id(slide: str) -> None:
 
 
 def check_centers(xy: Any, slide: str) -> np.ndarray:
-    """Return spot centres as float ``(n, 2)``, all of them finite."""
+    """Return spot centers as float ``(n, 2)``, all of them finite."""
     centers = _numbers(xy, f"xy of slide {slide!r}").astype(float)
     if centers.ndim != 2 or centers.shape[1] != 2 or not len(centers):
         raise ValueError(f"xy of slide {slide!r} has shape {centers.shape}; want (n, 2) with n > 0: x, y in pixels")

@@ -91,14 +91,14 @@ def open_slide(path: Path) -> TiffSlide:
 
 
 def read_tiff(path: Path) -> tuple[da.Array, float | None]:
-    """Lazy pixels ``(3, y, x)`` uint8 of the largest image of a file, and its micrometres per pixel.
+    """Lazy pixels ``(3, y, x)`` uint8 of the largest image of a file, and its micrometers per pixel.
 
     Raises
     ------
     ImportError
         If tiffslide is missing.
     ValueError
-        If it holds no plane of grey or RGB.
+        If it holds no plane of gray or RGB.
     """
     from spatialhist.io._pixels import BROKEN
 
@@ -158,11 +158,11 @@ def _check(series: TiffPageSeries, file: TiffFile, path: Path) -> None:
         raise ValueError(f"it is {sizes['X']} x {sizes['Y']} pixels: a slide has 1 to {MAX_PIXELS:,} of them")
     if series.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"it holds {series.dtype}: want 8 or 16 bits a channel")
-    colours = PHOTOMETRIC(series.keyframe.photometric).name
+    colors = PHOTOMETRIC(series.keyframe.photometric).name
     # Decoders of JPEG and its kin return RGB, whatever the tag says.
     decoded = COMPRESSION(series.keyframe.compression).name not in LOSSLESS
-    if colours not in RGB and not (colours == "YCBCR" and decoded):
-        raise ValueError(f"its colours are {colours}: save it as RGB")
+    if colors not in RGB and not (colors == "YCBCR" and decoded):
+        raise ValueError(f"its colors are {colors}: save it as RGB")
     if file.is_bif:
         raise ValueError(
             "tiles of Ventana BIF overlap and have to be stitched: convert it with QuPath, bfconvert or `vips tiffsave`"

@@ -14,12 +14,12 @@ MICRO = dict.fromkeys(("µm", "\N{GREEK SMALL LETTER MU}m", "um", "\\u00B5m", "m
 IN_UM = {**MICRO, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0, "inch": 25400.0}
 """Units of OME-XML and ImageJ."""
 TAG_UNITS = {2: 25400.0, 3: 1e4, 4: 1e3, 5: 1.0}
-"""Micrometres in the unit of the tag; 1 is no unit."""
+"""Micrometers in the unit of the tag; 1 is no unit."""
 MAX_OBLONG = 0.02
 
 
 def tiff_mpp(opened: TiffSlide, page: TiffPage) -> float | None:
-    """Micrometres per pixel of an image, by OME-XML, else the scanner's own record, else ImageJ's, else the tags.
+    """Micrometers per pixel of an image, by OME-XML, else the scanner's own record, else ImageJ's, else the tags.
 
     Raises
     ------

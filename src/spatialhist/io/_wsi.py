@@ -42,7 +42,7 @@ def read_wsi(
     slide
         Slide id; made from the name of the file if None.
     mpp
-        Micrometres per pixel; those of the file if None.
+        Micrometers per pixel; those of the file if None.
     patient
         Patient id.
     store
@@ -64,7 +64,7 @@ def read_wsi(
     ImportError
         If tiffslide is missing.
     ValueError
-        If the file holds no RGB or grey plane of 8 or 16 bits, is too large, or says nothing of its scale and ``mpp`` is
+        If the file holds no RGB or gray plane of 8 or 16 bits, is too large, or says nothing of its scale and ``mpp`` is
         None.
 
     Notes
@@ -103,12 +103,12 @@ def read_wsi(
 
 
 def _choose_mpp(given: float | None, found: float | None, path: Path) -> float:
-    """Micrometres per pixel as the caller says, else as the file says."""
+    """Micrometers per pixel as the caller says, else as the file says."""
     plausible = found is not None and MPP_RANGE[0] <= found <= MPP_RANGE[1]
     if given is None:
         if not plausible:
             says = f"says {found:g} um per pixel, which no microscope has" if found else "does not say its scale"
-            raise ValueError(f"{path} {says}: pass mpp=, micrometres per pixel (about 0.25 at 40x, 0.5 at 20x)")
+            raise ValueError(f"{path} {says}: pass mpp=, micrometers per pixel (about 0.25 at 40x, 0.5 at 20x)")
         return found
     if not 0 < given < np.inf:
         raise ValueError(f"mpp={given} must be positive")

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Wins",
             "group_interval",
             "paired_wins",
-            "summarise",
+            "summarize",
             "within_slide_pearson",
         ],
         "_ceiling": ["noise_ceiling", "reliability", "split_half"],

@@ -75,10 +75,10 @@ def within_slide_pearson(truth: ArrayLike, predicted: ArrayLike, slide: ArrayLik
     group_of_slide = _group_of_slide(slide, group)
     scores = [pearson(*(matrix[slide == name] for matrix in matrices.values())) for name in group_of_slide]
     slides, groups = (np.repeat(list(names), n_targets) for names in (group_of_slide, group_of_slide.values()))
-    return summarise(np.concatenate(scores), slides, groups)
+    return summarize(np.concatenate(scores), slides, groups)
 
 
-def summarise(values: ArrayLike, slide: ArrayLike, group: ArrayLike) -> Summary:
+def summarize(values: ArrayLike, slide: ArrayLike, group: ArrayLike) -> Summary:
     """Average values within each slide, slides within each group, and groups.
 
     Parameters
@@ -102,7 +102,7 @@ def summarise(values: ArrayLike, slide: ArrayLike, group: ArrayLike) -> Summary:
 
     Examples
     --------
-    >>> summary = summarise([0.2, 0.4, np.nan, 0.6, 0.9], ["a", "a", "a", "b", "c"], ["p", "p", "p", "p", "q"])
+    >>> summary = summarize([0.2, 0.4, np.nan, 0.6, 0.9], ["a", "a", "a", "b", "c"], ["p", "p", "p", "p", "q"])
     >>> round(summary.score, 3), summary.left_out
     (0.675, {'a': 1, 'b': 0, 'c': 0})
     """

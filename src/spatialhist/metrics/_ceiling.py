@@ -42,7 +42,7 @@ def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.
     """
     values = np.asarray(counts)
     if not ((values >= 0) & (values < np.inf) & (values == np.floor(values))).all():
-        raise ValueError("counts must be whole numbers from 0 up; pass raw counts, not a normalised layer")
+        raise ValueError("counts must be whole numbers from 0 up; pass raw counts, not a normalized layer")
     whole = values.astype(np.int64)
     first = rng.binomial(whole, 0.5)
     return first, whole - first

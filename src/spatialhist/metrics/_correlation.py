@@ -131,19 +131,19 @@ def is_constant(values: ArrayLike) -> NDArray[np.bool_]:
     >>> is_constant([[1.0, 1.0], [1.0, 2.0]])
     array([ True, False])
     """
-    return map_columns(lambda block: centre(block)[2], values=values) == 1
+    return map_columns(lambda block: center(block)[2], values=values) == 1
 
 
-def centre(block: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the centred columns, their sums of squares, and which are constant (centred to exact zeros)."""
+def center(block: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the centered columns, their sums of squares, and which are constant (centered to exact zeros)."""
     # subtracting the first row first leaves equal values at exactly zero, which the mean alone does not
-    centred = block.astype(np.float64) - block[0].astype(np.float64)
-    centred -= centred.mean(axis=0)
-    squares = np.einsum("ij,ij->j", centred, centred)
+    centered = block.astype(np.float64) - block[0].astype(np.float64)
+    centered -= centered.mean(axis=0)
+    squares = np.einsum("ij,ij->j", centered, centered)
     rounding = ROUNDING * np.finfo(block.dtype).eps * block[0].astype(np.float64)
     constant = squares <= len(block) * rounding**2
-    centred[:, constant] = 0.0
-    return centred, squares, constant
+    centered[:, constant] = 0.0
+    return centered, squares, constant
 
 
 def rank_columns(block: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -152,8 +152,8 @@ def rank_columns(block: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _pearson(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
-    truth, truth_squares, truth_constant = centre(truth)
-    predicted, predicted_squares, predicted_constant = centre(predicted)
+    truth, truth_squares, truth_constant = center(truth)
+    predicted, predicted_squares, predicted_constant = center(predicted)
     product = np.einsum("ij,ij->j", truth, predicted)
     scale = np.sqrt(truth_squares) * np.sqrt(predicted_squares)
     result = np.divide(product, scale, out=np.zeros_like(product), where=~(truth_constant | predicted_constant))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import map_columns
-from ._correlation import centre
+from ._correlation import center
 from ._docs import paired
 
 
@@ -105,7 +105,7 @@ def _rmse(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArr
 
 
 def _nrmse(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
-    extent = np.where(centre(truth)[2], np.nan, np.ptp(truth, axis=0))
+    extent = np.where(center(truth)[2], np.nan, np.ptp(truth, axis=0))
     return _rmse(truth, predicted) / extent
 
 
@@ -114,8 +114,8 @@ def _r2(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray
 
 
 def _variance_ratio(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
-    centred, _, _ = centre(predicted)
-    return np.einsum("ij,ij->j", centred, centred) / _squared_deviation(truth)
+    centered, _, _ = center(predicted)
+    return np.einsum("ij,ij->j", centered, centered) / _squared_deviation(truth)
 
 
 def _squared_error(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -124,5 +124,5 @@ def _squared_error(truth: NDArray[np.floating], predicted: NDArray[np.floating])
 
 
 def _squared_deviation(truth: NDArray[np.floating]) -> NDArray[np.float64]:
-    _, squares, constant = centre(truth)
+    _, squares, constant = center(truth)
     return np.where(constant, np.nan, squares)

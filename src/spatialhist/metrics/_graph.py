@@ -1,4 +1,4 @@
-"""Neighbour weights from a spatial graph."""
+"""Neighbor weights from a spatial graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scipy import sparse
 
 
 def neighbor_weights(connectivities: sparse.sparray | sparse.spmatrix, n_spots: int) -> sparse.csr_array:
-    """Return the graph without self-loops, every row with neighbours scaled to sum 1."""
+    """Return the graph without self-loops, every row with neighbors scaled to sum 1."""
     graph = sparse.coo_array(connectivities)
     if graph.shape != (n_spots, n_spots):
         raise ValueError(f"connectivities have shape {graph.shape}, expected ({n_spots}, {n_spots}) for these spots")

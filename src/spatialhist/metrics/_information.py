@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, xlogy
 
 from ._arrays import map_columns
-from ._correlation import centre, rank_columns
+from ._correlation import center, rank_columns
 from ._docs import paired
 
 
@@ -86,7 +86,7 @@ def _mutual_information(
     joint = _joint_counts(_bin(truth, bins), _bin(predicted, bins), bins)
     rows, columns = joint.sum(axis=2), joint.sum(axis=1)
     information = _entropy(rows) + _entropy(columns) - _entropy(joint.reshape(len(joint), -1))
-    information[centre(truth)[2]] = np.nan
+    information[center(truth)[2]] = np.nan
     return information
 
 

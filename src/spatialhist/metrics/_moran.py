@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ._arrays import as_matrices, map_columns
-from ._correlation import centre
+from ._correlation import center
 from ._graph import neighbor_weights
 
 
 def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> NDArray[np.float64]:
     r"""Moran's I of every target on the spots of one slide.
 
-    With :math:`z` the centred values and :math:`w` the graph's weights scaled to sum 1 over the neighbours of
+    With :math:`z` the centered values and :math:`w` the graph's weights scaled to sum 1 over the neighbors of
     each spot, as squidpy does by default,
 
     .. math:: I_g = \frac{n}{\sum_{ij} w_{ij}} \frac{\sum_{ij} w_{ij} z_{ig} z_{jg}}{\sum_i z_{ig}^2}
@@ -35,7 +35,7 @@ def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix
     Raises
     ------
     ValueError
-        If the graph has another shape, or no spot has a neighbour.
+        If the graph has another shape, or no spot has a neighbor.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix
     n_spots = as_matrices(values=values)["values"].shape[0]
     weights = neighbor_weights(connectivities, n_spots)
     if not weights.nnz:
-        raise ValueError("no spot has a neighbour; build the graph with a larger radius")
+        raise ValueError("no spot has a neighbor; build the graph with a larger radius")
     return map_columns(partial(_morans_i, weights=weights), values=values)
 
 
@@ -89,8 +89,8 @@ def moran_agreement(truth: ArrayLike, predicted: ArrayLike, connectivities: spar
 
 
 def _morans_i(block: NDArray[np.floating], weights: sparse.csr_array) -> NDArray[np.float64]:
-    centred, squares, constant = centre(block)
-    product = np.einsum("ij,ij->j", centred, weights @ centred) * len(block) / weights.sum()
+    centered, squares, constant = center(block)
+    product = np.einsum("ij,ij->j", centered, weights @ centered) * len(block) / weights.sum()
     return product / np.where(constant, np.nan, squares)
 
 

@@ -52,7 +52,7 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
 
 
 def neighbor_oracle(truth: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> NDArray[np.float64]:
-    """Predict every spot by the mean of its neighbours' truth.
+    """Predict every spot by the mean of its neighbors' truth.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def neighbor_oracle(truth: ArrayLike, connectivities: sparse.sparray | sparse.sp
 
     Returns
     -------
-    Array of the shape of `truth`; spots without neighbours get the mean over all spots.
+    Array of the shape of `truth`; spots without neighbors get the mean over all spots.
 
     Raises
     ------

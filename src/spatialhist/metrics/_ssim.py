@@ -10,7 +10,7 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
 from ._arrays import as_matrices, map_columns
-from ._correlation import centre
+from ._correlation import center
 
 REACH = 0.75  # of the pitch: beyond half a cell's diagonal (0.71), short of the next spot
 LUMINANCE, CONTRAST = 0.01, 0.03
@@ -36,9 +36,9 @@ def ssim(
     predicted
         Predicted values, same shape.
     xy
-        Spot centres, shape (n_spots, 2).
+        Spot centers, shape (n_spots, 2).
     pitch
-        Distance of neighbouring spots, in the units of `xy`.
+        Distance of neighboring spots, in the units of `xy`.
     window
         Side of the window in cells, odd.
 
@@ -74,20 +74,20 @@ def ssim(
 
 def lattice(xy: ArrayLike, pitch: float, n_spots: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return, for the cells of a square lattice, the index of the nearest spot and whether it is near enough."""
-    centres = np.asarray(xy, dtype=np.float64)
-    if centres.shape != (n_spots, 2) or not np.isfinite(centres).all():
-        raise ValueError(f"xy must hold {n_spots} finite spot centres (x, y), found shape {centres.shape}")
+    centers = np.asarray(xy, dtype=np.float64)
+    if centers.shape != (n_spots, 2) or not np.isfinite(centers).all():
+        raise ValueError(f"xy must hold {n_spots} finite spot centers (x, y), found shape {centers.shape}")
     if not pitch > 0:
         raise ValueError(f"pitch must be positive, found {pitch}")
-    origin = centres.min(axis=0)
-    width, height = np.round(np.ptp(centres, axis=0) / pitch).astype(int) + 1
+    origin = centers.min(axis=0)
+    width, height = np.round(np.ptp(centers, axis=0) / pitch).astype(int) + 1
     if not 0.5 * n_spots <= width * height <= 100 * n_spots:
         raise ValueError(
             f"pitch {pitch:g} gives a lattice of {width} x {height} cells for {n_spots} spots; "
-            "pass the distance of neighbouring spots in the units of xy, and one slide at a time"
+            "pass the distance of neighboring spots in the units of xy, and one slide at a time"
         )
     y, x = np.mgrid[:height, :width]
-    distance, spot = cKDTree(centres).query(origin + pitch * np.stack([x, y], axis=-1))
+    distance, spot = cKDTree(centers).query(origin + pitch * np.stack([x, y], axis=-1))
     return spot, distance <= REACH * pitch
 
 
@@ -99,7 +99,7 @@ def _ssim(
     known: NDArray[np.bool_],
     window: int,
 ) -> NDArray[np.float64]:
-    extent = np.where(centre(truth)[2], np.nan, np.ptp(truth, axis=0))
+    extent = np.where(center(truth)[2], np.nan, np.ptp(truth, axis=0))
     similarity = _similarity(truth[spot] / extent, predicted[spot] / extent, known, window)
     return similarity[known].mean(axis=0)
 

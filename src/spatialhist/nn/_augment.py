@@ -27,7 +27,7 @@ def augment(
         Turn by 0, 90, 180 or 270 degrees; needs square tiles.
     stain_jitter
         Standard deviation of the factor on each channel's optical density, and a fifth of it of the density added;
-        0 leaves the colours as they are. The factor is at least 0.
+        0 leaves the colors as they are. The factor is at least 0.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def augment(
 
     Notes
     -----
-    Colours change as ``density * factor + shift`` per tile and channel (after Tellez et al. 2018): a factor changes
+    Colors change as ``density * factor + shift`` per tile and channel (after Tellez et al. 2018): a factor changes
     the amount of stain and leaves glass white, the small shift stands for the lamp.
 
     Examples

@@ -15,9 +15,9 @@ GROUPS = 8
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with normalisation and SiLU, added to a shortcut.
+    """Two 3x3 convolutions with normalization and SiLU, added to a shortcut.
 
-    The activation comes before the sum; the shortcut is a normalised 1x1 convolution where the number of channels
+    The activation comes before the sum; the shortcut is a normalized 1x1 convolution where the number of channels
     changes and the identity elsewhere.
 
     Parameters
@@ -59,7 +59,7 @@ class MultiScalePool(nn.Module):
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """Return the 2-D normalisation layer named `norm`."""
+    """Return the 2-D normalization layer named `norm`."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "group":
@@ -68,7 +68,7 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
 
 def conv_norm_silu(n_in: int, n_out: int, norm: Norm) -> list[nn.Module]:
-    """Return a 3x3 convolution that keeps the size, its normalisation and a SiLU."""
+    """Return a 3x3 convolution that keeps the size, its normalization and a SiLU."""
     return [nn.Conv2d(n_in, n_out, 3, padding=1), norm_layer(norm, n_out), nn.SiLU()]
 
 

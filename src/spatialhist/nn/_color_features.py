@@ -1,4 +1,4 @@
-"""Colour and stain features: how light is absorbed in a tile."""
+"""Color and stain features: how light is absorbed in a tile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spatialhist.nn._filters import EPSILON, bin_numbers, centered, histogram, m
 
 Features = dict[str, torch.Tensor]
 
-# optical densities of haematoxylin and eosin (Ruifrok and Johnston 2001)
+# optical densities of hematoxylin and eosin (Ruifrok and Johnston 2001)
 HEMATOXYLIN = (0.644211, 0.716556, 0.266844)
 EOSIN = (0.092789, 0.954111, 0.283111)
 
@@ -47,7 +47,7 @@ class Planes(NamedTuple):
 
 
 def stain_planes(tiles: torch.Tensor) -> Planes:
-    """Separate ``uint8`` tiles ``(B, 3, H, W)`` into colour, optical density and stain planes."""
+    """Separate ``uint8`` tiles ``(B, 3, H, W)`` into color, optical density and stain planes."""
     rgb = tiles.float() / 255
     density_rgb = _density_table(tiles.device).index_select(0, tiles.flatten().int()).view(tiles.shape)
     r, g, b = density_rgb.unbind(1)
@@ -74,13 +74,13 @@ def distribution_features(planes: Planes) -> Features:
 
 
 def correlation_features(planes: Planes) -> Features:
-    """Pearson correlations between colours and between stains."""
+    """Pearson correlations between colors and between stains."""
     out: Features = {}
     for names in (("red", "green", "blue"), ("hematoxylin", "eosin", "residual")):
         deviations = {name: centered(getattr(planes, name)) for name in names}
         scales = {name: mean(x * x).sqrt() for name, x in deviations.items()}
         for a, b in combinations(names, 2):
-            # a colour that hardly varies has no correlation, only noise
+            # a color that hardly varies has no correlation, only noise
             product = mean(deviations[a] * deviations[b])
             out[f"corr_{a}_{b}"] = product / (scales[a] * scales[b] + 1e-4)
     return out

@@ -26,9 +26,9 @@ PIXELS_AT_ONCE = 2**17
 
 
 class ColorTexture(nn.Module):
-    """Weight-free encoder: colour, stain, nuclear and texture statistics of a tile.
+    """Weight-free encoder: color, stain, nuclear and texture statistics of a tile.
 
-    The features describe the colours and the fixed haematoxylin-eosin separation (distributions, correlations, hue,
+    The features describe the colors and the fixed hematoxylin-eosin separation (distributions, correlations, hue,
     shares of white and of stain-dominated pixels), nuclei (area, chord, density, stain, clustering), white regions,
     the coarse layout of the tile, and texture (pyramid bands, structure tensor, variogram, local binary patterns,
     co-occurrence). Names are in `feature_names`.
@@ -104,7 +104,7 @@ def _features(tiles: torch.Tensor) -> Features:
 
 def _check_tiles(tiles: torch.Tensor) -> None:
     if tiles.dtype != torch.uint8:
-        raise TypeError(f"Tiles are {tiles.dtype}; the colour and texture features need torch.uint8 (0 to 255).")
+        raise TypeError(f"Tiles are {tiles.dtype}; the color and texture features need torch.uint8 (0 to 255).")
     if tiles.ndim != 4 or tiles.shape[1] != 3 or min(tiles.shape[2:]) < SMALLEST_TILE:
         needed = f"(B, 3, H, W) with H and W of at least {SMALLEST_TILE}"
         raise ValueError(f"Tiles have shape {tuple(tiles.shape)}; they must be {needed}.")

@@ -61,7 +61,7 @@ class FrozenEncoder(nn.Module):
 
 
 class PixelScaling(nn.Module):
-    """Turn ``uint8`` tiles into standardised floats of the size a pretrained network was trained on.
+    """Turn ``uint8`` tiles into standardized floats of the size a pretrained network was trained on.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ class FeatureHead(nn.Module):
     """One branch per extent over a frozen encoder's features, joined by a decoder.
 
     The counterpart of `VisionMLPMultiTask` for features that are computed once: a branch may see a tile extent, the
-    mean of the subtiles or the centre.
+    mean of the subtiles or the center.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class FeatureHead(nn.Module):
     dropout
         Share of hidden values dropped in training.
     norm
-        ``"none"`` where the features are standardised already, ``"batch"`` for batch normalisation of the inputs.
+        ``"none"`` where the features are standardized already, ``"batch"`` for batch normalization of the inputs.
 
     Raises
     ------

@@ -53,7 +53,7 @@ def gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def local_maxima(x: torch.Tensor) -> torch.Tensor:
-    """Return which inner pixels exceed their four neighbours and are no lower than their diagonal ones."""
+    """Return which inner pixels exceed their four neighbors and are no lower than their diagonal ones."""
     center = x[..., 1:-1, 1:-1]
     sides = torch.maximum(
         torch.maximum(x[..., 1:-1, 2:], x[..., 1:-1, :-2]), torch.maximum(x[..., 2:, 1:-1], x[..., :-2, 1:-1])

@@ -84,7 +84,7 @@ def mse_pearson_loss(pred: torch.Tensor, target: torch.Tensor, *, alpha: float =
 
 
 def hinge_rank_loss(pred: torch.Tensor, target: torch.Tensor, *, margin: float = 0.1) -> torch.Tensor:
-    """Penalise pairs of a spot's targets whose predicted difference falls short of a margin.
+    """Penalize pairs of a spot's targets whose predicted difference falls short of a margin.
 
     Parameters
     ----------

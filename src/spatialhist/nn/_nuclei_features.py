@@ -8,13 +8,13 @@ from torch.nn import functional as F
 from spatialhist.nn._color_features import WHITE, Features, Planes
 from spatialhist.nn._filters import blur, halve, local_maxima, mean, ratio
 
-# rise of haematoxylin above its surroundings that marks a nucleus, in optical density
+# rise of hematoxylin above its surroundings that marks a nucleus, in optical density
 RISE = 0.05
 GRID = 4
 
 
 def nuclei_features(planes: Planes) -> Features:
-    """Area, size, number, stain and clustering of nuclei, found as local rises of haematoxylin."""
+    """Area, size, number, stain and clustering of nuclei, found as local rises of hematoxylin."""
     smooth = blur(planes.hematoxylin)
     surroundings = blur(blur(smooth, 2), 4)
     rise = smooth - surroundings
@@ -36,7 +36,7 @@ def lumen_features(planes: Planes) -> Features:
 
 
 def layout_features(planes: Planes) -> Features:
-    """How stains and empty space vary over a coarse grid, and between the tile's centre and its surroundings."""
+    """How stains and empty space vary over a coarse grid, and between the tile's center and its surroundings."""
     names = ("hematoxylin", "eosin", "residual", "density", "saturation")
     images = {name: getattr(planes, name) for name in names}
     images["white"] = (planes.density < WHITE).float()

@@ -21,7 +21,7 @@ class StackingMLP(nn.Module):
     n_outputs
         Number of targets.
     hidden
-        Sizes of the hidden layers; each is followed by LeakyReLU, batch normalisation and dropout.
+        Sizes of the hidden layers; each is followed by LeakyReLU, batch normalization and dropout.
     dropout
         Share of hidden values dropped.
 

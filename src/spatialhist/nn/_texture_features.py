@@ -19,7 +19,7 @@ from spatialhist.nn._filters import (
 
 LEVELS = 4
 LAGS = (1, 2, 4, 8)
-N_GREYS = 8
+N_GRAYS = 8
 BLOB_RANGE = (-0.4, 0.4)
 # standard deviation, in optical density, below which a texture is taken for noise
 NOISE = 0.005
@@ -75,10 +75,10 @@ def lag_features(planes: Planes) -> Features:
 def local_pattern_features(tiles: torch.Tensor) -> Features:
     """Shares of the ten rotation-invariant uniform local binary patterns (Ojala et al. 2002) at two radii."""
     # exact integers, so that ties break alike in a turned tile
-    grey = tiles[:, 0].int() + 2 * tiles[:, 1].int() + tiles[:, 2].int()
-    coarse = _sum_of_three(_sum_of_three(grey).transpose(1, 2)).transpose(1, 2)
+    gray = tiles[:, 0].int() + 2 * tiles[:, 1].int() + tiles[:, 2].int()
+    coarse = _sum_of_three(_sum_of_three(gray).transpose(1, 2)).transpose(1, 2)
     out: Features = {}
-    for radius, image in ((1, grey), (3, coarse)):
+    for radius, image in ((1, gray), (3, coarse)):
         patterns = _uniform_patterns(image, radius)
         counts = histogram(patterns, 10)
         shares = (counts / counts.sum(dim=-1, keepdim=True)).float()
@@ -87,13 +87,13 @@ def local_pattern_features(tiles: torch.Tensor) -> Features:
 
 
 def cooccurrence_features(planes: Planes) -> Features:
-    """Contrast, homogeneity and energy of grey-level co-occurrence (Haralick et al. 1973) at two distances."""
+    """Contrast, homogeneity and energy of gray-level co-occurrence (Haralick et al. 1973) at two distances."""
     out: Features = {}
     for name in ("hematoxylin", "density"):
-        greys = bin_numbers(getattr(planes, name), 0.0, 1.2, N_GREYS)
+        grays = bin_numbers(getattr(planes, name), 0.0, 1.2, N_GRAYS)
         for lag in (1, 3):
-            across = histogram(greys[:, :, lag:] * N_GREYS + greys[:, :, :-lag], N_GREYS**2)
-            down = histogram(greys[:, lag:] * N_GREYS + greys[:, :-lag], N_GREYS**2)
+            across = histogram(grays[:, :, lag:] * N_GRAYS + grays[:, :, :-lag], N_GRAYS**2)
+            down = histogram(grays[:, lag:] * N_GRAYS + grays[:, :-lag], N_GRAYS**2)
             out |= _haralick(f"{name}_glcm_{lag}", across + down)
     return out
 
@@ -122,7 +122,7 @@ def _coherence(xx: torch.Tensor, yy: torch.Tensor, xy: torch.Tensor) -> torch.Te
 
 
 def _uniform_patterns(image: torch.Tensor, radius: int) -> torch.Tensor:
-    """Return the number of brighter neighbours (0 to 8) of uniform patterns, and 9 for all other patterns."""
+    """Return the number of brighter neighbors (0 to 8) of uniform patterns, and 9 for all other patterns."""
     height, width = image.shape[-2] - 2 * radius, image.shape[-1] - 2 * radius
     center = image[:, radius : radius + height, radius : radius + width]
     circle = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
@@ -139,9 +139,9 @@ def _sum_of_three(x: torch.Tensor) -> torch.Tensor:
 
 
 def _haralick(name: str, counts: torch.Tensor) -> Features:
-    share = counts.unflatten(-1, (N_GREYS, N_GREYS))
+    share = counts.unflatten(-1, (N_GRAYS, N_GRAYS))
     share = (share + share.transpose(-1, -2)) / (2 * counts.sum(dim=-1)[:, None, None])
-    levels = torch.arange(N_GREYS, dtype=torch.float64, device=counts.device)
+    levels = torch.arange(N_GRAYS, dtype=torch.float64, device=counts.device)
     distance = (levels[:, None] - levels).abs()
     return {
         f"{name}_contrast": (share * distance**2).sum(dim=(-1, -2)).float(),

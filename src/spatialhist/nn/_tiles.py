@@ -12,14 +12,14 @@ def split_tiles(tile: torch.Tensor, grid: int) -> torch.Tensor:
     Parameters
     ----------
     tile
-        Tiles of shape ``(B, C, H, W)``. Where the sides are no multiples of `grid`, the centred region that is one is
+        Tiles of shape ``(B, C, H, W)``. Where the sides are no multiples of `grid`, the centered region that is one is
         cut: up to ``grid - 1`` pixels are left out, the odd one at the bottom and right.
     grid
         Subtiles along each side.
 
     Returns
     -------
-    Subtiles of shape ``(B, grid * grid, C, H // grid, W // grid)``; the centre one has index ``grid * grid // 2``.
+    Subtiles of shape ``(B, grid * grid, C, H // grid, W // grid)``; the center one has index ``grid * grid // 2``.
 
     Raises
     ------

@@ -19,7 +19,7 @@ SMALLEST_SUBTILE = 4
 class VisionMLPMultiTask(nn.Module):
     """Three convolutional branches over a tile, joined by a decoder that predicts all targets at once.
 
-    The branches see the whole tile, the mean of its subtiles, and the centre subtile.
+    The branches see the whole tile, the mean of its subtiles, and the center subtile.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ class VisionMLPMultiTask(nn.Module):
     tile_dim
         Length of the tile branch's output.
     subtile_dim
-        Length of the output of the subtile branch and of the centre branch.
+        Length of the output of the subtile branch and of the center branch.
     grid
         Subtiles along each side of a tile.
     width
         Channels of the first convolution; every other convolution and the hidden layers of the branches scale with it.
     norm
-        ``"batch"``, or ``"group"`` for normalisation that does not depend on the other tiles of the batch.
+        ``"batch"``, or ``"group"`` for normalization that does not depend on the other tiles of the batch.
     dropout
         Share of inputs dropped before each linear layer.
     branches

@@ -22,7 +22,7 @@ SLIDES_PER_ROW = 3
 FAR_SHARE = 0.5
 """Of a slide's spots: from there on predictions are also warned of when they are made."""
 LIMITS = (1, 99)
-"""Percentiles at which the colours end."""
+"""Percentiles at which the colors end."""
 
 
 def genes(
@@ -51,7 +51,7 @@ def genes(
     slides_per_row
         Further slides of a gene go into further rows.
     cmap
-        Name of a colour map of matplotlib.
+        Name of a color map of matplotlib.
     axes
         Axes to draw into, one per gene, slide and layer, in this order; those of a new figure if None.
     table_key
@@ -60,8 +60,8 @@ def genes(
     Returns
     -------
     Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same
-    units share the colour scale of a gene over all its slides, from the 1st to the 99th percentile; the colour bar names
-    the units. Spots without a value are grey. A prediction's title gives its within-slide Pearson r with the
+    units share the color scale of a gene over all its slides, from the 1st to the 99th percentile; the color bar names
+    the units. Spots without a value are gray. A prediction's title gives its within-slide Pearson r with the
     measurements beside it, over all spots that have both, and says where most spots are unlike those of training.
 
     Raises

@@ -41,7 +41,7 @@ def out_of_distribution(
     slides_per_row
         Further slides go into further rows.
     cmap
-        Name of a colour map of matplotlib.
+        Name of a color map of matplotlib.
     axes
         Axes to draw into, one per slide; those of a new figure if None.
     table_key
@@ -49,8 +49,8 @@ def out_of_distribution(
 
     Returns
     -------
-    Axes, one per slide. Colours run from 0 to 1, the range of ``obs["out_of_distribution"]``. The title gives the share
-    of spots above 0.95, which is a twentieth on a slide like those of training. Spots without a score are grey.
+    Axes, one per slide. Colors run from 0 to 1, the range of ``obs["out_of_distribution"]``. The title gives the share
+    of spots above 0.95, which is a twentieth on a slide like those of training. Spots without a score are gray.
 
     Raises
     ------

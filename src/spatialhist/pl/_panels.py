@@ -24,7 +24,7 @@ SPOT_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Panel:
-    """Values of the spots of one slide, for instance of a gene in a layer; those in the same unit share colours."""
+    """Values of the spots of one slide, for instance of a gene in a layer; those in the same unit share colors."""
 
     slide: str
     title: str

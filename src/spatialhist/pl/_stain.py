@@ -1,4 +1,4 @@
-"""A slide before and after stain normalisation."""
+"""A slide before and after stain normalization."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stain(
     axes: np.ndarray | None = None,
     table_key: str = _keys.TABLE,
 ) -> np.ndarray:
-    """Draw a slide before and after stain normalisation: all of it, and four pitches in the middle of its spots.
+    """Draw a slide before and after stain normalization: all of it, and four pitches in the middle of its spots.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def stain(
     slide
         Slide id.
     image
-        The normalised image: ``"normalized"``, or a key with ``{slide}`` for the slide id.
+        The normalized image: ``"normalized"``, or a key with ``{slide}`` for the slide id.
     axes
         Four axes to draw into, in the order of what is returned; those of a new figure if None.
     table_key
@@ -48,7 +48,7 @@ def stain(
     Returns
     -------
     Axes ``(2, 2)``: rows before and after, columns slide and detail. Where the stain was fitted by its
-    vectors, swatches show haematoxylin and eosin at an optical density of 1 (natural logarithm).
+    vectors, swatches show hematoxylin and eosin at an optical density of 1 (natural logarithm).
 
     Raises
     ------

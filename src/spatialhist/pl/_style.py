@@ -1,4 +1,4 @@
-"""What all pictures share: colours that colour-blind readers tell apart, plain axes, scale bars."""
+"""What all pictures share: colors that color-blind readers tell apart, plain axes, scale bars."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 EXPRESSION = "viridis"
 MISSING = "#c8c8c8"
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's colours."""
+"""Okabe and Ito's colors."""
 KIND = {"stack": CYCLE[1], "model": CYCLE[0], "null": "#808080", "oracle": CYCLE[2]}
-"""Colour of a kind of predictor."""
+"""Color of a kind of predictor."""
 FONT = 9
 
 
@@ -63,7 +63,7 @@ def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
     ax
         Axes whose limits are final.
     mpp
-        Micrometres per full-resolution pixel; the bar is in pixels where it is None.
+        Micrometers per full-resolution pixel; the bar is in pixels where it is None.
     pixel
         Full-resolution pixels per unit of the axes.
     """
@@ -94,7 +94,7 @@ def round_length(length: float) -> float:
 
 
 def length_label(length: float, physical: bool) -> str:
-    """Length with its unit: pixels, micrometres or millimetres."""
+    """Length with its unit: pixels, micrometers or millimeters."""
     if not physical:
         return f"{length:g} px"
     return f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"

@@ -36,7 +36,7 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    Axes: loss against epoch, one colour a model.
+    Axes: loss against epoch, one color a model.
 
     Raises
     ------

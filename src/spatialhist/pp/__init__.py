@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "_filter_spots": ["filter_spots"],
         "_fit_stain_reference": ["fit_stain_reference"],
-        "_flag_artefacts": ["flag_artefacts"],
+        "_flag_artifacts": ["flag_artifacts"],
         "_log_normalize": ["log_normalize"],
         "_mask_background": ["mask_background"],
         "_normalize_stain": ["normalize_stain"],

@@ -1,7 +1,7 @@
 """How well the nuclei under spots explain their expression; pure arrays.
 
-The score of a placement is the correlation of the spots' activity with the haematoxylin under them: glass, fat and
-fibres have little of both. It needs no edge of the tissue, so spots may cover any part of it.
+The score of a placement is the correlation of the spots' activity with the hematoxylin under them: glass, fat and
+fibers have little of both. It needs no edge of the tissue, so spots may cover any part of it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Activity:
     Attributes
     ----------
     scene
-        Spots, and the amount of haematoxylin.
+        Spots, and the amount of hematoxylin.
     field
-        Haematoxylin smoothed over a spot.
+        Hematoxylin smoothed over a spot.
     activity
         Mean 0 and variance 1 ``(n,)``; all 0 if every spot is as active.
     """
@@ -45,7 +45,7 @@ class Activity:
 
     @classmethod
     def of(cls, scene: Scene, activity: np.ndarray) -> Activity:
-        """Standardise the activity."""
+        """Standardize the activity."""
         return cls(scene, scene.smooth(scene.picture, BLUR), _standard(activity, 0.0))
 
     def score(self, matrix: np.ndarray) -> float:

@@ -46,7 +46,7 @@ def _apply(
 
 
 def nearest(start: int, stop: int, factor: float, size: int) -> np.ndarray:
-    """Mask index under the centre of each image pixel from ``start`` to ``stop``."""
+    """Mask index under the center of each image pixel from ``start`` to ``stop``."""
     return np.minimum(((np.arange(start, stop) + 0.5) / factor).astype(np.intp), size - 1)
 
 

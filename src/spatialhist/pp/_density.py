@@ -23,19 +23,19 @@ NOISE_FACTOR = 4.0
 GLASS_BRIGHT = 0.7
 """Glass is brighter than this share of the brightest pixels."""
 GLASS_CHROMA = 0.2
-"""Glass is at most this colourful, (max - min) / max of its channels, in the colours of stain."""
+"""Glass is at most this colorful, (max - min) / max of its channels, in the colors of stain."""
 GLASS_SHARE = 0.002
 """A smaller share of smooth bright pixels is no glass."""
 GREEN_LEAD = 0.95
-"""Haematoxylin and eosin absorb green most; red and blue together reach less than this share of it."""
+"""Hematoxylin and eosin absorb green most; red and blue together reach less than this share of it."""
 INK_DENSITY = 0.3
-"""Foreign colour denser than this lies on top of the tissue."""
+"""Foreign color denser than this lies on top of the tissue."""
 
 
 def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     """Find tissue on a low-resolution H&E image.
 
-    Glass is bright, smooth and without the colour of stain. Tissue has texture or is clearly denser than the glass,
+    Glass is bright, smooth and without the color of stain. Tissue has texture or is clearly denser than the glass,
     absorbs green more than red and blue, and hangs together with a part that has all three. Smooth stain beside a
     section, shadows, dust and ink lack one of them.
 
@@ -44,7 +44,7 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     pixels
         ``(y, x, 3)`` uint8.
     um_per_px
-        Micrometres per pixel; a rough guess is enough.
+        Micrometers per pixel; a rough guess is enough.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
 
 
 def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
-    """Find what is dense in a colour that haematoxylin and eosin do not have; arguments as of ``density_mask``."""
+    """Find what is dense in a color that hematoxylin and eosin do not have; arguments as of ``density_mask``."""
     planes, sigma = _planes(pixels, um_per_px)
     return _ink(_features(planes, sigma)[0], sigma)
 
@@ -105,7 +105,7 @@ def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray,
 
 
 def _glass(planes: np.ndarray, texture: np.ndarray) -> np.ndarray:
-    """Bright, smooth pixels without the colour of stain; none where the image is tissue from edge to edge."""
+    """Bright, smooth pixels without the color of stain; none where the image is tissue from edge to edge."""
     high, low = planes.max(axis=0), planes.min(axis=0)
     bright = low > GLASS_BRIGHT * np.percentile(low, 99)
     red, green, blue = planes.astype(np.uint16)

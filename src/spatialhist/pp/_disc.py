@@ -16,7 +16,7 @@ def disc_share(mask: np.ndarray, xy: np.ndarray, radius: float, pixel: tuple[flo
     mask
         Boolean ``(y, x)``; outside of it nothing is covered.
     xy
-        Centres ``(n, 2)``, (x, y); pixel (i, j) of the mask covers [j, j + 1) x [i, i + 1) times ``pixel``.
+        Centers ``(n, 2)``, (x, y); pixel (i, j) of the mask covers [j, j + 1) x [i, i + 1) times ``pixel``.
     radius
         Radius of the discs, in the units of ``xy``.
     pixel
@@ -24,7 +24,7 @@ def disc_share(mask: np.ndarray, xy: np.ndarray, radius: float, pixel: tuple[flo
 
     Returns
     -------
-    ``(n,)``, 0 to 1; NaN for centres that are not finite.
+    ``(n,)``, 0 to 1; NaN for centers that are not finite.
     """
     centers = np.ascontiguousarray(xy, dtype=np.float64)
     return _integrate(np.ascontiguousarray(mask, dtype=np.bool_), centers, float(radius), *map(float, pixel))

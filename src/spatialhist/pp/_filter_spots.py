@@ -47,7 +47,7 @@ def filter_spots(
     ================= ==================================================================================
     ``nan``           a measurement or a coordinate is not finite
     ``duplicate``     an earlier spot of the slide has the same position
-    ``out_of_bounds`` the centre lies outside the image
+    ``out_of_bounds`` the center lies outside the image
     ``not_in_tissue`` the reader's flag ``obs["in_tissue"]`` says so
     ``off_tissue``    less than ``min_tissue`` of the spot's disc lies on tissue
     ``low_activity``  the total is below ``min_counts``, or far below that of the slide (``max_mads``)

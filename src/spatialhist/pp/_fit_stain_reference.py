@@ -57,7 +57,7 @@ def fit_stain_reference(
     KeyError
         If a slide, an image or a tissue mask is missing.
     ValueError
-        If the tissue does not look like haematoxylin and eosin.
+        If the tissue does not look like hematoxylin and eosin.
 
     Examples
     --------

@@ -21,7 +21,7 @@ def fold_mask(pixels: np.ndarray, tissue: np.ndarray, glass: np.ndarray, *, um_p
     tissue, glass
         Boolean ``(y, x)``; the median of tissue is taken for one layer.
     um_per_px
-        Micrometres per pixel.
+        Micrometers per pixel.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 BLOCK = 4.0
-"""Side of the blocks, in units: neighbouring spots gain together."""
+"""Side of the blocks, in units: neighboring spots gain together."""
 
 
 def standard_errors(points: np.ndarray, gain: np.ndarray) -> float:

@@ -18,7 +18,7 @@ def log_likelihood(correlation: np.ndarray | float) -> np.ndarray:
 def independent_spots(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
     """Number of independent spots that would make two maps correlate by chance as much as these do.
 
-    Neighbours that are alike in both maps count together (Clifford, Richardson and Hemon, Biometrics 1989).
+    Neighbors that are alike in both maps count together (Clifford, Richardson and Hemon, Biometrics 1989).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Normalise counts to a common depth and take logarithms."""
+"""Normalize counts to a common depth and take logarithms."""
 
 from __future__ import annotations
 

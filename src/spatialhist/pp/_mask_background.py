@@ -32,7 +32,7 @@ OVERVIEW_PX = 2000
 """Masks are made on the finest level within this size: about 5 um a pixel on a capture area of 6.5 mm or more."""
 FULL_SHARE = 0.995
 UNKNOWN_UM = 6.0
-"""Guess of micrometres per overview pixel where neither mpp nor pitch is known."""
+"""Guess of micrometers per overview pixel where neither mpp nor pitch is known."""
 
 
 def mask_background(
@@ -59,7 +59,7 @@ def mask_background(
     fill
         Also add the image with its background filled, computed when it is read.
     fill_value
-        Grey value of the filled background, 0 to 255.
+        Gray value of the filled background, 0 to 255.
     table_key
         The table.
 
@@ -77,9 +77,9 @@ def mask_background(
 
     Notes
     -----
-    Glass is what is bright, smooth and without the colour of stain. A pixel is tissue if the standard deviation of its
+    Glass is what is bright, smooth and without the color of stain. A pixel is tissue if the standard deviation of its
     optical density over 15 um, or the density itself, rises above the glass, if it absorbs more green than red and blue
-    (which haematoxylin and eosin do, ink and shadows do not), and if it hangs together with a part where all hold
+    (which hematoxylin and eosin do, ink and shadows do not), and if it hangs together with a part where all hold
     clearly.
     Gaps of 120 um are bridged, holes below 600 um filled, specks below 200 um dropped.
 
@@ -125,7 +125,7 @@ def find_tissue(sdata: SpatialData, slide: str, method: MaskMethod | MaskFunctio
 
 
 def um_per_px(sdata: SpatialData, slide: str, factor: float) -> float:
-    """Micrometres per pixel of a level; without mpp the spots are taken to be as far apart as Visium's."""
+    """Micrometers per pixel of a level; without mpp the spots are taken to be as far apart as Visium's."""
     known = scale(sdata, slide)
     if known.mpp:
         return known.mpp * factor

@@ -1,4 +1,4 @@
-"""Stain normalisation."""
+"""Stain normalization."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def normalize_stain(
         Slide ids; all if None.
     method
         How the stain of a slide is fitted: ``"macenko"`` and ``"vahadane"`` find the two stain vectors and exchange
-        them, ``"reinhard"`` matches mean and spread of the colours.
+        them, ``"reinhard"`` matches mean and spread of the colors.
     reference
         ``"canonical"``: a published standard shipped with the package, so nothing is fitted across slides. Otherwise a
         slide id, several slide ids or ``"cohort"`` (the slides of this call), fitted on their tissue, pooled; a
@@ -80,7 +80,7 @@ def normalize_stain(
     Notes
     -----
     Stains are fitted by squidpy on the coarsest level of the pyramid. A slide whose stain cannot be fitted (no tissue,
-    one stain only, vectors far from haematoxylin and eosin) is passed through unchanged, with a warning. Macenko et al.
+    one stain only, vectors far from hematoxylin and eosin) is passed through unchanged, with a warning. Macenko et al.
     (ISBI 2009), Vahadane et al. (IEEE TMI 2016), Reinhard et al. (IEEE CG&A 2001).
 
     Examples
@@ -102,7 +102,7 @@ def normalize_stain(
     entries = {slide: _normalize(sdata, slide, sources[slide], added[slide], target) for slide in cohort.slides}
     name = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
     _record(cohort, {slide: {**entry, "reference": name} for slide, entry in entries.items()}, added)
-    logger.info("added stain-normalised images (%s, %s) of slides %s", target.method, name, cohort.slides)
+    logger.info("added stain-normalized images (%s, %s) of slides %s", target.method, name, cohort.slides)
 
 
 def _resolve_reference(
@@ -140,7 +140,7 @@ def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, 
 
 
 def _normalize(sdata: SpatialData, slide: str, source: str, added: str, target: StainReference) -> dict[str, Any]:
-    """Add the recoloured image of one slide, or the image as it is where no stain could be fitted."""
+    """Add the recolored image of one slide, or the image as it is where no stain could be fitted."""
     pyr = pyramid(sdata, source)
     pixels, tissue = fit_pixels(sdata, slide, source)
     entry = {"image": source, "method": target.method, "fitted_on": list(target.fitted_on), "target": target.to_dict()}

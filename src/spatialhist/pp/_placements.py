@@ -11,7 +11,7 @@ def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def placement(points: np.ndarray, turn: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    """Turn, then rotate and stretch about the centre of the points, then shift.
+    """Turn, then rotate and stretch about the center of the points, then shift.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from spatialhist.pp._overview import overview
 from spatialhist.pp._record import record_slides
 from spatialhist.pp._register import Registration, register
 from spatialhist.pp._search import Model
-from spatialhist.pp._stain_amount import haematoxylin_amount, stain_amount
+from spatialhist.pp._stain_amount import hematoxylin_amount, stain_amount
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -72,7 +72,7 @@ def realign(
     None. Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
     ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
     ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total expression
-    and haematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random placements' own,
+    and hematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random placements' own,
     sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint; log-likelihood over the
     best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``,
     the move without looking at expression.
@@ -92,7 +92,7 @@ def realign(
     is within a quarter pitch, does not exceed random placements, or could slide along the tissue, as footprints can
     that cover a part of it.
     Expression decides only where the best placement is clearly likelier than every other a pitch or more away, by the
-    correlations and the number of spots; spots whose neighbours are alike count together.
+    correlations and the number of spots; spots whose neighbors are alike count together.
 
     Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is theirs.
 
@@ -159,7 +159,7 @@ def _arrays(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reader_pixels(cohort: Cohort, slide: str) -> np.ndarray:
-    """Spot centres in image pixels where the reader put them.
+    """Spot centers in image pixels where the reader put them.
 
     Undoing an earlier move leaves rounding errors; without them a second run is byte-equal to the first.
     """
@@ -203,7 +203,7 @@ def _register(
     if activity is None:
         # whoever places spots by eye looks at what is stained, not at where it fades out
         return register(stain_amount(pixels, mask), factors, xy[keep], pitch, **options)
-    return register(haematoxylin_amount(pixels, mask), factors, xy[keep], pitch, activity=activity[keep], **options)
+    return register(hematoxylin_amount(pixels, mask), factors, xy[keep], pitch, activity=activity[keep], **options)
 
 
 def _identity(reason: str) -> Registration:

@@ -70,13 +70,13 @@ def register(
     Parameters
     ----------
     picture
-        How much tissue there is, 0 to 1, or with ``activity`` how much haematoxylin, ``(y, x)``.
+        How much tissue there is, 0 to 1, or with ``activity`` how much hematoxylin, ``(y, x)``.
     factors
         Image pixels per pixel of it, ``(x, y)``.
     xy
-        Spot centres ``(n, 2)`` in image pixels.
+        Spot centers ``(n, 2)`` in image pixels.
     pitch
-        Distance of neighbouring spots in image pixels.
+        Distance of neighboring spots in image pixels.
     model
         What may change.
     orientations
@@ -145,7 +145,7 @@ def _objection(found: np.ndarray, after: float, null: float) -> str:
 
 
 def _null(objective: Objective, rng: np.random.Generator) -> np.ndarray:
-    """Scores of random placements: any angle, the spots' centre anywhere on the image."""
+    """Scores of random placements: any angle, the spots' center anywhere on the image."""
     points = objective.scene.points
     targets = rng.random((N_NULL, 2)) * objective.scene.size
     angles = rng.random(N_NULL) * 2 * np.pi

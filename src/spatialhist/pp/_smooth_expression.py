@@ -1,4 +1,4 @@
-"""Average a layer over neighbouring spots."""
+"""Average a layer over neighboring spots."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def smooth_expression(
     table_key: str = _keys.TABLE,
     max_layer_gb: float = MAX_LAYER_GB,
 ) -> None:
-    """Replace every value by the weighted mean of a spot and its neighbours on the same piece of tissue.
+    """Replace every value by the weighted mean of a spot and its neighbors on the same piece of tissue.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def smooth_expression(
         What is smoothed.
     weights
         ``"uniform"``, or ``"gaussian"`` in the distance with a standard deviation of one pitch. The spot itself counts
-        as a neighbour at distance 0.
+        as a neighbor at distance 0.
     radius
-        Use only neighbours this near, ``("pitch" | "um" | "px", r)``; all neighbours of the graph if None.
+        Use only neighbors this near, ``("pitch" | "um" | "px", r)``; all neighbors of the graph if None.
     n_neighs
-        Use only the nearest neighbours, at most this many; all if None.
+        Use only the nearest neighbors, at most this many; all if None.
     key_added
         Name of the new layer; ``"{layer}_smooth"`` if None.
     table_key
@@ -65,8 +65,8 @@ def smooth_expression(
 
     Returns
     -------
-    Adds the float32 layer ``key_added``, sparse where ``layer`` is. NaN stay NaN and do not count in their neighbours.
-    A sparse layer fills up: a spot stores what any of its neighbours stores.
+    Adds the float32 layer ``key_added``, sparse where ``layer`` is. NaN stay NaN and do not count in their neighbors.
+    A sparse layer fills up: a spot stores what any of its neighbors stores.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def smooth_expression(
 
     Notes
     -----
-    Slides are never mixed. Where a slide has a tissue mask, two spots count as neighbours only if at least three
+    Slides are never mixed. Where a slide has a tissue mask, two spots count as neighbors only if at least three
     quarters of the line between them lies on tissue, so nothing is averaged across a gap.
 
     A smoothed layer is easier to predict than what was measured; it is recorded as smoothed, and
@@ -116,11 +116,11 @@ def smooth_expression(
 def _averaging(
     cohort: Cohort, weights: Weights, radius: tuple[str, float] | None, n_neighs: int | None
 ) -> tuple[sp.csr_matrix, list[str]]:
-    """Return the matrix that averages, rows not yet normalised, and the slides whose gaps it respects."""
+    """Return the matrix that averages, rows not yet normalized, and the slides whose gaps it respects."""
     graph = cohort.table.obsp.get(_keys.DISTANCES)
     facts = recorded(cohort.table, _keys.DISTANCES).get("slides", {})
     if graph is None or any(slide not in facts for slide in cohort.slides):
-        raise KeyError("the table has no graph of neighbouring spots: make it with sh.pp.spot_distances(sdata)")
+        raise KeyError("the table has no graph of neighboring spots: make it with sh.pp.spot_distances(sdata)")
     in_um = recorded(cohort.table, _keys.DISTANCES)["unit"] == "um"
     blocks, masked = [], []
     for slide in cohort.slides:
@@ -190,13 +190,13 @@ def _check_filled(averaging: sp.csr_matrix, values: Any, max_layer_gb: float) ->
     size = (averaging[tried] @ values).nnz / len(tried) * n * 8 / 1e9
     if size > max_layer_gb:
         raise MemoryError(
-            f"a spot stores what any of its neighbours stores: the smoothed layer needs about {size:.2g} GB, more than "
+            f"a spot stores what any of its neighbors stores: the smoothed layer needs about {size:.2g} GB, more than "
             f"max_layer_gb={max_layer_gb:g}: narrow the table with sh.pp.select_genes(sdata, n=2000, subset=True)"
         )
 
 
 def _average(averaging: sp.csr_matrix, values: Any) -> Any:
-    """Apply row-normalised weights; NaN neither count nor change."""
+    """Apply row-normalized weights; NaN neither count nor change."""
     weights = averaging.astype(np.float32)
     if sp.issparse(values):
         return (

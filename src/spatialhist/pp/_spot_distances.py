@@ -1,4 +1,4 @@
-"""Which spots are neighbours, and how far apart they are."""
+"""Which spots are neighbors, and how far apart they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 Unit = Literal["px", "um"]
 COUNTED = 256
-"""Spots whose neighbours are counted before all are looked for."""
+"""Spots whose neighbors are counted before all are looked for."""
 BYTES_A_PAIR = 24
 """Of both matrices, and of one of them while it is made."""
 
@@ -43,8 +43,8 @@ def spot_distances(
     sdata
         The cohort.
     radius
-        ``("pitch", r)`` in distances of neighbouring spots, ``("um", r)`` or ``("px", r)``; turned into pixels slide by
-        slide. 1.5 pitches give 6 neighbours on a hexagonal lattice and 8 on a square one, 1.2 pitches 6 and 4.
+        ``("pitch", r)`` in distances of neighboring spots, ``("um", r)`` or ``("px", r)``; turned into pixels slide by
+        slide. 1.5 pitches give 6 neighbors on a hexagonal lattice and 8 on a square one, 1.2 pitches 6 and 4.
     unit
         Unit of the distances; ``"um"`` needs every slide's mpp.
     key_added
@@ -95,7 +95,7 @@ def spot_distances(
     }
     record(table, distances, {"radius": [str(r) for r in radius], "unit": unit, "slides": per_slide})
     logger.info(
-        "added obsp[%r] in %s and obsp[%r]: neighbours within %g %s", distances, unit, connectivities, *radius[::-1]
+        "added obsp[%r] in %s and obsp[%r]: neighbors within %g %s", distances, unit, connectivities, *radius[::-1]
     )
 
 
@@ -114,7 +114,7 @@ def _positions(cohort: Cohort, slide: str) -> np.ndarray:
 
 
 def _refuse_too_many(xy: np.ndarray, radius_px: float, slide: str) -> None:
-    """Count the neighbours of some spots, so that no matrix of all spots with all is built by mistake."""
+    """Count the neighbors of some spots, so that no matrix of all spots with all is built by mistake."""
     tree = cKDTree(xy)
     some = xy[:: max(1, len(xy) // COUNTED)]
     pairs = int(len(xy) * tree.query_ball_point(some, radius_px, return_length=True).mean())

@@ -27,8 +27,8 @@ def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask, np.clip(density / typical, 0, 1), 0) if typical > 0 else mask.astype(np.float32)
 
 
-def haematoxylin_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Separate haematoxylin, the stain of nuclei, by the vectors of Ruifrok and Johnston (2001).
+def hematoxylin_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Separate hematoxylin, the stain of nuclei, by the vectors of Ruifrok and Johnston (2001).
 
     Parameters
     ----------
@@ -43,6 +43,6 @@ def haematoxylin_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     from skimage.color import rgb2hed
 
-    # glass may be grey or yellow
+    # glass may be gray or yellow
     glass = np.full(3, 255) if mask.all() else np.maximum(np.median(pixels[~mask], axis=0), 1)
     return np.where(mask, rgb2hed(np.minimum(pixels / glass, 1))[..., 0], 0).astype(np.float32)

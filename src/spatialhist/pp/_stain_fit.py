@@ -17,7 +17,7 @@ MIN_SPREAD = 0.05
 
 
 class StainError(ValueError):
-    """The image holds no two stains that look like haematoxylin and eosin."""
+    """The image holds no two stains that look like hematoxylin and eosin."""
 
 
 def fit_stain(
@@ -39,7 +39,7 @@ def fit_stain(
     Raises
     ------
     StainError
-        If there is no tissue, or if what was found is not haematoxylin and eosin.
+        If there is no tissue, or if what was found is not hematoxylin and eosin.
     """
     import dask.array as da
     import spatialdata as sd
@@ -74,16 +74,16 @@ def fit_stain(
 def _check_two_stains(found: StainReference) -> None:
     if found.stain_matrix is None:
         if found.sigma[0] < MIN_SPREAD:
-            raise StainError(f"its tissue has one colour only (spread of lightness {found.sigma[0]:.3f})")
+            raise StainError(f"its tissue has one color only (spread of lightness {found.sigma[0]:.3f})")
         return
-    haematoxylin, eosin, _ = found.stain_matrix.T
-    angle = np.degrees(np.arccos(np.clip(haematoxylin @ eosin, -1, 1)))
+    hematoxylin, eosin, _ = found.stain_matrix.T
+    angle = np.degrees(np.arccos(np.clip(hematoxylin @ eosin, -1, 1)))
     if angle < MIN_ANGLE_DEG:
         raise StainError(f"its two stain vectors are {angle:.1f} degrees apart, as if there were one stain only")
 
 
 def basis_change(source: StainReference, target: StainReference) -> np.ndarray:
-    """Return the 3x3 matrix that recolours optical densities: same amounts of stain, other stain vectors."""
+    """Return the 3x3 matrix that recolors optical densities: same amounts of stain, other stain vectors."""
     return target.stain_matrix @ np.linalg.pinv(source.stain_matrix)
 
 

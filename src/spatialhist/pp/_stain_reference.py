@@ -1,4 +1,4 @@
-"""What slides are stained like after normalisation: shipped, fitted, saved as JSON."""
+"""What slides are stained like after normalization: shipped, fitted, saved as JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class StainReference:
     Attributes
     ----------
     method
-        ``"macenko"`` and ``"vahadane"`` hold stain vectors, ``"reinhard"`` colour statistics.
+        ``"macenko"`` and ``"vahadane"`` hold stain vectors, ``"reinhard"`` color statistics.
     fitted_on
         Slides whose pixels it was fitted on; empty for the canonical one.
     stain_matrix
-        Unit vectors of optical density as columns haematoxylin, eosin, complement ``(3, 3)``, rows r, g, b.
+        Unit vectors of optical density as columns hematoxylin, eosin, complement ``(3, 3)``, rows r, g, b.
     white_point
         Intensity without any stain ``(3,)``, 0 to 255.
     mu, sigma

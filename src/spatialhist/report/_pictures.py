@@ -74,7 +74,7 @@ def _is_normalized(cohort: Cohort, slide: str) -> bool:
 
 def _stain(cohort: Cohort, slide: str, table_key: str) -> Picture:
     axes = pl.stain(cohort.sdata, slide, table_key=table_key)
-    return _embed(axes, f"Slide {slide} before and after stain normalisation")
+    return _embed(axes, f"Slide {slide} before and after stain normalization")
 
 
 def _gene_scores(scores: pd.DataFrame) -> Picture | None:

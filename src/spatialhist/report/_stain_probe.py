@@ -1,4 +1,4 @@
-"""How well slides and patients are told by their colour, before and after stain normalisation."""
+"""How well slides and patients are told by their color, before and after stain normalization."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def collect(cohort: Cohort, table_key: str) -> Table | None:
-    """Compare the images of the slides that were normalised; None where fewer than two were."""
+    """Compare the images of the slides that were normalized; None where fewer than two were."""
     elements = {*cohort.sdata.images, *cohort.sdata.labels}
     slides = [s for s in cohort.slides if _needed(s) <= elements]
     rows = []
@@ -23,7 +23,7 @@ def collect(cohort: Cohort, table_key: str) -> Table | None:
                 for image in ("full", "normalized")
             ]
             rows.append([by, len(probes[0].confusion), probes[0].chance, *(probe.accuracy for probe in probes)])
-    return Table(["told by colour", "classes", "chance", "before", "after"], rows) if rows else None
+    return Table(["told by color", "classes", "chance", "before", "after"], rows) if rows else None
 
 
 def _needed(slide: str) -> set[str]:

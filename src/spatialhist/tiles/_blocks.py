@@ -64,7 +64,7 @@ def _size(run: dict[Any, np.ndarray]) -> int:
 
 
 def fetch(source: PixelSource, level: int, keys: set[Key], cache: BlockCache) -> dict[Key, np.ndarray]:
-    """Return the blocks of a level; what is not in the cache is read, neighbours at once."""
+    """Return the blocks of a level; what is not in the cache is read, neighbors at once."""
     name = (source.pyramid.key, level)
     found = {key: cache.get((*name, key)) for key in keys}
     blocks = {key: block for key, block in found.items() if block is not None}
@@ -76,7 +76,7 @@ def fetch(source: PixelSource, level: int, keys: set[Key], cache: BlockCache) ->
 
 
 def _runs(keys: Sequence[Key]) -> Iterator[tuple[int, list[int]]]:
-    """Neighbouring blocks of one row, at most `MAX_RUN` of them."""
+    """Neighboring blocks of one row, at most `MAX_RUN` of them."""
     for _, group in groupby(enumerate(keys), lambda item: (item[1][0], item[1][1] - item[0])):
         run = [key for _, key in group]
         for i in range(0, len(run), MAX_RUN):

@@ -39,10 +39,10 @@ PART = 1024
 
 
 class FeatureCache:
-    """Features of tiles, computed once for the same pixels, tile size, centres and encoder.
+    """Features of tiles, computed once for the same pixels, tile size, centers and encoder.
 
     What is stored is found by content: the encoded chunks that the tiles need (their pixels, for an image that is not
-    in a store), the scale, the size and centres of the tiles, and the encoder's weights. Names do not count, so a
+    in a store), the scale, the size and centers of the tiles, and the encoder's weights. Names do not count, so a
     renamed image is found, and one that changed under its name is not.
 
     A fill that was interrupted goes on where it stopped, and several processes may fill at once.
@@ -108,7 +108,7 @@ class FeatureCache:
         Raises
         ------
         ValueError
-            If a centre is not finite, or the encoder returns anything but ``(B, F)``.
+            If a center is not finite, or the encoder returns anything but ``(B, F)``.
         """
         from spatialhist.nn import encoder_fingerprint
 
@@ -162,7 +162,7 @@ class _Job:
         return self.reader.order(self.centers, self.extent_px, self.pixels, padding=self.padding)
 
     def parts(self) -> list[np.ndarray]:
-        """Positions of the centres, in the order of the store, part by part."""
+        """Positions of the centers, in the order of the store, part by part."""
         return [self.order[i : i + PART] for i in range(0, max(1, len(self.order)), PART)]
 
     def recipe(self) -> dict[str, Any]:

@@ -37,10 +37,10 @@ class TileDataset(Dataset):
     - ``"center"``: the subtile in the middle,
     - ``"target"``: float32 ``(genes,)``, if a layer was chosen,
     - ``"spot"``, ``"region"``: ids of the spot and of its slide,
-    - ``"xy"``: float32 ``(2,)``, the spot's centre in full-resolution pixels of the image.
+    - ``"xy"``: float32 ``(2,)``, the spot's center in full-resolution pixels of the image.
 
     With a list of sizes, ``"tile"``, ``"subtiles"`` and ``"center"`` are lists too: tiles of each size around the same
-    centre, in the order of `spec`.
+    center, in the order of `spec`.
 
     ``ds[i]`` is a sample, ``ds[[i, j, k]]`` a batch: the same dict with one more dimension in front, and lists of ids. A
     batch is read at once, each block of the store decoded once. :func:`loader` makes a `DataLoader` of such batches.
@@ -97,7 +97,7 @@ class TileDataset(Dataset):
     >>> ds[[0, 4]]["tile"].shape
     torch.Size([2, 3, 30, 30])
 
-    Tiles of two sizes around the same centre:
+    Tiles of two sizes around the same center:
 
     >>> ds = sh.tiles.TileDataset(sdata, [sh.tiles.TileSpec(("px", extent), 30) for extent in (60, 240)])
     >>> [tile.shape for tile in ds[0]["tile"]]

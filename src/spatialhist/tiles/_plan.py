@@ -64,7 +64,7 @@ def make_plan(
     Raises
     ------
     ValueError
-        If a centre is not finite, a size is not positive or the padding is unknown.
+        If a center is not finite, a size is not positive or the padding is unknown.
     """
     centers = np.asarray(centers, dtype=np.float64).reshape(-1, 2)
     _check(source.pyramid.key, centers, extent_px, pixels, padding)
@@ -91,7 +91,7 @@ def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int, padding
     lost = ~np.isfinite(centers).all(axis=1)
     if lost.any():
         raise ValueError(
-            f"{lost.sum()} of {len(centers)} tile centres in image {key!r} are not finite, the first at position "
+            f"{lost.sum()} of {len(centers)} tile centers in image {key!r} are not finite, the first at position "
             f"{np.flatnonzero(lost)[0]}: drop such spots with sh.pp.filter_spots(sdata)"
         )
     if not extent_px > 0 or pixels < 1:
@@ -110,7 +110,7 @@ def _reflected(first: np.ndarray, window: tuple[int, int], shape: tuple[int, int
 
 
 def reading_order(plan: Plan, max_blocks: int) -> np.ndarray:
-    """Order tiles by rows of blocks, in bands so narrow that what neighbouring rows share stays in the cache."""
+    """Order tiles by rows of blocks, in bands so narrow that what neighboring rows share stays in the cache."""
     row, column = (plan.start // plan.block_shape).T
     tall = -(-plan.window[0] // plan.block_shape[0]) + 2
     band = column // max(1, max_blocks // tall)

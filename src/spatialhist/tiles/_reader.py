@@ -72,7 +72,7 @@ class TileReader:
         return cls(pyramid(sdata, image_key(sdata, slide, image)), cache_mb=cache_mb)
 
     def read(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:
-        """Read tiles in the order of their centres.
+        """Read tiles in the order of their centers.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class TileReader:
         Raises
         ------
         ValueError
-            If a centre is not finite, a size is not positive or the padding is unknown.
+            If a center is not finite, a size is not positive or the padding is unknown.
 
         Notes
         -----

@@ -62,7 +62,7 @@ def _area(left: np.ndarray, step: float, taps: int) -> tuple[np.ndarray, np.ndar
 
 
 def _linear(left: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of the two pixels whose centres enclose the centre of ``[left, left + step)``."""
+    """Weights of the two pixels whose centers enclose the center of ``[left, left + step)``."""
     center = left + 0.5 * step - 0.5
     start = np.floor(center)
     share = center - start

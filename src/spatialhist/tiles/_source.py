@@ -69,7 +69,7 @@ class PixelSource:
         return height, width
 
     def read_run(self, level: int, row: int, columns: Sequence[int]) -> list[np.ndarray]:
-        """Read neighbouring blocks of one row of blocks, each as ``(c, y, x)``."""
+        """Read neighboring blocks of one row of blocks, each as ``(c, y, x)``."""
         height, width = self.block_shape(level)
         rows = slice(row * height, (row + 1) * height)
         left = columns[0] * width

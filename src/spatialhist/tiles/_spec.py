@@ -16,7 +16,7 @@ class TileSpec:
     Attributes
     ----------
     extent
-        Side of the square of tissue, ``("um", micrometres)``, ``("pitch", multiples of the spot distance)`` or
+        Side of the square of tissue, ``("um", micrometers)``, ``("pitch", multiples of the spot distance)`` or
         ``("px", full-resolution pixels)``. The first two show the same area on slides scanned at different scales.
     pixels
         Side of the tile in pixels.

@@ -209,7 +209,7 @@ class Applier:
         return values
 
     def _by_all_folds(self, cv: CrossValidation, samples: Samples) -> np.ndarray:
-        """Mean of a model's folds, then the combiner; a gene is averaged over the folds that modelled it."""
+        """Mean of a model's folds, then the combiner; a gene is averaged over the folds that modeled it."""
         if isinstance(self.source, AsWritten):
             return self.source.final.apply(fold_predictions(cv, samples, self._fitted))
         outer = cv.outer()

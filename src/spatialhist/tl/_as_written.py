@@ -40,7 +40,7 @@ class AsWritten(Stack):
     ----------
     score_not_honest
         Mean per-spot Spearman on a random fifth of the training spots, by which the original judged itself. All but
-        one of the fold models were trained on those spots, and their neighbours trained the network: do not compare it.
+        one of the fold models were trained on those spots, and their neighbors trained the network: do not compare it.
     """
 
     score_not_honest: float = float("nan")

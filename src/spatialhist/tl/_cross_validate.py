@@ -62,7 +62,7 @@ def cross_validate(
     """Predict every group of slides by models that never saw it.
 
     Everything that is fitted (gene panel, scaling, components, strength, weights) is fitted on the other groups, by a
-    fresh model. Beside the models run the nulls: mean profile, mean of the same donor, nearest neighbours in position,
+    fresh model. Beside the models run the nulls: mean profile, mean of the same donor, nearest neighbors in position,
     a ridge on the features of one extent, labels permuted within slides. With two or more models and three or more
     groups the fits that :func:`stack` needs to be judged honestly are made too.
 
@@ -86,10 +86,10 @@ def cross_validate(
     encoder
         Name (see :func:`spatialhist.nn.get_encoder`) or callable from uint8 batch to features.
     extents
-        Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometres by default.
+        Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometers by default.
     context
         Radii within which features of the first two extents are averaged over the surrounding tissue, for the models
-        that look at it (``"head"``, ``"kernel_ridge"``); 150, 300 and 600 micrometres by default, ``()`` for none.
+        that look at it (``"head"``, ``"kernel_ridge"``); 150, 300 and 600 micrometers by default, ``()`` for none.
     pixels
         Side of the tiles an encoder sees.
     tile_extent, tile_pixels

@@ -106,7 +106,7 @@ def fit(
     tile_pixels: int = 78,
     start: Model | str | Path | None = None,
     judged_by: CrossValidation | str | Path | None = None,
-    licence: str = "not stated",
+    license: str = "not stated",
     out: str | Path | None = None,
     overwrite: bool = False,
     executor: Any = None,
@@ -135,7 +135,7 @@ def fit(
     judged_by
         Cross-validation of the same models, or its folder: its scores and its verdict on every gene go with the model
         (:func:`gene_reliability`). None for a model of which nothing is known.
-    licence
+    license
         Under which the model may be used; kept in its folder.
     out
         Model folder; None for a temporary one.
@@ -168,7 +168,7 @@ def fit(
     columns = _panel(task, genes, before)
     cohort, origin = task.cohort, {} if before is None else {"start": before.run_id}
     manifest = task.manifest("model", columns, {s: {"pixels": pixel_hash(cohort, s)} for s in cohort.slides}, **origin)
-    manifest["licence"] = licence
+    manifest["license"] = license
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with _folder.locked(folder):

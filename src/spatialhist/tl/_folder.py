@@ -187,7 +187,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def group_folder(groups: list[str], held_out: tuple[str, ...]) -> str:
-    """Folder name of held-out groups; numbered, since sanitised names may coincide."""
+    """Folder name of held-out groups; numbered, since sanitized names may coincide."""
     return "+".join(f"{groups.index(g):02d}_{_keys.sanitize(g)}" for g in held_out) or "all"
 
 

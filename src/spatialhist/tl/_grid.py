@@ -33,7 +33,7 @@ class Grid:
     slide
         Slide id.
     points
-        Centres ``(n, 2)`` in pixels of the slide's image.
+        Centers ``(n, 2)`` in pixels of the slide's image.
     pitch_px
         Distance of the model's spots in pixels of the image, to which positions are relative.
     spacing_px

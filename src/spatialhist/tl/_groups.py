@@ -98,7 +98,7 @@ def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str
 
 
 def refuse_shared_stain(cohort: Cohort, image: str) -> None:
-    """Refuse images that were recoloured by a reference which was fitted on a slide to be scored.
+    """Refuse images that were recolored by a reference which was fitted on a slide to be scored.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def refuse_shared_stain(cohort: Cohort, image: str) -> None:
         seen = sorted(set(images.get(image_key(cohort.sdata, slide, image), [])) & set(cohort.slides))
         if seen:
             raise ValueError(
-                f"image={image!r} of slide {slide!r} was recoloured by a stain reference fitted on slides {seen}, which "
+                f"image={image!r} of slide {slide!r} was recolored by a stain reference fitted on slides {seen}, which "
                 f"are scored: use the shipped one, sh.pp.normalize_stain(sdata, reference='canonical'), or one fitted "
                 f"on slides that are not scored"
             )

@@ -21,9 +21,9 @@ def lattice_on(mask: np.ndarray, factors: tuple[float, float], spacing: float, l
     factors
         Full-resolution pixels per pixel of the mask, ``(x, y)``.
     spacing
-        Distance of neighbours in full-resolution pixels.
+        Distance of neighbors in full-resolution pixels.
     lattice
-        ``"hex"``: every other row is moved by half a spacing, six neighbours; ``"square"``: four.
+        ``"hex"``: every other row is moved by half a spacing, six neighbors; ``"square"``: four.
 
     Returns
     -------

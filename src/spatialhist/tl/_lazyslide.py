@@ -35,7 +35,7 @@ class LazySlideModel:
 
     Notes
     -----
-    Features are standardised by mean and deviation over all tiles of the slide, which LazySlide therefore hands over at
+    Features are standardized by mean and deviation over all tiles of the slide, which LazySlide therefore hands over at
     once. Elsewhere in this package these come from a fixed grid of the tissue, so predictions agree closely, not exactly.
 
     Examples

@@ -24,7 +24,7 @@ def mismatches(cohort: Cohort, applier: Applier) -> list[str]:
     Raises
     ------
     ValueError
-        If a slide's stain was normalised in another way than that of the training slides.
+        If a slide's stain was normalized in another way than that of the training slides.
     """
     trained = TrainedScale.of(applier.run.manifest)
     for slide in cohort.slides:
@@ -36,12 +36,12 @@ def mismatches(cohort: Cohort, applier: Applier) -> list[str]:
 
 
 def stain_target(sdata: SpatialData, slide: str, image: str) -> dict[str, Any] | None:
-    """What a slide's image was recoloured to, as the manifest of a run keeps it; None for the H&E image itself."""
+    """What a slide's image was recolored to, as the manifest of a run keeps it; None for the H&E image itself."""
     return None if image == "full" else slide_info(sdata, slide).get("stain", {}).get("target")
 
 
 def refuse_other_stain(sdata: SpatialData, slide: str, manifest: dict[str, Any]) -> None:
-    """Refuse a slide whose image was recoloured in another way than those of training.
+    """Refuse a slide whose image was recolored in another way than those of training.
 
     Raises
     ------
@@ -51,15 +51,15 @@ def refuse_other_stain(sdata: SpatialData, slide: str, manifest: dict[str, Any])
     image = manifest["identity"]["design"]["image"]
     own = stain_target(sdata, slide, image)
     known = [s.get("stain") for s in manifest["slides"].values()]
-    if _colours(own) not in [_colours(k) for k in known]:
+    if _colors(own) not in [_colors(k) for k in known]:
         raise ValueError(
-            f"image={image!r} of slide {slide!r} was recoloured by {_name(own)}, those of the training slides by "
+            f"image={image!r} of slide {slide!r} was recolored by {_name(own)}, those of the training slides by "
             f"{_name(known[0])}: call sh.pp.normalize_stain(sdata) with method= and reference= of the training slides"
         )
 
 
-def _colours(target: dict[str, Any] | None) -> dict[str, Any]:
-    """What decides on colours; who it was fitted on does not."""
+def _colors(target: dict[str, Any] | None) -> dict[str, Any]:
+    """What decides on colors; who it was fitted on does not."""
     return {k: v for k, v in (target or {}).items() if k != "fitted_on"}
 
 

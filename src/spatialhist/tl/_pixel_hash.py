@@ -1,4 +1,4 @@
-"""Recognise a slide by its pixels, whatever its name, its pyramid and its chunks."""
+"""Recognize a slide by its pixels, whatever its name, its pyramid and its chunks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOWS = 8
 SIDE = 32
 """Pixels along a window."""
 MIN_TELLING = 8
-"""Windows that are not one colour; with fewer, as on a scan with blank glass, every pixel is read."""
+"""Windows that are not one color; with fewer, as on a scan with blank glass, every pixel is read."""
 ROWS = 1024
 
 

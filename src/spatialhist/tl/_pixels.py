@@ -191,7 +191,7 @@ def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design)
 
 
 def image_points(cohort: Cohort, slide: str) -> np.ndarray:
-    """Spot centres in full-resolution pixels of the slide's H&E image (its derived images share them).
+    """Spot centers in full-resolution pixels of the slide's H&E image (its derived images share them).
 
     A placement that looked at expression would let labels into the pixels that predict them, so its spots are put where
     their footprint alone puts them.
@@ -207,5 +207,5 @@ def image_points(cohort: Cohort, slide: str) -> np.ndarray:
 
 
 def relative_position(centers: np.ndarray, pitch: float | None) -> np.ndarray:
-    """Positions relative to the centre of the points, in pitches."""
+    """Positions relative to the center of the points, in pitches."""
     return (centers - centers.mean(axis=0)) / (pitch or 1.0)

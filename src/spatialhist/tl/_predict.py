@@ -44,7 +44,7 @@ def predict(
     """Predict the spots of slides with what was trained.
 
     A new slide is predicted by the mean over the folds of each model, combined by the weights of the stack. A slide the
-    run was trained on (recognised by its pixels, whatever its name) is predicted by the fold that left it out, so that
+    run was trained on (recognized by its pixels, whatever its name) is predicted by the fold that left it out, so that
     its own labels never reach its prediction.
 
     Parameters
@@ -84,7 +84,7 @@ def predict(
     KeyError
         If the image or the mask is missing; the message names the call that makes it.
     ValueError
-        If a model fitted on everything is asked for a slide it was fitted on, or the stain of a slide was normalised in
+        If a model fitted on everything is asked for a slide it was fitted on, or the stain of a slide was normalized in
         another way than in training.
 
     Warns

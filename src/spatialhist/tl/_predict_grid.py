@@ -55,7 +55,7 @@ def predict_grid(
     """Lay spots on the tissue of slides and predict them.
 
     A slide needs an image and a tissue mask, no spots. Its new spots have the size of those the model was trained on, by
-    the micrometres per pixel of both, and touch each other, so that no tissue lies between them. A slide the run was
+    the micrometers per pixel of both, and touch each other, so that no tissue lies between them. A slide the run was
     trained on is predicted by the fold that left it out, as :func:`predict` does.
 
     Parameters
@@ -67,7 +67,7 @@ def predict_grid(
     slides
         Slides with or without spots; None for all.
     spacing
-        Distance of neighbouring spots: ``("um", micrometres)``, ``("px", pixels)`` or ``("pitch", multiples of the
+        Distance of neighboring spots: ``("um", micrometers)``, ``("px", pixels)`` or ``("pitch", multiples of the
         distance in training)``; the diameter of a spot if None. It does not change the size of the tissue a model
         looks at.
     lattice
@@ -101,7 +101,7 @@ def predict_grid(
     the model's genes, nothing measured) with
 
     - ``layers[key_added]``: spots x genes float32 in the units the model was trained in, NaN for genes that no fold
-      modelled;
+      modeled;
     - ``layers["<key_added>_lower"]`` and ``layers["<key_added>_upper"]``: intervals;
     - ``obs["out_of_distribution"]``: from 0 to 1, see Notes.
 
@@ -112,7 +112,7 @@ def predict_grid(
     KeyError
         If a slide, its mask or its image is missing; the message names the call that makes it.
     ValueError
-        If the slide has no mpp where lengths are in micrometres, no tissue, a stain that was normalised in another way
+        If the slide has no mpp where lengths are in micrometers, no tissue, a stain that was normalized in another way
         than in training, or a fitted model was fitted on it.
 
     Warns

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def rasterize(points: np.ndarray, values: np.ndarray, radius: float, step: float, shape: tuple[int, int]) -> np.ndarray:
-    """Average, for every pixel, the points whose disc covers its centre.
+    """Average, for every pixel, the points whose disc covers its center.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from spatialhist.tl._score_slide import HEADLINE
 from spatialhist.tl._scorer import CEILING
 
 IMAGE_FREE = ("null_mean", "null_donor", "null_position", "null_permuted")
-"""Nulls that know nothing of the image; a gene that colour alone predicts is predicted from the image."""
+"""Nulls that know nothing of the image; a gene that color alone predicts is predicted from the image."""
 PERMUTED = "null_permuted"
 CHANCE = 0.95
 ENOUGH = 0.5

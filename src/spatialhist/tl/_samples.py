@@ -15,7 +15,7 @@ from spatialhist.tl._panel import make_targets
 
 TILES = "tiles.npy"
 CLIP = 8.0
-"""Standardised features are clipped here: one odd tile must not steer a linear model."""
+"""Standardized features are clipped here: one odd tile must not steer a linear model."""
 ROWS = 8192
 """Spots whose features are in memory at once, where a step goes through all of them."""
 
@@ -73,7 +73,7 @@ class Samples:
     slide, group, patient
         Ids ``(n,)``; the patient is ``""`` where unknown.
     position
-        Spot centres ``(n, 2)``, relative to the centre of the slide's spots, in pitches.
+        Spot centers ``(n, 2)``, relative to the center of the slide's spots, in pitches.
     features
         One array ``(n, F)`` per extent, as the encoder gave them; each may be read only when it is indexed.
     standardized

@@ -73,7 +73,7 @@ def score_slide(
     targets
         Names.
     xy, pitch
-        Spot centres and their distance, for the structural similarity; it is left out without a pitch.
+        Spot centers and their distance, for the structural similarity; it is left out without a pitch.
     connectivities
         Graph of the spots, for the agreement of Moran's I; it is left out without one.
     same_units

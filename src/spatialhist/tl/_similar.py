@@ -49,12 +49,12 @@ def warn_of_similar(cohort: Cohort, assigned: dict[str, str]) -> None:
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Details of an overview ``(3, y, x)``, resampled to a square: grey values without their blurred copy."""
+    """Details of an overview ``(3, y, x)``, resampled to a square: gray values without their blurred copy."""
     from scipy.ndimage import gaussian_filter
     from skimage.transform import resize
 
-    grey = resize(np.asarray(pixels).mean(axis=0), (SIDE, SIDE), anti_aliasing=True)
-    return grey - gaussian_filter(grey, DETAIL)
+    gray = resize(np.asarray(pixels).mean(axis=0), (SIDE, SIDE), anti_aliasing=True)
+    return gray - gaussian_filter(gray, DETAIL)
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""How well a slide is told from the others by its colours."""
+"""How well a slide is told from the others by its colors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIN_SLIDES = 2
 
 @dataclass(frozen=True)
 class SlideProbe:
-    """How well tiles are assigned to where they come from, by colour alone.
+    """How well tiles are assigned to where they come from, by color alone.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def slide_probe(
     seed: int = 0,
     table_key: str = _keys.TABLE,
 ) -> SlideProbe:
-    """Measure how well slides, or patients, are told apart by colour: what stain normalisation should lower.
+    """Measure how well slides, or patients, are told apart by color: what stain normalization should lower.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def slide_probe(
     Notes
     -----
     Tiles lie on a grid over the tissue, up to 256 a slide. Mean, deviation and three quantiles of the optical density of
-    each channel go into a logistic regression. Slides of different tissue differ in colour for good reasons too, so
+    each channel go into a logistic regression. Slides of different tissue differ in color for good reasons too, so
     chance is not the aim: compare the value before and after.
 
     Examples
@@ -121,7 +121,7 @@ def slide_probe(
     else:
         held_out = _folds_of_slides(truth, np.repeat(used, [len(p[0]) for p in parts]), seed)
     found = _score(truth, _held_out_classes(features, truth, held_out))
-    logger.info("slide_probe: %s told by colour in %.2f of %s, chance %.2f", by, found.accuracy, image, found.chance)
+    logger.info("slide_probe: %s told by color in %.2f of %s, chance %.2f", by, found.accuracy, image, found.chance)
     return found
 
 

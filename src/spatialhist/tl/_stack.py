@@ -230,7 +230,7 @@ def _fit_final(cv: CrossValidation, method: str, seed: int, scratch: Path) -> Co
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Put each gene's mean where a fold did not model it: centred, such a spot pulls at no weight."""
+    """Put each gene's mean where a fold did not model it: centered, such a spot pulls at no weight."""
     return np.where(np.isnan(values), np.nanmean(values, axis=-2, keepdims=True), values)
 
 

@@ -73,7 +73,7 @@ def to_image(
     Notes
     -----
     A spot covers a disc of its own radius, or as much as closes the gaps of the lattice. A pixel is the mean of the
-    spots that cover its centre, 0 where there is none; coarser levels average what is known.
+    spots that cover its center, 0 where there is none; coarser levels average what is known.
 
     Examples
     --------

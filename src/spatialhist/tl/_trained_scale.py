@@ -23,7 +23,7 @@ class TrainedScale:
     Attributes
     ----------
     mpp
-        Smallest and largest micrometres per pixel, None where unknown.
+        Smallest and largest micrometers per pixel, None where unknown.
     pitch_um, spot_diameter_um
         Medians over the slides of known scale, None where there is none.
     """
@@ -47,7 +47,7 @@ class TrainedScale:
         return replace(spots, pitch_px=own.pitch_px or spots.pitch_px)
 
     def spots(self, own: Scale) -> Scale:
-        """Scale of a slide with the spots of training; with its own where micrometres are not known."""
+        """Scale of a slide with the spots of training; with its own where micrometers are not known."""
         pitch = _to_px(self.pitch_um, own.mpp) or own.pitch_px
         diameter = _to_px(self.spot_diameter_um, own.mpp) or own.spot_diameter_px
         return replace(

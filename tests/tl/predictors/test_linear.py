@@ -47,7 +47,7 @@ def test_reducer_of_more_features_than_spots_keeps_no_axis_without_variance():
     assert reduce(x, 6).transform(x).shape == (6, 2)
 
 
-def test_ridge_is_that_of_sklearn_on_centred_targets():
+def test_ridge_is_that_of_sklearn_on_centered_targets():
     samples = draw_samples(noise=1.0)
     fitted = fit(Ridge(components=8, ranks=(0,)), samples)
     centered, level = center_by_slide(samples.targets.astype(float), samples.slide)
@@ -125,7 +125,7 @@ def test_a_mean_far_from_zero_costs_no_digits():
     np.testing.assert_allclose(reducer.mean, x.astype(np.float64).mean(axis=0), rtol=1e-7)
 
 
-def test_extents_and_standardisation_choose_the_features():
+def test_extents_and_standardization_choose_the_features():
     samples = draw_samples()
     np.testing.assert_array_equal(*feature_parts(samples, True, (1,)), samples.standardized[1])
     np.testing.assert_array_equal(*feature_parts(samples, False, None), np.concatenate(samples.features, axis=1))

@@ -17,7 +17,7 @@ HEAD = FeatureNetwork(epochs=2, dim=8, accelerator="cpu")
 
 
 class MeanColor(torch.nn.Module):
-    """Linear in the mean colours of a tile."""
+    """Linear in the mean colors of a tile."""
 
     def __init__(self, n_outputs):
         super().__init__()

@@ -38,14 +38,14 @@ def test_donor_mean_without_patients_predicts_nothing():
     assert np.isnan(fit(DonorMean(), samples).predict(samples)).all()
 
 
-def test_position_is_a_nearest_neighbour_mean_of_centred_targets():
+def test_position_is_a_nearest_neighbor_mean_of_centered_targets():
     samples, new = draw_samples(), draw_samples(4, sizes=(12,))
     centered, level = center_by_slide(samples.targets, samples.slide)
     expected = KNeighborsRegressor(7).fit(samples.position, centered + level).predict(new.position)
     np.testing.assert_allclose(fit(PositionNeighbors(neighbors=7), samples).predict(new), expected, atol=1e-5)
 
 
-def test_fewer_spots_than_neighbours_are_all_averaged():
+def test_fewer_spots_than_neighbors_are_all_averaged():
     samples = draw_samples(sizes=(3,))
     predicted = fit(PositionNeighbors(neighbors=20), samples).predict(samples)
     np.testing.assert_allclose(predicted, np.tile(samples.targets.mean(axis=0), (3, 1)), rtol=1e-5)

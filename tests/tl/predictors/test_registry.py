@@ -77,7 +77,7 @@ def test_what_is_no_predictor_is_refused(thing):
         resolve_models([thing], DESIGN)
 
 
-def test_nulls_are_five_and_the_colour_null_looks_at_one_extent():
+def test_nulls_are_five_and_the_color_null_looks_at_one_extent():
     found = {p.name: p for p in nulls(DESIGN)}
     assert list(found) == ["null_mean", "null_donor", "null_position", "null_color", "null_permuted"]
     assert {p.kind for p in found.values()} == {"null"}
@@ -117,4 +117,4 @@ def test_a_class_of_a_newer_version_is_refused():
 
 
 def test_parameters_of_a_newer_version_are_ignored():
-    assert from_description({**describe(Ridge()), "colour": "blue"}) == Ridge()
+    assert from_description({**describe(Ridge()), "color": "blue"}) == Ridge()

@@ -9,7 +9,7 @@ from spatialhist.tl._predictors import _ridge_solver as ridge
 
 
 def planted(n_slides=4, n=60, n_features=12, n_genes=5, noise=1.0, seed=0):
-    """Centred designs and targets of several slides with one linear law."""
+    """Centered designs and targets of several slides with one linear law."""
     rng = np.random.default_rng(seed)
     slide = np.repeat(np.arange(n_slides), n)
     design = rng.normal(size=(len(slide), n_features))
@@ -28,7 +28,7 @@ def solve(design, targets, strength):
     return ridge.GroupSums.of(ridge.Design(design), targets, np.zeros(len(design))).all().solve(strength)
 
 
-def test_centres_are_slide_means_and_the_level_counts_slides_alike():
+def test_centers_are_slide_means_and_the_level_counts_slides_alike():
     targets = np.array([[1.0], [3], [10], [20], [30]])
     centered, level = ridge.center_by_slide(targets, np.array(["b", "b", "a", "a", "a"]))
     np.testing.assert_allclose(centered.ravel(), [-1, 1, -10, 0, 10])
@@ -42,7 +42,7 @@ def test_solution_is_that_of_sklearn(strength):
     np.testing.assert_allclose(solve(design, targets, strength), expected.coef_.T, rtol=1e-8, atol=1e-12)
 
 
-def test_sums_are_those_of_centred_features_whatever_the_parts(monkeypatch):
+def test_sums_are_those_of_centered_features_whatever_the_parts(monkeypatch):
     design, targets, slide = planted()
     monkeypatch.setattr("spatialhist.tl._samples.ROWS", 7)
     sums = ridge.GroupSums.of(ridge.Design(design + 50), targets, slide)

@@ -1,4 +1,4 @@
-"""Ridge and kernel ridge over features: standardise, reduce, regress. Strength and rank are chosen on inner groups."""
+"""Ridge and kernel ridge over features: standardize, reduce, regress. Strength and rank are chosen on inner groups."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Reducer:
 
 
 def _principal_axes(parts: Iterable[np.ndarray], n: int, n_features: int) -> np.ndarray:
-    """Axes ``(F, axes)``, leading ones first, of ``n`` centred spots in parts, from whichever Gram matrix is the smaller."""
+    """Axes ``(F, axes)``, leading ones first, of ``n`` centered spots in parts, from whichever Gram matrix is the smaller."""
     if n_features <= n:
         return np.linalg.eigh(sum(part.T @ part for part in parts))[1][:, ::-1]
     centered = np.concatenate(list(parts))
@@ -149,7 +149,7 @@ class Nystroem:
     """Features whose inner product approximates a Laplace kernel (Williams and Seeger, 2001).
 
     The kernel falls with the distance, not with its square: a spot that is far from all others in a few odd features
-    keeps its neighbours.
+    keeps its neighbors.
     """
 
     landmarks: np.ndarray

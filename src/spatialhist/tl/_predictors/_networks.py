@@ -125,7 +125,7 @@ class TileNetwork:
         :class:`spatialhist.nn.VisionMLPMultiTask`.
     width, grid, norm
         Of the three-branch network. At half the width of the original, 32, an epoch costs a quarter. Group
-        normalisation takes a tile's own contrast away, and learns less.
+        normalization takes a tile's own contrast away, and learns less.
     augment
         Flips, quarter turns and stain jitter of the training tiles.
     members

@@ -82,7 +82,7 @@ class FittedMeans:
 
 @dataclass(frozen=True)
 class PositionNeighbors:
-    """Mean of the training spots nearest in centred, pitch-scaled position: what the outline alone tells.
+    """Mean of the training spots nearest in centered, pitch-scaled position: what the outline alone tells.
 
     Parameters
     ----------

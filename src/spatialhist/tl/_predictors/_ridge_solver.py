@@ -23,7 +23,7 @@ def center_by_slide(targets: np.ndarray, slide: np.ndarray) -> tuple[np.ndarray,
 
     Returns
     -------
-    Centred targets, and the mean over the slides' means.
+    Centered targets, and the mean over the slides' means.
     """
     centered = np.empty_like(targets)
     means = []
@@ -118,7 +118,7 @@ class GroupSums:
 
     @classmethod
     def of(cls, design: Design, targets: np.ndarray, inner: np.ndarray) -> GroupSums:
-        """Add up all spots, part by part; targets ``(n, genes)`` are centred by slide, and groups are of whole slides."""
+        """Add up all spots, part by part; targets ``(n, genes)`` are centered by slide, and groups are of whole slides."""
         names, (n, n_genes) = np.unique(inner), targets.shape
         n_features = design.rows(slice(1)).shape[1]
         total, gram = np.zeros(n_features), np.zeros((n_features, n_features))
@@ -191,7 +191,7 @@ def choose(
     sums
         Of all spots.
     targets
-        ``(n, genes)``, centred by slide.
+        ``(n, genes)``, centered by slide.
     slide
         Scores are taken within slides.
     inner
@@ -255,7 +255,7 @@ def _held_out_scores(
 
 
 def target_projection(targets: np.ndarray, rank: int) -> np.ndarray | None:
-    """Matrix of :meth:`Sums.projections` for targets ``(n, genes)`` that are centred."""
+    """Matrix of :meth:`Sums.projections` for targets ``(n, genes)`` that are centered."""
     return _projections(targets.T @ targets, len(targets), [rank])[0]
 
 

@@ -39,7 +39,7 @@ def one(slide, *, broken, image=None):
 @pytest.fixture(scope="module")
 def judged():
     sdata = concat_slides([one("S1", broken=True), one("S2", broken=False)])
-    sh.pp.flag_artefacts(sdata)
+    sh.pp.flag_artifacts(sdata)
     return sdata
 
 
@@ -66,22 +66,22 @@ def test_tissue_of_two_densities_has_no_folds():
     image = picture(broken=False).astype(float)
     image[:, :, 400:] = image[:, :, 400:] ** 2 / 255
     sdata = one("S1", broken=False, image=image.astype(np.uint8))
-    sh.pp.flag_artefacts(sdata)
+    sh.pp.flag_artifacts(sdata)
     obs = sdata["table"].obs
     assert (obs["fold_share"] > 0.5).mean() > 0.2 and not obs["fold"].any()
 
 
 def test_dropping_nothing_and_recorded(judged):
     assert judged["table"].n_obs == 2 * len(lattice())
-    assert judged["table"].uns["spatialhist"]["flag_artefacts"]["slides"]["S1"]["max_ink"] == 0.1
+    assert judged["table"].uns["spatialhist"]["flag_artifacts"]["slides"]["S1"]["max_ink"] == 0.1
 
 
 def test_other_slides_stay_as_they_were():
     sdata = concat_slides([one("S1", broken=False), one("S2", broken=False)])
-    sh.pp.flag_artefacts(sdata, slides="S2")
+    sh.pp.flag_artifacts(sdata, slides="S2")
     assert of(sdata, "S1")["sharpness"].isna().all() and not of(sdata, "S1")["blur"].any()
     before = of(sdata, "S2").copy()
-    sh.pp.flag_artefacts(sdata, slides="S1", max_fold=0.0)
+    sh.pp.flag_artifacts(sdata, slides="S1", max_fold=0.0)
     assert of(sdata, "S2").equals(before)
 
 
@@ -97,5 +97,5 @@ def test_a_slide_without_an_image_is_named():
     sdata = one("S1", broken=False)
     del sdata.images["S1_full_image"]
     with pytest.raises(KeyError, match="S1_full_image"):
-        sh.pp.flag_artefacts(sdata)
+        sh.pp.flag_artifacts(sdata)
     assert "ink" not in sdata["table"].obs

@@ -1,7 +1,7 @@
-"""Artefacts that were put into slides: python benchmarks/artefacts.py [--data FOLDER] [--store ZARR].
+"""Artifacts that were put into slides: python benchmarks/artifacts.py [--data FOLDER] [--store ZARR].
 
 Per slide: spots flagged as it is; share of spots found, and share of the other spots flagged, where the right third is
-blurred (Gaussian, in micrometres), where a band of a tenth is folded (its own mirror image absorbs once more; found are
+blurred (Gaussian, in micrometers), where a band of a tenth is folded (its own mirror image absorbs once more; found are
 spots that have tissue twice), and where a band is inked.
 """
 
@@ -34,9 +34,9 @@ def main() -> None:
     for slide in sdata.shapes:
         one = sdata.filter_by_coordinate_system(slide, filter_tables=True)
         start = time.process_time()
-        sh.pp.flag_artefacts(one)
+        sh.pp.flag_artifacts(one)
         seconds = time.process_time() - start
-        clean = one["table"].obs[list(_keys.ARTEFACTS)].copy()
+        clean = one["table"].obs[list(_keys.ARTIFACTS)].copy()
         mpp, x = scale(one, slide).mpp, one["table"].obsm["spatial"][:, 0]
         pixels = np.asarray(pyramid(one, _keys.image(slide)).levels[0])
         left, right = np.quantile(x, [0.4, 0.67])
@@ -58,7 +58,7 @@ def measure(one, slide: str, pixels: np.ndarray, flag: str, there: np.ndarray) -
         pixels, one["table"].obsm["spatial"], one["table"].X, slide=slide, mpp=scale(one, slide).mpp,
         spot_diameter_px=scale(one, slide).spot_diameter_px,
     )  # fmt: skip
-    sh.pp.flag_artefacts(broken)
+    sh.pp.flag_artifacts(broken)
     flags = broken["table"].obs[flag].to_numpy()
     return flags[there].mean(), flags[~there].mean()
 

@@ -35,7 +35,7 @@ COMMON = 0.2
 """A fold is an exception: where more spots than this are dense, the tissue differs by itself."""
 
 
-def flag_artefacts(
+def flag_artifacts(
     sdata: SpatialData,
     *,
     slides: str | Sequence[str] | None = None,
@@ -88,7 +88,7 @@ def flag_artefacts(
     --------
     >>> import spatialhist as sh
     >>> sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=20, seed=0)
-    >>> sh.pp.flag_artefacts(sdata)
+    >>> sh.pp.flag_artifacts(sdata)
     >>> int(sdata["table"].obs["ink"].sum())
     0
     """
@@ -98,7 +98,7 @@ def flag_artefacts(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     found = {slide: _measure(cohort, slide) for slide in cohort.slides}
     obs = cohort.table.obs
-    for flag, column in _keys.ARTEFACTS.items():
+    for flag, column in _keys.ARTIFACTS.items():
         values = obs[column].to_numpy(copy=True) if column in obs else np.full(len(obs), np.nan, np.float32)
         flags = obs[flag].to_numpy(dtype=bool, copy=True) if flag in obs else np.zeros(len(obs), dtype=bool)
         for slide, measures in found.items():
@@ -106,9 +106,9 @@ def flag_artefacts(
             values[rows] = measures[flag]
             flags[rows] = _flag(flag, measures[flag], max_ink, min_sharpness, max_fold)
         obs[column], obs[flag] = values, flags
-    record_slides(cohort.table, "flag_artefacts", dict.fromkeys(cohort.slides, limits))
-    counts = {f: int(obs[f].sum()) for f in _keys.ARTEFACTS}
-    logger.info("added obs %s: %s spots", list(_keys.ARTEFACTS), counts)
+    record_slides(cohort.table, "flag_artifacts", dict.fromkeys(cohort.slides, limits))
+    counts = {f: int(obs[f].sum()) for f in _keys.ARTIFACTS}
+    logger.info("added obs %s: %s spots", list(_keys.ARTIFACTS), counts)
 
 
 def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, max_fold: float) -> np.ndarray:
