@@ -11,7 +11,7 @@ import zarr
 
 from spatialhist._sdata.images import Pyramid
 from spatialhist.tiles import PixelSource, TileReader
-from spatialhist.tiles._plan import make_plan, needed_blocks
+from spatialhist.tiles._reading.plan import make_plan, needed_blocks
 
 TILE = 224
 FEW = 40

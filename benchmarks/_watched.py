@@ -17,12 +17,12 @@ import torch
 import spatialhist as sh
 from spatialhist.nn import augment, get_loss
 from spatialhist.tl import TileNetwork
-from spatialhist.tl._panel import fold_panels
-from spatialhist.tl._predictors._networks import ArrayData, FittedNetwork, TargetScaler
-from spatialhist.tl._predictors._ridge_solver import within_slide_score
-from spatialhist.tl._predictors._training import Regression, train
-from spatialhist.tl._samples import Samples
-from spatialhist.tl._task import Task
+from spatialhist.tl._data.panel import fold_panels
+from spatialhist.tl._data.samples import Samples
+from spatialhist.tl._predictors.networks import ArrayData, FittedNetwork, TargetScaler
+from spatialhist.tl._predictors.ridge_solver import within_slide_score
+from spatialhist.tl._predictors.training import Regression, train
+from spatialhist.tl._runs.task import Task
 
 
 class Watched(Regression):

@@ -33,8 +33,8 @@ from torch.nn import functional as F
 import spatialhist as sh
 from spatialhist.nn import VisionMLPMultiTask
 from spatialhist.tl import TileNetwork
-from spatialhist.tl._design import EXTENTS_UM, Design
-from spatialhist.tl._predictors._registry import describe, resolve_models
+from spatialhist.tl._data.design import EXTENTS_UM, Design
+from spatialhist.tl._predictors.registry import describe, resolve_models
 
 PROTOCOLS = {
     "section": {"slides": ["C2", "C3", "C4", "C5"], "groups": "slide"},

@@ -18,7 +18,7 @@ from scipy import sparse, stats
 from scipy.spatial import cKDTree
 
 from spatialhist import metrics
-from spatialhist.tl._score_slide import EVERY, score_slide
+from spatialhist.tl._scores.metrics import EVERY, score_slide
 
 BASELINE_TARGETS = 40
 PAIRED = (

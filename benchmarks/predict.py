@@ -105,9 +105,10 @@ def link_chunks(level: Path, new: Path, n_chunks: list[int], times: int) -> None
 
 def measure(run: Path, store: Path, um: float) -> dict[str, float]:
     """Predict a slide that is tissue all over, and say where time and memory went."""
-    from spatialhist.tiles import _cache, _encode
-    from spatialhist.tl import _predict_blocks
-    from spatialhist.tl._apply import Applier
+    from spatialhist.tiles._features import cache as _cache
+    from spatialhist.tiles._features import encode as _encode
+    from spatialhist.tl._inference import blocks as _predict_blocks
+    from spatialhist.tl._inference.trained import Applier
 
     sdata = sh.io.read(store)
     slide_info(sdata, SLIDE)["mpp"] = MPP

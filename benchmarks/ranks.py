@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.stats import rankdata
 
-from spatialhist.pp._ranks import Method, rank_rows
+from spatialhist.pp._expression.ranks import Method, rank_rows
 
 SPOTS, GENES, REPEATS = 10_000, 2_000, 2
 

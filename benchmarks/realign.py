@@ -22,10 +22,10 @@ from scipy.spatial import cKDTree
 import spatialhist as sh
 from spatialhist._sdata.geometry import scale, slide_info, spot_centers
 from spatialhist._sdata.images import image_key, pyramid
-from spatialhist.pp._overview import overview
-from spatialhist.pp._placements import move, turns
-from spatialhist.pp._register import register
-from spatialhist.pp._stain_amount import hematoxylin_amount, stain_amount
+from spatialhist.pp._registration.placements import move, turns
+from spatialhist.pp._registration.register import register
+from spatialhist.pp._registration.stain_amount import hematoxylin_amount, stain_amount
+from spatialhist.pp._tissue.overview import overview
 
 N = 20
 N_TURNS = 7

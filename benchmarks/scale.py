@@ -120,9 +120,9 @@ def many_spots(n: int) -> Steps:
 
 
 def default_models(n: int) -> Steps:
-    from spatialhist.tl._design import CONTEXT_UM, EXTENTS_UM, Design
-    from spatialhist.tl._fits import Fit, run_fit
-    from spatialhist.tl._predictors._registry import resolve_models
+    from spatialhist.tl._data.design import CONTEXT_UM, EXTENTS_UM, Design
+    from spatialhist.tl._predictors.registry import resolve_models
+    from spatialhist.tl._runs.fits import Fit, run_fit
 
     design = Design(extents=tuple(("um", e) for e in EXTENTS_UM), context=tuple(("um", r) for r in CONTEXT_UM))
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def default_models(n: int) -> Steps:
 
 def drawn_inputs(folder: Path, n: int, n_slides: int = 4) -> Path:
     """Features of 16 blocks of 224 that follow a few numbers a spot, and 250 genes that follow them with noise."""
-    from spatialhist.tl._samples import row_parts, write_inputs
+    from spatialhist.tl._data.samples import row_parts, write_inputs
 
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(n, 12)).astype(np.float32)

@@ -19,7 +19,7 @@ from spatialdata.models import Labels2DModel
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid, tissue_mask
 from spatialhist._sdata.pyramids import parse_image
-from spatialhist.pp._blocks import nearest
+from spatialhist.pp._tissue.masked_blocks import nearest
 
 CROP = 2048
 REPEATS = 3

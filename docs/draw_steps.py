@@ -15,7 +15,7 @@ from PIL import Image
 import spatialhist as sh
 from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import pyramid, read_overview, tissue_mask
-from spatialhist.pl._style import CYCLE
+from spatialhist.pl._draw.style import CYCLE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import artefacts

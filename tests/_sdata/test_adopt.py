@@ -7,7 +7,7 @@ from spatialdata.transformations import Scale
 from tests._sdata.conftest import XY, gradient
 
 from spatialhist._sdata.adopt import adopt
-from spatialhist._sdata.slides import open_cohort
+from spatialhist._sdata.cohort import open_cohort
 
 
 def strip(sdata) -> None:

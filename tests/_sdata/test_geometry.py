@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from spatialdata.transformations import Affine, Identity, get_transformation, set_transformation
 from tests._sdata.conftest import XY
 
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import (
     Scale,
     alignment,
@@ -20,7 +21,6 @@ from spatialhist._sdata.geometry import (
     spot_pixels,
 )
 from spatialhist._sdata.images import affine
-from spatialhist._sdata.slides import open_cohort
 
 TURN = np.array([[0.0, -1.0, 60.0], [1.0, 0.0, 5.0], [0.0, 0.0, 1.0]])
 SHIFT = np.array([[1.0, 0.0, 30.0], [0.0, 1.0, -7.0], [0.0, 0.0, 1.0]])

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import spatialhist as sh
-from spatialhist.datasets import _download, _her2st
+from spatialhist._runtime import download as _download
+from spatialhist.datasets import _her2st
 
 SPOTS = [(2, 3, 20.25, 30.5), (3, 3, 30.0, 30.0), (2, 4, 20.0, 41.75), (9, 9, 70.0, 50.0), (8, 8, 60.0, 50.0)]
 COUNTS = {"2x3": (5, 1), "3x3": (0, 2), "2x4": (7, 0)}

@@ -8,7 +8,7 @@ from tests.io.conftest import picture
 
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid, read_level
-from spatialhist.io import _pixels
+from spatialhist.io._images import plain as _pixels
 
 
 @pytest.mark.parametrize("stored", [False, True])

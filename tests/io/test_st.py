@@ -83,7 +83,7 @@ def test_interrupted_read_leaves_no_store(st_folder, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return picture()
 
-    monkeypatch.setattr("spatialhist.io._pixels.read_pixels", interrupt)
+    monkeypatch.setattr("spatialhist.io._images.plain.read_pixels", interrupt)
     (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
         read(st_folder, store=tmp_path / "out" / "cohort.zarr")

@@ -8,9 +8,9 @@ from spatialdata_io import visium
 from tests.io.conftest import picture, write_space_ranger
 
 import spatialhist as sh
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import image_key, pyramid, read_level
-from spatialhist._sdata.slides import open_cohort
 
 
 @pytest.fixture(params=[False, True], ids=["v1", "v2"])

@@ -11,7 +11,7 @@ from spatialdata.transformations import get_transformation
 
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid
-from spatialhist.io import _tiff
+from spatialhist.io._images import tiff as _tiff
 
 
 def picture(height: int = 300, width: int = 500) -> np.ndarray:

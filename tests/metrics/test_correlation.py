@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from spatialhist import metrics
-from spatialhist.metrics import _arrays
+from spatialhist.metrics._shared import arrays as _arrays
 
 SHAPE = (12, 3)
 whole = arrays(np.int64, SHAPE, elements=st.integers(-50, 50)).map(lambda values: values.astype(float))

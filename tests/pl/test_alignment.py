@@ -12,8 +12,8 @@ import spatialhist as sh
 @pytest.fixture
 def moved(cohort):
     """Slide S2, realigned by (12, -20) pixels."""
+    from spatialhist._sdata.cohort import open_cohort
     from spatialhist._sdata.geometry import set_alignment, slide_info
-    from spatialhist._sdata.slides import open_cohort
 
     own = sd.deepcopy(cohort)
     matrix = np.eye(3)

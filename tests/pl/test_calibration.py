@@ -54,7 +54,7 @@ def test_ranks_are_those_within_the_panel(own):
     table = own["table"]
     sh.pp.rank_expression(own, scale="unit")
     panel = np.arange(0, table.n_vars, 2)
-    from spatialhist.pp._ranks import rank_rows
+    from spatialhist.pp._expression.ranks import rank_rows
 
     truth = rank_rows(table.X[:, panel].toarray(), method="average", scale="unit")
     table.layers["oof"][:] = np.nan

@@ -17,7 +17,7 @@ import pytest
 from matplotlib.testing.compare import compare_images
 
 import spatialhist as sh
-from spatialhist._sdata.slides import open_cohort
+from spatialhist._sdata.cohort import open_cohort
 
 BASELINE = Path(__file__).parent / "baseline"
 TOLERANCE = 8

@@ -6,7 +6,7 @@ import pytest
 import spatialhist as sh
 from spatialhist._sdata.build import build_slide
 from spatialhist._sdata.images import add_mask
-from spatialhist.pp._stain_fit import fit_stain
+from spatialhist.pp._stain.fit import fit_stain
 
 
 @pytest.fixture(scope="module")

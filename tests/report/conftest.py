@@ -89,7 +89,7 @@ def stack(cv):
 def make_stack(cv):
     """Weights that differ between groups."""
     from spatialhist.tl import Stack
-    from spatialhist.tl._combiners import Weights
+    from spatialhist.tl._predictors.combiners import Weights
 
     def weights(first, second):
         return Weights(np.array([[first] * 8, [second] * 8]), np.zeros(8), 0.3)
@@ -117,7 +117,7 @@ def path(sdata, scores, tmp_path_factory):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Write pages without drawing."""
-    from spatialhist.report import _pictures
+    from spatialhist.report._page import pictures as _pictures
 
     one = _pictures.Picture("data:image/webp;base64,", "a picture")
     empty = {"scores": one, "alignment": [], "stain": [], "gene_scores": None, "genes": {}, "training": None} | {

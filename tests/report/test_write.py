@@ -82,7 +82,7 @@ def test_names_from_the_data_are_escaped(path, page):
 
 
 def test_a_gene_with_a_bad_name_is_escaped(sdata, cv, scores, no_pictures, monkeypatch):
-    from spatialhist.report import _pictures
+    from spatialhist.report._page import pictures as _pictures
 
     shown = {**_pictures.collect(), "genes": {"best": [_pictures.Picture("data:,", sdata["table"].var_names[0])]}}
     monkeypatch.setattr(_pictures, "collect", lambda *_: shown)

@@ -15,8 +15,9 @@ import spatialdata as sd
 from small_cohorts import FAST
 
 import spatialhist as sh
-from spatialhist._sdata import exchange
-from spatialhist.tl import Ridge, _folder
+from spatialhist.io._saving import exchange
+from spatialhist.tl import Ridge
+from spatialhist.tl._runs import folder as _folder
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

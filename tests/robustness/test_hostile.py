@@ -22,8 +22,8 @@ from PIL import Image
 import spatialhist as sh
 from spatialhist import _keys
 from spatialhist.io import _st
-from spatialhist.io._pixels import read_pixels
-from spatialhist.tiles import _cache
+from spatialhist.io._images.plain import read_pixels
+from spatialhist.tiles._features import cache as _cache
 
 SRC = Path(sh.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from small_cohorts import FAST, draw_cohort, draw_image, lattice
 import spatialhist as sh
 from spatialhist._sdata.build import build_slide, concat_slides
 from spatialhist._sdata.images import add_mask
-from spatialhist.pp._ranks import rank_rows
+from spatialhist.pp._expression.ranks import rank_rows
 from spatialhist.tl import Ridge
 
 FEW = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -15,7 +15,7 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl import FeatureNetwork, Ridge
-from spatialhist.tl._predictors import _training
+from spatialhist.tl._predictors import training as _training
 
 TOLERANCE = 2e-3
 """Between processors and releases of numpy and torch; a change of method moves scores by more."""

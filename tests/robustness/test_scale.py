@@ -11,8 +11,8 @@ import scipy.sparse as sp
 import spatialhist as sh
 from spatialhist._sdata.build import build_slide
 from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge
-from spatialhist.tl._fits import Fit, run_fit
-from spatialhist.tl._samples import write_inputs
+from spatialhist.tl._data.samples import write_inputs
+from spatialhist.tl._runs.fits import Fit, run_fit
 
 N_SPOTS, N_GENES = 4_000, 20_000
 DENSE_MB = N_SPOTS * N_GENES * 4 / 1e6
@@ -91,7 +91,7 @@ def many_features(tmp_path_factory):
     ids=["ridge", "kernel_ridge", "head"],
 )
 def test_no_model_holds_the_features_of_all_spots(many_features, model, most_mb, tmp_path, monkeypatch):
-    monkeypatch.setattr("spatialhist.tl._samples.ROWS", 500)
+    monkeypatch.setattr("spatialhist.tl._data.samples.ROWS", 500)
     fit = Fit(model, ("g0",), (0, 1, 2), tmp_path / "fit", seed=0, threads=1)
     tracemalloc.start()
     try:

@@ -6,7 +6,8 @@ import pytest
 from small_cohorts import FAST
 
 import spatialhist as sh
-from spatialhist.tl import Ridge, _folder
+from spatialhist.tl import Ridge
+from spatialhist.tl._runs import folder as _folder
 
 
 def test_the_second_process_is_refused_and_the_first_goes_on(box, tmp_path):

@@ -18,9 +18,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import spatialhist as sh
-from spatialhist.tiles import _cache
-from spatialhist.tl._fits import read_state
-from spatialhist.tl._folder import FORMAT, intact
+from spatialhist.tiles._features import cache as _cache
+from spatialhist.tl._runs.fits import read_state
+from spatialhist.tl._runs.folder import FORMAT, intact
 
 OURS = (ValueError, KeyError, TypeError, FileNotFoundError)
 

@@ -27,9 +27,10 @@ from digests import digest_object
 from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
-from spatialhist.tiles import _cache
-from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork, _predict_blocks
-from spatialhist.tl._predictors import _training
+from spatialhist.tiles._features import cache as _cache
+from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
+from spatialhist.tl._inference import blocks as _predict_blocks
+from spatialhist.tl._predictors import training as _training
 
 PART = 16
 """Tiles between two writes of the feature cache, here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatialhist.tl._samples import Samples
+from spatialhist.tl._data.samples import Samples
 
 
 def draw_samples(

@@ -7,7 +7,7 @@ from small_cohorts import FAST, draw_cohort, mean_color
 import spatialhist as sh
 from spatialhist._sdata.versions import layer_names
 from spatialhist.tl._calibrate import TooFewGroups
-from spatialhist.tl._intervals import group_radius
+from spatialhist.tl._scores.intervals import group_radius
 
 N_GENES = 6
 

@@ -12,7 +12,7 @@ from small_cohorts import FAST, draw_cohort
 import spatialhist as sh
 from spatialhist._sdata.versions import layer_names
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
-from spatialhist.tl._predictors._linear import FittedLinear
+from spatialhist.tl._predictors.linear import FittedLinear
 
 ONE = Ridge(components=4)
 
@@ -327,7 +327,7 @@ def test_own_predictors_and_own_networks_take_part(three, tmp_path):
 
 
 def test_an_interrupted_network_ends_as_if_nothing_had_happened(three, tmp_path, monkeypatch):
-    from spatialhist.tl._predictors._training import Regression
+    from spatialhist.tl._predictors.training import Regression
 
     head = FeatureNetwork(epochs=3, dim=4, accelerator="cpu")
     options = {"models": head, "slides": ["S1", "S2"]}

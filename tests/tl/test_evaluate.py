@@ -8,7 +8,7 @@ from small_cohorts import draw_cohort
 
 import spatialhist as sh
 from spatialhist._sdata.layers import record
-from spatialhist.tl._score_slide import EVERY
+from spatialhist.tl._scores.metrics import EVERY
 
 MINE = {"step": "cross_validate", "target": "log1p", "predictor": "mine", "kind": "model"}
 

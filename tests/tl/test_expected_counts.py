@@ -6,7 +6,7 @@ from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist.tl._expected_counts import _factor
-from spatialhist.tl._residuals import out_of_fold_residuals, residuals_without
+from spatialhist.tl._runs.residuals import out_of_fold_residuals, residuals_without
 
 
 def ratio(cv, residuals, groups):

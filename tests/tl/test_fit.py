@@ -9,7 +9,7 @@ from small_cohorts import FAST, draw_cohort
 import spatialhist as sh
 from spatialhist._sdata.versions import layer_names
 from spatialhist.tl import FeatureNetwork, Model, Ridge, TileNetwork
-from spatialhist.tl._samples import Inputs
+from spatialhist.tl._data.samples import Inputs
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from small_cohorts import draw_cohort, mean_color
 
 import spatialhist as sh
-from spatialhist.tl import _predict_blocks
+from spatialhist.tl._inference import blocks as _predict_blocks
 from spatialhist.tl._kept_blocks import block_name, keep_blocks
 
 

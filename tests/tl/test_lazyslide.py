@@ -8,8 +8,8 @@ import pytest
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist.tl._apply import Applier
-from spatialhist.tl._samples import Samples, standardize
+from spatialhist.tl._data.samples import Samples, standardize
+from spatialhist.tl._inference.trained import Applier
 
 ALONE = FAST | {"context": ()}
 """Tiles without their surroundings."""

@@ -14,10 +14,11 @@ from scipy.sparse import csr_matrix
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork, _fits
-from spatialhist.tl._design import Design
-from spatialhist.tl._predictors import _linear
-from spatialhist.tl._predictors._registry import CLASSES, DEFAULT, by_name
+from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
+from spatialhist.tl._data.design import Design
+from spatialhist.tl._predictors import linear as _linear
+from spatialhist.tl._predictors.registry import CLASSES, DEFAULT, by_name
+from spatialhist.tl._runs import fits as _fits
 
 HELD = "P2"
 CONTEXT = {"context": [("px", 15.0), ("px", 40.0)]}
@@ -176,7 +177,7 @@ class TestPlantedLeaks:
         assert not self.moved(tmp_path)
 
     def test_panel_chosen_with_the_scored_group(self, tmp_path, monkeypatch):
-        from spatialhist.tl import _panel
+        from spatialhist.tl._data import panel as _panel
 
         honest = _panel.choose_panel
         monkeypatch.setattr(

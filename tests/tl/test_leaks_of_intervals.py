@@ -9,7 +9,7 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl import Ridge, _calibrate
-from spatialhist.tl._residuals import out_of_fold_residuals
+from spatialhist.tl._runs.residuals import out_of_fold_residuals
 
 HELD = "P2"
 METHODS = ("nnls", "mean", "mlp")

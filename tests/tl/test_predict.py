@@ -123,8 +123,8 @@ def test_predictions_carry_how_far_to_trust_each_gene(models, new, source):
 
 
 def test_a_model_of_everything_is_the_mean_of_its_fits(models, new):
-    from spatialhist._sdata.slides import open_cohort
-    from spatialhist.tl._gather import gather_slide
+    from spatialhist._sdata.cohort import open_cohort
+    from spatialhist.tl._data.gather import gather_slide
 
     sh.tl.predict(new, models.model, **OPTIONS)
     cohort = open_cohort(new)

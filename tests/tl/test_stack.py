@@ -9,8 +9,8 @@ from small_cohorts import FAST, draw_cohort
 import spatialhist as sh
 from spatialhist._sdata.versions import layer_names
 from spatialhist.tl import Ridge
-from spatialhist.tl._combiners import fit_weights
-from spatialhist.tl._run import CrossValidation
+from spatialhist.tl._predictors.combiners import fit_weights
+from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._stack import Stack
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import lattice_pitch, slide_info
 from spatialhist._sdata.pyramids import parse_image
-from spatialhist._sdata.slides import open_cohort
 from spatialhist._sdata.versions import layer_names
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
 
-    from spatialhist._sdata.slides import Cohort
+    from spatialhist._sdata.cohort import Cohort
 
 
 def build_slide(

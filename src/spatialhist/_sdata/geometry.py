@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from spatialhist._sdata.slides import Cohort
+    from spatialhist._sdata.cohort import Cohort
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def slide_info(sdata: SpatialData, slide: str) -> dict[str, Any]:
 
 
 def scale(sdata: SpatialData, slide: str) -> Scale:
-    """Physical scale of a slide that has passed :func:`spatialhist._sdata.slides.open_cohort` or ``open_images``."""
+    """Physical scale of a slide that has passed :func:`spatialhist._sdata.cohort.open_cohort` or ``open_images``."""
     info = slide_info(sdata, slide)
     return Scale(info.get("mpp"), info.get("pitch_px"), info.get("spot_diameter_px"))
 

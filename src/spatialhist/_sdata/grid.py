@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from spatialhist._sdata.cohort import Cohort
     from spatialhist._sdata.geometry import Scale
-    from spatialhist._sdata.slides import Cohort
 
 
 def add_grid(

@@ -11,7 +11,7 @@ from spatialhist import _keys
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from spatialhist._sdata.slides import Cohort
+    from spatialhist._sdata.cohort import Cohort
 
 
 def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:

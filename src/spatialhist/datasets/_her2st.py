@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist.datasets._download import cache_folder, fetch
+from spatialhist._runtime.download import cache_folder, fetch
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist.datasets._cells import CELL_TYPES
-from spatialhist.datasets._genes import Signatures, draw_signatures
-from spatialhist.datasets._slide import Design, Patient, Slide, draw_patient, draw_slide
+from spatialhist.datasets._drawing.cells import CELL_TYPES
+from spatialhist.datasets._drawing.genes import Signatures, draw_signatures
+from spatialhist.datasets._drawing.slide import Design, Patient, Slide, draw_patient, draw_slide
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

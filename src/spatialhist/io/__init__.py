@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_challenge": ["read_challenge"],
         "_concat": ["concat"],
         "_read": ["read"],
+        "_save": ["save"],
         "_st": ["read_st"],
         "_submission": ["write_submission"],
         "_visium": ["read_visium"],

@@ -79,8 +79,8 @@ def from_arrays(
     S1_0    3.0   0.0
     S1_1    1.0   5.0
     """
-    from spatialhist.io._pixels import to_rgb8
-    from spatialhist.io._slide import check_centers, make_slide
+    from spatialhist.io._assembly.slide import check_centers, make_slide
+    from spatialhist.io._images.plain import to_rgb8
 
     if isinstance(image, str | os.PathLike):
         raise TypeError(f"image={str(image)!r} is a path: read it with sh.io.read_wsi, or pass its pixels")

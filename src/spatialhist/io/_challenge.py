@@ -57,7 +57,7 @@ def read_challenge(h5: str | Path, *, store: str | Path | None = None) -> Spatia
     """
     import h5py
 
-    from spatialhist.io._store import assemble, check_new
+    from spatialhist.io._assembly.cohort import assemble, check_new
 
     path = Path(h5)
     check_new(store)
@@ -142,7 +142,7 @@ def _targets(train: dict[str, np.ndarray], name: str) -> list[str]:
 
 def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: list[str]) -> SpatialData:
     from spatialhist._sdata.geometry import lattice_pitch
-    from spatialhist.io._slide import make_slide
+    from spatialhist.io._assembly.slide import make_slide
 
     xy = np.column_stack([spots["x"], spots["y"]]).astype(float)
     counts = np.zeros((len(xy), len(targets)), dtype=np.float32)
@@ -166,7 +166,7 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
 
 def _read_image(file: h5py.File, key: str) -> np.ndarray:
     """Pixels as uint8, converted block by block."""
-    from spatialhist.io._pixels import ROWS, check_pixels, to_uint8
+    from spatialhist.io._images.plain import ROWS, check_pixels, to_uint8
 
     image: Any = _members(file, key.rpartition("/")[0]).get(key.rpartition("/")[2])
     name = f"{file.filename}: {key}"

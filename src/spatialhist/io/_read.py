@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatialhist._sdata.quiet import quiet
+from spatialhist._sdata.compat import quiet
+from spatialhist.io._assembly.cohort import complete_or_nothing, open_store
 from spatialhist.io._challenge import read_challenge
 from spatialhist.io._st import read_st
-from spatialhist.io._store import complete_or_nothing, open_store
 from spatialhist.io._visium import read_visium
 from spatialhist.io._wsi import read_wsi
 

@@ -91,7 +91,7 @@ def read_st(
     """
     from tqdm.auto import tqdm
 
-    from spatialhist.io._store import assemble, check_new
+    from spatialhist.io._assembly.cohort import assemble, check_new
 
     folder = Path(folder)
     check_new(store)
@@ -106,7 +106,7 @@ def read_st(
 
 def _read_sheet(folder: Path, slides: str | Sequence[str] | None) -> pd.DataFrame:
     """Rows of ``slides.csv`` for the chosen slides, by slide id."""
-    from spatialhist.io._slide import check_slide_id
+    from spatialhist.io._assembly.slide import check_slide_id
 
     path = folder / "slides.csv"
     sheet = _read_csv(path, ["slide"], text=["slide", "patient", "image"], numbers=_LENGTHS)
@@ -230,8 +230,8 @@ def _sum_repeated(matrix: sparse.csr_matrix, genes: list[str]) -> tuple[sparse.c
 
 
 def _build(folder: Path, row: pd.Series, spots: _Spots) -> SpatialData:
-    from spatialhist.io._pixels import read_pixels
-    from spatialhist.io._slide import make_slide
+    from spatialhist.io._assembly.slide import make_slide
+    from spatialhist.io._images.plain import read_pixels
 
     return make_slide(
         read_pixels(_image_path(folder, row)),

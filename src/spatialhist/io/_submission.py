@@ -16,7 +16,7 @@ from spatialhist import _keys
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from spatialhist._sdata.slides import Cohort
+    from spatialhist._sdata.cohort import Cohort
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ def write_submission(
     0,0.5,1.0
     1,0.25,2.0
     """
+    from spatialhist._sdata.cohort import open_cohort
     from spatialhist._sdata.layers import get_layer
-    from spatialhist._sdata.slides import open_cohort
 
     cohort = open_cohort(sdata, slides, table_key=table_key)
     values = get_layer(cohort.table, layer)

@@ -66,9 +66,9 @@ def read_visium(
     >>> import spatialhist as sh
     >>> sdata = sh.io.read_visium("outs", slide="S1", image="slide.tif", patient="P1")  # doctest: +SKIP
     """
-    from spatialhist._sdata.slides import open_cohort
-    from spatialhist.io._slide import check_slide_id
-    from spatialhist.io._store import assemble, check_new
+    from spatialhist._sdata.cohort import open_cohort
+    from spatialhist.io._assembly.cohort import assemble, check_new
+    from spatialhist.io._assembly.slide import check_slide_id
 
     path = Path(path)
     check_new(store)
@@ -127,7 +127,7 @@ def _add_full_image(part: SpatialData, slide: str, path: Path) -> None:
     from spatialdata.transformations import Identity
 
     from spatialhist._sdata.pyramids import parse_image
-    from spatialhist.io._pixels import read_pixels
+    from spatialhist.io._images.plain import read_pixels
 
     pixels = np.moveaxis(read_pixels(path), -1, 0)
     part.images[_keys.image(slide)] = parse_image(pixels, {slide: Identity()})

@@ -81,9 +81,9 @@ def read_wsi(
     ...     list(sdata.images)
     ['biopsy_7_full_image']
     """
-    from spatialhist.io._slide import check_slide_id
-    from spatialhist.io._store import check_new
-    from spatialhist.io._tiff import read_tiff
+    from spatialhist.io._assembly.cohort import check_new
+    from spatialhist.io._assembly.slide import check_slide_id
+    from spatialhist.io._images.tiff import read_tiff
 
     path = Path(path)
     check_new(store)
@@ -119,7 +119,7 @@ def _choose_mpp(given: float | None, found: float | None, path: Path) -> float:
 
 def _read_plain(path: Path) -> tuple[np.ndarray, None]:
     """Pixels ``(c, y, x)`` of a file that has no scale."""
-    from spatialhist.io._pixels import read_pixels
+    from spatialhist.io._images.plain import read_pixels
 
     return np.moveaxis(read_pixels(path), -1, 0), None
 
@@ -140,7 +140,7 @@ def _write(sdata: SpatialData, store: Path, progress: bool) -> SpatialData:
     import spatialdata as sd
     from dask.diagnostics import ProgressBar
 
-    from spatialhist.io._store import complete_or_nothing
+    from spatialhist.io._assembly.cohort import complete_or_nothing
 
     with complete_or_nothing(store) as folder, ProgressBar() if progress else nullcontext():
         sdata.write(folder, update_sdata_path=False)

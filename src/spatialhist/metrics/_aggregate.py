@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ._arrays import as_matrices
-from ._correlation import pearson
+from spatialhist.metrics._correlation import pearson
+from spatialhist.metrics._shared.arrays import as_matrices
 
 MIN_GROUPS = 8  # below this an interval over groups says more than the data do
 

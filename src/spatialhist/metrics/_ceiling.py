@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._correlation import is_constant, pearson
+from spatialhist.metrics._correlation import is_constant, pearson
 
 
 def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

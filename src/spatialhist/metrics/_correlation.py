@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from ._arrays import as_matrices, blocks, map_columns, scored_columns
-from ._docs import paired
+from spatialhist.metrics._shared.arrays import as_matrices, blocks, map_columns, scored_columns
+from spatialhist.metrics._shared.docs import paired
 
 ROUNDING = 10  # a spread within this many machine epsilons of the value is no signal
 

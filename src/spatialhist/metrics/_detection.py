@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arrays import map_columns
-from ._correlation import rank_columns
-from ._docs import paired
+from spatialhist.metrics._correlation import rank_columns
+from spatialhist.metrics._shared.arrays import map_columns
+from spatialhist.metrics._shared.docs import paired
 
 
 @paired

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, xlogy
 
-from ._arrays import map_columns
-from ._correlation import center, rank_columns
-from ._docs import paired
+from spatialhist.metrics._correlation import center, rank_columns
+from spatialhist.metrics._shared.arrays import map_columns
+from spatialhist.metrics._shared.docs import paired
 
 
 @paired

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ._arrays import as_matrices, map_columns
-from ._correlation import center
-from ._graph import neighbor_weights
+from spatialhist.metrics._correlation import center
+from spatialhist.metrics._shared.arrays import as_matrices, map_columns
+from spatialhist.metrics._shared.graph import neighbor_weights
 
 
 def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> NDArray[np.float64]:

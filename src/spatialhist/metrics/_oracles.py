@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ._arrays import as_matrices
-from ._graph import neighbor_weights
+from spatialhist.metrics._shared.arrays import as_matrices
+from spatialhist.metrics._shared.graph import neighbor_weights
 
 
 def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: ArrayLike) -> NDArray[np.float64]:

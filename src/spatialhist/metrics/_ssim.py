@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
-from ._arrays import as_matrices, map_columns
-from ._correlation import center
+from spatialhist.metrics._correlation import center
+from spatialhist.metrics._shared.arrays import as_matrices, map_columns
 
 REACH = 0.75  # of the pitch: beyond half a cell's diagonal (0.71), short of the next spot
 LUMINANCE, CONTRAST = 0.01, 0.03

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spatialhist.nn._color_texture import ColorTexture
+from spatialhist.nn._color_texture.encoder import ColorTexture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

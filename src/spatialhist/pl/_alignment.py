@@ -8,10 +8,10 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata import geometry
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.images import image_key
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.pl._style import CYCLE, FONT, new_axes, picture, scale_bar
-from spatialhist.pl._tissue import draw_detail, draw_outline, fit_view, window_of
+from spatialhist.pl._draw.style import CYCLE, FONT, new_axes, picture, scale_bar
+from spatialhist.pl._draw.tissue import draw_detail, draw_outline, fit_view, window_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

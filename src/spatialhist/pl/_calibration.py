@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.layers import get_layer, recorded
-from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pl._style import CYCLE, FONT, chart, new_axes
-from spatialhist.pl._units import is_predicted, target_of, unit_of
+from spatialhist.pl._draw.style import CYCLE, FONT, chart, new_axes
+from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +105,7 @@ def _pairs_by_slide(cohort: Cohort, layer: str) -> Iterator[tuple[str, Pairs]]:
 
 def _truth(cohort: Cohort, layer: str, rows: np.ndarray, columns: np.ndarray) -> Any:
     """What was measured; where ranks were predicted, ranked within the same genes."""
-    from spatialhist.pp._ranks import rank_rows
+    from spatialhist.pp._expression.ranks import rank_rows
 
     target = target_of(cohort.table, layer)
     ranking = recorded(cohort.table, layer).get("ranking")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spatialhist.pl._score_means import best_predictor, label_of, target_means
-from spatialhist.pl._style import FONT, KIND, chart, new_axes
+from spatialhist.pl._draw.score_means import best_predictor, label_of, target_means
+from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys, metrics
+from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.layers import get_layer
-from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
+from spatialhist.pl._draw.style import EXPRESSION, check_axes
+from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 from spatialhist.pl._out_of_distribution import FAR
-from spatialhist.pl._panels import Panel, add_color_bars, draw_panel, new_cells
-from spatialhist.pl._style import EXPRESSION, check_axes
-from spatialhist.pl._units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.pl._panels import Panel, add_color_bars, draw_panel, new_cells
-from spatialhist.pl._style import check_axes
+from spatialhist._sdata.cohort import open_cohort
+from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
+from spatialhist.pl._draw.style import check_axes
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import scale, slide_info, spot_centers
 from spatialhist._sdata.images import image_key
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.pl._style import FONT, check_axes, picture, scale_bar
-from spatialhist.pl._tissue import draw_detail, draw_overview
+from spatialhist.pl._draw.style import FONT, check_axes, picture, scale_bar
+from spatialhist.pl._draw.tissue import draw_detail, draw_overview
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
-    from spatialhist.pl._tissue import Window
+    from spatialhist.pl._draw.tissue import Window
 
 DETAIL_PITCHES = 4.0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist.pl._style import CYCLE, FONT, check_axes, picture
+from spatialhist.pl._draw.style import CYCLE, FONT, check_axes, picture
 
 if TYPE_CHECKING:
     from spatialhist.tiles import TileDataset, TileSpec

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from spatialhist.pl._style import CYCLE, FONT, chart, new_axes
+from spatialhist.pl._draw.style import CYCLE, FONT, chart, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,6 +17,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_select_genes": ["select_genes"],
         "_smooth_expression": ["smooth_expression"],
         "_spot_distances": ["spot_distances"],
-        "_stain_reference": ["StainReference"],
+        "_stain.reference": ["StainReference"],
     },
 )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.images import image_key, pyramid, read_level, tissue_mask
-from spatialhist._sdata.slides import open_images
-from spatialhist.pp._blocks import nearest
-from spatialhist.pp._stain_fit import StainError, fit_stain
-from spatialhist.pp._stain_reference import StainMethod, StainReference, check_stain_method
+from spatialhist.pp._stain.fit import StainError, fit_stain
+from spatialhist.pp._stain.reference import StainMethod, StainReference, check_stain_method
+from spatialhist.pp._tissue.masked_blocks import nearest
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record
-from spatialhist._sdata.slides import open_cohort
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

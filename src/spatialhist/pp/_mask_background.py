@@ -12,13 +12,13 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import VISIUM_PITCH_UM
+from spatialhist._sdata.cohort import open_images
+from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import Pyramid, add_image, add_mask, image_key, pyramid, read_overview, tissue_mask
-from spatialhist._sdata.quiet import quiet
-from spatialhist._sdata.slides import open_images
-from spatialhist.pp._blocks import map_masked
-from spatialhist.pp._density import density_mask
 from spatialhist.pp._record import record_slides
+from spatialhist.pp._tissue.density import density_mask
+from spatialhist.pp._tissue.masked_blocks import map_masked
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

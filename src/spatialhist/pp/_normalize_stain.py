@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import Cohort, open_images
 from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, tissue_mask
 from spatialhist._sdata.layers import check_key, recorded
-from spatialhist._sdata.slides import Cohort, open_images
-from spatialhist.pp._blocks import BlockFunction, map_masked
 from spatialhist.pp._fit_stain_reference import fit_pixels, fit_stain_reference
 from spatialhist.pp._record import record_slides
-from spatialhist.pp._stain_fit import StainError, basis_change, fit_stain, lab_transfer
-from spatialhist.pp._stain_reference import CANONICAL, StainMethod, StainReference, check_stain_method
+from spatialhist.pp._stain.fit import StainError, basis_change, fit_stain, lab_transfer
+from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReference, check_stain_method
+from spatialhist.pp._tissue.masked_blocks import BlockFunction, map_masked
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -157,7 +157,7 @@ def _normalize(sdata: SpatialData, slide: str, source: str, added: str, target: 
 
 def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
     # numba costs half a second to load
-    from spatialhist.pp._stain_apply import basis_tables, recolor_basis, recolor_lab
+    from spatialhist.pp._stain.apply import basis_tables, recolor_basis, recolor_lab
 
     if target.method == "reinhard":
         to_lms, slope, intercept = lab_transfer(source, target)

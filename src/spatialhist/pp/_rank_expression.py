@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.pp._ranks import Method, Scale, rank_rows
+from spatialhist.pp._expression.ranks import Method, Scale, rank_rows
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

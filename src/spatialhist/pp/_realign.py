@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, slide_info, spot_centers
 from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.layers import get_layer
-from spatialhist._sdata.slides import Cohort, open_cohort
-from spatialhist.pp._activity import MIN_LEAD
-from spatialhist.pp._overview import overview
 from spatialhist.pp._record import record_slides
-from spatialhist.pp._register import Registration, register
-from spatialhist.pp._search import Model
-from spatialhist.pp._stain_amount import hematoxylin_amount, stain_amount
+from spatialhist.pp._registration.activity import MIN_LEAD
+from spatialhist.pp._registration.register import Registration, register
+from spatialhist.pp._registration.search import Model
+from spatialhist.pp._registration.stain_amount import hematoxylin_amount, stain_amount
+from spatialhist.pp._tissue.overview import overview
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

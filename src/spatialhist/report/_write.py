@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.report import _facts, _pictures, _score_tables, _stain_probe
+from spatialhist._sdata.cohort import open_cohort
+from spatialhist.report._page import facts as _facts
+from spatialhist.report._page import pictures as _pictures
+from spatialhist.report._page import score_tables as _score_tables
+from spatialhist.report._page import stain_probe as _stain_probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +98,7 @@ def _render(context: dict[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "_page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

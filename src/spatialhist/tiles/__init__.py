@@ -5,14 +5,14 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_cache": ["FeatureCache"],
-        "_datamodule": ["TileDataModule"],
-        "_dataset": ["TileDataset"],
-        "_loader": ["loader"],
-        "_memory": ["MemoryTileDataset", "to_memory"],
-        "_reader": ["TileReader"],
-        "_sampler": ["ChunkSampler"],
-        "_source": ["PixelSource"],
+        "_features.cache": ["FeatureCache"],
+        "_loading.datamodule": ["TileDataModule"],
+        "_loading.dataset": ["TileDataset"],
+        "_loading.loader": ["loader"],
+        "_loading.memory": ["MemoryTileDataset", "to_memory"],
+        "_reading.reader": ["TileReader"],
+        "_loading.sampler": ["ChunkSampler"],
+        "_reading.source": ["PixelSource"],
         "_spec": ["TileSpec"],
     },
 )

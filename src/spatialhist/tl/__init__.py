@@ -5,7 +5,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_apply": ["load"],
+        "_inference.trained": ["load"],
         "_calibrate": ["calibrate"],
         "_cross_validate": ["cross_validate"],
         "_evaluate": ["evaluate"],
@@ -15,12 +15,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_lazyslide": ["LazySlideModel"],
         "_predict": ["predict"],
         "_predict_grid": ["predict_grid"],
-        "_predictors._linear": ["KernelRidge", "Ridge"],
-        "_predictors._networks": ["FeatureNetwork", "TileNetwork"],
-        "_run": ["CrossValidation"],
+        "_predictors.linear": ["KernelRidge", "Ridge"],
+        "_predictors.networks": ["FeatureNetwork", "TileNetwork"],
+        "_runs.cross_validation": ["CrossValidation"],
         "_slide_probe": ["SlideProbe", "slide_probe"],
         "_stack": ["Stack", "stack"],
         "_to_image": ["to_image"],
-        "_summarize": ["summarize"],
+        "_scores.summarize": ["summarize"],
     },
 )

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record, recorded
-from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.pixel_hash import pixel_hash
 from spatialhist._sdata.versions import layer_names
-from spatialhist.tl._apply import Applier, Source
-from spatialhist.tl._as_written import AsWritten
 from spatialhist.tl._fit import Model
-from spatialhist.tl._intervals import coverage, group_radius, groups_needed
-from spatialhist.tl._pixel_hash import pixel_hash
-from spatialhist.tl._residuals import is_nested, out_of_fold_residuals, residuals_without, run_of
+from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._runs.as_written import AsWritten
+from spatialhist.tl._runs.residuals import is_nested, out_of_fold_residuals, residuals_without, run_of
+from spatialhist.tl._scores.intervals import coverage, group_radius, groups_needed
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -75,7 +75,7 @@ def calibrate(
 
     Notes
     -----
-    See :func:`spatialhist.tl._intervals.group_radius`. Groups have to be exchangeable: a patient of another disease, or
+    See :func:`spatialhist.tl._scores.intervals.group_radius`. Groups have to be exchangeable: a patient of another disease, or
     a slide of another scanner, is none of them. The intervals of a group that was trained on have not seen its labels:
     they come from predictions of the other groups by models that left both groups out, which a run of two or more
     models holds. A run of one model does not: there, models of the other folds have seen the judged group, and its

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.executor import n_workers
 from spatialhist._sdata.layers import check_layer_size, record, recorded
-from spatialhist.tl import _folder
-from spatialhist.tl._card import make_card, write_card
-from spatialhist.tl._combiners import Mean
-from spatialhist.tl._executor import n_workers
-from spatialhist.tl._fits import run_fits
-from spatialhist.tl._groups import assign_groups, refuse_duplicates, refuse_shared_stain
-from spatialhist.tl._panel import fold_panels
-from spatialhist.tl._pixel_hash import pixel_hash
-from spatialhist.tl._plan import announce, unique
-from spatialhist.tl._predictors._registry import describe, nulls
-from spatialhist.tl._run import LATEST, CrossValidation
-from spatialhist.tl._similar import warn_of_similar
-from spatialhist.tl._task import Task
+from spatialhist._sdata.pixel_hash import pixel_hash
+from spatialhist.tl._data.duplicates import warn_of_similar
+from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
+from spatialhist.tl._data.panel import fold_panels
+from spatialhist.tl._predictors.combiners import Mean
+from spatialhist.tl._predictors.registry import describe, nulls
+from spatialhist.tl._runs import folder as _folder
+from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
+from spatialhist.tl._runs.fits import run_fits
+from spatialhist.tl._runs.plan import announce, unique
+from spatialhist.tl._runs.task import Task
+from spatialhist.tl._scores.card import make_card, write_card
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from spatialhist._sdata.slides import Cohort
-    from spatialhist.tl._predictors._protocol import Predictor
+    from spatialhist._sdata.cohort import Cohort
+    from spatialhist.tl._predictors.protocol import Predictor
 
 logger = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist.tl import _folder
-from spatialhist.tl._card import read_card, write_card
-from spatialhist.tl._design import Design
-from spatialhist.tl._fits import Fit, run_fits
-from spatialhist.tl._panel import fold_panels
-from spatialhist.tl._pixel_hash import pixel_hash
-from spatialhist.tl._predictors._protocol import Predictor
-from spatialhist.tl._predictors._registry import from_description
-from spatialhist.tl._run import CrossValidation
-from spatialhist.tl._start import check_panel, check_start, from_start
-from spatialhist.tl._task import Task
+from spatialhist._sdata.pixel_hash import pixel_hash
+from spatialhist.tl._data.design import Design
+from spatialhist.tl._data.panel import fold_panels
+from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._predictors.registry import from_description
+from spatialhist.tl._runs import folder as _folder
+from spatialhist.tl._runs.cross_validation import CrossValidation
+from spatialhist.tl._runs.fits import Fit, run_fits
+from spatialhist.tl._runs.task import Task
+from spatialhist.tl._runs.warm_start import check_panel, check_start, from_start
+from spatialhist.tl._scores.card import read_card, write_card
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from spatialhist.tl._apply import Applier, Source
-from spatialhist.tl._card import gene_table
+from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._scores.card import gene_table
 
 
 def gene_reliability(model: Source) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialhist.tiles._cache import _load, _write
+from spatialhist.tiles._features.cache import _load, _write
 
 Result = tuple[np.ndarray, np.ndarray]
 """Predictions ``(n, genes)``, and how far ``(n,)`` from training."""

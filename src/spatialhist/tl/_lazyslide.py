@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from spatialhist.tl._apply import Applier, Source
-from spatialhist.tl._samples import Samples, standardize
-from spatialhist.tl._threads import pinned_threads
+from spatialhist._runtime.threads import pinned_threads
+from spatialhist.tl._data.samples import Samples, standardize
+from spatialhist.tl._inference.trained import Applier, Source
 
 SOURCE = "lazyslide:"
 

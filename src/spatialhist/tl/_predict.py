@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.threads import pinned_threads
+from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_size, record, recorded, with_genes
-from spatialhist._sdata.slides import Cohort, open_cohort
+from spatialhist._sdata.pixel_hash import pixel_hash
 from spatialhist.nn import get_encoder
-from spatialhist.tl._apply import Applier, Source
-from spatialhist.tl._card import add_reliability
-from spatialhist.tl._gather import gather_slide
-from spatialhist.tl._mismatch import mismatches
-from spatialhist.tl._out_of_distribution import warn_of_far
-from spatialhist.tl._pixel_hash import pixel_hash
-from spatialhist.tl._threads import pinned_threads
+from spatialhist.tl._data.gather import gather_slide
+from spatialhist.tl._inference.mismatch import mismatches
+from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._runs.out_of_distribution import warn_of_far
+from spatialhist.tl._scores.card import add_reliability
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.executor import n_workers
+from spatialhist._sdata.cohort import Cohort, open_images
 from spatialhist._sdata.grid import add_grid
 from spatialhist._sdata.layers import check_key, check_layer_size, record
-from spatialhist._sdata.slides import Cohort, open_images
-from spatialhist.tl._apply import Applier, Source
 from spatialhist.tl._calibrate import calibrate, leaves_residuals
-from spatialhist.tl._card import add_reliability
-from spatialhist.tl._executor import n_workers
-from spatialhist.tl._grid import TISSUE, Grid, lay_grid
+from spatialhist.tl._inference.blocks import predict_blocks
+from spatialhist.tl._inference.grid import TISSUE, Grid, lay_grid
+from spatialhist.tl._inference.mismatch import mismatches
+from spatialhist.tl._inference.trained import Applier, Source
 from spatialhist.tl._lattice import Lattice
-from spatialhist.tl._mismatch import mismatches
-from spatialhist.tl._out_of_distribution import warn_of_far
 from spatialhist.tl._predict import provenance
-from spatialhist.tl._predict_blocks import predict_blocks
+from spatialhist.tl._runs.out_of_distribution import warn_of_far
+from spatialhist.tl._scores.card import add_reliability
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 
 from spatialhist import _keys
-from spatialhist._sdata.slides import Cohort, open_images
-from spatialhist.tl._design import Design, default_extents
-from spatialhist.tl._pixels import encode, slide_tissue
+from spatialhist._sdata.cohort import Cohort, open_images
+from spatialhist.tl._data.design import Design, default_extents
+from spatialhist.tl._data.features import encode, slide_tissue
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.threads import pinned_threads
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_key, check_layer_size, record
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.tl._card import make_card, write_card
-from spatialhist.tl._combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
 from spatialhist.tl._cross_validate import oof_record
-from spatialhist.tl._fits import read_state, write_state
-from spatialhist.tl._folder import group_folder, intact, locked, replace, write_json
-from spatialhist.tl._run import CrossValidation
-from spatialhist.tl._threads import pinned_threads
+from spatialhist.tl._predictors.combiners import Combiner, Mean, RankMean, fit_network, fit_weights, restore
+from spatialhist.tl._runs.cross_validation import CrossValidation
+from spatialhist.tl._runs.fits import read_state, write_state
+from spatialhist.tl._runs.folder import group_folder, intact, locked, replace, write_json
+from spatialhist.tl._scores.card import make_card, write_card
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -153,7 +153,7 @@ def scratch_folder(cv: CrossValidation, method: str, seed: int) -> Path:
 
 
 def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> Stack:
-    from spatialhist.tl._as_written import stack_as_written
+    from spatialhist.tl._runs.as_written import stack_as_written
 
     if scheme not in get_args(Scheme):
         raise ValueError(f"scheme={scheme!r} is not one of {list(get_args(Scheme))}")
@@ -185,7 +185,7 @@ def table_rows(cohort: Any, cv: CrossValidation) -> np.ndarray:
     ValueError
         If the table does not hold the spots of the run.
     """
-    from spatialhist.tl._gather import usable_rows
+    from spatialhist.tl._data.gather import usable_rows
 
     rows = usable_rows(cohort)
     expected = {s: info["spots"] for s, info in cv.manifest["slides"].items()}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import apply, scale, spot_centers
 from spatialhist._sdata.images import affine, image_key, pyramid
 from spatialhist._sdata.layers import check_key, check_layer_size, get_layer
 from spatialhist._sdata.maps import add_map
-from spatialhist._sdata.slides import open_cohort
-from spatialhist.tl._panel import dense_columns, gene_positions
+from spatialhist.tl._data.panel import dense_columns, gene_positions
 from spatialhist.tl._raster import rasterize
 
 if TYPE_CHECKING:

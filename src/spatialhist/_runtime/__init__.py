@@ -1,0 +1,1 @@
+"""Files written whole, broken ones named, processes and threads; knows nothing of slides."""

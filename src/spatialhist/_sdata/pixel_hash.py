@@ -1,0 +1,60 @@
+"""Recognize a slide by its pixels, whatever its name, its pyramid and its chunks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.images import pyramid
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.cohort import Cohort
+
+WINDOWS = 8
+"""Windows along either side."""
+SIDE = 32
+"""Pixels along a window."""
+MIN_TELLING = 8
+"""Windows that are not one color; with fewer, as on a scan with blank glass, every pixel is read."""
+ROWS = 1024
+
+
+def pixel_hash(cohort: Cohort, slide: str) -> str:
+    """Hash of pixels of a slide's H&E image at full resolution; ``""`` without an image.
+
+    A few windows are read, so it costs the same for any size. Levels of a pyramid are left alone: two readers make them
+    in two ways of the same scan.
+    """
+    key = _keys.image(slide)
+    if key not in cohort.sdata.images:
+        return ""
+    return hash_pixels(pyramid(cohort.sdata, key).levels[0])
+
+
+def hash_pixels(image: Any) -> str:
+    """Hash an image ``(c, y, x)``, which may be lazy."""
+    digest = hashlib.blake2b(repr((tuple(image.shape), str(image.dtype))).encode(), digest_size=16)
+    telling = 0
+    for window in _windows(image):
+        telling += bool((window != window[:, :1, :1]).any())
+        digest.update(window.tobytes())
+    if telling < MIN_TELLING:
+        for start in range(0, image.shape[1], ROWS):
+            digest.update(_read(image[:, start : start + ROWS]).tobytes())
+    return digest.hexdigest()
+
+
+def _windows(image: Any) -> Iterator[np.ndarray]:
+    """Windows in the middle of the cells of a regular grid."""
+    starts = [[int(size * (i + 0.5) / WINDOWS) for i in range(WINDOWS)] for size in image.shape[1:]]
+    for y in starts[0]:
+        for x in starts[1]:
+            yield _read(image[:, y : y + SIDE, x : x + SIDE])
+
+
+def _read(part: Any) -> np.ndarray:
+    return np.ascontiguousarray(np.asarray(part))

@@ -1,0 +1,346 @@
+"""The command line: demo, run, predict, info. Every command is what a notebook would type."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spatialhist.cli._console import in_words, print_json, print_scores, print_verdicts, speaking
+from spatialhist.cli._contents import count_genes, model_facts, store_facts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from spatialdata import SpatialData
+
+HELP = """Train, judge and apply models that predict spatial gene expression from H&E slides.
+
+Start with
+
+```
+spatialhist demo --out demo           # synthetic slides, no download
+spatialhist run DATA --out RUN        # your slides: train, judge, report
+spatialhist predict RUN a.svs --out a.zarr     # a slide without spots
+```
+
+Exit codes: 0 done, 1 a bug (please report it), 2 something that you can mend, said in the last line, 130 interrupted.
+Progress goes to stderr, results to stdout; with --json results are one JSON object.
+"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=HELP,
+)
+
+GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks"], ["full", "normalized", "masked"]
+
+Out = Annotated[Path, typer.Option(help="Run folder. A run that was interrupted goes on where it stopped.")]
+Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Fits, or blocks of spots, that run at once; the result is the same.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Seed = Annotated[int, typer.Option(help="For whatever is random.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each step adds.")] = False,
+) -> None:
+    """Options that go before the command."""
+    if show_version:
+        typer.echo(version("spatialhist"))
+        raise typer.Exit
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("spatialhist").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    workers: Workers = os.cpu_count() or 1,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Run everything on a synthetic cohort: six slides of three patients, no download.
+
+    Leaves the run folder with report.html and scores.parquet; takes some minutes.
+    """
+    with speaking():
+        import spatialhist as sh
+
+        sdata = sh.datasets.synthetic(n_slides=6, seed=seed)
+        _analyze(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed, as_json=as_json)
+
+
+@app.command()
+def run(
+    data: Annotated[Path, typer.Argument(help="Folder with slides.csv, Space Ranger folder, .h5 file or .zarr store.")],
+    out: Out,
+    groups: Annotated[
+        str, typer.Option(help="auto, patient, slide, or a column of obs.", autocompletion=lambda: GROUPS)
+    ] = "auto",
+    layer: Annotated[
+        str, typer.Option(help="What is predicted: log1p or ranks.", autocompletion=lambda: LAYERS)
+    ] = "log1p",
+    genes: Genes = 250,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model by name, several times for several. A name that is not known lists those that are."),
+    ] = None,
+    slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
+    image: Annotated[str, typer.Option(help="full, normalized or masked.", autocompletion=lambda: IMAGES)] = "full",
+    realign: Annotated[bool, typer.Option(help="Register spots to the tissue first.")] = True,
+    workers: Workers = os.cpu_count() or 1,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Cross-validate models on slides with measurements, stack, score and report.
+
+    ```
+    spatialhist run her2st --groups patient --genes 250 --out runs/first
+    spatialhist run her2st --model ridge --model head --out runs/second
+    ```
+
+    OUT then holds data.zarr (the slides with their predictions), scores.parquet, report.html, and the trained models,
+    which predict takes. Slides are grouped by patient where patients are known, so that nobody is judged on a patient
+    that was trained on.
+    """
+    with speaking():
+        sdata = _import(data, out / "data.zarr", slides)
+        _analyze(
+            sdata, out, groups=groups, layer=layer, genes=genes, workers=workers, seed=seed,
+            models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
+            as_json=as_json,
+        )  # fmt: skip
+
+
+@app.command()
+def predict(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
+    slide: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SLIDE", help="Store or folder of slides, or an image file: SVS, NDPI, TIFF, PNG, JPEG."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Store to write; a .zarr SLIDE is added to by default.")] = None,
+    key_added: Annotated[str, typer.Option(help="Layer of the predictions.")] = "predicted",
+    realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
+    mpp: Annotated[float | None, typer.Option(help="Micrometers per pixel of an image file.")] = None,
+    spacing: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Distance of predicted spots where a slide has none, in those of training."),
+    ] = None,
+    workers: Workers = 1,
+    genes: Annotated[
+        list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict slides with what a run has trained: at their spots, or all over the tissue where they have none.
+
+    ```
+    spatialhist predict runs/first cohort.zarr        # adds a layer to it
+    spatialhist predict runs/first biopsy.svs --out b.zarr --genes ERBB2
+    ```
+
+    The second lays a grid of spots on the tissue, and draws the gene into b.png.
+    """
+    with speaking():
+        import spatialhist as sh
+        from spatialhist import _keys
+        from spatialhist.tl._inference.trained import Applier
+
+        if not slide.exists():
+            raise FileNotFoundError(f"{slide} does not exist")
+        if out is None and slide.suffix != ".zarr":
+            raise ValueError(f"{slide} is no .zarr store that predictions could be added to: name one with --out")
+        trained = Applier.of(run_folder)
+        unknown = sorted(set(genes or []) - set(trained.genes))
+        if unknown:
+            raise KeyError(f"genes {unknown} are not predicted by {run_folder}, which has {trained.genes[:5]}, ...")
+        sdata = _import(slide, out, None, mpp=mpp) if out else sh.io.read(slide, mpp=mpp)
+        spots = _keys.TABLE in sdata.tables
+        _prepare(sdata, image=trained.design().image, realign=realign and spots)
+        if spots:
+            sh.tl.predict(sdata, trained.source, key_added=key_added)
+        else:
+            distance = None if spacing is None else ("pitch", spacing)
+            sh.tl.predict_grid(sdata, trained.source, spacing=distance, key_added=key_added, executor=workers)
+        sh.pp.save(sdata)
+        maps = _draw_maps(sdata, genes, key_added, out or slide) if genes else []
+        if as_json:
+            verdicts = count_genes(trained.source)
+            print_json(
+                {"store": str(out or slide), "layer": key_added, "maps": [str(m) for m in maps], "genes": verdicts}
+            )
+            return
+        typer.echo(f"layer {key_added!r} of {out or slide}")
+        print_verdicts(count_genes(trained.source))
+        for path in maps:
+            typer.echo(f"map: {path}")
+
+
+@app.command()
+def info(
+    store: Annotated[Path, typer.Argument(help="A .zarr store, or a run or model folder.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a store holds: slides, scale, images, layers and how they were made; or what a model is worth."""
+    with speaking():
+        import spatialhist as sh
+
+        is_model = (store / "manifest.json").exists()
+        facts = model_facts(store) if is_model else store_facts(sh.io.read(store))
+        if as_json:
+            print_json(facts)
+            return
+        if is_model:
+            for key, value in facts.items():
+                typer.echo(f"{key}: {in_words(value)}")
+            return
+        for slide, entry in facts["slides"].items():
+            typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))
+        for layer, made in facts["layers"].items():
+            typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
+
+
+def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> list[Path]:
+    """Draw predicted genes into a PNG beside the store, one a table."""
+    import matplotlib.pyplot as plt
+
+    import spatialhist as sh
+    from spatialhist import _keys
+
+    tables = [_keys.TABLE] if _keys.TABLE in sdata.tables else list(sdata.tables)
+    paths = []
+    for key in tables:
+        axes = sh.pl.genes(sdata, genes, layers=layer, table_key=key)
+        path = store.with_suffix(".png") if len(tables) == 1 else store.with_name(f"{store.stem}_{key}.png")
+        figure = axes.flat[0].figure
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
+        paths.append(path)
+    return paths
+
+
+def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None) -> SpatialData:
+    """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
+    import spatialdata as sd
+
+    import spatialhist as sh
+    from spatialhist import _keys
+
+    origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
+    if not store.exists():
+        sdata = sh.io.read(data, store=store, slides=slides, mpp=mpp)
+        sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
+        sdata.write_attrs()
+        return sdata
+    sdata = sd.read_zarr(store)
+    held = sdata.attrs.get(_keys.ROOT, {}).get("origin", origin)
+    if held != origin:
+        raise FileExistsError(f"{store} was made of {held}, not of {origin}: choose another --out, or remove it")
+    return sdata
+
+
+def _analyze(
+    sdata: SpatialData,
+    out: Path,
+    *,
+    groups: str,
+    layer: str,
+    genes: int,
+    workers: int,
+    seed: int,
+    models: Any = "default",
+    slides: list[str] | None = None,
+    image: str = "full",
+    realign: bool = True,
+    as_json: bool = False,
+) -> None:
+    """The main way: preprocess, cross-validate, stack, score, report."""
+    import spatialhist as sh
+    from spatialhist.tl._calibrate import calibrate_if_possible
+
+    _preprocess(sdata, image=image, layer=layer, realign=realign)
+    cv = sh.tl.cross_validate(
+        sdata,
+        models=models,
+        layer=layer,
+        genes=genes,
+        groups=groups,
+        slides=slides,
+        image=image,
+        out=out,
+        executor=workers,
+        seed=seed,
+    )
+    stackable = len(cv.models) > 1 and len(cv.groups) > 2
+    stacked = sh.tl.stack(sdata, cv, seed=seed) if stackable else None
+    scores = sh.tl.evaluate(sdata, truth=layer, metrics="all", seed=seed)
+    _write_scores(scores, out / "scores.parquet")
+    reason = calibrate_if_possible(sdata, stacked or cv) if stacked or len(cv.models) == 1 else None
+    if sdata.path is not None:
+        sh.pp.save(sdata)
+    page = sh.report.write(sdata, cv, stack=stacked, scores=scores)
+    if as_json:
+        summary = sh.tl.summarize(scores).reset_index().to_dict("records")
+        trusted = count_genes(stacked or cv)
+        print_json({"run": str(out), "report": str(page), "scores": summary, "genes": trusted, "no_intervals": reason})
+        return
+    print_scores(scores)
+    print_verdicts(count_genes(stacked or cv))
+    if reason:
+        typer.echo(f"no intervals: {reason}")
+    typer.echo(f"report: {page}")
+
+
+def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:
+    import spatialhist as sh
+
+    _prepare(sdata, image=image, realign=realign)
+    sh.pp.filter_spots(sdata)
+    sh.pp.log_normalize(sdata)
+    if layer == "ranks":
+        sh.pp.rank_expression(sdata, scale="unit")
+    sh.pp.spot_distances(sdata)
+
+
+def _prepare(sdata: SpatialData, *, image: str, realign: bool) -> None:
+    """What slides to be trained on and slides to be predicted have in common."""
+    import spatialhist as sh
+
+    _mask_where_missing(sdata, image)
+    if image == "normalized":
+        sh.pp.normalize_stain(sdata)
+    if realign:
+        sh.pp.realign(sdata)
+
+
+def _mask_where_missing(sdata: SpatialData, image: str) -> None:
+    import spatialhist as sh
+    from spatialhist import _keys
+    from spatialhist._sdata.cohort import open_images
+
+    full = {s: _keys.image(s) for s in open_images(sdata).slides}
+    todo = [s for s, key in full.items() if _keys.tissue(key) not in sdata.labels]
+    if image == "masked":
+        todo = [s for s, key in full.items() if s in todo or _keys.masked(key) not in sdata.images]
+    if todo:
+        sh.pp.mask_background(sdata, slides=todo, fill=image == "masked")
+
+
+def _write_scores(scores: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    scores.to_parquet(temporary, index=False)
+    os.replace(temporary, path)

@@ -1,0 +1,65 @@
+"""What stores and model folders hold, in words and numbers for the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist.tl._inference.trained import Source
+
+
+def store_facts(sdata: SpatialData) -> dict[str, Any]:
+    """Slides, scale, images, and layers with how they were made."""
+    from spatialhist._sdata.cohort import open_images
+    from spatialhist._sdata.geometry import scale
+    from spatialhist._sdata.layers import recorded
+    from spatialhist._sdata.versions import layer_names
+    from spatialhist.tl._scores.card import count_verdicts
+
+    cohort = open_images(sdata)
+    slides = {}
+    for slide in cohort.slides:
+        s = scale(sdata, slide)
+        slides[slide] = {
+            "spots": len(cohort.rows(slide)),
+            "patient": cohort.patient(slide),
+            "mpp": s.mpp,
+            "pitch_px": s.pitch_px,
+            "images": [k for k in sdata.images if k.startswith(f"{slide}_")],
+        }
+    layers = {
+        layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in layer_names(cohort.table)
+    }
+    for layer in layers:
+        if verdicts := count_verdicts(cohort.table, layer):
+            layers[layer]["genes"] = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+    return {"slides": slides, "genes": cohort.table.n_vars, "layers": layers}
+
+
+def model_facts(folder: Path) -> dict[str, Any]:
+    """What a run or model folder predicts, was trained on, and is worth."""
+    from spatialhist.tl._inference.trained import Applier
+
+    applier = Applier.of(folder)
+    manifest = applier.run.manifest
+    return {
+        "predictor": applier.name,
+        "predicts": manifest["identity"]["layer"],
+        "genes": len(applier.genes),
+        "trained on": list(manifest["slides"]),
+        "version": manifest["version"],
+        "scores": {entry["predictor"]: entry["mean"] for entry in applier.card.get("scores", [])},
+        "verdicts": count_genes(applier.source),
+    }
+
+
+def count_genes(model: Source) -> dict[str, int]:
+    """Genes by how far to trust them; empty for a model that nobody has judged."""
+    from spatialhist.tl._inference.trained import Applier
+    from spatialhist.tl._scores.card import gene_table
+
+    counts = gene_table(Applier.of(model).card)["verdict"].value_counts(sort=False)
+    return {str(verdict): int(n) for verdict, n in counts.items()} if counts.sum() else {}

@@ -1,0 +1,1 @@
+"""Tissue, cells, genes and counts of the synthetic cohort."""

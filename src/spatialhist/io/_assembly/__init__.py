@@ -1,0 +1,1 @@
+"""One slide, and a cohort of them, from parts in memory."""

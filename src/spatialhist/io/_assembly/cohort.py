@@ -1,0 +1,97 @@
+"""Slides into one object, in memory or slide by slide into a zarr store."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatialhist import _keys
+from spatialhist._sdata.compat import quiet
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+
+def check_new(store: str | Path | None) -> None:
+    """Refuse a store that is there already.
+
+    Raises
+    ------
+    FileExistsError
+        If the path is a file, or a folder that is not empty.
+    """
+    path = None if store is None else Path(store)
+    if path is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"store {path} exists: choose another path, or read it with spatialdata.read_zarr")
+
+
+def assemble(parts: Iterable[SpatialData], store: str | Path | None) -> SpatialData:
+    """Join one-slide objects, taken one at a time.
+
+    With a store the images of a slide are written and let go before the next slide is asked for.
+    """
+    from spatialhist._sdata.build import concat_slides
+
+    if store is None:
+        return concat_slides(list(parts))
+    check_new(store)
+    return _write_cohort(parts, Path(store))
+
+
+def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
+    import spatialdata as sd
+
+    from spatialhist._sdata.build import concat_slides
+
+    with complete_or_nothing(store) as folder, quiet():
+        root = sd.SpatialData()
+        root.write(folder, update_sdata_path=True)
+        cohort = concat_slides([_move_images(part, root) for part in parts])
+        for name in cohort.shapes:
+            root.shapes[name] = cohort.shapes[name]
+            root.write_element(name)
+        root.tables[_keys.TABLE] = cohort.tables[_keys.TABLE]
+        root.write_element(_keys.TABLE)
+        root.attrs = cohort.attrs
+        root.write_attrs()
+        root.write_consolidated_metadata()
+    return open_store(store)
+
+
+def open_store(store: Path) -> SpatialData:
+    """Open a store, without what ome-zarr reports of every mask."""
+    import spatialdata as sd
+
+    with quiet():
+        return sd.read_zarr(store)
+
+
+def _move_images(part: SpatialData, root: SpatialData) -> SpatialData:
+    """Write the images of a slide and drop them from memory."""
+    for name in list(part.images):
+        root.images[name] = part.images.pop(name)
+        root.write_element(name)
+        del root.images[name]
+    # A pyramid is a tree whose nodes know their parents: its pixels would stay until the next automatic collection.
+    gc.collect()
+    return part
+
+
+@contextmanager
+def complete_or_nothing(store: Path) -> Iterator[Path]:
+    """Give a folder beside the store that takes its name when all is written, and vanishes when it is not."""
+    store.parent.mkdir(parents=True, exist_ok=True)
+    folder = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield folder
+        if store.exists():
+            store.rmdir()
+        os.replace(folder, store)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""Put what is new into the store of an object."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatialhist._sdata.compat import quiet
+from spatialhist.io._saving.store import save_changes
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+
+def save(
+    sdata: SpatialData, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = False
+) -> None:
+    """Put what is new or changed into the zarr store that an object was read from or written to, or make one.
+
+    Images, masks, shapes, tables and, within a table, single layers, columns, matrices and ``uns`` entries are compared
+    with the store; what is equal is not written again. What a table no longer holds is removed from its stored form;
+    images, masks and shapes that are absent from ``sdata`` stay in the store.
+
+    Everything is first written beside the stored elements and then renamed, so a call that fails or is killed leaves
+    a store that opens. Each part is then as it was or as it should be. Only between the two renames that exchange an
+    existing part can it be absent; the next call puts it back.
+
+    Parameters
+    ----------
+    sdata
+        The object. Afterwards its images and masks read from the store, and what was computed lazily is not computed
+        again.
+    path
+        A new store, for all of the object. None for the one that it has.
+    overwrite
+        Replace what is at ``path``.
+    progress
+        Show a bar for each image that is computed.
+
+    Returns
+    -------
+    None. ``sdata.path`` names the store.
+
+    Raises
+    ------
+    ValueError
+        If the object has no store, something is at ``path`` already, or zarr cannot hold what the object has; then
+        nothing has been written.
+
+    Notes
+    -----
+    One process at a time may save into a store.
+
+    Examples
+    --------
+    >>> import tempfile, spatialdata, spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sh.pp.save(sdata, f"{folder}/cohort.zarr")
+    ...     sh.pp.log_normalize(sdata)
+    ...     sh.pp.save(sdata)
+    ...     "log1p" in spatialdata.read_zarr(f"{folder}/cohort.zarr")["table"].layers
+    True
+    """
+    with quiet():
+        if path is not None:
+            sdata.write(path, overwrite=overwrite)
+            logger.info("saved all into %s", path)
+            return
+        written = save_changes(sdata, progress=progress)
+    logger.info("saved into %s: %s", sdata.path, ", ".join(written) or "nothing new")

@@ -1,0 +1,1 @@
+"""What changed in an object, into its store."""

@@ -1,0 +1,162 @@
+"""What an object holds that its store does not."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+import zarr
+
+from spatialhist._sdata.versions import write_part
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    Parts = dict[str, Path | None]
+
+_MAPPINGS = ("layers", "obsm", "obsp", "varm", "varp", "uns")
+
+
+def check_attrs(sdata: SpatialData) -> None:
+    """Refuse attributes that JSON cannot hold.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry.
+    """
+    for key, value in sdata.attrs.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ValueError(f"sdata.attrs[{key!r}] cannot be stored: {error}") from error
+
+
+def reads_from(element: Any, folder: Path) -> bool:
+    """Whether an image or mask is exactly what lies in a folder of a store, read lazily."""
+    from spatialhist._sdata.images import _levels, _stored
+
+    arrays = [_stored(level.data) if hasattr(level.data, "dask") else None for level in _levels(element)]
+    return all(a is not None and Path(str(getattr(a.store, "root", ""))) == folder for a in arrays)
+
+
+def same_pixels(element: Any, stored: Any) -> bool:
+    """Whether two images or masks have equal levels, channels and pixels; computes lazy ones."""
+    import dask.array as da
+
+    from spatialhist._sdata.images import _levels
+
+    ours, theirs = _levels(element), _levels(stored)
+    if [(a.shape, a.dtype, a.dims) for a in ours] != [(a.shape, a.dtype, a.dims) for a in theirs]:
+        return False
+    if "c" in ours[0].coords and list(ours[0].coords["c"].values) != list(theirs[0].coords["c"].values):
+        return False
+    return all(bool((da.asarray(a.data) == da.asarray(b.data)).all()) for a, b in zip(ours, theirs, strict=True))
+
+
+def same_place(element: Any, stored: Any) -> bool:
+    """Whether two images or masks lie at the same place in the same coordinate systems."""
+    from spatialdata.transformations import get_transformation
+
+    ours, theirs = (
+        {name: t.to_affine_matrix(("x", "y"), ("x", "y")) for name, t in get_transformation(e, get_all=True).items()}
+        for e in (element, stored)
+    )
+    return ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def same_files(a: Path, b: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes."""
+    if not a.is_dir() or not b.is_dir():
+        return False
+    files = sorted(p.relative_to(a) for p in a.rglob("*") if p.is_file())
+    if files != sorted(p.relative_to(b) for p in b.rglob("*") if p.is_file()):
+        return False
+    return all(filecmp.cmp(a / f, b / f, shallow=False) for f in files)
+
+
+def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
+    """Write the parts of a table that differ from the stored one.
+
+    Returns
+    -------
+    Staged folder per part (``"layers/log1p"``, ``"obs/spot_qc"``, ...), None for a part that is gone; None altogether
+    where there is none, or spots, genes or what it annotates have changed, so that the whole table must be written.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry of ``uns`` that zarr cannot hold.
+    """
+    out = zarr.open_group(stage, mode="w")
+    frames = {"obs": table.obs, "var": table.var}
+    for name, frame in frames.items():
+        write_part(out, name, frame)
+    for key, value in table.uns.items():
+        try:
+            write_part(out, f"uns/{key}", value)
+        except Exception as error:
+            raise ValueError(f"uns[{key!r}] of table {stored.name!r} cannot be stored: {error}") from error
+    if not stored.exists() or not all(same_files(stage / p, stored / p) for p in _identity(table, stage)):
+        return None
+    big = zarr.open_group(stored, mode="r", use_consolidated=False)
+    parts: Parts = {}
+    for path, value in _arrays(table).items():
+        if not _same_array(value, big, path):
+            write_part(out, path, value)
+            parts[path] = stage / path
+    small = [*(f"{n}/{c}" for n, f in frames.items() for c in f.columns), *(f"uns/{k}" for k in table.uns)]
+    parts |= {path: stage / path for path in small}
+    parts = {path: new for path, new in parts.items() if not same_files(stage / path, stored / path)}
+    kept = {*small, *_arrays(table)}
+    return parts | {path: None for path in _stored_parts(stored) if path not in kept}
+
+
+def _identity(table: AnnData, stage: Path) -> list[str]:
+    """Parts without which the rest has no meaning."""
+    from spatialdata.models import TableModel
+
+    annotation = table.uns.get(TableModel.ATTRS_KEY, {})
+    keys = [annotation[k] for k in (TableModel.REGION_KEY_KEY, TableModel.INSTANCE_KEY) if annotation.get(k)]
+    index = [f"{n}/{json.loads((stage / n / 'zarr.json').read_text())['attributes']['_index']}" for n in ("obs", "var")]
+    return [*index, *(f"obs/{key}" for key in keys), *([f"uns/{TableModel.ATTRS_KEY}"] if annotation else [])]
+
+
+def _arrays(table: AnnData) -> dict[str, Any]:
+    """Everything of a table but its two data frames and ``uns``."""
+    found = {"X": table.X, "raw": table.raw}
+    for name in _MAPPINGS[:-1]:
+        found |= {f"{name}/{key}": value for key, value in getattr(table, name).items() if key is not None}
+    return found
+
+
+def _stored_parts(stored: Path) -> list[str]:
+    """Entries of the mappings and columns of the data frames that lie in a store."""
+    from spatialhist.io._saving.exchange import read_columns
+
+    entries = [f"{n}/{p.name}" for n in _MAPPINGS for p in (stored / n).iterdir() if p.is_dir()]
+    return [*entries, *(f"{n}/{c}" for n in ("obs", "var") for c in read_columns(stored / n))]
+
+
+def _same_array(value: Any, stored: zarr.Group, path: str) -> bool:
+    """Whether a numpy or sparse array equals the stored one; what is neither is told apart by its files."""
+    from anndata.io import read_elem
+
+    if path not in stored or not (isinstance(value, np.ndarray) or sp.issparse(value)):
+        return False
+    return _equal(value, read_elem(stored[path]))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if sp.issparse(a) and sp.issparse(b):
+        return (a.shape, a.format) == (b.shape, b.format) and all(
+            _equal(getattr(a, part), getattr(b, part)) for part in ("data", "indices", "indptr")
+        )
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or (a.shape, a.dtype) != (b.shape, b.dtype):
+        return False
+    return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")

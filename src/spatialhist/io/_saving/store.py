@@ -1,0 +1,193 @@
+"""Put what is new or changed into an existing zarr store, without ever leaving it unreadable."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zarr
+
+from spatialhist.io._saving import changes, exchange
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+
+@dataclass
+class Plan:
+    """What a call will do to the store.
+
+    Attributes
+    ----------
+    parts
+        Staged folder per path in the store; None for what is removed.
+    columns
+        Columns of the stored data frames whose columns change.
+    moved
+        Names of images and masks of which only the transformations have changed.
+    attrs
+        Whether ``sdata.attrs`` have changed.
+    """
+
+    parts: dict[str, Path | None] = field(default_factory=dict)
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
+    attrs: bool = False
+
+    def summary(self) -> list[str]:
+        """Name everything that is written or removed."""
+        frames = [f"columns of {frame}" for frame in self.columns]
+        moved = [f"transformations of {name}" for name in self.moved]
+        return [*self.parts, *frames, *moved, *["attrs"] * self.attrs]
+
+
+def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
+    """Bring an object's store up to date.
+
+    Everything is first written into a stage. Then each part changes places with the stored one by renaming; while that
+    goes on the store has no consolidated metadata, so that what lies in it is what is read.
+
+    Parameters
+    ----------
+    sdata
+        The object. Its images and masks read from the store afterwards.
+    progress
+        Show a bar for each image that is computed.
+
+    Returns
+    -------
+    What was written or removed, by its path in the store.
+
+    Raises
+    ------
+    ValueError
+        If the object has no store, the store's format is old, or something cannot be stored; nothing has changed then.
+    """
+    store = _check_store(sdata)
+    changes.check_attrs(sdata)
+    with exchange.staging(store) as stage:
+        plan = _plan(sdata, store, stage, progress)
+        if plan.summary():
+            _carry_out(plan, store)
+    for name in plan.moved:
+        sdata.write_transformations(name)
+    if plan.attrs:
+        sdata.write_attrs()
+    if plan.summary() or not sdata.has_consolidated_metadata():
+        sdata.write_consolidated_metadata()
+    _read_back(sdata, store)
+    return plan.summary()
+
+
+def _check_store(sdata: SpatialData) -> Path:
+    if sdata.path is None:
+        raise ValueError("the object has no store yet: write it once with sdata.write(path)")
+    store = Path(sdata.path)
+    if not store.exists():
+        raise FileNotFoundError(f"{store} is not there any more: write the object anew with sdata.write(path)")
+    if not (store / "zarr.json").exists():
+        raise ValueError(f"{store} is not a zarr v3 store: write the object anew with sdata.write(another_path)")
+    return store
+
+
+def _plan(sdata: SpatialData, store: Path, stage: Path, progress: bool) -> Plan:
+    """Find out what differs and write it into the stage."""
+    stored = _read_images(store)
+    plan = Plan(attrs=stored.attrs != json.loads(json.dumps(sdata.attrs)))
+    whole = {f"points/{n}": e for n, e in sdata.points.items() if not (store / "points" / n).exists()}
+    whole |= {f"shapes/{n}": e for n, e in sdata.shapes.items()}
+    for name, table in sdata.tables.items():
+        path = f"tables/{name}"
+        parts = changes.stage_parts(table, store / path, stage / path)
+        if parts is None:
+            whole[path] = table
+            continue
+        plan.parts |= {f"{path}/{part}": new for part, new in parts.items()}
+        for frame in ("obs", "var"):
+            _plan_columns(plan, f"{path}/{frame}", list(getattr(table, frame).columns), store)
+    whole |= _changed_images(sdata, stored, store, plan)
+    plan.parts |= _stage_whole(whole, store, stage / "elements.zarr", progress)
+    return plan
+
+
+def _read_images(store: Path) -> SpatialData:
+    import spatialdata as sd
+
+    return sd.read_zarr(store, selection=("images", "labels"))
+
+
+def _changed_images(sdata: SpatialData, stored: SpatialData, store: Path, plan: Plan) -> dict[str, Any]:
+    """Return the images and masks with new pixels; note in the plan those that were only moved."""
+    changed = {}
+    for kind in ("images", "labels"):
+        for name, element in getattr(sdata, kind).items():
+            there = getattr(stored, kind).get(name)
+            path = f"{kind}/{name}"
+            linked = there is not None and changes.reads_from(element, store / path)
+            if there is None or not (linked or changes.same_pixels(element, there)):
+                changed[path] = element
+            elif not changes.same_place(element, there):
+                plan.moved.append(name)
+    return changed
+
+
+def _plan_columns(plan: Plan, frame: str, columns: list[str], store: Path) -> None:
+    if any(path.startswith(f"{frame}/") for path in plan.parts) or columns != exchange.read_columns(store / frame):
+        plan.columns[frame] = columns
+
+
+def _stage_whole(elements: dict[str, Any], store: Path, stage: Path, progress: bool) -> dict[str, Path | None]:
+    """Write whole elements into a store of their own, and return those that differ from what is stored."""
+    import spatialdata as sd
+    from dask.diagnostics import ProgressBar
+
+    if not elements:
+        return {}
+    fresh = sd.SpatialData.init_from_elements({path.split("/")[1]: element for path, element in elements.items()})
+    with warnings.catch_warnings(), ProgressBar() if progress else nullcontext():
+        warnings.filterwarnings("ignore", message="The table is annotating")
+        fresh.write(stage, update_sdata_path=False)
+    return {path: stage / path for path in elements if not changes.same_files(stage / path, store / path)}
+
+
+def _carry_out(plan: Plan, store: Path) -> None:
+    """Exchange parts; a column is not announced while it may be missing."""
+    exchange.drop_consolidated(store)
+    exchange.remember_columns(store, list(plan.columns))
+    for frame in plan.columns:
+        steady = [c for c in exchange.read_columns(store / frame) if f"{frame}/{c}" not in plan.parts]
+        exchange.write_columns(store / frame, steady)
+    root = zarr.open_group(store, mode="r+", use_consolidated=False)
+    for kind in {path.split("/")[0] for path in plan.parts}:
+        root.require_group(kind)
+    for path, new in plan.parts.items():
+        exchange.exchange(store, path, new)
+    _list_masks(plan, store)
+    for frame, columns in plan.columns.items():
+        exchange.write_columns(store / frame, columns)
+    exchange.forget_columns(store)
+
+
+def _list_masks(plan: Plan, store: Path) -> None:
+    """List new masks where OME-Zarr wants them listed."""
+    masks = [path.split("/")[1] for path in plan.parts if path.startswith("labels/")]
+    if masks:
+        group = zarr.open_group(store / "labels", mode="r+", use_consolidated=False)
+        ome = dict(group.attrs.get("ome", {}))
+        group.attrs["ome"] = {**ome, "labels": sorted({*ome.get("labels", []), *masks})}
+
+
+def _read_back(sdata: SpatialData, store: Path) -> None:
+    """Let images and masks read from the store, so that what was computed is not computed again."""
+    stored = None
+    for kind in ("images", "labels"):
+        elements = getattr(sdata, kind)
+        for name in list(elements):
+            if not changes.reads_from(elements[name], store / kind / name):
+                stored = stored or _read_images(store)
+                del elements[name]
+                elements[name] = getattr(stored, kind)[name]

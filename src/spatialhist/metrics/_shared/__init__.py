@@ -1,0 +1,1 @@
+"""Checks, documentation and graphs that several metrics use."""

@@ -1,0 +1,1 @@
+"""The encoder without weights: color, texture and nuclei of a tile."""

@@ -1,0 +1,107 @@
+"""Values of spots on tissue: panels of a figure, drawn by squidpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.compat import quiet
+from spatialhist._sdata.geometry import Scale, scale
+from spatialhist.pl._draw.style import FONT, MISSING, picture, scale_bar
+from spatialhist.pl._draw.tissue import fit_view, window_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from spatialhist._sdata.cohort import Cohort
+
+SPOT_SHARE = 0.8
+"""Drawn diameter of a spot, of the pitch: the gaps between spots close, nearly."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Values of the spots of one slide, for instance of a gene in a layer; those in the same unit share colors."""
+
+    slide: str
+    title: str
+    unit: str
+    values: np.ndarray
+
+
+def new_cells(shape: tuple[int, ...], per_row: int) -> np.ndarray:
+    """Axes of a new figure ``(genes, slides, layers)``: a gene's slides side by side, and below each other."""
+    import matplotlib.pyplot as plt
+
+    genes, n, layers = shape
+    per_row = min(n, max(1, per_row))
+    lines = -(-n // per_row)
+    columns = per_row * layers
+    size = (2.3 * columns + 0.7, 2.5 * lines * genes)
+    _, grid = plt.subplots(lines * genes, columns, figsize=size, layout="constrained", squeeze=False)
+    cells = grid.reshape(genes, lines * per_row, layers)
+    for ax in cells[:, n:].flat:
+        ax.remove()
+    return cells[:, :n]
+
+
+def draw_panel(ax: Axes, cohort: Cohort, panel: Panel, norm: Any, cmap: str) -> None:
+    """Draw one panel; squidpy gets a table of this slide and this gene, since it stumbles over further ones."""
+    import anndata as ad
+
+    with quiet():
+        import squidpy as sq
+
+    rows = cohort.rows(panel.slide)
+    entry = cohort.table.uns[_keys.SPATIAL][panel.slide]
+    one = ad.AnnData(
+        panel.values[:, None],
+        obs=cohort.table.obs[[_keys.REGION]].iloc[rows].astype(str).astype("category"),
+        obsm={_keys.SPATIAL: cohort.table.obsm[_keys.SPATIAL][rows]},
+        uns={_keys.SPATIAL: {panel.slide: entry}},
+    )
+    image = "images" in entry
+    known = scale(cohort.sdata, panel.slide)
+    sq.pl.spatial_scatter(
+        one,
+        color=one.var_names[0],
+        library_key=_keys.REGION,
+        img=image,
+        img_alpha=0.5 if image else None,
+        size=_size(known),
+        cmap=cmap,
+        norm=norm,
+        na_color=MISSING,
+        colorbar=False,
+        ax=ax,
+    )
+    picture(ax, panel.title)
+    factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
+    fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * known.spot_diameter_px * factor))
+    scale_bar(ax, known.mpp, pixel=1 / factor)
+
+
+def _size(known: Scale) -> float:
+    """Drawn diameter of a spot over its true one."""
+    return SPOT_SHARE * known.pitch_px / known.spot_diameter_px if known.pitch_px else 1.0
+
+
+def add_color_bars(panels: np.ndarray, axes: np.ndarray, *, extend: str = "both") -> None:
+    """One bar per gene and unit; it has an arrow where values may lie beyond its end."""
+    units = list(dict.fromkeys(p.unit for p in panels.flat))
+    lines = len({ax.get_subplotspec().rowspan.start for ax in axes.flat if ax.get_subplotspec()}) or 1
+    for unit in units:
+        drawn = next(ax for p, ax in zip(panels.flat, axes.flat, strict=True) if p.unit == unit)
+        bar = drawn.figure.colorbar(
+            drawn.collections[0],
+            ax=axes.ravel().tolist(),
+            shrink=0.8,
+            aspect=25 * lines,
+            extend=extend,
+            extendfrac=0.05 / lines,
+        )
+        bar.set_label(unit, fontsize=FONT - 1)
+        bar.ax.tick_params(labelsize=FONT - 2)

@@ -1,0 +1,1 @@
+"""Spots onto tissue: search, refinement and the decision, on arrays."""

@@ -1,0 +1,97 @@
+"""How well spots cover the tissue; pure arrays.
+
+The score of a placement is the overlap of the spots' footprint with the tissue (Dice). A spot stands for its cell of the
+lattice, so the overlap is the sum, over spots, of the tissue smoothed over about a cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatialhist.pp._gain import standard_errors
+from spatialhist.pp._registration.placements import around, move
+from spatialhist.pp._registration.scene import Scene, sums_at_shifts
+
+BLUR = 0.3
+"""Smoothing of the tissue in units: about the radius of a spot."""
+CLOSE = 0.6
+"""Smoothing that closes the gaps between spots."""
+MIN_GAIN = 1.0
+"""Standard errors by which a placement must be better than a simpler one."""
+MIN_SHARPNESS = 0.3
+"""How steeply the score must fall on every side of the optimum, against a tissue of exactly the spots' outline."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Overlap of spots and tissue.
+
+    Attributes
+    ----------
+    scene
+        Spots, and how much tissue there is, 0 to 1.
+    field
+        Tissue smoothed over a spot.
+    spot_area, tissue_area
+        Area of a spot's cell and of the tissue in square units.
+    """
+
+    scene: Scene
+    field: np.ndarray
+    spot_area: float
+    tissue_area: float
+
+    @classmethod
+    def of(cls, scene: Scene) -> Footprint:
+        """Measure the areas."""
+        square = scene.per_unit.prod()
+        covered = _union(scene, scene.points).sum() / square
+        field = scene.smooth(scene.picture, BLUR)
+        return cls(scene, field, float(covered / len(scene.points)), float(scene.picture.sum() / square))
+
+    def score(self, matrix: np.ndarray) -> float:
+        """Overlap at a placement."""
+        return float(self.shares(matrix).sum())
+
+    def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
+        """Whether a placement gains more than noise over a simpler one."""
+        return standard_errors(self.scene.points, self.shares(new) - self.shares(old)) > MIN_GAIN
+
+    def shares(self, matrix: np.ndarray) -> np.ndarray:
+        """Contribution of each spot to the score of a placement."""
+        area = self.spot_area * abs(np.linalg.det(matrix[:2, :2]))
+        overlap = area * self.scene.values(self.field, move(matrix, self.scene.points))
+        return 2 * overlap / (self.tissue_area + area * len(overlap))
+
+    def at_shifts(self, cells: np.ndarray) -> np.ndarray:
+        """Order the shifts of cells by their score; laid out as in ``sums_at_shifts``."""
+        return sums_at_shifts(self.field, cells, np.ones(len(cells)))
+
+    def sharpness(self, matrix: np.ndarray) -> float:
+        """Smallest fall of the score over eight directions, relative to a tissue of exactly the spots' outline."""
+        placed = move(matrix, self.scene.points)
+        expected = self._falls(self.scene.smooth(_union(self.scene, placed), BLUR), placed)
+        found = self._falls(self.field, placed) / np.maximum(expected, 1e-9)
+        return float(found.min()) if (expected > 0).all() else 0.0
+
+    def _falls(self, field: np.ndarray, placed: np.ndarray) -> np.ndarray:
+        here = self.scene.values(field, placed).sum()
+        return np.array([here - self.scene.values(field, placed + step).sum() for step in around()])
+
+    def objection(self, sharpness: float) -> str:
+        """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
+        if sharpness >= MIN_SHARPNESS:
+            return ""
+        return f"the tissue's outline does not fix the placement (sharpness {sharpness:.2f} < {MIN_SHARPNESS})"
+
+
+def _union(scene: Scene, points: np.ndarray) -> np.ndarray:
+    """Union of the spots' cells, on the grid of the map."""
+    row, column = scene.cells(points).T
+    height, width = scene.picture.shape
+    inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    grid = np.zeros((height, width), dtype=np.float32)
+    grid[row[inside], column[inside]] = scene.per_unit.prod()
+    return scene.smooth(grid, CLOSE) > 0.5

@@ -1,0 +1,110 @@
+"""Search for the placement of best score: coarsely by FFT, then locally; pure arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+import numpy as np
+from scipy.optimize import minimize
+
+from spatialhist.pp._registration.placements import move, placement, turns
+from spatialhist.pp._registration.scene import Scene
+
+Model = Literal["translation", "rigid", "similarity"]
+
+FREEDOM: dict[Model, int] = {"translation": 2, "rigid": 3, "similarity": 4}
+ANGLES = np.deg2rad(np.arange(-12.0, 12.1, 1.5))
+"""Rotations of the coarse search."""
+N_START = 4
+"""Coarse placements that are refined."""
+MAX_STRETCH = 0.1
+
+Start = tuple[float, float, float, float]
+"""Score, dx, dy and angle."""
+
+
+class Objective(Protocol):
+    """What makes a placement good."""
+
+    @property
+    def scene(self) -> Scene:
+        """The spots and the map."""
+
+    def score(self, matrix: np.ndarray) -> float:
+        """How well a placement fits."""
+
+    def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
+        """Whether a placement gains more than noise over a simpler one."""
+
+    def at_shifts(self, cells: np.ndarray) -> np.ndarray:
+        """Order all shifts of cells by their score."""
+
+    def sharpness(self, matrix: np.ndarray) -> float:
+        """How clearly the score falls on every side of a placement."""
+
+    def objection(self, sharpness: float) -> str:
+        """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
+
+
+def candidates(objective: Objective, model: Model, orientations: bool, reach: float) -> Iterator[np.ndarray]:
+    """Best placement of each model, from simple to complex, then of each flip and quarter turn."""
+    same = np.eye(3)
+    yield _best(objective, same, 2, reach, _starts(objective, same, np.zeros(1), reach))
+    if FREEDOM[model] > 2:
+        starts = _starts(objective, same, ANGLES, reach)
+        for freedom in range(3, FREEDOM[model] + 1):
+            yield _best(objective, same, freedom, reach, starts)
+    if orientations:
+        angles = ANGLES if FREEDOM[model] > 2 else np.zeros(1)
+        for turn in turns(objective.scene.size):
+            starts = _starts(objective, turn, angles, np.inf)
+            yield _best(objective, turn, FREEDOM[model], np.inf, starts)
+
+
+def _starts(objective: Objective, turn: np.ndarray, angles: np.ndarray, reach: float) -> list[Start]:
+    """Best shift at each angle, the best of these first."""
+    return sorted((_best_shift(objective, turn, angle, reach) for angle in angles), reverse=True)
+
+
+def _best_shift(objective: Objective, turn: np.ndarray, angle: float, reach: float) -> Start:
+    scene = objective.scene
+    placed = move(placement(scene.points, turn, np.array([0, 0, angle])), scene.points)
+    cells = scene.cells(placed)
+    origin = cells.min(axis=0)
+    scores = objective.at_shifts(cells - origin)
+    zero = cells.max(axis=0)
+    limit = reach * scene.per_unit[::-1]
+    low = np.maximum(np.ceil(zero - limit), 0).astype(int) if np.isfinite(reach) else np.zeros(2, int)
+    high = np.minimum(zero + limit + 1, scores.shape).astype(int)
+    window = scores[low[0] : high[0], low[1] : high[1]]
+    if window.size == 0:
+        return -np.inf, 0.0, 0.0, float(angle)
+    best = np.unravel_index(window.argmax(), window.shape)
+    dy, dx = (low + best - zero) / scene.per_unit[::-1]
+    return float(window[best]), float(dx), float(dy), float(angle)
+
+
+def _best(objective: Objective, turn: np.ndarray, freedom: int, reach: float, starts: list[Start]) -> np.ndarray:
+    """Refine the best starts and take the best of what comes out."""
+    refined = [_refine(objective, turn, np.array(start[1:]), freedom, reach) for start in starts[:N_START]]
+    return max(refined, key=objective.score)
+
+
+def _refine(objective: Objective, turn: np.ndarray, start: np.ndarray, freedom: int, reach: float) -> np.ndarray:
+    """Nelder-Mead in which every parameter moves the spots by about as much."""
+    points = objective.scene.points
+    radius = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())
+    scales = np.array([1, 1, 1 / radius, 1 / radius])[:freedom]
+    initial = np.append(start, 0.0)[:freedom] / scales
+    limits = np.array([reach + 0.5, reach + 0.5, 1.25 * ANGLES[-1] * radius, MAX_STRETCH * radius])[:freedom]
+
+    def loss(parameters: np.ndarray) -> float:
+        if (np.abs(parameters) > limits).any():
+            return np.inf
+        return -objective.score(placement(points, turn, parameters * scales))
+
+    simplex = initial + np.vstack([np.zeros(freedom), 0.5 * np.eye(freedom)])
+    options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 1e-6, "maxiter": 200}
+    found = minimize(loss, initial, method="Nelder-Mead", options=options)
+    return placement(points, turn, found.x * scales)

@@ -1,0 +1,1 @@
+"""Stain: fit, apply, reference, on arrays."""

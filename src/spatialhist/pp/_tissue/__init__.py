@@ -1,0 +1,1 @@
+"""Tissue, and what lies on it, from pixels."""

@@ -1,0 +1,181 @@
+"""What is told in words and tables: the cohort, spot quality, what was fitted on what."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import alignment, apply, scale, slide_info, spot_centers
+from spatialhist._sdata.layers import recorded
+from spatialhist.report._page.headline import gene_table, headline, layer_of
+from spatialhist.report._page.score_tables import Table
+from spatialhist.tl._calibrate import SKIPPED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spatialhist._sdata.cohort import Cohort
+    from spatialhist.tl import CrossValidation, Stack
+
+LIBRARIES = ("spatialhist", "spatialdata", "squidpy", "anndata", "numpy", "torch")
+
+
+def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd.DataFrame) -> dict[str, Any]:
+    """Everything the page says that is neither a score nor a picture."""
+    bounds = _bounds(cohort, cv, scores)
+    return {
+        "slides": _slides(cohort, cv),
+        "shared_patients": _shared_patients(cohort, cv),
+        "alignment": _alignment(cohort),
+        "quality": _quality(cohort),
+        "genes": gene_table(scores),
+        "level": bounds.get("level"),
+        "coverage": _coverage(bounds),
+        "no_intervals": recorded(cohort.table, SKIPPED).get("reason"),
+        "folds": _folds(cv),
+        "settings": _settings(cv),
+        "standardized": [d["name"] for d in _described(cv) if d.get("standardized")],
+        "placed_by_expression": _placed_by_expression(cohort),
+        "stain_fitted_on": list(recorded(cohort.table, "stain").get("fitted_on", [])),
+        "weights": _weights(stack),
+        "stack_method": stack.method if stack else None,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        "made_with": cv.manifest["version"],
+        "command": cv.manifest["command"],
+    }
+
+
+def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
+    columns = ["slide", "group", "patient", "spots used", "µm per pixel", "pitch, px", "pitch, µm", "median counts"]
+    totals = np.asarray(cohort.table.X.sum(axis=1)).ravel()
+    rows = []
+    for slide, entry in cv.manifest["slides"].items():
+        s = scale(cohort.sdata, slide)
+        um = s.pitch_px * s.mpp if s.pitch_px and s.mpp else None
+        median = float(np.median(totals[cohort.rows(slide)]))
+        rows.append(
+            [
+                slide,
+                entry["group"],
+                cohort.patient(slide),
+                entry["spots"],
+                _round(s.mpp, 3),
+                _round(s.pitch_px, 1),
+                _round(um, 1),
+                _round(median, 0),
+            ]
+        )
+    return Table(columns, rows)
+
+
+def _round(value: float | None, digits: int) -> str | None:
+    return None if value is None else f"{value:,.{digits}f}"
+
+
+def _shared_patients(cohort: Cohort, cv: CrossValidation) -> list[str]:
+    """Patients whose sections lie in several groups."""
+    groups: dict[str, set[str]] = {}
+    for slide, entry in cv.manifest["slides"].items():
+        patient = cohort.patient(slide)
+        if patient is not None:
+            groups.setdefault(patient, set()).add(entry["group"])
+    return [patient for patient, held in groups.items() if len(held) > 1]
+
+
+def _alignment(cohort: Cohort) -> Table | None:
+    """How far spots were moved, and why or why not."""
+    reports = {s: slide_info(cohort.sdata, s).get("alignment_report") for s in cohort.slides}
+    rows = [[s, *_move(cohort, s, report)] for s, report in reports.items() if report]
+    columns = ["slide", "moved, pitches", "turned, °", "measure", "before", "after", "why"]
+    return Table(columns, rows) if rows else None
+
+
+def _move(cohort: Cohort, slide: str, report: dict[str, Any]) -> list[Any]:
+    """Mean way of a spot, rotation, and what realignment says of itself."""
+    matrix, pitch = alignment(cohort.sdata, slide), scale(cohort.sdata, slide).pitch_px
+    after = spot_centers(cohort.sdata, cohort.table, slide)
+    way = float(np.nanmean(np.linalg.norm(after - apply(np.linalg.inv(matrix), after), axis=1)))
+    turn = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    measure = "correlation" if report["use_expression"] else "overlap"
+    scores = float(report["score_before"]), float(report["score_after"])
+    return [way / pitch if pitch else None, turn, measure, *scores, report["reason"]]
+
+
+def _quality(cohort: Cohort) -> Table | None:
+    """Spots per slide and reason, with those that were dropped."""
+    counts = recorded(cohort.table, "filter_spots").get("counts", {})
+    if not counts:
+        return None
+    rows = []
+    for slide in cohort.slides:
+        found = counts.get(_keys.sanitize(slide), {})
+        rows.append([slide, *(int(found.get(reason, 0)) for reason in _keys.QC_REASONS)])
+    return Table(["slide", *_keys.QC_REASONS], rows)
+
+
+def _folds(cv: CrossValidation) -> Table:
+    rows = []
+    for group in cv.groups:
+        held = [s for s, entry in cv.manifest["slides"].items() if entry["group"] == group]
+        rest = [s for s in cv.manifest["slides"] if s not in held]
+        rows.append([group, ", ".join(held), ", ".join(rest), len(cv.panels[group])])
+    return Table(["held-out group", "its slides", "fitted on slides", "genes in the panel"], rows)
+
+
+def _settings(cv: CrossValidation) -> dict[str, str]:
+    identity, design = cv.manifest["identity"], cv.design
+    everywhere = set.intersection(*(set(columns) for columns in cv.panels.values()))
+    return {
+        "predicted layer": identity["layer"],
+        "genes": f"{len(cv.genes)} in the union of all panels, {len(everywhere)} in every panel",
+        "models": ", ".join(m.name for m in cv.models),
+        "image": design["image"],
+        "encoder": f"{design['encoder']}, tiles of {design['pixels']} pixels",
+        "extents": ", ".join(_extent(e) for e in design["extents"]),
+        "averages of the surroundings within": ", ".join(_extent(e) for e in design.get("context", ())) or "none",
+        "seed": str(identity["seed"]),
+        "threads per fit": str(identity["threads"]),
+    }
+
+
+def _extent(extent: list[Any]) -> str:
+    unit, value = extent
+    return f"{value:g} {({'um': 'µm', 'px': 'px', 'pitch': 'pitches'})[unit]}"
+
+
+def _described(cv: CrossValidation) -> list[dict[str, Any]]:
+    identity = cv.manifest["identity"]
+    return [*identity["models"], *identity["nulls"]]
+
+
+def _placed_by_expression(cohort: Cohort) -> list[str]:
+    """Slides whose spots were placed with the help of what they express."""
+    reports = {s: slide_info(cohort.sdata, s).get("alignment_report", {}) for s in cohort.slides}
+    return [s for s, report in reports.items() if report.get("use_expression")]
+
+
+def _bounds(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> dict[str, Any]:
+    """What is recorded of the intervals of the predictions in the headline."""
+    layer = layer_of(cohort, headline(scores), cv.manifest["identity"]["layer"])
+    return recorded(cohort.table, f"{layer}_lower")
+
+
+def _coverage(bounds: dict[str, Any]) -> Table | None:
+    """Share of measurements inside their interval, a held-out group a column."""
+    if "coverage" not in bounds:
+        return None
+    return Table(["held-out group", *bounds["groups"]], [["share inside", *map(float, bounds["coverage"])]])
+
+
+def _weights(stack: Stack | None) -> Table | None:
+    """Weight of each model, mean over genes, by which each group was judged; and that for new slides."""
+    if stack is None or stack.method != "nnls":
+        return None
+    combiners = {**stack.by_group, "new slides": stack.final}
+    columns = [combiner.weights.mean(axis=1) for combiner in combiners.values()]
+    names = [m.name for m in stack.cv.models]
+    return Table(["model", *combiners], [[name, *(float(c[i]) for c in columns)] for i, name in enumerate(names)])

@@ -1,0 +1,1 @@
+"""Features of tiles, computed once."""

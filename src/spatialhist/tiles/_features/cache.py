@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from spatialhist._sdata.geometry import scale
+from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
+from spatialhist.tiles._reading.digest import pixel_digest
+from spatialhist.tiles._reading.plan import make_plan, needed_blocks
+from spatialhist.tiles._reading.source import PixelSource
+from spatialhist.tiles._slide import open_image
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist.tiles._features.encode import Encoder
+    from spatialhist.tiles._reading.reader import TileReader
+    from spatialhist.tiles._spec import TileSpec
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Raise it whenever the same pixels give other tiles."""
+PART = 1024
+"""Tiles between two writes."""
+
+
+class FeatureCache:
+    """Features of tiles, computed once for the same pixels, tile size, centers and encoder.
+
+    What is stored is found by content: the encoded chunks that the tiles need (their pixels, for an image that is not
+    in a store), the scale, the size and centers of the tiles, and the encoder's weights. Names do not count, so a
+    renamed image is found, and one that changed under its name is not.
+
+    A fill that was interrupted goes on where it stopped, and several processes may fill at once.
+
+    Parameters
+    ----------
+    folder
+        Where features are kept, made when needed; it may lie in the store, as ``sdata.path / "features"``, where zarr
+        warns of an object that is none of its own. None computes them each time.
+
+    Examples
+    --------
+    >>> import numpy as np, spatialhist as sh
+    >>> sdata = sh.datasets.synthetic(n_slides=1)
+    >>> spec = sh.tiles.TileSpec(("px", 60), 30)
+    >>> xy = sdata["table"].obsm["spatial"]
+    >>> mean = lambda tiles: tiles.float().mean(dim=(2, 3))
+    >>> sh.tiles.FeatureCache(None).features(sdata, "S1", spec, mean, xy, progress=False).shape == (len(xy), 3)
+    True
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self.folder = None if folder is None else Path(folder)
+
+    def features(
+        self,
+        sdata: SpatialData,
+        slide: str,
+        spec: TileSpec,
+        encoder: Encoder,
+        centers: np.ndarray,
+        *,
+        image: str | None = None,
+        batch: int = 256,
+        progress: bool = True,
+    ) -> np.ndarray:
+        """Return the features of the tiles around some points of a slide.
+
+        Parameters
+        ----------
+        sdata
+            The object.
+        slide
+            Slide id.
+        spec
+            Size of the tiles.
+        encoder
+            Takes uint8 tiles ``(B, 3, pixels, pixels)`` to features ``(B, F)``. It is told apart from others by
+            :func:`spatialhist.nn.encoder_fingerprint`.
+        centers
+            ``(n, 2)``, (x, y) in full-resolution pixels of the image.
+        image
+            Which image, as :class:`TileDataset` takes it.
+        batch
+            Tiles that are encoded at once.
+        progress
+            Show a progress bar.
+
+        Returns
+        -------
+        ``(n, F)`` float32, in the order of `centers`.
+
+        Raises
+        ------
+        ValueError
+            If a center is not finite, or the encoder returns anything but ``(B, F)``.
+        """
+        from spatialhist.nn import encoder_fingerprint
+
+        pyramid, extent_px = open_image(sdata, slide, spec, image)
+        xy = np.ascontiguousarray(centers, dtype=np.float64)
+        job = _Job(encoding_reader(PixelSource(pyramid)), xy, extent_px, spec.pixels, spec.padding)
+        with tqdm(total=len(centers), desc=f"features of {slide}", unit="tile", delay=1, disable=not progress) as bar:
+            encode = partial(job.encode, encoder, batch, bar)
+            if self.folder is None:
+                return _in_order(job, [encode(part) for part in job.parts()])
+            recipe = {"mpp": scale(sdata, slide).mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
+            about = {"slide": slide, "image": pyramid.key, "extent": list(spec.extent), **recipe}
+            return self._load_or_fill(self.folder / _digest(_json(recipe)), about, job, encode)
+
+    def _load_or_fill(
+        self, path: Path, about: dict[str, Any], job: _Job, encode: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Return what is stored under a name, or compute it part by part, each written when it is done."""
+        stored = _load(path.with_suffix(".npy"))
+        if stored is not None:
+            return stored
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parts, names = [], []
+        for i, part in enumerate(job.parts()):
+            names.append(path.with_suffix(f".part{i:05d}.npy"))
+            parts.append(_load(names[-1]))
+            if parts[-1] is None:
+                parts[-1] = encode(part)
+                _write(names[-1], parts[-1])
+        features = _in_order(job, parts)
+        _write_bytes(path.with_suffix(".json"), _json(about))
+        _write(path.with_suffix(".npy"), features)
+        for name in names:
+            name.unlink(missing_ok=True)
+        logger.info("stored %d x %d features of %s in %s", *features.shape, about["slide"], path.with_suffix(".npy"))
+        return features
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Tiles of one size around some points of one image."""
+
+    reader: TileReader
+    centers: np.ndarray
+    extent_px: float
+    pixels: int
+    padding: str
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        return self.reader.order(self.centers, self.extent_px, self.pixels, padding=self.padding)
+
+    def parts(self) -> list[np.ndarray]:
+        """Positions of the centers, in the order of the store, part by part."""
+        return [self.order[i : i + PART] for i in range(0, max(1, len(self.order)), PART)]
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything about the tiles that features depend on, in types that JSON holds."""
+        source = self.reader.source
+        plan = make_plan(source, self.centers, self.extent_px, self.pixels, self.padding)
+        return {
+            "format": FORMAT,
+            "image": pixel_digest(source, plan.level, needed_blocks(plan)),
+            "level_shape": list(plan.shape),
+            "factor": list(source.pyramid.factors[plan.level]),
+            "extent_px": self.extent_px,
+            "pixels": self.pixels,
+            "padding": self.padding,
+            "centers": _digest(self.centers.tobytes()),
+        }
+
+    def encode(self, encoder: Encoder, batch: int, bar: tqdm, part: np.ndarray) -> np.ndarray:
+        """Return the features of one part, in the order of the part."""
+        return encode_tiles(
+            self.reader,
+            self.centers[part],
+            encoder,
+            extent_px=self.extent_px,
+            pixels=self.pixels,
+            padding=self.padding,
+            batch=batch,
+            bar=bar,
+        )
+
+
+def _in_order(job: _Job, parts: list[np.ndarray]) -> np.ndarray:
+    features = np.concatenate(parts)
+    features[job.order] = features.copy()
+    return features
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=20).hexdigest()
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True, indent=1).encode()
+
+
+def _load(path: Path) -> np.ndarray | None:
+    """Read an array; None where there is none, or another process has just cleared it away.
+
+    Raises
+    ------
+    ValueError
+        If it is broken.
+    """
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:
+        raise ValueError(f"{path} holds no features ({error}): remove it, and they are computed again") from error
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    _write_bytes(path, buffer.getbuffer())
+
+
+def _write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file under a name of its own, then rename it: readers see all of it or nothing."""
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        new.write_bytes(data)
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)

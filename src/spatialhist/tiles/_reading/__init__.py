@@ -1,0 +1,1 @@
+"""Tiles from pixels, in chunk order."""

@@ -1,0 +1,95 @@
+"""What a model looks at: encoder, extents, image. The part of a run that must be the same for a new slide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from spatialhist._sdata.geometry import scale
+from spatialhist.tiles import TileSpec
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.cohort import Cohort
+
+EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
+EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
+"""The same areas on a lattice of 100 um, for slides whose scale is not known."""
+CONTEXT_UM = (150.0, 300.0, 600.0)
+CONTEXT_PITCH = (1.5, 3.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Design:
+    """How pixels become features and tiles.
+
+    Attributes
+    ----------
+    encoder
+        Name of the encoder, or the callable itself.
+    extents
+        Side of the square around a spot, one per feature block.
+    pixels
+        Side of the tiles an encoder sees.
+    image
+        ``"full"``, ``"normalized"`` or ``"masked"``.
+    tile_extent, tile_pixels, grid
+        The tiles of networks that learn from pixels.
+    context
+        Radii within which features of the surrounding tissue are averaged.
+    """
+
+    encoder: str | Callable[..., Any] = "color_texture"
+    extents: tuple[tuple[str, float], ...] = field(default_factory=tuple)
+    pixels: int = 64
+    image: str = "full"
+    tile_extent: tuple[str, float] = ("pitch", 3.0)
+    tile_pixels: int = 78
+    grid: int = 3
+    context: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def specs(self) -> tuple[TileSpec, ...]:
+        """One tile specification per feature block; refuses an extent that is none."""
+        return tuple(TileSpec(extent=e, pixels=self.pixels, grid=1) for e in self.extents)
+
+    @property
+    def tile_spec(self) -> TileSpec:
+        """Of the networks that learn from pixels."""
+        return TileSpec(extent=self.tile_extent, pixels=self.tile_pixels, grid=self.grid)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types; an encoder that is no name is told by its class."""
+        name = self.encoder if isinstance(self.encoder, str) else f"custom:{type(self.encoder).__name__}"
+        return asdict(replace(self, encoder=name))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], encoder: Callable[..., Any] | None = None) -> Design:
+        """Restore a design; an encoder that was no name must be handed in again.
+
+        Raises
+        ------
+        ValueError
+            If it is not.
+        """
+        name = data["encoder"]
+        if name.startswith("custom:") and encoder is None:
+            raise ValueError(f"the model was trained on your own encoder ({name[7:]}): pass it as encoder=")
+        lengths = {k: tuple((unit, float(value)) for unit, value in data.get(k, ())) for k in ("extents", "context")}
+        tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
+        return cls(**{**data, "encoder": encoder or name, **lengths, "tile_extent": tile_extent})
+
+
+def default_extents(cohort: Cohort) -> tuple[tuple[str, float], ...]:
+    """75-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
+    return _lengths(cohort, EXTENTS_UM, EXTENTS_PITCH)
+
+
+def default_context(cohort: Cohort) -> tuple[tuple[str, float], ...]:
+    """150-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
+    return _lengths(cohort, CONTEXT_UM, CONTEXT_PITCH)
+
+
+def _lengths(cohort: Cohort, um: tuple[float, ...], pitch: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
+    known = all(scale(cohort.sdata, s).mpp is not None for s in cohort.slides)
+    return tuple(("um", length) for length in um) if known else tuple(("pitch", length) for length in pitch)

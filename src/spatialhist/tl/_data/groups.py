@@ -1,0 +1,142 @@
+"""Which slides are held out together, and whether holding them out means anything."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from spatialhist import _keys
+from spatialhist._sdata.images import image_key
+from spatialhist._sdata.layers import recorded
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.cohort import Cohort
+
+MIN_PATIENTS = 3
+MIN_COUNTS_COMPARED = 10
+SIMILAR_SHARE = 0.5
+
+
+def assign_groups(cohort: Cohort, groups: str = "auto") -> dict[str, str]:
+    """Group of every slide.
+
+    Parameters
+    ----------
+    cohort
+        The slides.
+    groups
+        ``"patient"``, ``"slide"``, a column of ``obs`` that is constant within slides, or ``"auto"``: patients where
+        three or more are known, else slides, with a warning.
+
+    Raises
+    ------
+    KeyError
+        If the column does not exist.
+    ValueError
+        If it is missing or varies within a slide, or if it makes fewer than two groups.
+    """
+    if groups == "auto":
+        groups = _automatic(cohort)
+    if groups == "slide":
+        assigned = {s: s for s in cohort.slides}
+    else:
+        assigned = {s: _constant(cohort, s, groups) for s in cohort.slides}
+    names = sorted(set(assigned.values()))
+    if len(names) < 2:
+        raise ValueError(
+            f"groups={groups!r} puts all {len(cohort.slides)} slides into one group {names}: cross-validation needs two"
+        )
+    return assigned
+
+
+def _automatic(cohort: Cohort) -> str:
+    patients = [cohort.patient(s) for s in cohort.slides]
+    if None not in patients and len(set(patients)) >= MIN_PATIENTS:
+        return _keys.PATIENT
+    warnings.warn(
+        f"fewer than {MIN_PATIENTS} patients are known, so slides are held out one by one; sections of one donor in "
+        "training flatter the scores: set obs['patient'] or pass groups=",
+        UserWarning,
+        stacklevel=4,
+    )
+    return "slide"
+
+
+def _constant(cohort: Cohort, slide: str, column: str) -> str:
+    if column not in cohort.table.obs:
+        raise KeyError(f"groups={column!r} is no column of obs; found {list(cohort.table.obs.columns)}")
+    values = cohort.table.obs[column].iloc[cohort.rows(slide)]
+    names = values.unique()
+    if len(names) != 1 or pd.isna(names[0]):
+        raise ValueError(f"obs[{column!r}] must name one group for slide {slide!r}, it holds {list(names)[:5]}")
+    return str(names[0])
+
+
+def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str, str]) -> None:
+    """Refuse a cohort that holds the same section in two groups.
+
+    Raises
+    ------
+    ValueError
+        If two slides of different groups have equal pixels, or share more than half of their count vectors.
+    """
+    vectors = {s: _count_vectors(cohort, s) for s in assigned}
+    for a, b in itertools.combinations(assigned, 2):
+        if assigned[a] == assigned[b]:
+            continue
+        if hashes[a] and hashes[a] == hashes[b]:
+            raise ValueError(_duplicate_message(a, b, assigned, "have the same pixels"))
+        smaller = min(len(vectors[a]), len(vectors[b]))
+        shared = len(vectors[a] & vectors[b])
+        if smaller and shared > SIMILAR_SHARE * smaller:
+            raise ValueError(_duplicate_message(a, b, assigned, f"share the counts of {shared} of {smaller} spots"))
+
+
+def refuse_shared_stain(cohort: Cohort, image: str) -> None:
+    """Refuse images that were recolored by a reference which was fitted on a slide to be scored.
+
+    Raises
+    ------
+    ValueError
+        With the slides it was fitted on.
+    """
+    entries = recorded(cohort.table, "stain").get("slides", {})
+    for slide in cohort.slides:
+        images = entries.get(_keys.sanitize(slide), {}).get("images", {})
+        seen = sorted(set(images.get(image_key(cohort.sdata, slide, image), [])) & set(cohort.slides))
+        if seen:
+            raise ValueError(
+                f"image={image!r} of slide {slide!r} was recolored by a stain reference fitted on slides {seen}, which "
+                f"are scored: use the shipped one, sh.pp.normalize_stain(sdata, reference='canonical'), or one fitted "
+                f"on slides that are not scored"
+            )
+
+
+def _duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> str:
+    return (
+        f"slides {a!r} (group {assigned[a]!r}) and {b!r} (group {assigned[b]!r}) {why}: one of them would be trained "
+        f"on and scored; drop one with slides=, or put both into one group"
+    )
+
+
+def _count_vectors(cohort: Cohort, slide: str) -> set[bytes]:
+    """Hashes of the count vectors of a slide; near-empty spots say nothing and are left out."""
+    from scipy.sparse import csr_matrix
+
+    counts = csr_matrix(cohort.table.X[cohort.rows(slide)])
+    counts.eliminate_zeros()
+    counts.sort_indices()
+    deep = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() >= MIN_COUNTS_COMPARED)
+    ends = counts.indptr
+    return {
+        hashlib.blake2b(
+            counts.indices[ends[i] : ends[i + 1]].tobytes() + counts.data[ends[i] : ends[i + 1]].tobytes(),
+            digest_size=16,
+        ).digest()
+        for i in deep
+    }

@@ -1,0 +1,152 @@
+"""Which genes a fold models, and their values as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist._sdata.layers import get_layer, recorded
+
+if TYPE_CHECKING:
+    from spatialhist._sdata.cohort import Cohort
+
+
+def slide_means(cohort: Cohort, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Mean log1p expression of every gene per slide (counts per 10,000)."""
+    from scipy.sparse import csr_matrix
+
+    from spatialhist.pp._log_normalize import log1p_counts
+
+    X = cohort.table.X
+    return {s: np.asarray(log1p_counts(csr_matrix(X[r]), 1e4).mean(axis=0)).ravel() for s, r in rows.items()}
+
+
+def choose_panel(
+    means: dict[str, np.ndarray], measured: dict[str, np.ndarray], slides: Sequence[str], n: int
+) -> np.ndarray:
+    """Choose the genes of highest mean expression over some slides, as sorted positions in the table.
+
+    Every slide counts the same, however many spots it has. A gene that one of the slides did not measure is no
+    candidate.
+    """
+    everywhere = measured_everywhere(measured, slides)
+    mean = np.where(everywhere, np.mean([means[s] for s in slides], axis=0), -np.inf)
+    n = min(n, int(everywhere.sum()))
+    return np.sort(np.argsort(-mean, kind="stable")[:n])
+
+
+def measured_everywhere(measured: dict[str, np.ndarray], slides: Sequence[str]) -> np.ndarray:
+    """Boolean per gene: every one of the slides measured it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such gene.
+    """
+    everywhere = np.logical_and.reduce([measured[s] for s in slides])
+    if not everywhere.any():
+        raise ValueError(f"no gene was measured on all of the slides {list(slides)}: leave some out with slides=")
+    return everywhere
+
+
+def fold_panels(
+    cohort: Cohort, rows: dict[str, np.ndarray], training: dict[str, list[str]], genes: int | Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Positions of each fold's genes in the table.
+
+    Parameters
+    ----------
+    cohort
+        The slides.
+    rows
+        Rows of the table, per slide.
+    training
+        Slides that each fold trains on; nothing else of the cohort is looked at.
+    genes
+        Size of the panel, or names, of which a fold models those that its training slides measured.
+
+    Raises
+    ------
+    ValueError
+        If no gene is left, or the number is not positive.
+    """
+    measured = {s: cohort.genes_measured(s) for s in rows}
+    if isinstance(genes, int | np.integer):
+        if genes < 1:
+            raise ValueError(f"genes={genes} must be at least 1, or a list of names")
+        means = slide_means(cohort, rows)
+        return {fold: choose_panel(means, measured, slides, int(genes)) for fold, slides in training.items()}
+    named = np.sort(gene_positions(cohort, genes))
+    panels = {fold: named[measured_everywhere(measured, slides)[named]] for fold, slides in training.items()}
+    empty = [fold for fold, panel in panels.items() if not len(panel)]
+    if empty:
+        raise ValueError(f"none of the {len(named)} genes= was measured on all training slides of fold {empty[0]!r}")
+    return panels
+
+
+def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
+    """Positions of named genes in the table.
+
+    Raises
+    ------
+    KeyError
+        If some are not there.
+    ValueError
+        If a gene is named twice.
+    """
+    names = [genes] if isinstance(genes, str) else list(genes)
+    if len(set(names)) != len(names):
+        raise ValueError(f"genes are named twice: {sorted({g for g in names if names.count(g) > 1})[:5]}")
+    position = cohort.table.var_names.get_indexer(names)
+    if (position < 0).any():
+        missing = [g for g, p in zip(names, position, strict=True) if p < 0]
+        raise KeyError(f"{len(missing)} genes are not in the table, e.g. {missing[:5]}")
+    return position
+
+
+def dense_columns(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Take a few columns of a sparse or dense matrix as float32 ``(rows, columns)``."""
+    part = matrix[rows][:, columns]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
+
+
+def refuse_missing_values(cohort: Cohort, rows: dict[str, np.ndarray], layer: str, columns: np.ndarray) -> None:
+    """Refuse targets that are NaN or infinite, for genes that a slide measured.
+
+    Raises
+    ------
+    ValueError
+        Naming slide and layer.
+    """
+    matrix, _ = target_source(cohort, layer)
+    for slide, mine in rows.items():
+        known = columns[cohort.genes_measured(slide)[columns]]
+        bad = ~np.isfinite(dense_columns(matrix, mine, known)).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{bad.sum()} spots of slide {slide!r} are NaN or infinite in layer {layer!r}: drop them with "
+                f"sh.pp.filter_spots(sdata, layer={layer!r})"
+            )
+
+
+def target_source(cohort: Cohort, layer: str) -> tuple[Any, dict[str, Any] | None]:
+    """Matrix that targets are taken from, and how to rank it within a panel (None for targets taken as they are).
+
+    Ranks depend on the genes that are ranked, so ``layers["ranks"]`` itself is no target: the way it was made is used
+    to rank the panel of each fold, for training and truth alike.
+    """
+    params = recorded(cohort.table, layer)
+    if not {"method", "scale", "layer"} <= set(params) or params.get("smoothed"):
+        return get_layer(cohort.table, layer), None
+    return get_layer(cohort.table, params["layer"]), {"method": params["method"], "scale": params["scale"]}
+
+
+def make_targets(values: np.ndarray, ranking: dict[str, Any] | None) -> np.ndarray:
+    """Values of a panel ``(n, genes)`` as targets: as they are, or ranked within each spot."""
+    if ranking is None:
+        return values
+    from spatialhist.pp._expression.ranks import rank_rows
+
+    return rank_rows(values, **ranking).astype(np.float32)

@@ -1,0 +1,230 @@
+"""How the predictions of several models become one. Pure arrays; ``predictions`` are ``(models, n, genes)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from spatialhist.tl._predictors.ridge_solver import center_by_slide, within_slide_score
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spatialhist.tl._predictors.protocol import State
+
+MIN_GROUPS_CHOOSING = 3
+"""With fewer groups to leave out, genes keep the common weights: two groups agree too often by chance."""
+PULL, PULL_OF_FEW = 0.05, 1.0
+"""Strength with which the common weights are drawn to equal ones, relative to the mean variance of a model; with fewer
+than that many groups they differ from equal ones only for models that say next to nothing."""
+SHRINKAGE = (0.03, 0.3, 3.0)
+"""Strengths with which a gene's own weights are drawn to the common ones; the common ones alone are tried too."""
+
+
+class Combiner(Protocol):
+    """Turns base predictions into one prediction."""
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """``(models, n, genes)`` to ``(n, genes)`` float32."""
+        ...
+
+    def state(self) -> State:
+        """What is stored."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The plain mean; nothing is fitted."""
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """Average the models."""
+        return predictions.mean(axis=0).astype(np.float32)
+
+    def state(self) -> State:
+        """Nothing."""
+        return {}, {}
+
+
+@dataclass(frozen=True)
+class RankMean:
+    """The mean of each spot's ranks over the targets; nothing is fitted. The result is in ranks."""
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """Rank each model's targets within the spot, then average."""
+        from spatialhist.pp._expression.ranks import rank_rows
+
+        return np.mean([rank_rows(p, method="average", scale="unit") for p in predictions], axis=0).astype(np.float32)
+
+    def state(self) -> State:
+        """Nothing."""
+        return {}, {}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Non-negative weights ``(models, genes)`` and an intercept ``(genes,)``."""
+
+    weights: np.ndarray
+    intercept: np.ndarray
+    shrinkage: float
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """Weighted sum."""
+        return (np.einsum("mng,mg->ng", predictions, self.weights) + self.intercept).astype(np.float32)
+
+    def state(self) -> State:
+        """Weights and intercepts."""
+        return {"weights": self.weights, "intercept": self.intercept}, {"shrinkage": self.shrinkage}
+
+
+def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, group: np.ndarray) -> Weights:
+    """Fit one set of non-negative weights, and per gene a set drawn towards it.
+
+    How strongly it is drawn is chosen by leaving groups out once more: weights fitted on the other groups are scored on
+    the one left out (within-slide Pearson); genes get weights of their own only if that helps in every one. Slide means
+    are removed before fitting, as scores are taken within slides.
+
+    Parameters
+    ----------
+    predictions
+        ``(models, n, genes)``, made by models that saw neither the spot's group nor the judged one.
+    targets
+        ``(n, genes)``.
+    slide, group
+        Of every spot.
+    """
+    centered = np.stack([center_by_slide(p.astype(np.float64), slide)[0] for p in predictions])
+    truth, level = center_by_slide(targets.astype(np.float64), slide)
+    few = len(np.unique(group)) < MIN_GROUPS_CHOOSING
+    shrinkage = np.inf if few else _choose_shrinkage(centered, truth, slide, group)
+    weights = _solve(centered, truth, shrinkage, PULL_OF_FEW if few else PULL)
+    base = np.stack([center_by_slide(p.astype(np.float64), slide)[1] for p in predictions])
+    intercept = level - (weights * base).sum(axis=0)
+    return Weights(weights.astype(np.float32), intercept.astype(np.float32), float(shrinkage))
+
+
+def _choose_shrinkage(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, group: np.ndarray) -> float:
+    """Best shrinkage among those that beat the common weights in every group left out; else the common weights."""
+    names = np.unique(group)
+    scores = np.empty((len(names), len(SHRINKAGE) + 1))
+    for row, name in zip(scores, names, strict=True):
+        held = group == name
+        for i, shrinkage in enumerate((*SHRINKAGE, np.inf)):
+            weights = _solve(predictions[:, ~held], targets[~held], shrinkage)
+            combined = np.einsum("mng,mg->ng", predictions[:, held], weights)
+            row[i] = within_slide_score(targets[held], combined, slide[held])
+    better = (scores[:, :-1] > scores[:, -1:]).all(axis=0)
+    means = np.where(better, scores[:, :-1].mean(axis=0), -np.inf)
+    return SHRINKAGE[int(np.argmax(means))] if better.any() else np.inf
+
+
+def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float, pull_common: float = PULL) -> np.ndarray:
+    """Weights ``(models, genes)`` of one shrinkage; genes count alike, whatever their variance."""
+    scale = np.maximum(targets.std(axis=0), 1e-8)
+    gram = np.einsum("ang,bng->gab", predictions, predictions, optimize=True) / scale[:, None, None] ** 2
+    cross = np.einsum("ang,ng->ga", predictions, targets, optimize=True) / scale[:, None] ** 2
+    common = _common(gram.sum(axis=0), cross.sum(axis=0), pull_common)
+    if np.isinf(shrinkage):
+        return np.tile(common[:, None], (1, targets.shape[1]))
+    pull = shrinkage * np.trace(gram, axis1=1, axis2=2).mean() / len(common)
+    eye = np.eye(len(common))
+    return np.stack(
+        [_non_negative(g + pull * eye, c + pull * common) for g, c in zip(gram, cross, strict=True)], axis=1
+    )
+
+
+def _common(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray:
+    """One weight a model, drawn to equal ones: alike models carry little evidence on how to share a weight."""
+    equal = np.full(len(cross), 1 / len(cross))
+    fitted = max(float(equal @ cross / max(equal @ gram @ equal, 1e-12)), 0.0)
+    pull = strength * np.trace(gram) / len(cross)
+    return _non_negative(gram + pull * np.eye(len(cross)), cross + pull * fitted * equal)
+
+
+def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """Non-negative least squares from the normal equations."""
+    from scipy.optimize import nnls
+
+    ridge = 1e-9 * max(float(np.trace(gram)), 1e-12) * np.eye(len(gram))
+    root = np.linalg.cholesky(gram + ridge).T
+    return nnls(root, np.linalg.solve(root.T, cross))[0]
+
+
+@dataclass(frozen=True)
+class StackedNetwork:
+    """:class:`spatialhist.nn.StackingMLP` on the concatenated predictions of all models."""
+
+    network: Any
+    mean: np.ndarray
+    deviation: np.ndarray
+    level: np.ndarray
+    spread: np.ndarray
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """Predict from all models' predictions at once."""
+        import torch
+
+        inputs = torch.from_numpy(_inputs(predictions, self.mean, self.deviation))
+        with torch.inference_mode():
+            return (self.network(inputs).numpy() * self.spread + self.level).astype(np.float32)
+
+    def state(self) -> State:
+        """Network weights and scaling."""
+        arrays = {"mean": self.mean, "deviation": self.deviation, "level": self.level, "spread": self.spread}
+        return arrays | {f"network/{k}": v.numpy() for k, v in self.network.state_dict().items()}, {}
+
+
+def fit_network(
+    predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, *, seed: int, scratch: Path
+) -> StackedNetwork:
+    """Train the stacking network for a fixed number of epochs; nothing is monitored. Goes on where ``scratch`` stops."""
+    import torch
+
+    from spatialhist.nn import StackingMLP, get_loss
+    from spatialhist.tl._predictors.networks import ArrayData
+    from spatialhist.tl._predictors.training import Regression, Schedule, train
+
+    flat = _flat(predictions)
+    mean, deviation = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-6)
+    centered, level = center_by_slide(targets, slide)
+    spread = np.maximum(centered.std(axis=0), 1e-6).astype(np.float32)
+    torch.manual_seed(seed)
+    network = StackingMLP(flat.shape[1], targets.shape[1])
+    scaled = torch.from_numpy((centered / spread).astype(np.float32))
+    data = ArrayData(_inputs(predictions, mean, deviation), scaled)
+    schedule = Schedule(epochs=20, batch=64, learning_rate=1e-3, weight_decay=1e-3, accelerator="cpu")
+    module = Regression(network, get_loss("mse"), schedule, seed)
+    train(module, data, scratch)
+    return StackedNetwork(network.eval(), mean, deviation, level.astype(np.float32), spread)
+
+
+def _flat(predictions: np.ndarray) -> np.ndarray:
+    """Models side by side ``(n, models * genes)``."""
+    return np.ascontiguousarray(predictions.transpose(1, 0, 2).reshape(predictions.shape[1], -1), dtype=np.float32)
+
+
+def _inputs(predictions: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    return ((_flat(predictions) - mean) / deviation).astype(np.float32)
+
+
+def restore(method: str, state: State, n_models: int) -> Combiner:
+    """Inverse of ``state``."""
+    arrays, extra = state
+    if method == "mean":
+        return Mean()
+    if method == "rank_mean":
+        return RankMean()
+    if method == "nnls":
+        return Weights(arrays["weights"], arrays["intercept"], extra["shrinkage"])
+    import torch
+
+    from spatialhist.nn import StackingMLP
+
+    n_genes = len(arrays["level"])
+    network = StackingMLP(n_models * n_genes, n_genes)
+    own = {k.removeprefix("network/"): torch.tensor(v) for k, v in arrays.items() if k.startswith("network/")}
+    network.load_state_dict(own)
+    return StackedNetwork(network.eval(), arrays["mean"], arrays["deviation"], arrays["level"], arrays["spread"])

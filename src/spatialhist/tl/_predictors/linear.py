@@ -1,0 +1,273 @@
+"""Ridge and kernel ridge over features: standardize, reduce, regress. Strength and rank are chosen on inner groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from spatialhist.tl._data.samples import CLIP, row_parts
+from spatialhist.tl._predictors import ridge_solver as ridge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spatialhist.tl._data.samples import Samples
+    from spatialhist.tl._predictors.protocol import State
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Ridge over principal components of the features of all extents.
+
+    Parameters
+    ----------
+    name
+        Names the layer.
+    standardized
+        Look at features relative to the slide's own tissue.
+    extents
+        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
+    components
+        Principal components kept.
+    ranks
+        Candidates for the number of target components, 0 for all.
+    shuffle
+        Permute the labels within slides before fitting: a null.
+    """
+
+    name: str = "ridge"
+    standardized: bool = True
+    extents: tuple[int, ...] | None = None
+    components: int = 128
+    ranks: tuple[int, ...] = ridge.RANKS
+    shuffle: bool = False
+    kind: str = "model"
+    needs_tiles: bool = False
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
+        """Fit on training spots."""
+        targets = _shuffled(samples, seed) if self.shuffle else samples.targets
+        reducer, points = _reduce(self, samples)
+        return _regress(self, samples, reducer, None, points, targets)
+
+    def restore(self, state: State) -> FittedLinear:
+        """Rebuild from arrays."""
+        return FittedLinear.from_state(self, state)
+
+
+@dataclass(frozen=True)
+class KernelRidge:
+    """Ridge over Nystroem features of a Laplace kernel: kernel ridge whose memory does not grow with n squared.
+
+    Parameters
+    ----------
+    name
+        Names the layer.
+    standardized
+        Look at features relative to the slide's own tissue.
+    extents
+        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
+    components
+        Principal components the kernel sees.
+    landmarks
+        Training spots that span the kernel.
+    width
+        Of the kernel, in median distances.
+    ranks
+        Candidates for the number of target components, 0 for all.
+    """
+
+    name: str = "kernel_ridge"
+    standardized: bool = True
+    extents: tuple[int, ...] | None = None
+    components: int = 128
+    landmarks: int = 1000
+    width: float = 1.5
+    ranks: tuple[int, ...] = ridge.RANKS
+    kind: str = "model"
+    needs_tiles: bool = False
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
+        """Fit on training spots."""
+        reducer, points = _reduce(self, samples)
+        kernel = Nystroem.fit(points, self.landmarks, self.width, seed)
+        return _regress(self, samples, reducer, kernel, points, samples.targets)
+
+    def restore(self, state: State) -> FittedLinear:
+        """Rebuild from arrays."""
+        return FittedLinear.from_state(self, state)
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """Column scaling and principal components, both from training spots."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    axes: np.ndarray
+
+    @classmethod
+    def fit(cls, features: Callable[[], Iterable[np.ndarray]], components: int) -> Reducer:
+        """Fit on training features: what is called gives all of them anew, ``(m, F)`` at a time."""
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler()
+        for part in features():
+            scaler.partial_fit(part)
+        mean, deviation, n = scaler.mean_.astype(np.float32), np.sqrt(scaler.var_), int(scaler.n_samples_seen_)
+        scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
+        scaled = (((f - mean) * scale).astype(np.float64) for f in features())
+        axes = _principal_axes(scaled, n, len(mean))[:, : min(components, n, len(mean))]
+        return cls(mean, scale.astype(np.float32), np.ascontiguousarray(axes).astype(np.float32))
+
+    def transform(self, features: np.ndarray) -> np.ndarray:
+        """Project to ``(n, components)`` float64.
+
+        A feature that hardly varied in training must not decide alone on a slide where it does.
+        """
+        scaled = np.clip((features - self.mean) * self.scale, -CLIP, CLIP)
+        return (scaled @ self.axes).astype(np.float64)
+
+
+def _principal_axes(parts: Iterable[np.ndarray], n: int, n_features: int) -> np.ndarray:
+    """Axes ``(F, axes)``, leading ones first, of ``n`` centered spots in parts, from whichever Gram matrix is the smaller."""
+    if n_features <= n:
+        return np.linalg.eigh(sum(part.T @ part for part in parts))[1][:, ::-1]
+    centered = np.concatenate(list(parts))
+    values, vectors = np.linalg.eigh(centered @ centered.T)
+    varies = values > 1e-9 * max(values[-1], 1e-12)
+    return (centered.T @ (vectors[:, varies] / np.sqrt(values[varies])))[:, ::-1]
+
+
+@dataclass(frozen=True)
+class Nystroem:
+    """Features whose inner product approximates a Laplace kernel (Williams and Seeger, 2001).
+
+    The kernel falls with the distance, not with its square: a spot that is far from all others in a few odd features
+    keeps its neighbors.
+    """
+
+    landmarks: np.ndarray
+    whiten: np.ndarray
+    width: float
+
+    @classmethod
+    def fit(cls, points: np.ndarray, n: int, width: float, seed: int) -> Nystroem:
+        """Choose landmarks at random among training points."""
+        rng = np.random.default_rng(seed)
+        landmarks = points[np.sort(rng.permutation(len(points))[:n])]
+        distances = cdist(landmarks, landmarks)
+        off_diagonal = distances[np.triu_indices(len(landmarks), 1)]
+        middle = float(np.median(off_diagonal)) if len(off_diagonal) else 1.0
+        width = width * max(middle, 1e-6)
+        values, vectors = np.linalg.eigh(np.exp(-distances / width))
+        kept = values > 1e-6 * values[-1]
+        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), width)
+
+    def transform(self, points: np.ndarray) -> np.ndarray:
+        """``(n, landmarks kept)``, scaled like the other designs."""
+        kernel = cdist(points, self.landmarks)
+        kernel /= -self.width
+        design = np.exp(kernel, out=kernel) @ self.whiten
+        design *= np.sqrt(1e3)
+        return design
+
+
+def _shuffled(samples: Samples, seed: int) -> np.ndarray:
+    """Targets permuted between the spots of each slide."""
+    rng = np.random.default_rng(seed)
+    shuffled = samples.targets.copy()
+    for name in np.unique(samples.slide):
+        rows = np.flatnonzero(samples.slide == name)
+        shuffled[rows] = samples.targets[rng.permutation(rows)]
+    return shuffled
+
+
+def feature_parts(samples: Samples, standardized: bool, extents: Sequence[int] | None) -> Iterator[np.ndarray]:
+    """Features of the chosen blocks side by side ``(m, F)``, some of the spots after the other."""
+    for rows in row_parts(len(samples)):
+        yield np.concatenate(samples.blocks(standardized, extents, rows), axis=1)
+
+
+def _reduce(predictor: Ridge | KernelRidge, samples: Samples) -> tuple[Reducer, np.ndarray]:
+    """Components of training features, and the training spots in them ``(n, components)``."""
+    features = partial(feature_parts, samples, predictor.standardized, predictor.extents)
+    reducer = Reducer.fit(features, predictor.components)
+    return reducer, np.concatenate([reducer.transform(part) for part in features()])
+
+
+def _regress(
+    predictor: Ridge | KernelRidge,
+    samples: Samples,
+    reducer: Reducer,
+    kernel: Nystroem | None,
+    points: np.ndarray,
+    targets: np.ndarray,
+) -> FittedLinear:
+    centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
+    design = ridge.Design(points) if kernel is None else ridge.Design(points, kernel.transform)
+    inner = samples.inner_groups()
+    sums = ridge.GroupSums.of(design, centered, inner)
+    choice = ridge.choose(design, sums, centered, samples.slide, inner, ranks=predictor.ranks)
+    everything = sums.all()
+    weights = everything.solve(choice.strength)
+    projection = everything.projections([choice.rank])[0]
+    if projection is not None:
+        weights = weights @ projection
+    chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}
+    return FittedLinear(predictor, reducer, kernel, sums.level, weights.astype(np.float32), intercept, chosen)
+
+
+@dataclass(frozen=True)
+class FittedLinear:
+    """A fitted :class:`Ridge` or :class:`KernelRidge`."""
+
+    predictor: Ridge | KernelRidge
+    reducer: Reducer
+    kernel: Nystroem | None
+    level: np.ndarray
+    weights: np.ndarray
+    intercept: np.ndarray
+    chosen: dict[str, Any]
+
+    def predict(self, samples: Samples) -> np.ndarray:
+        """Predict ``(n, genes)``."""
+        parts = feature_parts(samples, self.predictor.standardized, self.predictor.extents)
+        return np.concatenate([self._predict(part) for part in parts])
+
+    def _predict(self, features: np.ndarray) -> np.ndarray:
+        design = self.reducer.transform(features)
+        if self.kernel is not None:
+            design = self.kernel.transform(design)
+        return ((design - self.level) @ self.weights + self.intercept).astype(np.float32)
+
+    def state(self) -> State:
+        """Arrays and choices."""
+        arrays = {
+            "mean": self.reducer.mean,
+            "scale": self.reducer.scale,
+            "axes": self.reducer.axes,
+            "level": self.level,
+            "weights": self.weights,
+            "intercept": self.intercept,
+        }
+        if self.kernel is not None:
+            arrays |= {
+                "landmarks": self.kernel.landmarks,
+                "whiten": self.kernel.whiten,
+                "width": np.array([self.kernel.width]),
+            }
+        return arrays, self.chosen
+
+    @classmethod
+    def from_state(cls, predictor: Ridge | KernelRidge, state: State) -> FittedLinear:
+        """Inverse of :meth:`state`."""
+        a, chosen = state
+        kernel = Nystroem(a["landmarks"], a["whiten"], float(a["width"][0])) if "landmarks" in a else None
+        reducer = Reducer(a["mean"], a["scale"], a["axes"])
+        return cls(predictor, reducer, kernel, a["level"], a["weights"], a["intercept"], chosen)

@@ -1,0 +1,317 @@
+"""Networks as predictors: a head over features, and any ``nn.Module`` over pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from spatialhist.nn import FeatureHead, VisionMLPMultiTask, augment, get_loss
+from spatialhist.tl._predictors.ridge_solver import center_by_slide, target_projection
+from spatialhist.tl._predictors.training import Regression, Schedule, train
+
+if TYPE_CHECKING:
+    from spatialhist.nn._blocks import Norm
+    from spatialhist.tl._data.samples import Samples, StoredTiles
+    from spatialhist.tl._predictors.protocol import State
+
+PREDICT_BATCH = 512
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """One branch per extent over the features, joined by a decoder (:class:`spatialhist.nn.FeatureHead`).
+
+    Parameters
+    ----------
+    name
+        Names the layer.
+    standardized
+        Look at features relative to the slide's own tissue.
+    extents
+        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
+    dim, dropout
+        Of the head.
+    rank
+        Principal components of the targets that are learned, 0 for all: the rest is mostly noise.
+    members
+        Networks from different seeds whose predictions are averaged.
+    loss
+        Of :func:`spatialhist.nn.get_loss`, on targets scaled to unit variance.
+    epochs, batch, learning_rate, weight_decay, accelerator
+        Of the training.
+    max_steps
+        Large cohorts are trained for fewer epochs, so that no network takes more steps than this, or than one epoch has.
+
+    Raises
+    ------
+    ValueError
+        Naming a size that no network can have.
+    """
+
+    name: str = "head"
+    standardized: bool = True
+    extents: tuple[int, ...] | None = None
+    dim: int = 64
+    dropout: float = 0.4
+    rank: int = 16
+    members: int = 1
+    loss: str = "mse"
+    epochs: int = 30
+    max_steps: int = 3000
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    accelerator: str = "auto"
+    kind: str = "model"
+    needs_tiles: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least(self, dim=1, rank=0, members=1, epochs=1, max_steps=1, batch=1)
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
+        """Train on training spots, from random weights or from those of a fitted head."""
+        before = None if start is None else self.restore(start)
+        scaler = TargetScaler.fit(samples, before)
+        data = _FeatureData(self, samples, torch.from_numpy(_leading(scaler.scaled(samples), self.rank)))
+        sizes = [b.shape[1] for b in self.inputs(samples, slice(1))]
+        schedule = self._schedule(len(samples))
+        networks = []
+        for member in range(self.members):
+            torch.manual_seed(seed * 1009 + member)
+            network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
+            module = Regression(network, get_loss(self.loss), schedule, seed * 1009 + member)
+            networks.append(train(module, data, scratch / str(member)))
+        return FittedNetwork(self, networks, scaler, {"sizes": sizes})
+
+    def _schedule(self, n: int) -> Schedule:
+        """Of the training on ``n`` spots."""
+        epochs = min(self.epochs, max(1, self.max_steps * self.batch // n))
+        return Schedule(epochs, self.batch, self.learning_rate, self.weight_decay, self.accelerator)
+
+    def build(self, sizes: list[int], n_outputs: int) -> torch.nn.Module:
+        """Make a fresh head."""
+        return FeatureHead(sizes, n_outputs, dim=self.dim, dropout=self.dropout)
+
+    def inputs(self, samples: Samples, rows: slice | list[int]) -> list[torch.Tensor]:
+        """What the head looks at, of some spots."""
+        blocks = samples.blocks(self.standardized, self.extents, rows)
+        return [torch.from_numpy(np.ascontiguousarray(b)) for b in blocks]
+
+    def forward(self, network: torch.nn.Module, samples: Samples, rows: slice) -> torch.Tensor:
+        """Predict some spots in scaled units."""
+        return network(self.inputs(samples, rows))
+
+    def restore(self, state: State) -> FittedNetwork:
+        """Rebuild from arrays."""
+        return FittedNetwork.from_state(self, state, lambda n, extra: self.build(extra["sizes"], n))
+
+
+@dataclass(frozen=True)
+class TileNetwork:
+    """A network over pixels, trained from scratch; by default the three-branch network.
+
+    Parameters
+    ----------
+    name
+        Names the layer.
+    build
+        ``build(n_outputs) -> nn.Module`` that takes ``(n, 3, pixels, pixels)`` uint8 tiles; None for
+        :class:`spatialhist.nn.VisionMLPMultiTask`.
+    width, grid, norm
+        Of the three-branch network. At half the width of the original, 32, an epoch costs a quarter. Group
+        normalization takes a tile's own contrast away, and learns less.
+    augment
+        Flips, quarter turns and stain jitter of the training tiles.
+    members
+        Networks from different seeds whose predictions are averaged.
+    loss
+        Of :func:`spatialhist.nn.get_loss`, on targets scaled to unit variance.
+    epochs, batch, learning_rate, weight_decay, accelerator
+        Of the training.
+    ema
+        Decay, per step, of the running mean of the weights that is kept in place of the last weights; 0 keeps these.
+    devices
+        Processes that train a network together, each with a device of its own, dividing every batch.
+
+    Raises
+    ------
+    ValueError
+        Naming a size that no network can have.
+    """
+
+    name: str = "vision_mlp"
+    build: Callable[[int], torch.nn.Module] | None = None
+    width: int = 16
+    grid: int = 3
+    norm: Norm = "batch"
+    augment: bool = True
+    members: int = 1
+    loss: str = "mse"
+    epochs: int = 30
+    batch: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    accelerator: str = "auto"
+    ema: float = 0.0
+    devices: int = 1
+    kind: str = "model"
+    needs_tiles: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least(self, width=1, grid=1, members=1, epochs=1, batch=1, devices=1)
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
+        """Train on training tiles, from random weights or from those of a fitted network."""
+        before = None if start is None else self.restore(start)
+        scaler = TargetScaler.fit(samples, before)
+        data = ArrayData(samples.tiles, torch.from_numpy(scaler.scaled(samples)))
+        change = _augment_tiles if self.augment else None
+        networks = []
+        for member in range(self.members):
+            torch.manual_seed(seed * 1009 + member)
+            network = before.networks[member].train() if before else self.make(data.targets.shape[1])
+            module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
+            networks.append(train(module, data, scratch / str(member)))
+        return FittedNetwork(self, networks, scaler, {})
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of the training."""
+        return Schedule(
+            self.epochs, self.batch, self.learning_rate, self.weight_decay, self.accelerator, self.ema, self.devices
+        )
+
+    def make(self, n_outputs: int) -> torch.nn.Module:
+        """Make a fresh network."""
+        if self.build is not None:
+            return self.build(n_outputs)
+        return VisionMLPMultiTask(n_outputs, width=self.width, grid=self.grid, norm=self.norm)
+
+    def forward(self, network: torch.nn.Module, samples: Samples, rows: slice) -> torch.Tensor:
+        """Predict some spots in scaled units."""
+        return network(torch.from_numpy(np.ascontiguousarray(samples.tiles[rows])))
+
+    def restore(self, state: State) -> FittedNetwork:
+        """Rebuild from arrays."""
+        return FittedNetwork.from_state(self, state, lambda n, extra: self.make(n))
+
+
+@dataclass(frozen=True)
+class TargetScaler:
+    """Targets without their slide's mean, at unit variance."""
+
+    intercept: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def fit(cls, samples: Samples, before: FittedNetwork | None = None) -> TargetScaler:
+        """Fit on training targets; weights that are gone on from keep the units they were trained in."""
+        centered, intercept = center_by_slide(samples.targets, samples.slide)
+        deviation = centered.std(axis=0) if before is None else before.scaler.deviation
+        return cls(intercept.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32))
+
+    def scaled(self, samples: Samples) -> np.ndarray:
+        """Training targets as the network sees them."""
+        return (center_by_slide(samples.targets, samples.slide)[0] / self.deviation).astype(np.float32)
+
+    def unscale(self, values: np.ndarray) -> np.ndarray:
+        """Back to the units of the layer."""
+        return values * self.deviation + self.intercept
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """Trained networks of one predictor, averaged."""
+
+    predictor: FeatureNetwork | TileNetwork
+    networks: list[torch.nn.Module]
+    scaler: TargetScaler
+    extra: dict[str, Any]
+
+    def predict(self, samples: Samples) -> np.ndarray:
+        """Predict ``(n, genes)``, in batches on the CPU."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(samples), PREDICT_BATCH):
+                rows = slice(start, start + PREDICT_BATCH)
+                each = [self.predictor.forward(network, samples, rows) for network in self.networks]
+                parts.append(torch.stack(each).mean(dim=0).numpy())
+        return self.scaler.unscale(np.concatenate(parts)).astype(np.float32)
+
+    def state(self) -> State:
+        """Weights under ``MEMBER/NAME``."""
+        arrays = {"intercept": self.scaler.intercept, "deviation": self.scaler.deviation}
+        for member, network in enumerate(self.networks):
+            arrays |= {f"{member}/{name}": t.numpy() for name, t in network.state_dict().items()}
+        return arrays, self.extra
+
+    @classmethod
+    def from_state(
+        cls,
+        predictor: FeatureNetwork | TileNetwork,
+        state: State,
+        make: Callable[[int, dict[str, Any]], torch.nn.Module],
+    ) -> FittedNetwork:
+        """Inverse of :meth:`state`."""
+        arrays, extra = state
+        scaler = TargetScaler(arrays["intercept"], arrays["deviation"])
+        members = sorted({int(name.split("/")[0]) for name in arrays if "/" in name})
+        networks = []
+        for member in members:
+            network = make(len(scaler.intercept), extra)
+            own = {n.split("/", 1)[1]: torch.tensor(a) for n, a in arrays.items() if n.startswith(f"{member}/")}
+            network.load_state_dict(own)
+            networks.append(network.eval())
+        return cls(predictor, networks, scaler, extra)
+
+
+def _at_least(predictor: Any, **lowest: int) -> None:
+    """Refuse sizes that no network can have, before anything is computed."""
+    for name, least in lowest.items():
+        value = getattr(predictor, name)
+        if not isinstance(value, int) or value < least:
+            raise ValueError(
+                f"{name}={value!r} of {type(predictor).__name__} {predictor.name!r} must be a whole number (int) of at least {least}"
+            )
+
+
+def _leading(targets: np.ndarray, rank: int) -> np.ndarray:
+    """Targets without all but their leading principal components."""
+    projection = target_projection(targets, rank)
+    return targets if projection is None else (targets @ projection).astype(np.float32)
+
+
+def _augment_tiles(tiles: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return augment(tiles, generator)
+
+
+class _FeatureData(Dataset):
+    """Feature blocks and targets, a whole batch at a time; features may lie on disk."""
+
+    def __init__(self, head: FeatureNetwork, samples: Samples, targets: torch.Tensor) -> None:
+        self.head, self.samples, self.targets = head, samples, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitems__(self, rows: list[int]) -> tuple[list[torch.Tensor], torch.Tensor]:
+        return self.head.inputs(self.samples, rows), self.targets[rows]
+
+
+class ArrayData(Dataset):
+    """One input array and targets, a whole batch at a time; the array may lie on disk."""
+
+    def __init__(self, inputs: np.ndarray | StoredTiles, targets: torch.Tensor) -> None:
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitems__(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(self.inputs[rows]), self.targets[rows]

@@ -1,0 +1,281 @@
+"""Ridge regression of many genes at once; strength and rank are chosen on inner groups. Pure arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spatialhist.metrics import pearson
+from spatialhist.tl._data.samples import row_parts
+
+STRENGTHS = tuple(10.0**p for p in np.arange(-1, 6.5, 0.5))
+RANKS = (8, 4, 16, 32, 0)
+FALLBACK = 1e3
+"""Strength where there is nothing to choose on; the rank is then the first candidate."""
+MIN_SPOTS_SCORED = 5
+
+
+def center_by_slide(targets: np.ndarray, slide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Remove each slide's mean; depth and batch move whole slides, an image cannot tell by how much.
+
+    Returns
+    -------
+    Centered targets, and the mean over the slides' means.
+    """
+    centered = np.empty_like(targets)
+    means = []
+    for name in np.unique(slide):
+        rows = slide == name
+        means.append(targets[rows].mean(axis=0))
+        centered[rows] = targets[rows] - means[-1]
+    return centered, np.mean(means, axis=0)
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a ridge regresses on, made from points when it is needed: for a kernel it may be far larger than these.
+
+    Attributes
+    ----------
+    points
+        ``(n, d)`` float64.
+    lift
+        Takes some of them to ``(m, features)``.
+    """
+
+    points: np.ndarray
+    lift: Callable[[np.ndarray], np.ndarray] = np.array
+
+    def rows(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Features ``(m, features)`` of some spots; a new array."""
+        return self.lift(self.points[rows])
+
+
+@dataclass(frozen=True)
+class Sums:
+    """All that a ridge has to know of its spots, however many they are.
+
+    Attributes
+    ----------
+    n
+        Spots.
+    gram
+        ``(features, features)``, relative to a level.
+    cross
+        Features with targets ``(features, genes)``.
+    targets
+        Targets with targets ``(genes, genes)``.
+    """
+
+    n: int
+    gram: np.ndarray
+    cross: np.ndarray
+    targets: np.ndarray
+
+    def solve(self, strength: float) -> np.ndarray:
+        """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
+        ridge = strength * self.n / 1e3 * np.eye(len(self.gram))
+        return np.linalg.solve(self.gram + ridge, self.cross)
+
+    def projections(self, ranks: Sequence[int]) -> list[np.ndarray | None]:
+        """Matrices ``(genes, genes)`` that keep some leading components of targets at unit variance; None for rank 0.
+
+        Ridge is linear in its targets, so projecting its predictions equals fitting the components (reduced-rank ridge
+        regression, Mukherjee and Zhu 2011, with the components of the targets in place of those of the fit).
+        """
+        return _projections(self.targets, self.n, ranks)
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """Sums over all spots; what is of labels is kept by inner group, so that of a group left out nothing is ever added.
+
+    Attributes
+    ----------
+    names
+        Inner groups.
+    n
+        Spots.
+    level
+        Mean of the features, which they are taken relative to.
+    gram
+        ``(features, features)``.
+    cross
+        Features with targets ``(groups, features, genes)``.
+    targets
+        Targets with targets ``(groups, genes, genes)``.
+    """
+
+    names: np.ndarray
+    n: int
+    level: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+    targets: np.ndarray
+
+    @classmethod
+    def of(cls, design: Design, targets: np.ndarray, inner: np.ndarray) -> GroupSums:
+        """Add up all spots, part by part; targets ``(n, genes)`` are centered by slide, and groups are of whole slides."""
+        names, (n, n_genes) = np.unique(inner), targets.shape
+        n_features = design.rows(slice(1)).shape[1]
+        total, gram = np.zeros(n_features), np.zeros((n_features, n_features))
+        cross, among = np.zeros((len(names), n_features, n_genes)), np.zeros((len(names), n_genes, n_genes))
+        for i, name in enumerate(names):
+            held = np.flatnonzero(inner == name)
+            for part in row_parts(len(held)):
+                x, y = design.rows(held[part]), targets[held[part]]
+                total += x.sum(axis=0)
+                gram += x.T @ x
+                cross[i] += x.T @ y
+                among[i] += y.T @ y
+        level = total / n
+        # the targets of a group sum to zero, so its cross products are the same whatever the level
+        return cls(names, n, level, gram - n * np.outer(level, level), cross, among)
+
+    def all(self) -> Sums:
+        """Of all spots."""
+        return Sums(self.n, self.gram, self.cross.sum(axis=0), self.targets.sum(axis=0))
+
+    def without(self, name: Any, design: np.ndarray) -> Sums:
+        """Of all groups but one, whose features ``(m, features)`` are relative to the level."""
+        others = (self.names != name)[:, None, None]
+        return Sums(
+            self.n - len(design),
+            self.gram - design.T @ design,
+            self.cross.sum(axis=0, where=others),
+            self.targets.sum(axis=0, where=others),
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the inner groups chose.
+
+    Attributes
+    ----------
+    strength
+        Of the ridge.
+    rank
+        Principal components of the targets that are kept, 0 for all: genes share what little signal there is.
+    score
+        Within-slide Pearson on the inner groups, NaN where there was nothing to choose on.
+    """
+
+    strength: float
+    rank: int
+    score: float
+
+
+def choose(
+    design: Design,
+    sums: GroupSums,
+    targets: np.ndarray,
+    slide: np.ndarray,
+    inner: np.ndarray,
+    *,
+    strengths: tuple[float, ...] = STRENGTHS,
+    ranks: tuple[int, ...] = RANKS,
+) -> Choice:
+    """Choose strength and rank by leaving inner groups out.
+
+    Of all candidates whose score is within one standard error of the best, the one nearest to the fallback is taken
+    (Breiman et al. 1984, section 3.4.3): with few inner groups the very best of so many candidates is luck.
+
+    Parameters
+    ----------
+    design
+        Of all spots.
+    sums
+        Of all spots.
+    targets
+        ``(n, genes)``, centered by slide.
+    slide
+        Scores are taken within slides.
+    inner
+        Inner group of every spot; with a single one, or without slides that can be scored, nothing is chosen.
+    strengths, ranks
+        Candidates.
+    """
+    if len(sums.names) < 2:
+        return Choice(FALLBACK, ranks[0], float("nan"))
+    each = []
+    for name in sums.names:
+        held = np.flatnonzero(inner == name)
+        x = design.rows(held) - sums.level
+        each.append(_held_out_scores(sums.without(name, x), x, targets[held], slide[held], strengths, ranks))
+    scores = np.stack(each)
+    if not scores.any():
+        return Choice(FALLBACK, ranks[0], float("nan"))
+    i, j = _nearest_of_the_good(scores, strengths)
+    return Choice(strengths[i], ranks[j], float(scores[:, i, j].mean()))
+
+
+def _nearest_of_the_good(scores: np.ndarray, strengths: tuple[float, ...]) -> tuple[int, int]:
+    """Positions of strength and rank; earlier ranks come first, then strengths near the fallback.
+
+    Parameters
+    ----------
+    scores
+        ``(groups, strengths, ranks)``.
+    strengths
+        Candidates.
+    """
+    mean = scores.mean(axis=0)
+    best = np.unravel_index(np.argmax(mean), mean.shape)
+    behind = scores[:, best[0], best[1]][:, None, None] - scores
+    error = behind.std(axis=0, ddof=1) / np.sqrt(len(scores))
+    strength, rank = np.nonzero(behind.mean(axis=0) <= error)
+    distance = np.abs(np.log10(np.array(strengths)[strength] / FALLBACK))
+    first = np.lexsort((distance, rank))[0]
+    return int(strength[first]), int(rank[first])
+
+
+def _held_out_scores(
+    others: Sums,
+    design: np.ndarray,
+    targets: np.ndarray,
+    slide: np.ndarray,
+    strengths: tuple[float, ...],
+    ranks: tuple[int, ...],
+) -> np.ndarray:
+    """Scores ``(strengths, ranks)`` on one inner group; one decomposition of each side serves them all."""
+    values, vectors = np.linalg.eigh(others.gram)
+    projected, design = vectors.T @ others.cross, design @ vectors
+    projections = others.projections(ranks)
+    scores = np.empty((len(strengths), len(ranks)))
+    for i, strength in enumerate(strengths):
+        predicted = design @ (projected / (np.maximum(values, 0) + strength * others.n / 1e3)[:, None])
+        for j, projection in enumerate(projections):
+            shown = predicted if projection is None else predicted @ projection
+            scores[i, j] = within_slide_score(targets, shown, slide)
+    return scores
+
+
+def target_projection(targets: np.ndarray, rank: int) -> np.ndarray | None:
+    """Matrix of :meth:`Sums.projections` for targets ``(n, genes)`` that are centered."""
+    return _projections(targets.T @ targets, len(targets), [rank])[0]
+
+
+def _projections(among: np.ndarray, n: int, ranks: Sequence[int]) -> list[np.ndarray | None]:
+    deviation = np.maximum(np.sqrt(np.maximum(np.diag(among), 0) / n), 1e-8)
+    _, vectors = np.linalg.eigh(among / np.outer(deviation, deviation))
+    found: list[np.ndarray | None] = []
+    for rank in ranks:
+        leading = vectors[:, -rank:]
+        whole = rank == 0 or rank >= len(among)
+        found.append(None if whole else (leading / deviation[:, None]) @ (leading * deviation[:, None]).T)
+    return found
+
+
+def within_slide_score(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray) -> float:
+    """Within-slide Pearson, gene -> slide; slides of a handful of spots say nothing."""
+    each = []
+    for name in np.unique(slide):
+        rows = slide == name
+        if rows.sum() >= MIN_SPOTS_SCORED:
+            score = pearson(truth[rows], predicted[rows])
+            each.append(np.nanmean(score) if np.isfinite(score).any() else 0.0)
+    return float(np.mean(each)) if each else 0.0

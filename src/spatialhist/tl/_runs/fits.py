@@ -1,0 +1,157 @@
+"""One fit: a predictor, the groups it must not see, its genes. Done once, in any process, with the same result."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatialhist._runtime.executor import n_workers, run_tasks
+from spatialhist._runtime.threads import pinned_threads
+from spatialhist.tl._data.samples import Inputs
+from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
+from spatialhist.tl._runs.folder import intact
+from spatialhist.tl._time_left import TimeLeft
+
+RESULT = "result.safetensors"
+MODEL = "model.safetensors"
+CARD = "model.json"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A predictor to be fitted on the spots outside ``held_out`` and applied to those inside.
+
+    Attributes
+    ----------
+    predictor
+        The recipe.
+    held_out
+        Groups whose spots are not trained on; empty for a fit on everything.
+    genes
+        Positions in the run's values.
+    folder
+        Where the result goes; if it exists the fit is done.
+    seed
+        For whatever is random.
+    threads
+        Of numpy and torch, pinned so that the result does not depend on who runs the fit.
+    start
+        Folder of a finished fit of the same kind that a network goes on from; None to start afresh.
+    """
+
+    predictor: Predictor
+    held_out: tuple[str, ...]
+    genes: tuple[int, ...]
+    folder: Path
+    seed: int
+    threads: int
+    start: Path | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return self.folder.exists()
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows that were held out, and their predictions ``(rows, genes)``."""
+        from safetensors.numpy import load_file
+
+        stored = load_file(self.folder / RESULT)
+        return stored["rows"], stored["predicted"]
+
+    def fitted(self) -> Fitted:
+        """Restore the fitted predictor."""
+        with intact(self.folder):
+            return self.predictor.restore(read_state(self.folder))
+
+
+def run_fit(fit: Fit, inputs_folder: Path) -> float:
+    """Fit, predict the held-out spots, write; returns seconds. Runs in worker processes."""
+    if fit.done:
+        return 0.0
+    start = time.perf_counter()
+    inputs = Inputs.open(inputs_folder)
+    group = inputs.column("group")
+    held = np.isin(group, fit.held_out)
+    scratch = fit.folder.with_name(f"{fit.folder.name}.scratch")
+    scratch.mkdir(parents=True, exist_ok=True)
+    tiles = fit.predictor.needs_tiles
+    start_from = {} if fit.start is None else {"start": read_state(fit.start)}
+    with pinned_threads(fit.threads):
+        samples = inputs.samples(np.flatnonzero(~held), fit.genes, tiles=tiles)
+        fitted = fit.predictor.fit(samples, seed=fit.seed, scratch=scratch, **start_from)
+        rows = np.flatnonzero(held)
+        shape = (len(rows), len(fit.genes))
+        predicted = fitted.predict(inputs.samples(rows, tiles=tiles)) if len(rows) else np.zeros(shape, np.float32)
+    if predicted.shape != shape:
+        raise ValueError(f"model {fit.predictor.name!r} predicted an array {predicted.shape}, expected {shape}")
+    _publish(fit, scratch, fitted, rows, predicted)
+    return time.perf_counter() - start
+
+
+def _publish(fit: Fit, scratch: Path, fitted: Fitted, rows: np.ndarray, predicted: np.ndarray) -> None:
+    """Write everything beside, then rename: a folder under the final name is complete."""
+    from safetensors.numpy import save_file
+
+    done = fit.folder.with_name(f"{fit.folder.name}.tmp")
+    shutil.rmtree(done, ignore_errors=True)
+    done.mkdir(parents=True)
+    save_file({"rows": rows, "predicted": np.ascontiguousarray(predicted, dtype=np.float32)}, done / RESULT)
+    write_state(done, fitted.state())
+    for log in sorted(scratch.rglob("metrics.csv")):
+        target = done / log.relative_to(scratch)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(log, target)
+    os.replace(done, fit.folder)
+    shutil.rmtree(scratch)
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Write the arrays and choices of a fitted predictor."""
+    from safetensors.numpy import save_file
+
+    arrays, extra = state
+    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / MODEL)
+    (folder / CARD).write_text(json.dumps(extra, indent=1, sort_keys=True))
+
+
+def read_state(folder: Path) -> State:
+    """Inverse of :func:`write_state`."""
+    from safetensors.numpy import load_file
+
+    return load_file(folder / MODEL), json.loads((folder / CARD).read_text())
+
+
+def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, progress: bool = True) -> None:
+    """Run what is not done yet.
+
+    Parameters
+    ----------
+    fits
+        In the order in which they are started.
+    inputs_folder
+        Folder that every worker can read.
+    executor
+        See :func:`spatialhist._runtime.executor.run_tasks`.
+    progress
+        Show a progress bar.
+    """
+    from tqdm.auto import tqdm
+
+    todo = [f for f in fits if not f.done]
+    for fit in todo:
+        fit.folder.parent.mkdir(parents=True, exist_ok=True)
+    done = run_tasks(run_fit, [(f, inputs_folder) for f in todo], executor)
+    left = TimeLeft([f.predictor.name for f in todo], n_workers(executor))
+    for i, seconds in enumerate(tqdm(done, total=len(todo), desc="fits", disable=not progress)):
+        if note := left.add(i, seconds):
+            tqdm.write(note, file=sys.stderr)

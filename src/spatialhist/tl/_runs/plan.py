@@ -1,0 +1,118 @@
+"""Which fits a cross-validation needs, and what they cost."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from spatialhist import _keys
+from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._runs.fits import Fit
+from spatialhist.tl._runs.folder import group_folder
+
+MIN_GROUPS_STACKED = 3
+
+SPOT_EPOCH_SECONDS = 0.045
+"""Seconds that the default network needs a spot and training step, on one core."""
+
+
+def outer_fits(
+    folder: Path,
+    groups: Sequence[str],
+    predictors: Sequence[Predictor],
+    panels: dict[str, tuple[int, ...]],
+    *,
+    seed: int,
+    threads: int,
+) -> dict[tuple[str, str], Fit]:
+    """One fit per group and predictor: everything but the group.
+
+    Returns
+    -------
+    Fits by (group, predictor name).
+    """
+    return {
+        (group, p.name): Fit(
+            p, (group,), panels[group], folder / "folds" / group_folder(list(groups), (group,)) / _keys.sanitize(p.name),
+            seed, threads,
+        )
+        for group in groups
+        for p in predictors
+    }  # fmt: skip
+
+
+def inner_fits(
+    folder: Path,
+    groups: Sequence[str],
+    models: Sequence[Predictor],
+    panels: dict[str, tuple[int, ...]],
+    *,
+    seed: int,
+    threads: int,
+) -> dict[tuple[str, str, str], Fit]:
+    """What stacking needs to be judged: to predict group s for outer group o, a fit that saw neither.
+
+    A pair of groups shares one fit where both have the same panel. Where they differ there are two: a panel was chosen
+    with the other group's labels, and must not shape a model that is judged on that group.
+
+    Returns
+    -------
+    Fits by (outer group, predicted group, model name); none with one model or fewer than three groups.
+    """
+    if len(models) < 2 or len(groups) < MIN_GROUPS_STACKED:
+        return {}
+    fits = {}
+    for outer, other in itertools.permutations(groups, 2):
+        pair = tuple(sorted((outer, other), key=list(groups).index))
+        panel = "shared" if panels[outer] == panels[other] else f"panel_{group_folder(list(groups), (outer,))}"
+        for p in models:
+            where = folder / "inner" / group_folder(list(groups), pair) / panel / _keys.sanitize(p.name)
+            fits[outer, other, p.name] = Fit(p, pair, panels[outer], where, seed, threads)
+    return fits
+
+
+def unique(fits: Sequence[Fit]) -> list[Fit]:
+    """Fits by folder, so that a shared one is run once."""
+    return list({f.folder: f for f in fits}.values())
+
+
+def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, tile_gb: float = 0.0) -> str:
+    """Say how many fits there are and roughly what they cost.
+
+    Parameters
+    ----------
+    fits
+        What will run.
+    n_spots
+        Spots of the cohort.
+    n_groups
+        Groups of the cohort.
+    workers
+        Fits that run at once.
+    tile_gb
+        Size of the tiles that networks look at.
+    """
+    todo = [f for f in fits if not f.done]
+    seconds = sum(_seconds(f, n_spots * (n_groups - len(f.held_out)) / n_groups) for f in todo) / workers
+    gigabytes = sum(len(f.genes) for f in todo) * n_spots * 4 / n_groups / 1e9
+    tiles = f"; tiles of {max(tile_gb, 0.01):.2f} GB on disk are read batch by batch, not held in memory"
+    return (
+        f"{len(todo)} fits to run ({len(fits) - len(todo)} done already), {n_spots:,} spots in {n_groups} groups: "
+        f"roughly {max(1, round(seconds / 60))} min on {workers} worker(s) and {max(gigabytes, 0.01):.2f} GB on disk"
+        f"{tiles if tile_gb else ''}"
+    )
+
+
+def _seconds(fit: Fit, n_spots: float) -> float:
+    """Rough: networks by spots and epochs, the others by spots; meant for the order of magnitude."""
+    predictor = fit.predictor
+    epochs, members = getattr(predictor, "epochs", 0), getattr(predictor, "members", 1)
+    if predictor.needs_tiles:
+        width = getattr(predictor, "width", 32) / 32
+        return n_spots * epochs * members * SPOT_EPOCH_SECONDS * width**2
+    if epochs:
+        most = getattr(predictor, "max_steps", math.inf) * getattr(predictor, "batch", 1)
+        return 2 + min(n_spots * epochs, max(n_spots, most)) * members * 1e-4
+    return 0.5 + n_spots * 1e-3

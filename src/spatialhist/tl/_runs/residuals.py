@@ -1,0 +1,66 @@
+"""How far predictions were off on groups that were held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spatialhist.tl._predictors.combiners import Combiner, Mean
+from spatialhist.tl._runs.cross_validation import CrossValidation
+from spatialhist.tl._stack import Stack, stacked_out_of_fold
+
+
+def out_of_fold_residuals(source: CrossValidation | Stack) -> np.ndarray:
+    """Measured less predicted, for every spot by models that left its group out.
+
+    Returns
+    -------
+    ``(spots, genes)`` of the run; NaN outside a fold's panel.
+    """
+    cv = run_of(source)
+    if isinstance(source, Stack):
+        predicted = stacked_out_of_fold(source)
+    else:
+        predicted = Mean().apply(np.stack([cv.out_of_fold(m.name) for m in cv.models]))
+    group = cv.inputs.column("group")
+    residuals = np.full(predicted.shape, np.nan, dtype=np.float32)
+    for name in cv.groups:
+        rows, columns = np.flatnonzero(group == name), np.asarray(cv.panels[name])
+        residuals[np.ix_(rows, columns)] = cv.targets(rows, name) - predicted[np.ix_(rows, columns)]
+    return residuals
+
+
+def residuals_without(source: CrossValidation | Stack, judged: str) -> np.ndarray:
+    """Measured less predicted, for the other groups' spots by models that saw neither their group nor the judged one.
+
+    A run of one model holds no fits without two groups: there the residuals of the other groups are those of
+    :func:`out_of_fold_residuals`, whose models have seen the judged group.
+
+    Returns
+    -------
+    ``(spots, genes)`` of the run; NaN for the judged group, and outside its panel.
+    """
+    cv = run_of(source)
+    if not is_nested(cv):
+        residuals = out_of_fold_residuals(source)
+        residuals[cv.inputs.column("group") == judged] = np.nan
+        return residuals
+    combiner: Combiner = source.by_group[judged] if isinstance(source, Stack) else Mean()
+    group, inner, columns = cv.inputs.column("group"), cv.inner(), np.asarray(cv.panels[judged])
+    residuals = np.full((len(group), len(cv.genes)), np.nan, dtype=np.float32)
+    for other in cv.groups:
+        if other != judged:
+            rows, _ = inner[judged, other, cv.models[0].name].result()
+            mine = group[rows] == other
+            predicted = combiner.apply(np.stack([inner[judged, other, m.name].result()[1][mine] for m in cv.models]))
+            residuals[np.ix_(rows[mine], columns)] = cv.targets(rows[mine], judged) - predicted
+    return residuals
+
+
+def is_nested(cv: CrossValidation) -> bool:
+    """Whether a run holds fits that left two groups out."""
+    return bool(cv.inner())
+
+
+def run_of(source: CrossValidation | Stack) -> CrossValidation:
+    """The run behind a stack."""
+    return source.cv if isinstance(source, Stack) else source

@@ -1,0 +1,87 @@
+"""Going on from the weights of a fitted model: which models can, and whether the two fit together."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from spatialhist.tl._predictors.registry import describe
+from spatialhist.tl._runs.fits import Fit
+
+if TYPE_CHECKING:
+    from spatialhist.tl._fit import Model
+    from spatialhist.tl._predictors.protocol import Predictor
+    from spatialhist.tl._runs.task import Task
+
+MAY_DIFFER = (
+    "epochs",
+    "batch",
+    "learning_rate",
+    "weight_decay",
+    "accelerator",
+    "ema",
+    "devices",
+    "loss",
+    "augment",
+    "rank",
+    "max_steps",
+)
+"""Parameters of networks that say how to train, not what."""
+
+
+def can_go_on(predictor: Predictor) -> bool:
+    """Whether a predictor has weights to go on from: its ``fit`` takes ``start``."""
+    return "start" in inspect.signature(predictor.fit).parameters
+
+
+def check_start(start: Model, task: Task, genes: int | Sequence[str]) -> None:
+    """Refuse a model whose weights mean something else than those to be trained.
+
+    Raises
+    ------
+    ValueError
+        If no model has weights to go on from, or target, what models look at, a network or the panel differ.
+    """
+    networks = [m for m in task.models if can_go_on(m)]
+    if not networks:
+        raise ValueError(
+            f"start={str(start.folder)!r}: none of the models {[m.name for m in task.models]} has weights to go on from "
+            "(networks do): fit on old and new slides together"
+        )
+    theirs, mine = start.manifest["identity"], json.loads(json.dumps(task.recipe()))
+    differ = [key for key in ("layer", "design") if json.loads(json.dumps(theirs[key])) != mine[key]]
+    before = {m.name: _shape(m) for m in start.models}
+    differ += [f"model {m.name!r}" for m in networks if before.get(m.name) != _shape(m)]
+    if not isinstance(genes, int) and set(genes) != set(start.genes):
+        differ.append("genes")
+    if differ:
+        raise ValueError(f"start={str(start.folder)!r} cannot be gone on from: they differ in {differ}")
+
+
+def check_panel(start: Model, found: Sequence[str]) -> None:
+    """Refuse slides on which part of the panel was not measured.
+
+    Raises
+    ------
+    ValueError
+        If genes are missing.
+    """
+    missing = sorted(set(start.genes) - set(found))
+    if missing:
+        raise ValueError(
+            f"start={str(start.folder)!r} models {len(missing)} genes that not all slides measured: {missing[:5]}"
+        )
+
+
+def from_start(fits: Sequence[Fit], start: Model) -> list[Fit]:
+    """Let the fits of networks go on from those of a model; the others start afresh."""
+    before = {f.predictor.name: f.folder for f in start.fits()}
+    return [replace(f, start=before[f.predictor.name]) if can_go_on(f.predictor) else f for f in fits]
+
+
+def _shape(predictor: Predictor) -> dict[str, Any]:
+    """Parameters on which the weights depend."""
+    return {k: v for k, v in json.loads(json.dumps(describe(predictor))).items() if k not in MAY_DIFFER}

@@ -1,0 +1,134 @@
+"""The card of a model: its scores beside those of its nulls, and how far each of its genes can be trusted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from spatialhist._sdata.layers import recorded
+from spatialhist.tl._runs.folder import write_json
+from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
+from spatialhist.tl._scores.reliability import VERDICTS, judge_genes
+from spatialhist.tl._scores.scorer import COLUMNS, Record, Scorer
+from spatialhist.tl._scores.summarize import summarize
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spatialhist._sdata.cohort import Cohort
+    from spatialhist.tl._runs.cross_validation import CrossValidation
+
+logger = logging.getLogger(__name__)
+
+CARD = "card.json"
+FRACTION, SCORE, VERDICT = "ceiling_fraction", "score", "verdict"
+
+
+def make_card(
+    cohort: Cohort,
+    cv: CrossValidation,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    name: str,
+    predictions: Iterable[tuple[str, str, np.ndarray]],
+) -> dict[str, Any]:
+    """Judge a predictor by its out-of-fold predictions.
+
+    Parameters
+    ----------
+    cohort
+        The slides of the run.
+    cv
+        The run.
+    rows, columns
+        Spots and genes of the run, as positions in the table.
+    name
+        Predictor whose genes are judged.
+    predictions
+        Name, kind and out-of-fold predictions ``(spots, genes)`` of it, and of what it stands beside.
+
+    Returns
+    -------
+    What JSON can hold; without scores where no spot is deep enough to be scored.
+    """
+    layer = cv.manifest["identity"]["layer"]
+    made = recorded(cohort.table, layer)
+    about = {"predictor": name, "run_id": cv.run_id, "metric": HEADLINE, "target": layer}
+    try:
+        scorer = Scorer.of(cohort, made["layer"] if made.get("smoothed") else layer, chosen=(HEADLINE,))
+    except ValueError as error:
+        logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
+        return about | {"scores": [], "genes": {}}
+    groups = {slide: entry["group"] for slide, entry in cv.manifest["slides"].items()}
+    records: list[Record] = []
+    dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
+    for predictor, kind, values in predictions:
+        dense[np.ix_(rows, columns)] = values
+        records += scorer.score(dense, predictor, kind, groups)
+    scores = pd.DataFrame(records + scorer.ceilings(dense, groups), columns=COLUMNS)
+    return about | {"scores": _summary(scores), "genes": _genes(scores, name)}
+
+
+def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    table = summarize(scores).rename_axis("predictor").reset_index()
+    return json.loads(table.to_json(orient="records", double_precision=6))
+
+
+def _genes(scores: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
+    return json.loads(judge_genes(scores, name).to_json(orient="index", double_precision=6))
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Put a card into the folder of what it describes."""
+    write_json(folder / CARD, card)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read a card; empty where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is broken.
+    """
+    path = folder / CARD
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is broken ({error}): make the run again") from error
+
+
+def gene_table(card: dict[str, Any]) -> pd.DataFrame:
+    """Genes of a card, as :func:`judge_genes` made them; JSON keeps neither order nor types."""
+    table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index").reindex(columns=GENE_COLUMNS)
+    table = table.astype(dict.fromkeys(GENE_COLUMNS[:4], float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
+    return table.sort_values("score", ascending=False, kind="stable").rename_axis("gene")
+
+
+def add_reliability(table: AnnData, layer: str, card: dict[str, Any]) -> None:
+    """Put score, fraction of the ceiling and verdict of every gene beside a layer of predictions, into ``var``."""
+    genes = gene_table(card)
+    for column, source in ((SCORE, "score"), (FRACTION, "fraction"), (VERDICT, "verdict")):
+        name = f"{layer}_{column}"
+        if len(genes):
+            table.var[name] = genes[source].reindex(table.var_names)
+        elif name in table.var:
+            del table.var[name]
+
+
+def count_verdicts(table: AnnData, layer: str) -> dict[str, int]:
+    """Genes by verdict of a layer of predictions; empty where none is known."""
+    name = f"{layer}_{VERDICT}"
+    if name not in table.var:
+        return {}
+    counts = table.var[name].value_counts()
+    return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}

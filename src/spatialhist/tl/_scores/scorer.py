@@ -1,0 +1,209 @@
+"""Score predictions of many slides against one layer of measurements, spot by spot and gene by gene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spatialhist import _keys, metrics
+from spatialhist._sdata.cohort import Cohort
+from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.layers import recorded
+from spatialhist.tl._data.gather import usable_rows
+from spatialhist.tl._data.panel import dense_columns, make_targets, target_source
+from spatialhist.tl._scores.metrics import ALL, DEFAULT, HEADLINE, POOLED, RELIABILITY, Row, ceiling_rows, score_slide
+
+MIN_COUNTS = 50
+CEILING = "noise_ceiling"
+
+COLUMNS = ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
+Record = tuple[Any, ...]
+"""One value for each of the columns."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is scored of one prediction on one slide.
+
+    Attributes
+    ----------
+    rows, columns
+        Spots and genes, as positions in the table.
+    predicted
+        ``(rows, columns)``.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What predictions are scored against.
+
+    Attributes
+    ----------
+    cohort
+        The slides.
+    truth
+        Layer of measurements.
+    rows
+        Rows of the table that are scored, per slide.
+    chosen
+        Names of metrics.
+    """
+
+    cohort: Cohort
+    truth: str
+    rows: dict[str, np.ndarray]
+    chosen: tuple[str, ...] = DEFAULT
+
+    @classmethod
+    def of(
+        cls, cohort: Cohort, truth: str, *, min_counts: int = MIN_COUNTS, chosen: tuple[str, ...] = DEFAULT
+    ) -> Scorer:
+        """Find the spots to score.
+
+        Raises
+        ------
+        ValueError
+            If the truth was smoothed, or no measured spot is deep enough.
+        """
+        if recorded(cohort.table, truth).get("smoothed"):
+            raise ValueError(
+                f"layer {truth!r} was smoothed, and smoothed truth flatters whatever is smooth: score against the "
+                "layer it was made from"
+            )
+        rows = _deep_rows(cohort, min_counts)
+        if not rows:
+            raise ValueError(f"no measured spot of slides {cohort.slides} has {min_counts} counts: lower min_counts")
+        return cls(cohort, truth, rows, chosen)
+
+    def score(
+        self, values: np.ndarray, name: str, kind: str, groups: Mapping[str, str], *, same_units: bool = True
+    ) -> list[Record]:
+        """Score predictions of the whole table ``(spots, genes)``, NaN where there are none.
+
+        Parameters
+        ----------
+        values
+            The predictions.
+        name, kind
+            Of the predictor.
+        groups
+            Group of every slide.
+        same_units
+            False leaves out what depends on the units of the prediction.
+        """
+        records: list[Record] = []
+        pooled: list[tuple[np.ndarray, Part]] = []
+        for slide, part in self._parts(values):
+            actual = self._actual(part)
+            head = (name, kind, groups[slide], slide)
+            records += self._records(head, part, actual, part.predicted, same_units=same_units)
+            pooled.append((actual, part))
+        if POOLED in self.chosen:
+            n = sum(len(part.rows) for _, part in pooled)
+            records.append((name, kind, "all", "all", ALL, POOLED, _pooled(pooled), n))
+        return records
+
+    def oracles(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
+        """Score what sees the truth, on the spots and genes of a prediction."""
+        graph = self.cohort.table.obsp.get(_keys.CONNECTIVITIES)
+        counts = self.cohort.table.X
+        records: list[Record] = []
+        for slide, part in self._parts(values):
+            actual, here = self._actual(part), ("oracle", groups[slide], slide)
+            depth = metrics.depth_oracle(counts[part.rows], actual)
+            records += self._records(("oracle_depth", *here), part, actual, depth)
+            if graph is not None:
+                near = metrics.neighbor_oracle(actual, graph[part.rows][:, part.rows])
+                records += self._records(("oracle_neighbors", *here), part, actual, near)
+        return records + self.ceilings(values, groups, seed=seed)
+
+    def ceilings(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
+        """Noise ceiling on the spots and genes of a prediction; nothing where it is not known."""
+        table = self.cohort.table
+        wanted = {HEADLINE, RELIABILITY} & set(self.chosen)
+        if not wanted or self.truth != _keys.LOG1P or not holds_counts(table.X):
+            return []
+        target_sum = recorded(table, self.truth).get("target_sum", 1e4)
+        records: list[Record] = []
+        for slide, part in self._parts(values):
+            whole = dense_columns(table.X, part.rows, part.columns).astype(np.int64)
+            total = np.asarray(table.X[part.rows].sum(axis=1)).ravel()
+            rows = ceiling_rows(whole, total, self._names(part), target_sum=target_sum, seed=seed, chosen=self.chosen)
+            records += [(CEILING, "oracle", groups[slide], slide, *row) for row in rows]
+        return records
+
+    def _parts(self, values: np.ndarray) -> Iterator[tuple[str, Part]]:
+        """Slides and genes for which there are predictions."""
+        for slide, rows in self.rows.items():
+            held = values[rows]
+            known = ~np.isnan(held).all(axis=1)
+            mine, held = rows[known], held[known]
+            columns = np.flatnonzero(~np.isnan(held).any(axis=0) & self.cohort.genes_measured(slide))
+            if len(mine) and len(columns):
+                yield slide, Part(mine, columns, held[:, columns])
+
+    def _actual(self, part: Part) -> np.ndarray:
+        matrix, ranking = target_source(self.cohort, self.truth)
+        return make_targets(dense_columns(matrix, part.rows, part.columns), ranking)
+
+    def _names(self, part: Part) -> list[str]:
+        return list(self.cohort.table.var_names[part.columns])
+
+    def _records(
+        self,
+        head: tuple[str, ...],
+        part: Part,
+        actual: np.ndarray,
+        predicted: np.ndarray,
+        *,
+        same_units: bool = True,
+    ) -> list[Record]:
+        table = self.cohort.table
+        graph = table.obsp.get(_keys.CONNECTIVITIES)
+        rows: Iterator[Row] = score_slide(
+            actual,
+            predicted,
+            self._names(part),
+            xy=table.obsm[_keys.SPATIAL][part.rows],
+            pitch=scale(self.cohort.sdata, head[-1]).pitch_px,
+            connectivities=None if graph is None else graph[part.rows][:, part.rows],
+            same_units=same_units,
+            chosen=self.chosen,
+        )
+        return [(*head, *row) for row in rows]
+
+
+def holds_counts(matrix: Any) -> bool:
+    """Whether the first stored values are whole numbers."""
+    values = matrix.data[:10_000] if hasattr(matrix, "indptr") else np.asarray(matrix[:100]).ravel()
+    return bool(len(values)) and bool(np.all(values == np.rint(values)))
+
+
+def _deep_rows(cohort: Cohort, min_counts: int) -> dict[str, np.ndarray]:
+    """Measured spots with enough counts, per slide."""
+    if not holds_counts(cohort.table.X):
+        return usable_rows(cohort)
+    deep = np.asarray(cohort.table.X.sum(axis=1)).ravel() >= min_counts
+    rows = {s: r[deep[r]] for s, r in usable_rows(cohort).items()}
+    return {s: r for s, r in rows.items() if len(r)}
+
+
+def _pooled(parts: list[tuple[np.ndarray, Part]]) -> float:
+    """Pearson over all slides together, for the genes that all of them predict; it mixes slide differences in."""
+    if not parts:
+        return float("nan")
+    shared = set.intersection(*(set(p.columns) for _, p in parts))
+    if not shared:
+        return float("nan")
+    truth = np.concatenate([t[:, np.isin(p.columns, list(shared))] for t, p in parts])
+    predicted = np.concatenate([p.predicted[:, np.isin(p.columns, list(shared))] for _, p in parts])
+    value = np.asarray(metrics.pooled_pearson(truth, predicted))
+    return float(np.nanmean(value)) if np.isfinite(value).any() else float("nan")

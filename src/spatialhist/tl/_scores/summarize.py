@@ -1,0 +1,76 @@
+"""Average the scores of a table over targets, slides and groups, and count wins against the best null."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from spatialhist import metrics
+from spatialhist.tl._scores.metrics import HEADLINE
+
+
+def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
+    """Average a metric over targets, then slides, then groups.
+
+    Parameters
+    ----------
+    scores
+        What :func:`evaluate` returned.
+    metric
+        Which metric.
+
+    Returns
+    -------
+    One row a predictor: kind, ``mean`` over groups, one column a group, and ``wins``, the groups in which it scores
+    higher than the best null, of how many. Sorted by kind (stack, model, null, oracle) and mean. With eight groups or
+    more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
+
+    Raises
+    ------
+    KeyError
+        If the table does not hold the metric.
+    ValueError
+        If it is no table of scores.
+    """
+    lacking = [c for c in ("predictor", "kind", "group", "slide", "metric", "value") if c not in scores]
+    if lacking:
+        raise ValueError(f"the table of scores lacks the columns {lacking}: pass what sh.tl.evaluate returned")
+    part = scores[(scores["metric"] == metric) & (scores["slide"] != "all")]
+    if part.empty:
+        raise KeyError(f"no metric {metric!r} in the scores; found {sorted(scores['metric'].unique())}")
+    slides = part.groupby(["predictor", "kind", "group", "slide"], sort=False)["value"].mean()
+    groups = slides.groupby(level=["predictor", "kind", "group"], sort=False).mean().unstack("group")
+    table = groups.reset_index("kind")
+    names = list(groups.columns)
+    table.insert(1, "mean", groups.mean(axis=1).to_numpy())
+    _add_interval(table, groups.to_numpy(), names)
+    table["wins"] = _wins(table, names)
+    order = {"stack": 0, "model": 1, "null": 2, "oracle": 3}
+    table = table.sort_values("mean", ascending=False, kind="stable")
+    return table.sort_values("kind", key=lambda k: k.map(order), kind="stable").rename_axis(columns=None)
+
+
+def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> None:
+    """Bound the mean where there are groups enough for it to mean something."""
+    if len(names) < metrics.MIN_GROUPS:
+        return
+    bounds = [
+        metrics.group_interval({n: v for n, v in zip(names, row, strict=True) if np.isfinite(v)}) for row in groups
+    ]
+    table.insert(2, "low", [b[0] for b in bounds])
+    table.insert(3, "high", [b[1] for b in bounds])
+
+
+def _wins(table: pd.DataFrame, names: list[str]) -> list[str]:
+    """Groups won against the null with the best mean, among the nulls that predict the most groups."""
+    baselines = table[table["kind"] == "null"]
+    predicted = baselines[names].notna().sum(axis=1)
+    candidates = baselines[(predicted > 0) & (predicted == predicted.max())]
+    if candidates.empty:
+        return [""] * len(table)
+    best = candidates.loc[candidates["mean"].idxmax(), names].to_dict()
+    result = []
+    for _, row in table.iterrows():
+        won = metrics.paired_wins(row[names].to_dict(), best)
+        result.append(f"{won.wins}/{won.wins + won.losses + won.ties}")
+    return result

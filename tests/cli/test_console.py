@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+import typer
+from tqdm import tqdm
+
+from spatialhist.cli._console import LogLines, in_words, print_json, speaking
+
+
+def test_a_progress_bar_leaves_lines_in_a_log():
+    log = io.StringIO()
+    with tqdm(range(3), file=LogLines(log), mininterval=0, ascii=True) as bar:
+        for _ in bar:
+            pass
+    text = log.getvalue()
+    assert "\r" not in text
+    assert "3/3" in text.splitlines()[-1]
+
+
+def test_lines_are_for_logs_only(monkeypatch, capsys):
+    with speaking():
+        assert isinstance(sys.stderr, LogLines)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    terminal = sys.stderr
+    with speaking():
+        assert sys.stderr is terminal
+    assert sys.stderr is terminal
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyError("no slide"), 2, "spatialhist: no slide"),
+        (ConnectionError("put the file there"), 2, "spatialhist: put the file there"),
+        (KeyboardInterrupt(), 130, "spatialhist: interrupted"),
+    ],
+)
+def test_exit_codes(error, code, said, capsys):
+    with pytest.raises(typer.Exit) as ended, speaking():
+        raise error
+    assert ended.value.exit_code == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), speaking():
+        1 / 0  # noqa: B018
+
+
+def test_json_has_no_nan(capsys):
+    print_json({"scores": [{"mean": float("nan"), "wins": "2/3"}]})
+    assert json.loads(capsys.readouterr().out) == {"scores": [{"mean": None, "wins": "2/3"}]}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [({"ridge": 0.12345, "n": 3}, "ridge 0.123, n 3"), (["S1", "S2"], "S1, S2"), ({}, "not known"), (None, "None")],
+)
+def test_facts_in_words(value, said):
+    assert in_words(value) == said

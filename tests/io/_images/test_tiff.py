@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from spatialhist.io._images import tiff as _tiff
+from spatialhist.io._images.tiff import Plane, read_tiff
+
+sys.path.append(str(Path(__file__).parents[2] / "support"))
+from write_ndpi import write_ndpi
+
+TILE = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+SCALE = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+
+
+def picture(height: int = 296, width: int = 504) -> np.ndarray:
+    """Pixels (y, x, 3) without noise, which JPEG keeps, and bright in places, as glass is."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x // 2, 255 - y // 2, (x + y) // 4], axis=-1).astype(np.uint8)
+
+
+def write(path, *pages, **options):
+    with tifffile.TiffWriter(path, bigtiff=options.pop("bigtiff", False)) as tiff:
+        for pixels, more in pages or [(picture(), {})]:
+            tiff.write(pixels, **{**TILE, **SCALE, **options, **more})
+    return path
+
+
+def check(path, expected=None, mpp=0.5, tolerance=0.0):
+    pixels, found = read_tiff(path)
+    pixels = np.moveaxis(np.asarray(pixels), 0, -1)
+    expected = picture() if expected is None else expected
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).mean() <= tolerance
+    assert found == (None if mpp is None else pytest.approx(mpp, rel=1e-3))
+
+
+STRIPS = {"tile": None}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**STRIPS, "rowsperstrip": 16},
+        {**STRIPS, "rowsperstrip": 296},
+        {**STRIPS, "rowsperstrip": 8, "compression": "lzw", "predictor": True},
+        {**STRIPS, "rowsperstrip": 296, "compression": "zlib"},
+        {"tile": (48, 112), "compression": "zstd"},
+        {"bigtiff": True, "compression": "zlib"},
+        {"compression": "jpeg2000"},
+        {"resolution": (50800, 50800), "resolutionunit": "INCH"},
+        {"resolution": (2000, 2000), "resolutionunit": "MILLIMETER"},
+    ],
+)
+def test_layouts_and_units(tmp_path, options):
+    check(write(tmp_path / "a.tif", **options))
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "aperio_jp2000_rgb", "webp"])
+def test_lossy_tiles(tmp_path, compression):
+    check(write(tmp_path / "a.tif", compression=compression, compressionargs={"level": 90}), tolerance=4)
+
+
+def test_wide_strips_are_decoded_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_tiff, "READ_PX", 128)
+    path = write(tmp_path / "a.tif", **STRIPS, rowsperstrip=16, compression="zlib")
+    pixels, _ = read_tiff(path)
+    assert pixels.chunks == ((3,), (32,) * 9 + (8,), (504,))
+    check(path)
+
+
+def test_uncompressed_strips_are_mapped(tmp_path):
+    plane = Plane(write(tmp_path / "a.tif", **STRIPS, rowsperstrip=296), 0)
+    assert isinstance(plane._pixels, np.memmap)
+
+
+def test_a_pyramid_of_pages_and_a_thumbnail_before_it(tmp_path):
+    half = (picture()[::2, ::2], {"subfiletype": 1})
+    check(write(tmp_path / "a.tif", (picture(), {}), half))
+    thumbnail = (picture()[::16, ::16], {**STRIPS, "resolution": (72, 72), "resolutionunit": "INCH"})
+    check(write(tmp_path / "b.tif", thumbnail, (picture(), {})))
+
+
+def test_two_regions_of_one_size(tmp_path):
+    path = write(tmp_path / "a.tif", (picture()[:280], {}), (picture(), {}))
+    with pytest.warns(UserWarning, match="holds 2 images of about the same size: number 1 is read"):
+        check(path)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_sixteen_bits(tmp_path, bits):
+    deep = np.rint(picture() * ((2**bits - 1) / 255)).astype(np.uint16)
+    check(write(tmp_path / "a.tif", (deep, {})))
+    check(write(tmp_path / "b.tif", (deep, {}), **STRIPS))
+
+
+def test_a_fourth_channel(tmp_path):
+    alpha = np.full((296, 504), 255, dtype=np.uint8)
+    alpha[:, :250] = 0
+    clear = picture()
+    clear[:, :250] = 255
+    four = np.dstack([picture(), alpha])
+    check(write(tmp_path / "a.tif", (four, {"extrasamples": ["unassalpha"]})), clear)
+    check(write(tmp_path / "b.tif", (four, {"extrasamples": ["unspecified"]})))
+    four[:, :250, :3] = 0
+    check(write(tmp_path / "c.tif", (four, {"extrasamples": ["assocalpha"]})), clear)
+
+
+def test_white_is_zero(tmp_path):
+    check(write(tmp_path / "a.tif", (picture()[..., 0], {"photometric": "miniswhite"})), 255 - picture()[..., [0] * 3])
+
+
+def test_tiles_that_were_left_out_are_glass(tmp_path):
+    path = write(tmp_path / "a.tif")
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for tag in ("TileOffsets", "TileByteCounts"):
+            values = list(tiff.pages[0].tags[tag].value)
+            values[9] = 0
+            tiff.pages[0].tags[tag].overwrite(values)
+    expected = picture()
+    expected[64:128, 64:128] = 255
+    check(path, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"photometric": "separated"}, "its colors are SEPARATED: save it as RGB"),
+        ({"photometric": "ycbcr", "subsampling": (1, 1)}, "its colors are YCBCR"),
+        ({"software": "ScanOutputManager 1.1", "extratags": [(700, "B", 6, b"<iScan", True)]}, "tiles of Ventana BIF"),
+    ],
+)
+def test_refused(tmp_path, options, message):
+    pixels = np.dstack([picture(), picture()[..., :1]]) if options.get("photometric") == "separated" else picture()
+    with pytest.raises(ValueError, match=message):
+        read_tiff(write(tmp_path / "a.tif", (pixels, options)))
+
+
+def test_other_formats_are_told_apart(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"no TIFF at all")
+    with pytest.raises(ValueError, match=r"MRXS, CZI, VSI, DICOM\) has to be converted to OME-TIFF"):
+        read_tiff(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".ndpi", ".NDPI"])
+def test_ndpi(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    small = np.ascontiguousarray(picture()[::4, ::4][:72, :120])
+    write_ndpi(path, [(picture(), 0.5, 20.0), (small, 2.0, 5.0), (small, 40.0, -1.0)], blocks=21)
+    assert Plane(path, 0).chunks == (8, 168, 3)
+    check(path, tolerance=2)
+
+
+SCN = """<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">
+<collection name="a" uuid="1" sizeX="26000000" sizeY="76000000">{}</collection></scn>"""
+IMAGE = """<image name="{name}" uuid="{name}"><creationDate>2011-04-19</creationDate>
+<device model="Leica SCN400" version="1"/><pixels sizeX="{x}" sizeY="{y}">{levels}</pixels>
+<view sizeX="{wide}" sizeY="{tall}" offsetX="{left}" offsetY="{left}" spacingZ="0"/><scanSettings><objectiveSettings>
+<objective>20</objective></objectiveSettings><illuminationSettings><numericalAperture>0.4</numericalAperture>
+<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings></image>"""
+
+
+def test_scn_has_its_overview_first(tmp_path):
+    level = '<dimension sizeX="{}" sizeY="{}" r="{}" ifd="{}"/>'
+    overview = IMAGE.format(
+        name="o", x=126, y=74, levels=level.format(126, 74, 0, 0), wide=26000000, tall=76000000, left=0
+    )
+    levels = level.format(504, 296, 0, 1) + level.format(126, 74, 1, 2)
+    region = IMAGE.format(name="r", x=504, y=296, levels=levels, wide=504 * 500, tall=296 * 500, left=1000)
+    small = (picture()[::4, ::4], {"resolution": (1, 1)})
+    about = {"description": SCN.format(overview + region), "resolution": (1, 1)}
+    check(write(tmp_path / "a.scn", (small[0], about), (picture(), {"resolution": (1, 1)}), small, bigtiff=True))
+
+
+def test_a_plane_is_opened_again_in_another_process(tmp_path):
+    path = write(tmp_path / "a.tif", compression="zlib")
+    plane = pickle.loads(pickle.dumps(Plane(path, 0)))
+    np.testing.assert_array_equal(plane[10:200, 5:300], picture()[10:200, 5:300])
+    plane._pid, plane._pixels = -1, None
+    np.testing.assert_array_equal(plane[10:200, 5:300], picture()[10:200, 5:300])

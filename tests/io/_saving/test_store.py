@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import spatialdata as sd
+from spatialdata.transformations import Translation, get_transformation, set_transformation
+
+from spatialhist._sdata.build import build_slide
+from spatialhist._sdata.images import add_image, add_mask
+from spatialhist.io._saving import exchange
+from spatialhist.io._saving.store import save_changes
+
+
+def small() -> sd.SpatialData:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (3, 60, 90), dtype=np.uint8)
+    counts = sp.csr_matrix(rng.poisson(3, (12, 5)).astype(np.float32))
+    return build_slide(
+        image, rng.uniform(5, 55, (12, 2)), counts, slide="S1", genes=list("ABCDE"), patient="P", spot_diameter_px=6.0
+    )
+
+
+def change(sdata: sd.SpatialData) -> None:
+    """Add and change something of every kind."""
+    table = sdata["table"]
+    table.layers["new"] = np.arange(60, dtype=np.float32).reshape(12, 5)
+    table.X = table.X * 2
+    table.obs["grade"] = np.arange(12)
+    table.obs["measured"] = False
+    table.var["selected"] = [True, False] * 2 + [True]
+    table.obsp["near"] = sp.eye(12, format="csr")
+    table.uns["spatialhist"] = {"new": {"a": 1, "names": ["x", "y"]}}
+    add_mask(sdata, np.ones((30, 45), dtype=bool), image="S1_full_image")
+    add_image(sdata, "S1_full_image_normalized", 255 - sdata["S1_full_image"].data, like="S1_full_image")
+    set_transformation(sdata["S1"], Translation([3, 4], axes=("x", "y")), "S1")
+    sdata.attrs["spatialhist"]["slides"]["S1"]["mpp"] = 0.5
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "a.zarr"
+    small().write(path)
+    return path
+
+
+@pytest.fixture
+def stored(template, tmp_path) -> sd.SpatialData:
+    shutil.copytree(template, tmp_path / "a.zarr")
+    return sd.read_zarr(tmp_path / "a.zarr")
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of every file: a file that was written again differs."""
+    found = [p for p in folder.rglob("*") if p.is_file()]
+    return {str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in found}
+
+
+def assert_equal(a: sd.SpatialData, b: sd.SpatialData) -> None:
+    assert {n for _, n, _ in a.gen_elements()} == {n for _, n, _ in b.gen_elements()}
+    assert a.attrs == b.attrs
+    ours, theirs = a["table"], b["table"]
+    pd.testing.assert_frame_equal(ours.obs, theirs.obs)
+    pd.testing.assert_frame_equal(ours.var, theirs.var)
+    assert (ours.X != theirs.X).nnz == 0
+    for name in ("layers", "obsm", "obsp", "varm", "uns"):
+        assert set(getattr(ours, name)) == set(getattr(theirs, name))
+    for kind, name, element in a.gen_spatial_elements():
+        assert get_transformation(element, get_all=True) == get_transformation(b[name], get_all=True)
+        if kind in ("images", "labels"):
+            np.testing.assert_array_equal(np.asarray(element.data), np.asarray(b[name].data))
+        else:
+            assert element.geometry.geom_equals(b[name].geometry).all()
+
+
+def test_everything_new_and_changed_is_read_back(stored):
+    change(stored)
+    written = save_changes(stored)
+    back = sd.read_zarr(stored.path)
+    assert_equal(back, stored)
+    np.testing.assert_array_equal(back["table"].layers["new"], stored["table"].layers["new"])
+    assert {"tables/table/layers/new", "tables/table/obs/grade", "labels/S1_full_image_tissue", "attrs"} <= set(written)
+    assert not (Path(stored.path) / exchange.STAGE).exists()
+    assert back.has_consolidated_metadata()
+
+
+def test_the_rest_is_not_rewritten(stored):
+    before = files(Path(stored.path))
+    stored["table"].layers["new"] = np.zeros((12, 5), dtype=np.float32)
+    assert save_changes(stored) == ["tables/table/layers/new"]
+    after = files(Path(stored.path))
+    touched = {path for path in before if after.get(path) != before[path]}
+    assert touched == {"zarr.json"}
+    assert all(path.startswith("tables/table/layers/new") for path in set(after) - set(before))
+
+
+def test_saving_twice_writes_nothing(stored):
+    change(stored)
+    save_changes(stored)
+    before = files(Path(stored.path))
+    assert save_changes(stored) == []
+    assert files(Path(stored.path)) == before
+    assert save_changes(sd.read_zarr(stored.path)) == []
+
+
+def test_object_that_was_written_and_not_read_again(tmp_path):
+    sdata = small()
+    sdata.write(tmp_path / "a.zarr")
+    assert save_changes(sdata) == []
+    change(sdata)
+    save_changes(sdata)
+    assert_equal(sd.read_zarr(sdata.path), sdata)
+
+
+def test_lazy_images_read_from_the_store_afterwards(stored):
+    calls = []
+
+    def count(block):
+        calls.append(block.shape)
+        return 255 - block
+
+    lazy = da.map_blocks(count, stored["S1_full_image"].data, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+    add_image(stored, "S1_full_image_normalized", lazy, like="S1_full_image")
+    save_changes(stored)
+    assert calls
+    calls.clear()
+    np.asarray(stored["S1_full_image_normalized"].data)
+    assert not calls
+    assert stored["S1_full_image_normalized"].coords["c"].values.tolist() == ["r", "g", "b"]
+
+
+def test_an_image_computed_from_its_own_stored_self_can_replace_it(stored):
+    original = np.asarray(stored["S1_full_image"].data)
+    add_image(stored, "S1_full_image", 255 - stored["S1_full_image"].data, like="S1_full_image")
+    assert save_changes(stored) == ["images/S1_full_image"]
+    np.testing.assert_array_equal(np.asarray(stored["S1_full_image"].data), 255 - original)
+    np.testing.assert_array_equal(np.asarray(sd.read_zarr(stored.path)["S1_full_image"].data), 255 - original)
+
+
+def test_moving_an_image_writes_its_transformation_alone(stored):
+    set_transformation(stored["S1_full_image"], Translation([1, 2], axes=("x", "y")), "S1")
+    assert save_changes(stored) == ["transformations of S1_full_image"]
+    moved = get_transformation(sd.read_zarr(stored.path)["S1_full_image"], "S1")
+    np.testing.assert_array_equal(moved.to_affine_matrix(("x", "y"), ("x", "y"))[:2, 2], [1, 2])
+
+
+def test_dropping_spots_replaces_table_and_shapes(stored):
+    keep = np.arange(12) % 3 > 0
+    table, shapes = stored["table"][keep].copy(), stored["S1"][keep]
+    del stored.tables["table"], stored.shapes["S1"]
+    stored.shapes["S1"], stored.tables["table"] = shapes, table
+    assert set(save_changes(stored)) == {"shapes/S1", "tables/table"}
+    assert_equal(sd.read_zarr(stored.path), stored)
+
+
+def test_what_the_table_lost_is_removed_and_elements_stay(stored):
+    change(stored)
+    save_changes(stored)
+    table = stored["table"]
+    del table.layers["new"], table.obs["grade"], table.uns["spatialhist"], stored.labels["S1_full_image_tissue"]
+    lost = {"tables/table/layers/new", "tables/table/obs/grade", "tables/table/uns/spatialhist"}
+    assert set(save_changes(stored)) == {*lost, "columns of tables/table/obs"}
+    back = sd.read_zarr(stored.path)
+    assert "new" not in back["table"].layers
+    assert "grade" not in back["table"].obs
+    assert "S1_full_image_tissue" in back.labels
+
+
+def test_new_order_of_columns_is_kept(stored):
+    stored["table"].obs = stored["table"].obs[stored["table"].obs.columns[::-1]]
+    assert save_changes(stored) == ["columns of tables/table/obs"]
+    assert list(sd.read_zarr(stored.path)["table"].obs) == list(stored["table"].obs)
+
+
+def test_new_tables_and_shapes_of_a_grid(stored):
+    grid = stored["S1"].copy()
+    other = stored["table"].copy()
+    other.obs["region"] = pd.Categorical(["S1_grid"] * 12)
+    other.uns["spatialdata_attrs"]["region"] = "S1_grid"
+    stored.shapes["S1_grid"], stored.tables["S1_grid_table"] = grid, other
+    assert set(save_changes(stored)) == {"shapes/S1_grid", "tables/S1_grid_table"}
+    assert sd.read_zarr(stored.path)["S1_grid_table"].n_obs == 12
+
+
+@pytest.mark.parametrize("value", [(1, 2), {"inner": (1,)}, {"a/b": 1}, object()])
+def test_what_zarr_cannot_hold_is_named_and_nothing_changes(stored, value):
+    change(stored)
+    stored["table"].uns["bad"] = value
+    before = files(Path(stored.path))
+    with pytest.raises(ValueError, match=r"uns\['bad'\] of table 'table' cannot be stored"):
+        save_changes(stored)
+    assert files(Path(stored.path)) == before
+
+
+def test_attrs_that_json_cannot_hold_are_named(stored):
+    stored.attrs["bad"] = np.arange(3)
+    with pytest.raises(ValueError, match=r"attrs\['bad'\]"):
+        save_changes(stored)
+
+
+def test_object_without_store_says_what_to_do():
+    with pytest.raises(ValueError, match=r"sdata.write\(path\)"):
+        save_changes(small())
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing but the test catches it."""
+
+
+def break_at(monkeypatch, step: int, error: BaseException) -> None:
+    """Let the rename with this number raise."""
+    replace, left = os.replace, [step]
+
+    def renamed(source, target):
+        if left[0] == 0:
+            raise error
+        left[0] -= 1
+        replace(source, target)
+
+    monkeypatch.setattr("spatialhist.io._saving.exchange.os.replace", renamed)
+
+
+def assert_old_or_new(now: sd.SpatialData, old: sd.SpatialData, new: sd.SpatialData) -> None:
+    """Check that every part is one of the two, and nothing of the old object is missing."""
+    table = now["table"]
+    assert set(old["table"].obs) <= set(table.obs)
+    for column in table.obs:
+        versions = [t.obs[column] for t in (old["table"], new["table"]) if column in t.obs]
+        assert any(table.obs[column].equals(v) for v in versions)
+    assert any((table.X != t.X).nnz == 0 for t in (old["table"], new["table"]))
+    assert {n for _, n, _ in old.gen_elements()} <= {n for _, n, _ in now.gen_elements()}
+
+
+@pytest.mark.parametrize("step", [0, 2, 6, 9])
+def test_a_failing_disk_leaves_every_part_old_or_new(stored, monkeypatch, step):
+    old = sd.read_zarr(stored.path)
+    change(stored)
+    break_at(monkeypatch, step, OSError("disk full"))
+    with pytest.raises(OSError, match="disk full"):
+        save_changes(stored)
+    monkeypatch.undo()
+    assert_old_or_new(sd.read_zarr(stored.path), old, stored)
+    save_changes(stored)
+    assert_equal(sd.read_zarr(stored.path), stored)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 4, 5, 8, 11, 14])
+def test_killed_at_any_rename_the_store_opens_and_the_next_save_completes_it(stored, monkeypatch, step):
+    change(stored)
+    break_at(monkeypatch, step, Killed())
+    with pytest.raises(Killed):
+        with monkeypatch.context() as dead:
+            # the first call clears what an earlier save left; the second would come after the signal
+            dead.setattr("spatialhist.io._saving.exchange.recover", iter_once(exchange.recover))
+            save_changes(stored)
+    monkeypatch.undo()
+    assert (Path(stored.path) / exchange.STAGE).exists()
+    back = sd.read_zarr(stored.path)
+    whole = {"S1_full_image", "S1", "table"}
+    assert len(whole - {n for _, n, _ in back.gen_elements()}) <= 1
+    save_changes(stored)
+    assert_equal(sd.read_zarr(stored.path), stored)
+    assert not (Path(stored.path) / exchange.STAGE).exists()
+
+
+def iter_once(function):
+    """Call a function the first time and do nothing afterwards."""
+    calls = []
+
+    def once(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            function(*args)
+
+    return once
+
+
+def test_what_was_taken_away_is_put_back_before_anything_else(stored):
+    store = Path(stored.path)
+    (store / exchange.STAGE).mkdir()
+    exchange.exchange(store, "shapes/S1", None)
+    os.replace(store / exchange.STAGE / "gone", store / exchange.STAGE / "old")
+    exchange.recover(store)
+    assert "S1" in sd.read_zarr(store).shapes
+
+
+KILL = """
+    import os, signal, sys
+    sys.path.insert(0, sys.argv[1])
+    import spatialdata as sd, test_store
+    from spatialhist.io._saving import exchange
+    from spatialhist.io._saving.store import save_changes
+
+    sdata = sd.read_zarr(sys.argv[2])
+    test_store.change(sdata)
+    replace, left = os.replace, [int(sys.argv[3])]
+
+    def die(source, target):
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        replace(source, target)
+
+    exchange.os.replace = die
+    save_changes(sdata)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_a_process_killed_while_saving_leaves_a_store_that_opens(stored):
+    path = str(stored.path)
+    run = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(KILL), str(Path(__file__).parent), path, "3"]
+    assert subprocess.run(run, capture_output=True).returncode == -signal.SIGKILL
+    sd.read_zarr(path)
+    change(stored)
+    save_changes(stored)
+    assert_equal(sd.read_zarr(path), stored)
+
+
+def test_masks_are_listed_where_ome_zarr_wants_them(stored):
+    add_mask(stored, np.ones((30, 45), dtype=bool), image="S1_full_image")
+    save_changes(stored)
+    assert json.loads((Path(stored.path) / "labels" / "zarr.json").read_text())["attributes"]["ome"]["labels"] == [
+        "S1_full_image_tissue"
+    ]

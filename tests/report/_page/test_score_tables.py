@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spatialhist.report._page import score_tables as _score_tables
+
+COLUMNS = ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
+
+
+def table(levels, groups=("P1", "P2", "P3"), metric="pearson"):
+    """Scores of one gene: predictors with their kind and level, which rises from group to group."""
+    rows = [
+        (name, kind, group, f"S{i}", "A", metric, level + 0.1 * i, 30)
+        for name, (kind, level) in levels.items()
+        for i, group in enumerate(groups)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+BASE = {"ridge": ("model", 0.5), "stack": ("stack", 0.4), "null_color": ("null", 0.3), "null_mean": ("null", 0.0)}
+
+
+def test_the_verdict_is_about_the_stack_even_where_a_model_scored_higher():
+    verdict = _score_tables.collect(table(BASE))["verdict"]
+    assert verdict == {
+        "name": "stack",
+        "mean": pytest.approx(0.5),
+        "wins": "3/3",
+        "null": "null_color",
+        "null_mean": pytest.approx(0.4),
+    }
+
+
+def test_no_verdict_without_something_to_compare():
+    nulls = {k: v for k, v in BASE.items() if v[0] == "null"}
+    assert _score_tables.collect(table(nulls))["verdict"] is None
+    assert _score_tables.collect(table({"ridge": ("model", 0.5)}))["verdict"] is None
+
+
+def test_oracles_stand_apart():
+    found = _score_tables.collect(table({**BASE, "noise_ceiling": ("oracle", 0.7)}))
+    assert [row[0] for row in found["headline"].rows] == ["stack", "ridge", "null_color", "null_mean"]
+    assert found["oracles"].columns == ["predictor", "kind", "mean", "P1", "P2", "P3"]
+    assert found["oracles"].rows[0][:2] == ["noise_ceiling", "oracle"]
+
+
+def test_intervals_from_eight_groups_on():
+    found = _score_tables.collect(table(BASE, groups=[f"P{i}" for i in range(8)]))
+    assert found["headline"].columns[:6] == ["predictor", "kind", "mean", "low", "high", "wins"]
+
+
+def test_other_metrics_stand_beside_each_other():
+    pooled = pd.DataFrame([("ridge", "model", "all", "all", "", "pooled_pearson", 0.9, 90)], columns=COLUMNS)
+    rmse = table({"ridge": ("model", 1.0)}, metric="rmse")
+    others = _score_tables.collect(pd.concat([table(BASE), rmse, pooled]))["others"]
+    assert others.columns == ["predictor", "pooled_pearson", "rmse"]
+    rows = {row[0]: row[1:] for row in others.rows}
+    np.testing.assert_allclose(rows["ridge"], [0.9, 1.1])
+    assert np.isnan(rows["stack"]).all()
+
+
+def test_spots_without_ranks_are_counted():
+    assert _score_tables.collect(table(BASE))["profiles"] is None
+    left_out = table({"stack": ("stack", 2.0), "ridge": ("model", 9.0)}, metric="spots_left_out")
+    constant = table({"stack": ("stack", 1.0)}, metric="spots_constant", groups=("P1",))
+    found = _score_tables.collect(pd.concat([table(BASE), left_out, constant]))
+    assert found["profiles"] == {"spots_left_out": 6, "spots_constant": 1}

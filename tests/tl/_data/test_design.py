@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from small_cohorts import draw_cohort, mean_color
+
+from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.geometry import slide_info
+from spatialhist.tl._data.design import EXTENTS_PITCH, EXTENTS_UM, Design, default_extents
+
+
+class Undeepcopyable:
+    """An encoder with a handle that cannot be copied."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("no copies")
+
+    def __call__(self, tiles):
+        return tiles
+
+
+def test_a_design_survives_json():
+    design = Design("color_texture", (("um", 75.0), ("um", 150.0)), 32, "normalized", ("px", 24.0), 48)
+    assert Design.from_json(json.loads(json.dumps(design.to_json()))) == design
+
+
+def test_an_own_encoder_must_be_handed_in_again():
+    data = json.loads(json.dumps(Design(mean_color, (("px", 20.0),)).to_json()))
+    with pytest.raises(ValueError, match="your own encoder \\(function\\): pass it as encoder="):
+        Design.from_json(data)
+    assert Design.from_json(data, mean_color).encoder is mean_color
+
+
+def test_an_encoder_is_never_copied():
+    assert Design(Undeepcopyable()).to_json()["encoder"] == "custom:Undeepcopyable"
+
+
+def test_specs_follow_the_parameters():
+    design = Design(extents=(("px", 20.0), ("pitch", 3.0)), pixels=16, tile_extent=("um", 90.0), tile_pixels=60, grid=5)
+    assert [(s.extent, s.pixels) for s in design.specs] == [(("px", 20.0), 16), (("pitch", 3.0), 16)]
+    assert (design.tile_spec.extent, design.tile_spec.pixels, design.tile_spec.grid) == (("um", 90.0), 60, 5)
+
+
+def test_extents_are_micrometers_only_where_every_scale_is_known():
+    sdata = draw_cohort(0, n_slides=2, n_genes=3)
+    cohort = open_cohort(sdata)
+    assert default_extents(cohort) == tuple(("um", e) for e in EXTENTS_UM)
+    slide_info(sdata, "S2")["mpp"] = None
+    assert default_extents(cohort) == tuple(("pitch", e) for e in EXTENTS_PITCH)

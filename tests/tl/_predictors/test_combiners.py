@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+from scipy.stats import rankdata
+
+from spatialhist.tl._predictors.combiners import PULL_OF_FEW, Mean, RankMean, Weights, fit_network, fit_weights, restore
+from spatialhist.tl._predictors.ridge_solver import center_by_slide
+from spatialhist.tl._predictors.training import EpochSampler
+from spatialhist.tl._runs.fits import read_state, write_state
+
+METHODS = {"mean": Mean(), "rank_mean": RankMean()}
+
+
+def planted(weights=(0.7, 0.0, 0.3), noise=0.05, n_genes=6, seed=0, per_gene=None):
+    """Predictions of three models, and targets that are a mixture of them plus a level a slide."""
+    rng = np.random.default_rng(seed)
+    slide = np.repeat([f"s{i}" for i in range(6)], 30)
+    group = np.repeat(["a", "b", "c"], 60)
+    predictions = rng.normal(size=(len(weights), 180, n_genes)).astype(np.float32) + 2
+    mixture = np.asarray(weights)[:, None] * np.ones(n_genes) if per_gene is None else per_gene
+    level = rng.normal(size=6).repeat(30)[:, None]
+    targets = np.einsum("mng,mg->ng", predictions, mixture) + level + noise * rng.normal(size=(180, n_genes))
+    return predictions, targets.astype(np.float32), slide, group
+
+
+def test_a_planted_mixture_is_found():
+    fitted = fit_weights(*planted())
+    np.testing.assert_allclose(fitted.weights, np.array([0.7, 0, 0.3])[:, None] * np.ones(6), atol=0.03)
+
+
+def test_common_weights_are_nnls_on_all_genes_at_once_drawn_to_equal_ones():
+    predictions, targets, slide, _ = planted(weights=(0.6, -0.5, 0.3), noise=1.0)
+    fitted = fit_weights(predictions, targets, slide, np.repeat("one", 180))
+    assert fitted.shrinkage == np.inf
+    centered = np.stack([center_by_slide(p.astype(float), slide)[0] for p in predictions])
+    truth = center_by_slide(targets.astype(float), slide)[0]
+    scale = truth.std(axis=0)
+    design, answer = (centered / scale).reshape(3, -1).T, (truth / scale).ravel()
+    mean = design.mean(axis=1)
+    equal = (mean @ answer) / (mean @ mean) / 3
+    pull = np.sqrt(PULL_OF_FEW * (design**2).sum() / 3)
+    expected, _ = nnls(np.vstack([design, pull * np.eye(3)]), np.append(answer, np.full(3, pull * equal)))
+    np.testing.assert_allclose(fitted.weights, np.tile(expected[:, None], (1, 6)), atol=1e-5)
+    assert expected[1] == 0
+
+
+def test_with_two_groups_only_a_model_that_says_nothing_is_set_apart():
+    predictions, targets, slide, group = planted(weights=(0.6, 0.3, 0.0))
+    two = np.where(group == "c", "b", group)
+    weights = fit_weights(predictions, targets, slide, two).weights[:, 0]
+    fitted = fit_weights(predictions, targets, slide, group).weights[:, 0]
+    assert weights[0] / weights[1] < fitted[0] / fitted[1]
+    assert weights[0] > weights[1] > 2 * weights[2]
+
+
+def test_genes_get_their_own_weights_only_where_they_differ():
+    per_gene = np.zeros((3, 6))
+    per_gene[0, :3] = per_gene[2, 3:] = 1.0
+    fitted = fit_weights(*planted(per_gene=per_gene))
+    assert fitted.shrinkage == 0.03
+    np.testing.assert_allclose(fitted.weights, per_gene, atol=0.15)
+    assert fit_weights(*planted(noise=6.0, weights=(0.3, 0.3, 0.3), n_genes=40)).shrinkage > 0.03
+
+
+def test_the_intercept_brings_the_mean_of_the_slides_back():
+    predictions, targets, slide, group = planted()
+    fitted = fit_weights(predictions, targets, slide, group)
+    level = center_by_slide(targets.astype(float), slide)[1]
+    np.testing.assert_allclose(center_by_slide(fitted.apply(predictions), slide)[1], level, atol=1e-4)
+
+
+def test_weights_sum_by_hand():
+    weights = Weights(np.array([[1.0, 0], [2, 3]], np.float32), np.array([10.0, 20], np.float32), 0.3)
+    predictions = np.array([[[1.0, 1]], [[5, 7]]], np.float32)
+    np.testing.assert_array_equal(weights.apply(predictions), [[21, 41]])
+
+
+def test_models_that_say_nothing_get_no_weight():
+    predictions, targets, slide, group = planted()
+    predictions[:] = 1.0
+    fitted = fit_weights(predictions, targets, slide, group)
+    assert np.isfinite(fitted.apply(predictions)).all()
+    np.testing.assert_allclose(fitted.apply(predictions).std(axis=0), 0, atol=1e-4)
+
+
+def test_means_by_hand():
+    predictions = np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
+    np.testing.assert_allclose(Mean().apply(predictions), predictions.mean(axis=0), rtol=1e-6)
+    ranks = np.mean([rankdata(p, axis=1) for p in predictions], axis=0)
+    found = RankMean().apply(predictions)
+    np.testing.assert_allclose(np.corrcoef(found.ravel(), ranks.ravel())[0, 1], 1, rtol=1e-6)
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_network_learns_the_mixture_and_repeats_itself(tmp_path):
+    predictions, targets, slide, _ = planted(n_genes=2)
+    fitted = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "a")
+    centered = center_by_slide(targets, slide)[0]
+    predicted = fitted.apply(predictions)
+    r = [np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, centered.T, strict=True)]
+    assert min(r) > 0.5
+    again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "b")
+    assert again.apply(predictions).tobytes() == predicted.tobytes()
+
+
+def test_a_network_whose_training_has_ended_is_not_trained_again(tmp_path, monkeypatch):
+    predictions, targets, slide, _ = planted(n_genes=2)
+    fitted = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path)
+    monkeypatch.setattr(EpochSampler, "__iter__", lambda sampler: iter(()))
+    again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path)
+    assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()
+
+
+@pytest.mark.parametrize("method", ["mean", "rank_mean", "nnls", "mlp"])
+def test_combiners_survive_their_folder(method, tmp_path):
+    predictions, targets, slide, group = planted(n_genes=3)
+    fitted = METHODS.get(method)
+    if method == "nnls":
+        fitted = fit_weights(predictions, targets, slide, group)
+    if method == "mlp":
+        fitted = fit_network(predictions[:, :40], targets[:40], slide[:40], seed=0, scratch=tmp_path / "scratch")
+    write_state(tmp_path, fitted.state())
+    again = restore(method, read_state(tmp_path), len(predictions))
+    assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()

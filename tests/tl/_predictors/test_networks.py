@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_samples import draw_samples
+
+from spatialhist.tl import FeatureNetwork, TileNetwork
+from spatialhist.tl._data.samples import StoredTiles
+from spatialhist.tl._predictors.networks import FittedNetwork, TargetScaler
+from spatialhist.tl._predictors.ridge_solver import center_by_slide
+from spatialhist.tl._runs.fits import read_state, write_state
+
+HEAD = FeatureNetwork(epochs=2, dim=8, accelerator="cpu")
+
+
+class MeanColor(torch.nn.Module):
+    """Linear in the mean colors of a tile."""
+
+    def __init__(self, n_outputs):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, n_outputs)
+
+    def forward(self, tiles):
+        return self.linear(tiles.float().mean(dim=(2, 3)) / 255)
+
+
+TILES = TileNetwork(build=MeanColor, epochs=2, accelerator="cpu")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return draw_samples(sizes=(20, 17), tile_pixels=12)
+
+
+def test_targets_lose_their_slide_mean_and_get_unit_variance(samples):
+    scaler = TargetScaler.fit(samples)
+    scaled = scaler.scaled(samples)
+    for slide in np.unique(samples.slide):
+        np.testing.assert_allclose(scaled[samples.slide == slide].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-5)
+    centered, level = center_by_slide(samples.targets, samples.slide)
+    np.testing.assert_allclose(scaler.unscale(scaled), centered + level, atol=1e-4)
+
+
+def test_a_constant_target_stays_what_it_is(samples):
+    flat = replace(samples, targets=np.full_like(samples.targets, 4.0))
+    scaler = TargetScaler.fit(flat)
+    np.testing.assert_array_equal(scaler.unscale(scaler.scaled(flat)), flat.targets)
+
+
+@pytest.mark.parametrize(
+    "predictor", [HEAD, replace(HEAD, members=2, standardized=False), TILES, replace(TILES, members=2, ema=0.9)]
+)
+def test_networks_survive_their_folder_and_repeat_themselves(predictor, samples, tmp_path):
+    fitted = predictor.fit(samples, seed=3, scratch=tmp_path / "a")
+    again = predictor.fit(samples, seed=3, scratch=tmp_path / "b")
+    predicted = fitted.predict(samples)
+    assert predicted.dtype == np.float32
+    assert predicted.shape == samples.targets.shape
+    assert again.predict(samples).tobytes() == predicted.tobytes()
+    (tmp_path / "c").mkdir()
+    write_state(tmp_path / "c", fitted.state())
+    assert predictor.restore(read_state(tmp_path / "c")).predict(samples).tobytes() == predicted.tobytes()
+
+
+@pytest.mark.parametrize("predictor", [replace(HEAD, members=2), replace(TILES, members=2)])
+def test_members_are_averaged(predictor, samples, tmp_path):
+    both = predictor.fit(samples, seed=0, scratch=tmp_path)
+    each = [FittedNetwork(predictor, [n], both.scaler, both.extra).predict(samples) for n in both.networks]
+    assert not np.array_equal(*each)
+    np.testing.assert_allclose(both.predict(samples), np.mean(each, axis=0), atol=1e-5)
+
+
+def test_a_head_learns_what_features_tell(tmp_path):
+    many = draw_samples(sizes=(150, 150), noise=0.01)
+    fitted = FeatureNetwork(epochs=25, dim=16, dropout=0.0, accelerator="cpu").fit(many, seed=0, scratch=tmp_path)
+    new = draw_samples(9, sizes=(60,), noise=0.01)
+    r = [np.corrcoef(p, t)[0, 1] for p, t in zip(fitted.predict(new).T, new.targets.T, strict=True)]
+    assert min(r) > 0.7
+
+
+def test_a_head_learns_the_leading_components_in_no_more_than_so_many_steps(tmp_path, monkeypatch):
+    seen = []
+
+    def train(module, data, scratch):
+        seen.append((module.schedule.epochs, np.linalg.matrix_rank(data.targets.numpy(), tol=1e-3)))
+        return module.network
+
+    monkeypatch.setattr("spatialhist.tl._predictors.networks.train", train)
+    many = draw_samples(sizes=(40, 60))
+    n_genes = many.targets.shape[1]
+    for head in (HEAD, replace(HEAD, rank=0), replace(HEAD, rank=2, epochs=50, batch=10, max_steps=45)):
+        head.fit(many, seed=0, scratch=tmp_path)
+    assert seen == [(2, min(16, n_genes)), (2, n_genes), (4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "value"),
+    [(HEAD, "members", 0), (HEAD, "rank", -1), (HEAD, "max_steps", 0), (TILES, "epochs", 0), (TILES, "batch", 1.5)],
+)
+def test_sizes_that_no_network_can_have_are_refused(network, name, value):
+    with pytest.raises(ValueError, match=f"{name}={value} of {type(network).__name__} .* whole number .int. of at"):
+        replace(network, **{name: value})
+
+
+def test_batches_of_a_prediction_do_not_matter(samples, tmp_path, monkeypatch):
+    fitted = TILES.fit(samples, seed=0, scratch=tmp_path)
+    whole = fitted.predict(samples)
+    monkeypatch.setattr("spatialhist.tl._predictors.networks.PREDICT_BATCH", 5)
+    np.testing.assert_allclose(fitted.predict(samples), whole, atol=1e-6)
+
+
+def test_a_last_batch_of_one_spot_trains(tmp_path):
+    odd = draw_samples(sizes=(9,), tile_pixels=48)
+    predictor = TileNetwork(width=4, grid=3, epochs=1, batch=8, accelerator="cpu")
+    assert np.isfinite(predictor.fit(odd, seed=0, scratch=tmp_path).predict(odd)).all()
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_the_default_network_is_the_three_branch_one(norm):
+    network = TileNetwork(width=8, grid=3, norm=norm).make(5)
+    assert type(network).__name__ == "VisionMLPMultiTask"
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()) == (norm == "batch")
+
+
+def test_training_tiles_are_changed_only_where_asked(samples, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "spatialhist.tl._predictors.networks.augment", lambda tiles, generator: calls.append(len(tiles)) or tiles
+    )
+    replace(TILES, augment=False, epochs=1).fit(samples, seed=0, scratch=tmp_path / "a")
+    assert calls == []
+    replace(TILES, epochs=1, batch=32).fit(samples, seed=0, scratch=tmp_path / "b")
+    assert calls == [32, 5]
+
+
+def test_tiles_in_a_file_train_the_same_weights_as_tiles_in_memory(samples, tmp_path):
+    np.save(tmp_path / "tiles.npy", samples.tiles[::-1])
+    stored = replace(samples, tiles=StoredTiles(tmp_path / "tiles.npy", np.arange(len(samples))[::-1]))
+    fitted = [TILES.fit(s, seed=0, scratch=tmp_path / str(i)) for i, s in enumerate((samples, stored))]
+    assert fitted[0].predict(samples).tobytes() == fitted[1].predict(stored).tobytes()

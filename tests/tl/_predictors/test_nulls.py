@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsRegressor
+from small_samples import draw_samples
+
+from spatialhist.tl._predictors.nulls import DonorMean, MeanProfile, PositionNeighbors
+from spatialhist.tl._predictors.ridge_solver import center_by_slide
+from spatialhist.tl._runs.fits import read_state, write_state
+
+
+def fit(predictor, samples):
+    return predictor.fit(samples, seed=0, scratch=None)
+
+
+def test_mean_profile_counts_slides_alike():
+    samples = draw_samples(sizes=(10, 90))
+    expected = (samples.targets[:10].mean(axis=0) + samples.targets[10:].mean(axis=0)) / 2
+    predicted = fit(MeanProfile(), samples).predict(draw_samples(sizes=(3,)))
+    np.testing.assert_allclose(predicted, np.tile(expected, (3, 1)), rtol=1e-5)
+
+
+def test_donor_mean_knows_only_the_patients_it_saw():
+    samples = draw_samples(sizes=(10, 20, 30))
+    samples.patient[:] = np.repeat(["A", "A", ""], [10, 20, 30])
+    new = draw_samples(sizes=(2, 2))
+    new.patient[:] = ["A", "A", "B", ""]
+    predicted = fit(DonorMean(), samples).predict(new)
+    expected = (samples.targets[:10].mean(axis=0) + samples.targets[10:30].mean(axis=0)) / 2
+    np.testing.assert_allclose(predicted[:2], np.tile(expected, (2, 1)), rtol=1e-5)
+    assert np.isnan(predicted[2:]).all()
+
+
+def test_donor_mean_without_patients_predicts_nothing():
+    samples = draw_samples()
+    samples.patient[:] = ""
+    assert np.isnan(fit(DonorMean(), samples).predict(samples)).all()
+
+
+def test_position_is_a_nearest_neighbor_mean_of_centered_targets():
+    samples, new = draw_samples(), draw_samples(4, sizes=(12,))
+    centered, level = center_by_slide(samples.targets, samples.slide)
+    expected = KNeighborsRegressor(7).fit(samples.position, centered + level).predict(new.position)
+    np.testing.assert_allclose(fit(PositionNeighbors(neighbors=7), samples).predict(new), expected, atol=1e-5)
+
+
+def test_fewer_spots_than_neighbors_are_all_averaged():
+    samples = draw_samples(sizes=(3,))
+    predicted = fit(PositionNeighbors(neighbors=20), samples).predict(samples)
+    np.testing.assert_allclose(predicted, np.tile(samples.targets.mean(axis=0), (3, 1)), rtol=1e-5)
+
+
+def test_a_single_training_spot_is_repeated():
+    samples = draw_samples(sizes=(1,))
+    predicted = fit(PositionNeighbors(), samples).predict(draw_samples(sizes=(4,)))
+    np.testing.assert_allclose(predicted, np.tile(samples.targets, (4, 1)))
+
+
+@pytest.mark.parametrize("predictor", [MeanProfile(), DonorMean(), PositionNeighbors()])
+def test_nulls_survive_their_folder(predictor, tmp_path):
+    samples = draw_samples()
+    fitted = fit(predictor, samples)
+    write_state(tmp_path, fitted.state())
+    np.testing.assert_array_equal(predictor.restore(read_state(tmp_path)).predict(samples), fitted.predict(samples))
+    assert predictor.kind == "null"

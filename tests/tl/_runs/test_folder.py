@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import zarr
+
+from spatialhist.tl._runs import folder as _folder
+
+MANIFEST = {"format": 1, "what": "model", "identity": {"seed": 0, "widths": (0.7, 1.5)}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with _folder.locked(tmp_path / "run"):
+        yield tmp_path / "run"
+
+
+def changed(**identity):
+    return MANIFEST | {"identity": MANIFEST["identity"] | identity}
+
+
+def test_the_same_parameters_go_on(folder):
+    _folder.start(folder, MANIFEST)
+    (folder / "folds").mkdir()
+    _folder.start(folder, changed(widths=[0.7, 1.5]))
+    assert (folder / "folds").exists()
+    assert _folder.read_manifest(folder)["identity"]["widths"] == [0.7, 1.5]
+
+
+def test_other_parameters_are_refused_by_name(folder):
+    _folder.start(folder, MANIFEST)
+    before = (folder / "manifest.json").read_bytes()
+    with pytest.raises(
+        FileExistsError, match="differ in \\['layer', 'seed'\\]: choose another out=, or pass overwrite"
+    ):
+        _folder.start(folder, changed(seed=1, layer="x"))
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_overwriting_removes_what_the_run_made_and_keeps_features(folder):
+    _folder.start(folder, MANIFEST)
+    for name in ("folds", "inner", "full", "stack", "oof.zarr", "cache"):
+        (folder / name).mkdir()
+    (folder / "report.html").touch()
+    _folder.start(folder, changed(seed=1), overwrite=True)
+    assert sorted(p.name for p in folder.iterdir()) == [".lock", "cache", "manifest.json"]
+    assert _folder.read_manifest(folder)["identity"]["seed"] == 1
+
+
+def test_a_folder_of_something_else_is_refused_even_when_overwriting(folder):
+    (folder / "thesis.txt").touch()
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match="no run folder and not empty \\(\\['thesis.txt'\\]\\)"):
+            _folder.start(folder, MANIFEST, overwrite=overwrite)
+    assert not (folder / "manifest.json").exists()
+
+
+def test_checking_ignores_what_is_not_known_yet(folder):
+    _folder.start(folder, changed(data="abc"))
+    _folder.check(folder, MANIFEST["identity"])
+
+
+def test_a_second_process_is_kept_out(folder):
+    with pytest.raises(RuntimeError, match="another process works on"), _folder.locked(folder):
+        pass
+
+
+def test_the_lock_is_let_go(tmp_path):
+    for _ in range(2):
+        with _folder.locked(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"format": 1', "is broken .*: make the run again"),
+        ("\udcff", "is broken"),
+        ("[]", "is no manifest of spatialhist"),
+        ("{}", "it has no 'format'"),
+        ('{"format": 99}', "has format 99, this version reads up to 1: update spatialhist"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_says_why(tmp_path, text, message):
+    (tmp_path / "manifest.json").write_bytes(text.encode("utf8", "surrogateescape"))
+    with pytest.raises(ValueError, match=message):
+        _folder.read_manifest(tmp_path)
+
+
+def test_no_manifest(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no run or model folder: it has no manifest.json"):
+        _folder.read_manifest(tmp_path)
+
+
+def test_groups_become_folders():
+    groups = ["P1", "a/b", "a b"]
+    assert _folder.group_folder(groups, ("P1",)) == "00_P1"
+    assert _folder.group_folder(groups, ("a/b", "a b")) == "01_a_b+02_a_b"
+    assert _folder.group_folder(groups, ()) == "all"
+
+
+def test_json_replaces_in_one_step(tmp_path):
+    _folder.write_json(tmp_path / "a.json", {"b": 1})
+    _folder.write_json(tmp_path / "a.json", {"b": 2})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_predictions_are_stored_with_their_rows(tmp_path):
+    values = np.array([[1.5, np.nan, 2.0]], dtype=np.float32)
+    for _ in range(2):
+        _folder.write_oof(tmp_path, {"my model": values}, {"region": ["S1"], "spot_id": ["7"]}, ["A", "B", "C"])
+    stored = zarr.open_group(tmp_path / "oof.zarr", mode="r")
+    np.testing.assert_array_equal(stored["my_model"][:], values)
+    assert stored.attrs["genes"] == ["A", "B", "C"]
+    assert stored.attrs["rows"] == {"region": ["S1"], "spot_id": ["7"]}
+    assert [p.name for p in tmp_path.iterdir()] == ["oof.zarr"]

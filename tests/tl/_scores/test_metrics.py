@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.sparse import csr_matrix
+
+from spatialhist import metrics as arrays
+from spatialhist.tl._scores.metrics import DEFAULT, EVERY, ceiling_rows, choose_metrics, score_slide
+
+PROFILES = ("spot_spearman", "spots_left_out", "spots_constant")
+SPOTS = np.array([[x, y] for y in range(4) for x in range(5)], dtype=float) * 10
+
+
+@pytest.fixture
+def values():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(20, 3))
+    return truth, 0.5 * truth + rng.normal(size=(20, 3)) + 4
+
+
+def scored(values, targets="ABC", **options):
+    rows = score_slide(*values, list(targets), **{"xy": SPOTS, "pitch": None, "connectivities": None, **options})
+    return {(target, metric): value for target, metric, value, n in rows}
+
+
+def test_scores_per_target_by_hand(values):
+    truth, predicted = values
+    scores = scored(values)
+    for i, gene in enumerate("ABC"):
+        t, p = truth[:, i], predicted[:, i]
+        assert scores[gene, "pearson"] == pytest.approx(stats.pearsonr(t, p)[0])
+        assert scores[gene, "spearman"] == pytest.approx(stats.spearmanr(t, p)[0])
+        assert scores[gene, "rmse"] == pytest.approx(np.sqrt(np.mean((t - p) ** 2)))
+        assert scores[gene, "r2"] == pytest.approx(1 - ((t - p) ** 2).sum() / ((t - t.mean()) ** 2).sum())
+        assert scores[gene, "variance_ratio"] == pytest.approx(p.var() / t.var())
+    each = [stats.spearmanr(t, p)[0] for t, p in zip(truth, predicted, strict=True)]
+    assert scores["", "spot_spearman"] == pytest.approx(np.mean(each))
+
+
+def test_scores_that_need_a_lattice_or_a_graph_are_left_out_without_one(values):
+    metrics = {m for _, m in scored(values)}
+    assert metrics == {"pearson", "spearman", "rmse", "r2", "variance_ratio", *PROFILES}
+    distance = np.abs(SPOTS[:, None] - SPOTS[None]).sum(-1)
+    graph = csr_matrix((distance == 10).astype(float))
+    more = {m for _, m in scored(values, pitch=10.0, connectivities=graph)}
+    assert more - metrics == {"ssim", "moran_agreement"}
+    assert "moran_agreement" not in {m for _, m in scored(values, connectivities=csr_matrix((20, 20)))}
+
+
+def test_other_units_are_scored_on_shape_alone(values):
+    assert {m for _, m in scored(values, same_units=False)} == {"pearson", "spearman", *PROFILES}
+    found = {m for _, m in scored(values, same_units=False, chosen=EVERY)}
+    assert found == {"pearson", "spearman", "mutual_information", "auc_detected", *PROFILES}
+
+
+def test_a_constant_prediction_scores_zero_and_a_constant_truth_nothing(values):
+    truth, predicted = (v.copy() for v in values)
+    predicted[:, 0] = 7
+    truth[:, 1] = 2
+    scores = scored((truth, predicted))
+    assert scores["A", "pearson"] == 0
+    assert np.isnan(scores["B", "pearson"])
+
+
+def test_every_other_score_is_that_of_the_arrays(values):
+    truth, predicted = np.abs(values[0]), values[1]
+    truth[:7] = 0
+    scores = scored((truth, predicted), chosen=("nrmse", "mutual_information", "jensen_shannon", "auc_detected"))
+    assert len(scores) == 12
+    for (gene, name), value in scores.items():
+        assert value == getattr(arrays, name)(truth, predicted)["ABC".index(gene)], name
+
+
+def test_a_truth_below_zero_is_no_distribution_over_spots(values):
+    assert ("A", "jensen_shannon") not in scored(values, chosen=EVERY)
+
+
+def test_constant_profiles_are_counted(values):
+    truth, predicted = (v.copy() for v in values)
+    truth[:3] = 1.5
+    predicted[2:7] = 4.0
+    rows = {metric: (value, n) for _, metric, value, n in score_slide(
+        truth, predicted, list("ABC"), xy=SPOTS, pitch=None, connectivities=None, chosen=("spot_spearman",)
+    )}  # fmt: skip
+    each = [stats.spearmanr(t, p)[0] for t, p in zip(truth[7:], predicted[7:], strict=True)]
+    assert rows["spot_spearman"] == (pytest.approx(sum(each) / 17), 17)
+    assert rows["spots_left_out"] == (3, 20)
+    assert rows["spots_constant"] == (5, 20)
+
+
+def test_metrics_are_chosen_by_name():
+    assert choose_metrics("default") == DEFAULT
+    assert set(choose_metrics("all")) > set(DEFAULT)
+    assert choose_metrics("r2") == ("r2",)
+    assert choose_metrics(["r2", "ssim"]) == ("r2", "ssim")
+    for wrong in ("r3", ["r2", "best"], []):
+        with pytest.raises(ValueError, match=r"must be 'default', 'all' or some of \['pearson'.*'reliability'\]"):
+            choose_metrics(wrong)
+
+
+def test_one_target_has_no_ranks_within_a_spot(values):
+    scores = scored((values[0][:, :1], values[1][:, :1]), "A")
+    assert ("", "spot_spearman") not in scores
+
+
+def test_a_single_spot_yields_no_score(values):
+    rows = list(score_slide(*(v[:1] for v in values), list("ABC"), xy=SPOTS[:1], pitch=10.0, connectivities=None))
+    assert all(np.isnan(value) for _, metric, value, _ in rows if metric == "pearson")
+    assert "ssim" not in {metric for _, metric, _, _ in rows}
+
+
+def test_the_ceiling_is_high_for_deep_counts_and_low_for_shallow_ones():
+    rng = np.random.default_rng(1)
+    level = np.exp(rng.normal(size=300))
+    counts = np.column_stack([rng.poisson(200 * level), rng.poisson(0.2 * level), rng.poisson(900, 300)])
+    rows = list(ceiling_rows(counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0))
+    values = {target: value for target, metric, value, n in rows}
+    assert {metric for _, metric, _, _ in rows} == {"pearson"}
+    more = ceiling_rows(
+        counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0, chosen=("reliability",)
+    )
+    assert {t: v for t, m, v, _ in more} == pytest.approx({t: v**2 for t, v in values.items()}, nan_ok=True)
+    assert values["deep"] > 0.95
+    assert values["shallow"] < 0.8
+    assert rows == list(ceiling_rows(counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spatialhist.tl._scores.reliability import judge_genes
+from spatialhist.tl._scores.scorer import COLUMNS
+
+GROUPS = ("P1", "P2", "P3")
+
+
+def table(**predictors):
+    """Scores of genes in three groups of two slides each; a number counts for all groups."""
+    rows = []
+    for name, genes in predictors.items():
+        for gene, values in genes.items():
+            for group, value in zip(GROUPS, np.broadcast_to(values, 3), strict=True):
+                for slide, shift in (("a", -0.01), ("b", 0.01)):
+                    rows.append((name, "kind", group, f"{group}{slide}", gene, "pearson", value + shift, 50))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+PERMUTED = dict(zip("ABCDEFGH", [0.10, -0.05, 0.0, 0.02, -0.02, 0.01, 0.0, 0.0], strict=True))
+MINE = {
+    "A": 0.5,  # clear, and most of what its noise allows
+    "B": 0.3,  # clear, but less than half of its ceiling
+    "C": [0.6, 0.5, 0.05],  # below its null in one group
+    "D": 0.09,  # above most permuted genes, not above all
+    "E": 0.01,  # as any permuted gene
+    "F": 0.3,  # position alone does better
+    "G": 0.5,  # measured by too few counts to be judged
+    "H": np.nan,  # constant
+}
+CEILING = {"A": 0.8, "B": 0.9, "C": 0.6, "D": 0.1, "E": 0.5, "F": 0.4, "G": 0.0, "H": np.nan}
+POSITION = dict.fromkeys("ABDEGH", 0.0) | {"C": 0.1, "F": [0.5, 0.5, 0.2]}
+
+
+@pytest.fixture(scope="module")
+def judged():
+    scores = table(mine=MINE, null_position=POSITION, null_permuted=PERMUTED, noise_ceiling=CEILING)
+    return judge_genes(scores, "mine")
+
+
+@pytest.mark.parametrize(
+    ("gene", "verdict"),
+    [
+        ("A", "trust"),
+        ("B", "weak"),
+        ("C", "weak"),
+        ("D", "weak"),
+        ("E", "do not trust"),
+        ("F", "do not trust"),
+        ("G", "do not trust"),
+        ("H", "do not trust"),
+    ],
+)
+def test_verdicts(judged, gene, verdict):
+    assert judged.loc[gene, "verdict"] == verdict
+
+
+def test_numbers_by_hand(judged):
+    assert judged.loc["C", "score"] == pytest.approx((0.6 + 0.5 + 0.05) / 3)
+    assert judged.loc["C", "null"] == pytest.approx(0.1)
+    assert (judged.loc["C", "wins"], judged.loc["C", "groups"]) == (2, 3)
+    assert judged.loc["A", "fraction"] == pytest.approx(0.5 / 0.8)
+    assert np.isnan(judged.loc["G", "fraction"])
+    assert judged.loc["A", "null"] == pytest.approx(0.10)
+    assert judged.loc["E", "null"] == 0
+    assert list(judged.index[:2]) == ["A", "G"]
+    assert judged.loc["H", "groups"] == 0
+
+
+def test_without_a_ceiling_half_of_one_is_asked_for():
+    found = judge_genes(table(mine={"A": 0.6, "B": 0.4}, null_permuted={"A": 0.0, "B": 0.01}), "mine")
+    assert found["verdict"].tolist() == ["trust", "weak"]
+    assert found["fraction"].isna().all()
+
+
+def test_a_single_group_is_not_enough_to_trust():
+    scores = table(mine={"A": 0.6}, null_permuted={"A": 0.0})
+    found = judge_genes(scores[scores["group"] == "P1"], "mine")
+    assert found["verdict"].tolist() == ["weak"]
+
+
+def test_a_null_that_did_not_predict_a_group_counts_as_a_constant_there():
+    """The mean of the donor is not there where training holds none of its slides."""
+    found = judge_genes(table(mine={"A": 0.6, "B": 0.3}, null_donor={"A": [np.nan, 0.2, np.nan], "B": 0.0}), "mine")
+    assert found.loc["A", "null"] == pytest.approx(0.2 / 3)
+    assert found.loc["A", "verdict"] == "trust"
+
+
+def test_labels_that_say_nothing_are_hardly_ever_trusted():
+    rng = np.random.default_rng(0)
+    genes = [f"G{i}" for i in range(200)]
+    trusted = []
+    for _ in range(10):
+        noise = {
+            name: {g: rng.normal(0, 0.05, 3) for g in genes} for name in ("mine", "null_position", "null_permuted")
+        }
+        found = judge_genes(table(**noise, noise_ceiling=dict.fromkeys(genes, 0.1)), "mine")
+        trusted.append((found["verdict"] == "trust").sum())
+        assert (found["verdict"] == "do not trust").mean() > 0.85
+    assert np.mean(trusted) <= 1
