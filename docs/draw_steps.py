@@ -18,7 +18,7 @@ from spatialhist._sdata.images import pyramid, read_overview, tissue_mask
 from spatialhist.pl._draw.style import CYCLE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import artefacts
+import artifacts
 from _her2st import stored_cohort
 
 TARGET = Path(__file__).parent / "_static"
@@ -81,8 +81,8 @@ def draw_spots(sdata) -> None:
     xy, mpp = sdata["table"].obsm["spatial"], scale(sdata, SLIDE).mpp
     pixels = np.asarray(pyramid(sdata, f"{SLIDE}_full_image").levels[0])
     left, middle, right, end = np.quantile(xy[:, 0], [0.15, 0.4, 0.5, 0.75])
-    broken = artefacts.inked(pixels, left, left + 250)
-    broken = artefacts.blurred(artefacts.folded(broken, middle, right), end, 8 / mpp)
+    broken = artifacts.inked(pixels, left, left + 250)
+    broken = artifacts.blurred(artifacts.folded(broken, middle, right), end, 8 / mpp)
     wrong = sh.io.from_arrays(broken, xy, sdata["table"].X, slide=SLIDE, mpp=mpp)
     sh.pp.flag_artefacts(wrong)
     flags = wrong["table"].obs[["ink", "fold", "blur"]]
