@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 
 import spatialhist as sh
 from spatialhist import _keys
-from spatialhist._sdata.geometry import scale
 from spatialhist._sdata.images import pyramid
+from spatialhist._sdata.scale import scale
 
 BLURS_UM = (2.0, 4.0, 8.0)
 INK = (30, 120, 60)

@@ -16,7 +16,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
 import spatialhist as sh
 from spatialhist import metrics
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.scale import slide_info
 
 TRAIN, TEST = ["C2", "C3", "C4"], "C5"
 SPACINGS = {"default": None, "1 pitch": ("pitch", 1.0), "0.25 pitches": ("pitch", 0.25)}

@@ -27,8 +27,8 @@ import zarr
 from _her2st import read_cohort
 
 import spatialhist as sh
-from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import add_mask, pyramid
+from spatialhist._sdata.scale import slide_info
 
 BASE, CHUNK, MPP = 4096, 512, 0.6819
 SIDES = (1, 2, 4, 10)

@@ -20,8 +20,9 @@ from _her2st import stored_cohort
 from scipy.spatial import cKDTree
 
 import spatialhist as sh
-from spatialhist._sdata.geometry import scale, slide_info, spot_centers
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import image_key, pyramid
+from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.pp._registration.placements import move, turns
 from spatialhist.pp._registration.register import register
 from spatialhist.pp._registration.stain_amount import hematoxylin_amount, stain_amount

@@ -13,9 +13,10 @@ import numpy as np
 from _her2st import stored_cohort
 from scipy.spatial import cKDTree
 
-from spatialhist._sdata.geometry import scale, spot_centers
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import image_key, pyramid
-from spatialhist.pp._mask_background import find_tissue
+from spatialhist._sdata.scale import scale
+from spatialhist.pp._tissue.find import find_tissue
 
 METHODS = ("density", "otsu", "felzenszwalb")
 FAR = 1.5

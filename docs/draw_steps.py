@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 import spatialhist as sh
-from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.scale import scale
 from spatialhist._sdata.images import pyramid, read_overview, tissue_mask
 from spatialhist.pl._draw.style import CYCLE
 

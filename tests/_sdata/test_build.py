@@ -8,8 +8,8 @@ from scipy import sparse
 from tests._sdata.conftest import XY, gradient, one_slide
 
 from spatialhist._sdata.build import build_slide, concat_slides
+from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.images import pyramid, read_level
-from spatialhist._sdata.versions import layer_names
 
 
 def reread(sdata, folder):

@@ -6,7 +6,7 @@ from spatialdata import SpatialData
 
 import spatialhist as sh
 from spatialhist._sdata.cohort import get_table, open_cohort, open_images
-from spatialhist._sdata.geometry import Scale, scale, slide_info
+from spatialhist._sdata.scale import Scale, scale, slide_info
 
 
 def test_all_slides_in_order(two_slides):

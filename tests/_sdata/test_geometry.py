@@ -7,20 +7,11 @@ from hypothesis import strategies as st
 from spatialdata.transformations import Affine, Identity, get_transformation, set_transformation
 from tests._sdata.conftest import XY
 
+from spatialhist._sdata.alignment import alignment, refresh_centers, set_alignment
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import (
-    Scale,
-    alignment,
-    apply,
-    lattice_pitch,
-    refresh_centers,
-    scale,
-    set_alignment,
-    slide_info,
-    spot_centers,
-    spot_pixels,
-)
+from spatialhist._sdata.geometry import apply, lattice_pitch, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine
+from spatialhist._sdata.scale import Scale, scale, slide_info
 
 TURN = np.array([[0.0, -1.0, 60.0], [1.0, 0.0, 5.0], [0.0, 0.0, 1.0]])
 SHIFT = np.array([[1.0, 0.0, 30.0], [0.0, 1.0, -7.0], [0.0, 0.0, 1.0]])

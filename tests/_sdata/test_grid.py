@@ -6,9 +6,10 @@ from spatialdata.transformations import Affine, set_transformation
 
 import spatialhist as sh
 from spatialhist._sdata.cohort import open_cohort, open_images
-from spatialhist._sdata.geometry import Scale, spot_centers
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.grid import add_grid
 from spatialhist._sdata.images import affine
+from spatialhist._sdata.scale import Scale
 
 POINTS = np.array([[10.0, 30.0], [50.0, 90.0], [400.0, 20.0]])
 SCALE = Scale(mpp=0.5, pitch_px=44.0, spot_diameter_px=20.0)

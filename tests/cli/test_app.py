@@ -11,8 +11,8 @@ import spatialdata as sd
 from typer.testing import CliRunner
 
 import spatialhist as sh
+from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.images import pyramid
-from spatialhist._sdata.versions import layer_names
 from spatialhist.cli._app import app
 
 

@@ -12,8 +12,9 @@ import spatialhist as sh
 @pytest.fixture
 def moved(cohort):
     """Slide S2, realigned by (12, -20) pixels."""
+    from spatialhist._sdata.alignment import set_alignment
     from spatialhist._sdata.cohort import open_cohort
-    from spatialhist._sdata.geometry import set_alignment, slide_info
+    from spatialhist._sdata.scale import slide_info
 
     own = sd.deepcopy(cohort)
     matrix = np.eye(3)
@@ -49,7 +50,7 @@ def test_spots_before_and_after(moved):
 
 
 def test_a_rejected_move_is_said(cohort):
-    from spatialhist._sdata.geometry import slide_info
+    from spatialhist._sdata.scale import slide_info
 
     own = sd.deepcopy(cohort)
     slide_info(own, "S1")["alignment_report"] = {"accepted": False, "score_before": 0.7, "score_after": 0.71}
@@ -109,7 +110,7 @@ def test_axes_are_those_passed(cohort):
 
 
 def test_scale_bar_is_physical_where_the_scale_is_known(cohort):
-    from spatialhist._sdata.geometry import slide_info
+    from spatialhist._sdata.scale import slide_info
 
     def label(ax):
         from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar

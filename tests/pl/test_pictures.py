@@ -29,7 +29,8 @@ def prepared(cohort):
     """The cohort with one slide moved and normalized."""
     import spatialdata as sd
 
-    from spatialhist._sdata.geometry import set_alignment, slide_info
+    from spatialhist._sdata.alignment import set_alignment
+    from spatialhist._sdata.scale import slide_info
 
     own = sd.deepcopy(cohort)
     matrix = np.eye(3)

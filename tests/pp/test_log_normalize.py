@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from spatialhist import pp
-from spatialhist.pp._log_normalize import log1p_counts
+from spatialhist.pp._expression.normalize import log1p_counts
 
 
 def by_scanpy(counts, target_sum):

@@ -5,9 +5,9 @@ import pytest
 
 import spatialhist as sh
 from spatialhist._sdata.build import build_slide, concat_slides
-from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import add_mask, pyramid, read_level
 from spatialhist._sdata.layers import recorded
+from spatialhist._sdata.scale import slide_info
 
 HEIGHT, WIDTH = 520, 640
 VECTORS = {"S1": ((0.65, 0.70, 0.29), (0.20, 0.92, 0.33)), "S2": ((0.58, 0.75, 0.32), (0.33, 0.85, 0.40))}

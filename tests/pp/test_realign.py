@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import spatialhist as sh
+from spatialhist._sdata.alignment import alignment
 from spatialhist._sdata.build import build_slide, concat_slides
-from spatialhist._sdata.geometry import alignment, slide_info, spot_centers
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import add_mask
 from spatialhist._sdata.layers import recorded
+from spatialhist._sdata.scale import slide_info
 
 PITCH, HEIGHT, WIDTH = 20.0, 560, 700
 SHIFT = np.array([38.0, -30.0])

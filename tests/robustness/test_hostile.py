@@ -21,9 +21,9 @@ from PIL import Image
 
 import spatialhist as sh
 from spatialhist import _keys
+from spatialhist._runtime import files
 from spatialhist.io import _st
 from spatialhist.io._images.plain import read_pixels
-from spatialhist.tiles._features import cache as _cache
 
 SRC = Path(sh.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,14 +198,14 @@ def test_a_cached_array_of_a_huge_promise_is_named(tmp_path):
     path = tmp_path / "f.npy"
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
     with pytest.raises(ValueError, match="f.npy.*remove it"):
-        _cache._load(path)
+        files.load_array(path)
 
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path):
     path = tmp_path / "f.npy"
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="f.npy.*remove it"):
-        _cache._load(path)
+        files.load_array(path)
 
 
 def test_the_audit_of_dependencies_is_in_the_workflow():

@@ -18,9 +18,10 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import spatialhist as sh
-from spatialhist.tiles._features import cache as _cache
+from spatialhist._runtime import files
+from spatialhist._runtime.files import intact
 from spatialhist.tl._runs.fits import read_state
-from spatialhist.tl._runs.folder import FORMAT, intact
+from spatialhist.tl._runs.folder import FORMAT
 
 OURS = (ValueError, KeyError, TypeError, FileNotFoundError)
 
@@ -166,7 +167,7 @@ def _state(folder: Path) -> Reader:
 def _features(folder: Path) -> Reader:
     path = folder / "f.npy"
     np.save(path, np.ones((5, 3), np.float32))
-    return Reader.of(path, lambda: _cache._load(path))
+    return Reader.of(path, lambda: files.load_array(path))
 
 
 def _store(name: str) -> Callable[[Path], Reader]:

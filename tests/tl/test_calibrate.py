@@ -5,7 +5,7 @@ import pytest
 from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.compat import layer_names
 from spatialhist.tl._calibrate import TooFewGroups
 from spatialhist.tl._scores.intervals import group_radius
 

@@ -10,7 +10,7 @@ import zarr
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.compat import layer_names
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._predictors.linear import FittedLinear
 

@@ -7,7 +7,7 @@ import pytest
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.compat import layer_names
 from spatialhist.tl import FeatureNetwork, Model, Ridge, TileNetwork
 from spatialhist.tl._data.samples import Inputs
 

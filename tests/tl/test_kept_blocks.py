@@ -6,7 +6,7 @@ from small_cohorts import draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist.tl._inference import blocks as _predict_blocks
-from spatialhist.tl._kept_blocks import block_name, keep_blocks
+from spatialhist.tl._inference.blocks import block_name, keep_blocks
 
 
 def result(i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from spatialhist.tl._lattice import lattice_on
+from spatialhist.tl._inference.grid import lattice_on
 
 FULL = np.ones((30, 50), dtype=bool)
 

@@ -12,9 +12,9 @@ from spatialdata.models import ShapesModel
 from spatialdata.transformations import Identity, Scale, Sequence, get_transformation, set_transformation
 
 import spatialhist as sh
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.images import add_mask
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.scale import slide_info
 
 SPACING = ("px", 40.0)
 """A square lattice of it meets every other spot of the cohort's, in both directions."""

@@ -7,11 +7,11 @@ import pytest
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.compat import layer_names
 from spatialhist.tl import Ridge
 from spatialhist.tl._predictors.combiners import fit_weights
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._stack import Stack
+from spatialhist.tl._runs.stack import Stack
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from spatialhist.tl._time_left import TimeLeft
+from spatialhist.tl._runs.fits import TimeLeft
 
 TWO_FOLDS = ["ridge", "net", "ridge", "net", "ridge", "net"]
 

@@ -19,7 +19,8 @@ VISIUM_PITCH_UM = 100.0
 
 def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Complete one slide; what is already there stays. Costs nothing the second time."""
-    from spatialhist._sdata.geometry import slide_info, spot_centers
+    from spatialhist._sdata.geometry import spot_centers
+    from spatialhist._sdata.scale import slide_info
 
     info = slide_info(sdata, slide)
     if "spot_diameter_px" not in info or "pitch_px" not in info or _keys.SPATIAL not in table.obsm:

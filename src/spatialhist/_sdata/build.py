@@ -11,9 +11,10 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import lattice_pitch, slide_info
+from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.geometry import lattice_pitch
 from spatialhist._sdata.pyramids import parse_image
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
     from pathlib import Path

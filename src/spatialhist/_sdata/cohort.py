@@ -10,7 +10,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -197,3 +197,15 @@ def _slides_of(table: AnnData) -> list[str]:
     if not slides:
         raise ValueError("the table has no spots")
     return slides
+
+
+def usable_rows(cohort: Cohort) -> dict[str, np.ndarray]:
+    """Rows of the table that are trained on and scored, per slide that was measured.
+
+    Slides without measurements are left out, and so are spots that :func:`spatialhist.pp.filter_spots` marked.
+    """
+    good = cohort.measured()
+    if _keys.SPOT_QC in cohort.table.obs:
+        good &= (cohort.table.obs[_keys.SPOT_QC] == "ok").to_numpy()
+    rows = {s: cohort.rows(s)[good[cohort.rows(s)]] for s in cohort.slides}
+    return {s: r for s, r in rows.items() if len(r)}

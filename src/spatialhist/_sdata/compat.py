@@ -6,6 +6,11 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import zarr
+    from anndata import AnnData
 
 
 @contextmanager
@@ -29,3 +34,16 @@ def quiet() -> Iterator[None]:
 def _is_news(record: logging.LogRecord) -> bool:
     """Masks of a SpatialData have no image as a parent, which ome-zarr reports for each of them."""
     return not record.msg.startswith("no parent found")
+
+
+def layer_names(table: AnnData) -> list[str]:
+    """Names of the layers; anndata from 0.13 on lists ``X`` among them, as None."""
+    return [name for name in table.layers if name is not None]
+
+
+def write_part(group: zarr.Group, path: str, value: Any) -> None:
+    """Write a value under a path of several names, which anndata from 0.13 on does not take apart itself."""
+    from anndata.io import write_elem
+
+    parent, _, name = path.rpartition("/")
+    write_elem(group.require_group(parent) if parent else group, name, value)

@@ -10,8 +10,9 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.adopt import fill_thumbnail
 from spatialhist._sdata.build import parse_table
-from spatialhist._sdata.geometry import apply, slide_info
+from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.images import affine
+from spatialhist._sdata.scale import slide_info
 from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spatialhist._sdata.cohort import Cohort
-    from spatialhist._sdata.geometry import Scale
+    from spatialhist._sdata.scale import Scale
 
 
 def add_grid(

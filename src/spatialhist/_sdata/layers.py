@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.versions import layer_names
+from spatialhist._sdata.compat import layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from spatialhist._sdata.cohort import Cohort
 
 MAX_LAYER_GB = 4.0
 
@@ -162,3 +164,35 @@ def _larger(values: Any, n: int) -> Any:
     from scipy.sparse import block_diag, csr_matrix
 
     return block_diag([values, csr_matrix((n, n))], format="csr")
+
+
+def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
+    """Positions of named genes in the table.
+
+    Raises
+    ------
+    KeyError
+        If some are not there.
+    ValueError
+        If a gene is named twice.
+    """
+    names = [genes] if isinstance(genes, str) else list(genes)
+    if len(set(names)) != len(names):
+        raise ValueError(f"genes are named twice: {sorted({g for g in names if names.count(g) > 1})[:5]}")
+    position = cohort.table.var_names.get_indexer(names)
+    if (position < 0).any():
+        missing = [g for g, p in zip(names, position, strict=True) if p < 0]
+        raise KeyError(f"{len(missing)} genes are not in the table, e.g. {missing[:5]}")
+    return position
+
+
+def dense_columns(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Take a few columns of a sparse or dense matrix as float32 ``(rows, columns)``."""
+    part = matrix[rows][:, columns]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
+
+
+def record_slides(table: AnnData, key: str, per_slide: Mapping[str, Mapping[str, Any]]) -> None:
+    """Remember how ``key`` was made on some slides; what is known of the others stays."""
+    known = recorded(table, key).get("slides", {})
+    record(table, key, {"slides": {**known, **{_keys.sanitize(s): p for s, p in per_slide.items()}}})

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def store_facts(sdata: SpatialData) -> dict[str, Any]:
     """Slides, scale, images, and layers with how they were made."""
     from spatialhist._sdata.cohort import open_images
-    from spatialhist._sdata.geometry import scale
+    from spatialhist._sdata.compat import layer_names
     from spatialhist._sdata.layers import recorded
-    from spatialhist._sdata.versions import layer_names
+    from spatialhist._sdata.scale import scale
     from spatialhist.tl._scores.card import count_verdicts
 
     cohort = open_images(sdata)

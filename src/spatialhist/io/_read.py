@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spatialhist._runtime.files import complete_or_nothing
 from spatialhist._sdata.compat import quiet
-from spatialhist.io._assembly.cohort import complete_or_nothing, open_store
+from spatialhist.io._assembly.cohort import open_store
 from spatialhist.io._challenge import read_challenge
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium

@@ -128,8 +128,8 @@ def _build(pixels: Any, slide: str, mpp: float, patient: str | None) -> SpatialD
     import spatialdata as sd
     from spatialdata.transformations import Identity
 
-    from spatialhist._sdata.geometry import slide_info
     from spatialhist._sdata.pyramids import parse_image
+    from spatialhist._sdata.scale import slide_info
 
     sdata = sd.SpatialData.init_from_elements({_keys.image(slide): parse_image(pixels, {slide: Identity()})})
     slide_info(sdata, slide).update(mpp=mpp, **({} if patient is None else {_keys.PATIENT: patient}))
@@ -140,7 +140,7 @@ def _write(sdata: SpatialData, store: Path, progress: bool) -> SpatialData:
     import spatialdata as sd
     from dask.diagnostics import ProgressBar
 
-    from spatialhist.io._assembly.cohort import complete_or_nothing
+    from spatialhist._runtime.files import complete_or_nothing
 
     with complete_or_nothing(store) as folder, ProgressBar() if progress else nullcontext():
         sdata.write(folder, update_sdata_path=False)

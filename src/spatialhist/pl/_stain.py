@@ -8,8 +8,9 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import scale, slide_info, spot_centers
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import image_key
+from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.pl._draw.style import FONT, check_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_overview
 

@@ -13,9 +13,10 @@ import scipy.sparse as sp
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.geometry import scale, spot_pixels
+from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
 from spatialhist._sdata.layers import get_layer, record, recorded
+from spatialhist._sdata.scale import scale
 from spatialhist._sdata.subset import keep_spots
 from spatialhist.pp._tissue.disc import disc_share
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_images
-from spatialhist._sdata.images import image_key, pyramid, read_level, tissue_mask
-from spatialhist.pp._stain.fit import StainError, fit_stain
+from spatialhist._sdata.images import image_key
+from spatialhist.pp._stain.fit import StainError, fit_pixels, fit_stain
 from spatialhist.pp._stain.reference import StainMethod, StainReference, check_stain_method
 from spatialhist.pp._tissue.masked_blocks import nearest
 
@@ -76,12 +76,6 @@ def fit_stain_reference(
     except StainError as error:
         raise ValueError(f"no {method} reference from slides {cohort.slides}: {error}") from error
     return StainReference(**{**vars(fitted), "fitted_on": tuple(cohort.slides)})
-
-
-def fit_pixels(sdata: SpatialData, slide: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the coarsest level ``(y, x, 3)``, and the tissue mask at its own resolution."""
-    pyr = pyramid(sdata, key)
-    return read_level(pyr, len(pyr.levels) - 1), tissue_mask(sdata, slide)[0]
 
 
 def _pool(samples: list[tuple[np.ndarray, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:

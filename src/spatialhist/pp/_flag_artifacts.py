@@ -11,12 +11,13 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.geometry import scale, spot_pixels
+from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid
-from spatialhist.pp._mask_background import um_per_px
-from spatialhist.pp._record import record_slides
+from spatialhist._sdata.layers import record_slides
+from spatialhist._sdata.scale import scale
 from spatialhist.pp._tissue.density import ink_mask
 from spatialhist.pp._tissue.disc import disc_share
+from spatialhist.pp._tissue.find import um_per_px
 from spatialhist.pp._tissue.fold import fold_mask
 from spatialhist.pp._tissue.overview import overview
 from spatialhist.pp._tissue.sharpness import spot_quality

@@ -13,12 +13,11 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import Cohort, open_images
-from spatialhist._sdata.geometry import slide_info
 from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, tissue_mask
-from spatialhist._sdata.layers import check_key, recorded
-from spatialhist.pp._fit_stain_reference import fit_pixels, fit_stain_reference
-from spatialhist.pp._record import record_slides
-from spatialhist.pp._stain.fit import StainError, basis_change, fit_stain, lab_transfer
+from spatialhist._sdata.layers import check_key, record_slides, recorded
+from spatialhist._sdata.scale import slide_info
+from spatialhist.pp._fit_stain_reference import fit_stain_reference
+from spatialhist.pp._stain.fit import StainError, basis_change, fit_pixels, fit_stain, lab_transfer
 from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReference, check_stain_method
 from spatialhist.pp._tissue.masked_blocks import BlockFunction, map_masked
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.alignment import alignment, set_alignment
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.geometry import alignment, apply, scale, set_alignment, slide_info, spot_centers
+from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.images import affine, image_key
-from spatialhist._sdata.layers import get_layer
-from spatialhist.pp._record import record_slides
+from spatialhist._sdata.layers import get_layer, record_slides
+from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.pp._registration.activity import MIN_LEAD
 from spatialhist.pp._registration.register import Registration, register
 from spatialhist.pp._registration.search import Model

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.layers import get_layer, record
 from spatialhist._sdata.subset import keep_genes
-from spatialhist.pp._expression.ranks import check_choice
-from spatialhist.pp._log_normalize import log1p_counts
+from spatialhist.pp._expression.normalize import log1p_counts
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

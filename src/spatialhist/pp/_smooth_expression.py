@@ -9,12 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from spatialhist import _keys
-from spatialhist._runtime.checks import check_range
+from spatialhist._runtime.checks import check_choice, check_range
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.geometry import scale, spot_pixels
+from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import image_key, tissue_mask
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record, recorded
-from spatialhist.pp._expression.ranks import check_choice
+from spatialhist._sdata.scale import scale
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

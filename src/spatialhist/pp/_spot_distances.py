@@ -10,11 +10,12 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.compat import quiet
-from spatialhist._sdata.geometry import scale, spot_centers
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, record
-from spatialhist.pp._expression.ranks import check_choice
+from spatialhist._sdata.scale import scale
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist.report._page import facts as _facts
-from spatialhist.report._page import pictures as _pictures
-from spatialhist.report._page import score_tables as _score_tables
-from spatialhist.report._page import stain_probe as _stain_probe
+from spatialhist.report._page import facts, pictures, score_tables, stain_probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,10 +77,10 @@ def write(
     page = _render(
         {
             "title": cv.folder.name,
-            "facts": _facts.collect(cohort, cv, stack, scores),
-            "scores": _score_tables.collect(scores),
-            "pictures": _pictures.collect(cohort, cv, scores, table_key),
-            "stain_probe": _stain_probe.collect(cohort, table_key),
+            "facts": facts.collect(cohort, cv, stack, scores),
+            "scores": score_tables.collect(scores),
+            "pictures": pictures.collect(cohort, cv, scores, table_key),
+            "stain_probe": stain_probe.collect(cohort, table_key),
         }
     )
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")

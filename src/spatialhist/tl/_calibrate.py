@@ -10,12 +10,12 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record, recorded
-from spatialhist._sdata.pixel_hash import pixel_hash
-from spatialhist._sdata.versions import layer_names
-from spatialhist.tl._fit import Model
+from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record
+from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
 from spatialhist.tl._inference.trained import Applier, Source
 from spatialhist.tl._runs.as_written import AsWritten
+from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.residuals import is_nested, out_of_fold_residuals, residuals_without, run_of
 from spatialhist.tl._scores.intervals import coverage, group_radius, groups_needed
 
@@ -150,33 +150,6 @@ def _layers(cohort: Cohort, layer: str | None, applier: Applier) -> list[str]:
         get_layer(cohort.table, name)
         check_predicted_by(cohort, name, applier)
     return found
-
-
-def check_predicted_by(cohort: Cohort, layer: str, applier: Applier) -> None:
-    """Refuse a layer that something else predicted.
-
-    Raises
-    ------
-    ValueError
-        With what did.
-    """
-    made = recorded(cohort.table, layer)
-    if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
-        raise ValueError(
-            f"layer {layer!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
-            f"{applier.name!r} of run {applier.run.run_id} in {applier.run.folder}: pass what predicted it"
-        )
-
-
-def groups_of_slides(cohort: Cohort, layer: str, applier: Applier) -> dict[str, str | None]:
-    """Group of every slide that was predicted, None for one that no fold has seen."""
-    made, slides = recorded(cohort.table, layer), applier.run.manifest["slides"]
-    if "predicted_slides" not in made:
-        return {s: slides[s]["group"] for s in cohort.slides if s in slides}
-    names = [s for s in cohort.slides if s in list(made["predicted_slides"])]
-    # A grid has no image of its own.
-    known = {s: applier.trained_on(pixel_hash(cohort, made.get("slide", s))) for s in names}
-    return {s: slides[name]["group"] if name else None for s, name in known.items()}
 
 
 def _check_groups(layer: str, n: int, level: float, needed: int) -> None:

@@ -20,10 +20,11 @@ from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.combiners import Mean
 from spatialhist.tl._predictors.registry import describe, nulls
-from spatialhist.tl._runs import folder as _folder
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits
+from spatialhist.tl._runs.folder import locked, write_oof
 from spatialhist.tl._runs.plan import announce, unique
+from spatialhist.tl._runs.provenance import oof_record
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._scores.card import make_card, write_card
 
@@ -162,7 +163,7 @@ def cross_validate(
     )
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
-    with _folder.locked(folder):
+    with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
             progress=progress,
@@ -204,21 +205,5 @@ def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns
         _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),
         _keys.INSTANCE: table.obs[_keys.INSTANCE].iloc[rows].tolist(),
     }
-    _folder.write_oof(cv.folder, stored, ids, cv.genes)
+    write_oof(cv.folder, stored, ids, cv.genes)
     logger.info("cross_validate: added layers %s", [_keys.oof(n) for n in stored])
-
-
-def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]:
-    """Provenance of an out-of-fold layer: what it predicts, and which slides each prediction was fitted on."""
-    slides = list(cv.manifest["slides"])
-    return {
-        "step": "cross_validate",
-        "run_id": cv.run_id,
-        "predictor": predictor,
-        "kind": kind,
-        "target": cv.manifest["identity"]["layer"],
-        "ranking": cv.manifest["ranking"],
-        "slides": slides,
-        "groups": [cv.manifest["slides"][s]["group"] for s in slides],
-        "seed": cv.manifest["identity"]["seed"],
-    }

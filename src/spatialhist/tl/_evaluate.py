@@ -11,8 +11,8 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_layer, recorded
-from spatialhist._sdata.versions import layer_names
 from spatialhist.tl._runs.cross_validation import LATEST
 from spatialhist.tl._scores.metrics import choose_metrics
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer

@@ -10,12 +10,12 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_size, get_layer, record, recorded
-from spatialhist.tl._calibrate import check_predicted_by, groups_of_slides
-from spatialhist.tl._fit import Model
+from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
 from spatialhist.tl._inference.trained import Applier, Source
 from spatialhist.tl._runs.cross_validation import CrossValidation
+from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.residuals import out_of_fold_residuals, residuals_without, run_of
-from spatialhist.tl._stack import Stack
+from spatialhist.tl._runs.stack import Stack
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -6,7 +6,6 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,12 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.pixel_hash import pixel_hash
-from spatialhist.tl._data.design import Design
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
-from spatialhist.tl._predictors.registry import from_description
-from spatialhist.tl._runs import folder as _folder
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._runs.fits import Fit, run_fits
+from spatialhist.tl._runs.fits import run_fits
+from spatialhist.tl._runs.folder import locked
+from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._runs.warm_start import check_panel, check_start, from_start
 from spatialhist.tl._scores.card import read_card, write_card
@@ -29,65 +27,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Model:
-    """What :func:`fit` returns; everything lies in ``folder``.
-
-    Attributes
-    ----------
-    folder
-        The model folder.
-    manifest
-        Parameters, panel, training slides, versions.
-    models
-        The predictors, whose predictions are averaged.
-    """
-
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
-    models: tuple[Predictor, ...]
-    _temporary: Any = field(default=None, repr=False, compare=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the temporary folder to the process that made it."""
-        return {**self.__dict__, "_temporary": None}
-
-    @classmethod
-    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> Model:
-        """Load a model folder; predictors of your own must be handed in again."""
-        manifest = _folder.read_manifest(Path(folder))
-        with _folder.intact(Path(folder) / _folder.MANIFEST):
-            described = manifest["identity"]["models"]
-            model = cls(Path(folder), manifest, tuple(from_description(d, models) for d in described))
-            _folder.check_facts(manifest)
-            model.fits()
-        return model
-
-    @property
-    def run_id(self) -> str:
-        """Hash of parameters and data; layers carry it."""
-        return _folder.run_id(self.manifest)
-
-    @property
-    def genes(self) -> list[str]:
-        """The panel."""
-        return self.manifest["genes"]
-
-    def fits(self) -> list[Fit]:
-        """One fit a predictor."""
-        identity = self.manifest["identity"]
-        every = tuple(range(len(self.genes)))
-        return [
-            Fit(p, (), every, self.folder / "full" / _keys.sanitize(p.name), identity["seed"], identity["threads"])
-            for p in self.models
-        ]
-
-    def restore_design(self, encoder: Any = None) -> Design:
-        """The design with its encoder."""
-        with _folder.intact(self.folder / _folder.MANIFEST):
-            return Design.from_json(self.manifest["identity"]["design"], encoder)
 
 
 def fit(
@@ -171,7 +110,7 @@ def fit(
     manifest["license"] = license
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
-    with _folder.locked(folder):
+    with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned={s: s for s in cohort.slides}, columns=columns, overwrite=overwrite,
             executor=executor, progress=progress,

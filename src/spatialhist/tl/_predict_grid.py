@@ -17,11 +17,10 @@ from spatialhist._sdata.grid import add_grid
 from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._calibrate import calibrate, leaves_residuals
 from spatialhist.tl._inference.blocks import predict_blocks
-from spatialhist.tl._inference.grid import TISSUE, Grid, lay_grid
+from spatialhist.tl._inference.grid import TISSUE, Grid, Lattice, lay_grid
+from spatialhist.tl._inference.layers import provenance
 from spatialhist.tl._inference.mismatch import mismatches
 from spatialhist.tl._inference.trained import Applier, Source
-from spatialhist.tl._lattice import Lattice
-from spatialhist.tl._predict import provenance
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 from spatialhist.tl._scores.card import add_reliability
 

@@ -7,9 +7,10 @@ import pytest
 import spatialdata as sd
 
 import spatialhist as sh
+from spatialhist._sdata.alignment import set_alignment
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import set_alignment, slide_info
 from spatialhist._sdata.layers import record
+from spatialhist._sdata.scale import slide_info
 from spatialhist.report._page import facts as _facts
 
 

@@ -13,7 +13,7 @@ import spatialdata as sd
 import torch
 
 from spatialhist._sdata.build import build_slide
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.scale import slide_info
 from spatialhist.nn import encoder_fingerprint
 from spatialhist.tiles import FeatureCache, TileReader, TileSpec
 from spatialhist.tiles._features import cache as _cache
@@ -177,7 +177,8 @@ def test_filling_at_once_does_not_corrupt(slide, tmp_path):
 FILL = """
 import sys
 import numpy as np, spatialdata as sd
-from spatialhist.tiles import FeatureCache, TileSpec, _cache
+from spatialhist.tiles import FeatureCache, TileSpec
+    from spatialhist.tiles._features import cache as _cache
 
 class Mean:
     fingerprint = "mean"

@@ -6,7 +6,7 @@ import pytest
 from small_cohorts import draw_cohort, mean_color
 
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.scale import slide_info
 from spatialhist.tl._data.design import EXTENTS_PITCH, EXTENTS_UM, Design, default_extents
 
 

@@ -12,11 +12,12 @@ from spatialdata.models import Image2DModel
 from spatialdata.transformations import Affine, Scale
 
 import spatialhist as sh
+from spatialhist._sdata.alignment import image_points, set_alignment
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import set_alignment, slide_info
 from spatialhist._sdata.images import add_mask
+from spatialhist._sdata.scale import slide_info
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.features import image_points, relative_position, slide_features, slide_tiles, tissue_points
+from spatialhist.tl._data.features import relative_position, slide_features, slide_tiles, tissue_points
 
 DESIGN = Design(mean_color, (("px", 20.0), ("px", 40.0)), 8, "full", ("px", 24.0), 24)
 

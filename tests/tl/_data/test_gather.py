@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from small_cohorts import draw_cohort, mean_color
 
-from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.gather import fingerprint, gather_run, gather_slide, usable_rows
+from spatialhist.tl._data.gather import fingerprint, gather_run, gather_slide
 
 DESIGN = Design(mean_color, (("px", 20.0), ("px", 40.0)), 8, "full", ("px", 24.0), 24)
 

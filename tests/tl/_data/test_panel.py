@@ -8,16 +8,8 @@ from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
 from spatialhist._sdata.cohort import Cohort
-from spatialhist._sdata.layers import record
-from spatialhist.tl._data.panel import (
-    choose_panel,
-    dense_columns,
-    fold_panels,
-    gene_positions,
-    make_targets,
-    slide_means,
-    target_source,
-)
+from spatialhist._sdata.layers import dense_columns, gene_positions, record
+from spatialhist.tl._data.panel import choose_panel, fold_panels, make_targets, slide_means, target_source
 
 MEANS = {"a": np.array([5.0, 1, 3, 0]), "b": np.array([0.0, 2, 3, 9]), "c": np.array([0.0, 9, 0, 0])}
 ALL = {s: np.ones(4, dtype=bool) for s in MEANS}

@@ -7,7 +7,7 @@ from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist import _keys
-from spatialhist._sdata.geometry import slide_info
+from spatialhist._sdata.scale import slide_info
 from spatialhist.pp import StainReference
 
 

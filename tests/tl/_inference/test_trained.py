@@ -10,7 +10,7 @@ from small_cohorts import draw_cohort
 import spatialhist as sh
 from spatialhist.tl._inference.trained import Applier
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._stack import Stack
+from spatialhist.tl._runs.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spatialhist._sdata.geometry import Scale
+from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._inference.trained_scale import TrainedScale, design_in_px
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
+from spatialhist._runtime import files
 from spatialhist.tl._runs import folder as _folder
 
 MANIFEST = {"format": 1, "what": "model", "identity": {"seed": 0, "widths": (0.7, 1.5)}}
@@ -22,29 +23,29 @@ def changed(**identity):
 
 
 def test_the_same_parameters_go_on(folder):
-    _folder.start(folder, MANIFEST)
+    _folder.claim(folder, MANIFEST)
     (folder / "folds").mkdir()
-    _folder.start(folder, changed(widths=[0.7, 1.5]))
+    _folder.claim(folder, changed(widths=[0.7, 1.5]))
     assert (folder / "folds").exists()
     assert _folder.read_manifest(folder)["identity"]["widths"] == [0.7, 1.5]
 
 
 def test_other_parameters_are_refused_by_name(folder):
-    _folder.start(folder, MANIFEST)
+    _folder.claim(folder, MANIFEST)
     before = (folder / "manifest.json").read_bytes()
     with pytest.raises(
         FileExistsError, match="differ in \\['layer', 'seed'\\]: choose another out=, or pass overwrite"
     ):
-        _folder.start(folder, changed(seed=1, layer="x"))
+        _folder.claim(folder, changed(seed=1, layer="x"))
     assert (folder / "manifest.json").read_bytes() == before
 
 
 def test_overwriting_removes_what_the_run_made_and_keeps_features(folder):
-    _folder.start(folder, MANIFEST)
+    _folder.claim(folder, MANIFEST)
     for name in ("folds", "inner", "full", "stack", "oof.zarr", "cache"):
         (folder / name).mkdir()
     (folder / "report.html").touch()
-    _folder.start(folder, changed(seed=1), overwrite=True)
+    _folder.claim(folder, changed(seed=1), overwrite=True)
     assert sorted(p.name for p in folder.iterdir()) == [".lock", "cache", "manifest.json"]
     assert _folder.read_manifest(folder)["identity"]["seed"] == 1
 
@@ -53,13 +54,13 @@ def test_a_folder_of_something_else_is_refused_even_when_overwriting(folder):
     (folder / "thesis.txt").touch()
     for overwrite in (False, True):
         with pytest.raises(FileExistsError, match="no run folder and not empty \\(\\['thesis.txt'\\]\\)"):
-            _folder.start(folder, MANIFEST, overwrite=overwrite)
+            _folder.claim(folder, MANIFEST, overwrite=overwrite)
     assert not (folder / "manifest.json").exists()
 
 
 def test_checking_ignores_what_is_not_known_yet(folder):
-    _folder.start(folder, changed(data="abc"))
-    _folder.check(folder, MANIFEST["identity"])
+    _folder.claim(folder, changed(data="abc"))
+    _folder.check_free(folder, MANIFEST["identity"])
 
 
 def test_a_second_process_is_kept_out(folder):
@@ -102,8 +103,8 @@ def test_groups_become_folders():
 
 
 def test_json_replaces_in_one_step(tmp_path):
-    _folder.write_json(tmp_path / "a.json", {"b": 1})
-    _folder.write_json(tmp_path / "a.json", {"b": 2})
+    files.write_json(tmp_path / "a.json", {"b": 1})
+    files.write_json(tmp_path / "a.json", {"b": 2})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": 2}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 

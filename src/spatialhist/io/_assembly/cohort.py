@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
-import shutil
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist import _keys
+from spatialhist._runtime.files import complete_or_nothing
 from spatialhist._sdata.compat import quiet
 
 if TYPE_CHECKING:
@@ -81,17 +78,3 @@ def _move_images(part: SpatialData, root: SpatialData) -> SpatialData:
     # A pyramid is a tree whose nodes know their parents: its pixels would stay until the next automatic collection.
     gc.collect()
     return part
-
-
-@contextmanager
-def complete_or_nothing(store: Path) -> Iterator[Path]:
-    """Give a folder beside the store that takes its name when all is written, and vanishes when it is not."""
-    store.parent.mkdir(parents=True, exist_ok=True)
-    folder = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield folder
-        if store.exists():
-            store.rmdir()
-        os.replace(folder, store)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 import zarr
 
-from spatialhist._sdata.versions import write_part
+from spatialhist._sdata.compat import write_part
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,7 +9,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import quiet
-from spatialhist._sdata.geometry import Scale, scale
+from spatialhist._sdata.scale import Scale, scale
 from spatialhist.pl._draw.style import FONT, MISSING, picture, scale_bar
 from spatialhist.pl._draw.tissue import fit_view, window_of
 

@@ -12,6 +12,8 @@ import numba as nb
 import numpy as np
 import scipy.sparse as sp
 
+from spatialhist._runtime.checks import check_choice
+
 Method = Literal["average", "min", "dense", "ordinal"]
 Scale = Literal["raw", "unit", "normal"]
 
@@ -51,12 +53,6 @@ def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") 
         _rank_block(rows[block], ranks[block], get_args(Method).index(method))
         _rescale(ranks[block], method, scale)
     return ranks
-
-
-def check_choice(name: str, value: str, choices: Any) -> None:
-    """Refuse a value that is not one of the strings of a ``Literal``."""
-    if value not in get_args(choices):
-        raise ValueError(f"{name}={value!r} is not one of {list(get_args(choices))}")
 
 
 def _rank_block(block: Any, out: np.ndarray, method: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatialhist.pp._likelihood import independent_spots, log_likelihood
+from spatialhist.pp._registration.likelihood import independent_spots, log_likelihood
 from spatialhist.pp._registration.placements import move
 from spatialhist.pp._registration.scene import Scene, sums_at_shifts
 

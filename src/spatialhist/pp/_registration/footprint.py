@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatialhist.pp._gain import standard_errors
 from spatialhist.pp._registration.placements import around, move
 from spatialhist.pp._registration.scene import Scene, sums_at_shifts
 
@@ -95,3 +94,23 @@ def _union(scene: Scene, points: np.ndarray) -> np.ndarray:
     grid = np.zeros((height, width), dtype=np.float32)
     grid[row[inside], column[inside]] = scene.per_unit.prod()
     return scene.smooth(grid, CLOSE) > 0.5
+
+
+BLOCK = 4.0
+"""Side of the blocks, in units: neighboring spots gain together."""
+
+
+def standard_errors(points: np.ndarray, gain: np.ndarray) -> float:
+    """Return the sum of what each spot gains, in standard errors over blocks of spots.
+
+    Parameters
+    ----------
+    points
+        Spots ``(n, 2)`` in units.
+    gain
+        What each gains ``(n,)``.
+    """
+    _, block = np.unique(np.floor(points / BLOCK).astype(np.int64), axis=0, return_inverse=True)
+    sums = np.bincount(block, gain)
+    error = float(np.std(sums) * np.sqrt(len(sums)))
+    return float(sums.sum()) / error if error > 0 else 0.0

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from spatialhist._keys import CHANNELS
 from spatialhist._sdata.compat import quiet
+from spatialhist._sdata.images import pyramid, read_level, tissue_mask
 from spatialhist.pp._stain.reference import StainMethod, StainReference
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
 
 MIN_ANGLE_DEG = 5.0
 """Stain vectors closer than this are one stain seen twice: taking them apart would only amplify noise."""
@@ -99,3 +106,9 @@ def lab_transfer(source: StainReference, target: StainReference) -> tuple[np.nda
     slope = RUDERMAN_LAB_TO_LMS @ np.diag(gain) @ RUDERMAN_LMS_TO_LAB
     intercept = RUDERMAN_LAB_TO_LMS @ (target.mu - gain * source.mu)
     return RUDERMAN_RGB_TO_LMS, slope, intercept
+
+
+def fit_pixels(sdata: SpatialData, slide: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the coarsest level ``(y, x, 3)``, and the tissue mask at its own resolution."""
+    pyr = pyramid(sdata, key)
+    return read_level(pyr, len(pyr.levels) - 1), tissue_mask(sdata, slide)[0]

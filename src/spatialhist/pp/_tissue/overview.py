@@ -8,7 +8,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.images import image_key, pyramid, read_overview, tissue_mask
-from spatialhist.pp._mask_background import OVERVIEW_PX, find_tissue
+from spatialhist.pp._tissue.find import OVERVIEW_PX, find_tissue
 from spatialhist.pp._tissue.masked_blocks import nearest
 
 if TYPE_CHECKING:

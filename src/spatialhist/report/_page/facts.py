@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.geometry import alignment, apply, scale, slide_info, spot_centers
+from spatialhist._sdata.alignment import alignment
+from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.layers import recorded
+from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.report._page.headline import gene_table, headline, layer_of
 from spatialhist.report._page.score_tables import Table
 from spatialhist.tl._calibrate import SKIPPED

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spatialhist import tl
+from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import recorded
-from spatialhist._sdata.versions import layer_names
 from spatialhist.report._page.score_tables import Table
 from spatialhist.tl._scores.reliability import judge_genes
 

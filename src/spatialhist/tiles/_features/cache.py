@@ -1,27 +1,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from spatialhist._sdata.geometry import scale
+from spatialhist._runtime.files import load_array, write_array, write_bytes
+from spatialhist._sdata.geometry import open_image
+from spatialhist._sdata.scale import scale
 from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
 from spatialhist.tiles._reading.digest import pixel_digest
 from spatialhist.tiles._reading.plan import make_plan, needed_blocks
 from spatialhist.tiles._reading.source import PixelSource
-from spatialhist.tiles._slide import open_image
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -112,7 +110,7 @@ class FeatureCache:
         """
         from spatialhist.nn import encoder_fingerprint
 
-        pyramid, extent_px = open_image(sdata, slide, spec, image)
+        pyramid, extent_px = open_image(sdata, slide, spec.extent, image)
         xy = np.ascontiguousarray(centers, dtype=np.float64)
         job = _Job(encoding_reader(PixelSource(pyramid)), xy, extent_px, spec.pixels, spec.padding)
         with tqdm(total=len(centers), desc=f"features of {slide}", unit="tile", delay=1, disable=not progress) as bar:
@@ -127,20 +125,20 @@ class FeatureCache:
         self, path: Path, about: dict[str, Any], job: _Job, encode: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
         """Return what is stored under a name, or compute it part by part, each written when it is done."""
-        stored = _load(path.with_suffix(".npy"))
+        stored = load_array(path.with_suffix(".npy"))
         if stored is not None:
             return stored
         path.parent.mkdir(parents=True, exist_ok=True)
         parts, names = [], []
         for i, part in enumerate(job.parts()):
             names.append(path.with_suffix(f".part{i:05d}.npy"))
-            parts.append(_load(names[-1]))
+            parts.append(load_array(names[-1]))
             if parts[-1] is None:
                 parts[-1] = encode(part)
-                _write(names[-1], parts[-1])
+                write_array(names[-1], parts[-1])
         features = _in_order(job, parts)
-        _write_bytes(path.with_suffix(".json"), _json(about))
-        _write(path.with_suffix(".npy"), features)
+        write_bytes(path.with_suffix(".json"), _json(about))
+        write_array(path.with_suffix(".npy"), features)
         for name in names:
             name.unlink(missing_ok=True)
         logger.info("stored %d x %d features of %s in %s", *features.shape, about["slide"], path.with_suffix(".npy"))
@@ -206,35 +204,3 @@ def _digest(data: bytes) -> str:
 
 def _json(values: dict[str, Any]) -> bytes:
     return json.dumps(values, sort_keys=True, indent=1).encode()
-
-
-def _load(path: Path) -> np.ndarray | None:
-    """Read an array; None where there is none, or another process has just cleared it away.
-
-    Raises
-    ------
-    ValueError
-        If it is broken.
-    """
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        return None
-    except (ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:
-        raise ValueError(f"{path} holds no features ({error}): remove it, and they are computed again") from error
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    _write_bytes(path, buffer.getbuffer())
-
-
-def _write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file under a name of its own, then rename it: readers see all of it or nothing."""
-    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        new.write_bytes(data)
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

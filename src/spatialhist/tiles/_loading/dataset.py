@@ -9,14 +9,13 @@ from torch.utils.data import Dataset
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import spot_pixels
+from spatialhist._sdata.geometry import open_image, spot_pixels
 from spatialhist._sdata.images import image_key
 from spatialhist._sdata.layers import get_layer
 from spatialhist.nn import split_tiles
 from spatialhist.tiles._reading.blocks import BlockCache
 from spatialhist.tiles._reading.plan import make_plan
 from spatialhist.tiles._reading.reader import TileReader
-from spatialhist.tiles._slide import open_image
 from spatialhist.tiles._spec import TileSpec, as_specs
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ class TileDataset(Dataset):
         xy = np.full((cohort.table.n_obs, 2), np.nan)
         self._readers, self._extent_px = {}, {}
         for slide in cohort.slides:
-            opened = [open_image(cohort.sdata, slide, spec, image) for spec in self.specs]
+            opened = [open_image(cohort.sdata, slide, spec.extent, image) for spec in self.specs]
             self._extent_px[slide] = [extent_px for _, extent_px in opened]
             self._readers[slide] = TileReader(opened[0][0], cache=cache)
             xy[cohort.rows(slide)] = spot_pixels(

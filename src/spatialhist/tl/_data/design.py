@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.scale import scale
 from spatialhist.tiles import TileSpec
 
 if TYPE_CHECKING:

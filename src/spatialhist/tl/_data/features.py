@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist._sdata.geometry import apply, footprint_move, scale, spot_pixels
-from spatialhist._sdata.images import affine, image_key, tissue_mask
+from spatialhist._sdata.geometry import open_image, spot_pixels
+from spatialhist._sdata.images import image_key, tissue_mask
+from spatialhist._sdata.scale import scale
 from spatialhist.tiles import FeatureCache, TileReader
-from spatialhist.tiles._slide import open_image
 from spatialhist.tl._data.context import Surroundings
 
 if TYPE_CHECKING:
@@ -186,24 +186,8 @@ def _statistics(tissue: np.ndarray) -> np.ndarray:
 
 def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design) -> np.ndarray:
     """Tiles ``(n, 3, pixels, pixels)`` uint8 of the networks that learn from pixels."""
-    pyramid, extent_px = open_image(cohort.sdata, slide, design.tile_spec, design.image)
+    pyramid, extent_px = open_image(cohort.sdata, slide, design.tile_spec.extent, design.image)
     return TileReader(pyramid).read(centers, extent_px, design.tile_spec.pixels)
-
-
-def image_points(cohort: Cohort, slide: str) -> np.ndarray:
-    """Spot centers in full-resolution pixels of the slide's H&E image (its derived images share them).
-
-    A placement that looked at expression would let labels into the pixels that predict them, so its spots are put where
-    their footprint alone puts them.
-    """
-    key = image_key(cohort.sdata, slide)
-    centers = spot_pixels(cohort.sdata, cohort.table, slide, key)
-    move = footprint_move(cohort.sdata, slide)
-    if np.array_equal(move, np.eye(3)):
-        return centers
-    logger.info("slide %r: spots placed by their footprint, not by expression", slide)
-    to_slide = affine(cohort.sdata.images[key], slide)
-    return apply(np.linalg.inv(to_slide) @ move @ to_slide, centers)
 
 
 def relative_position(centers: np.ndarray, pitch: float | None) -> np.ndarray:

@@ -9,28 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist import _keys
 from spatialhist._runtime.threads import thread_pool
-from spatialhist._sdata.geometry import scale
-from spatialhist.tl._data.features import SlideFeatures, image_points, relative_position, slide_features, slide_tiles
-from spatialhist.tl._data.panel import dense_columns, target_source
+from spatialhist._sdata.alignment import image_points
+from spatialhist._sdata.layers import dense_columns
+from spatialhist._sdata.scale import scale
+from spatialhist.tl._data.features import SlideFeatures, relative_position, slide_features, slide_tiles
+from spatialhist.tl._data.panel import target_source
 from spatialhist.tl._data.samples import Inputs, Samples, row_parts, standardize, write_inputs
 
 if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
     from spatialhist.tl._data.design import Design
-
-
-def usable_rows(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Rows of the table that are trained on and scored, per slide that was measured.
-
-    Slides without measurements are left out, and so are spots that :func:`spatialhist.pp.filter_spots` marked.
-    """
-    good = cohort.measured()
-    if _keys.SPOT_QC in cohort.table.obs:
-        good &= (cohort.table.obs[_keys.SPOT_QC] == "ok").to_numpy()
-    rows = {s: cohort.rows(s)[good[cohort.rows(s)]] for s in cohort.slides}
-    return {s: r for s, r in rows.items() if len(r)}
 
 
 def gather_run(

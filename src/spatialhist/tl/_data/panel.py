@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.layers import dense_columns, gene_positions, get_layer, recorded
 
 if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
@@ -17,7 +17,7 @@ def slide_means(cohort: Cohort, rows: dict[str, np.ndarray]) -> dict[str, np.nda
     """Mean log1p expression of every gene per slide (counts per 10,000)."""
     from scipy.sparse import csr_matrix
 
-    from spatialhist.pp._log_normalize import log1p_counts
+    from spatialhist.pp._expression.normalize import log1p_counts
 
     X = cohort.table.X
     return {s: np.asarray(log1p_counts(csr_matrix(X[r]), 1e4).mean(axis=0)).ravel() for s, r in rows.items()}
@@ -84,32 +84,6 @@ def fold_panels(
     if empty:
         raise ValueError(f"none of the {len(named)} genes= was measured on all training slides of fold {empty[0]!r}")
     return panels
-
-
-def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
-    """Positions of named genes in the table.
-
-    Raises
-    ------
-    KeyError
-        If some are not there.
-    ValueError
-        If a gene is named twice.
-    """
-    names = [genes] if isinstance(genes, str) else list(genes)
-    if len(set(names)) != len(names):
-        raise ValueError(f"genes are named twice: {sorted({g for g in names if names.count(g) > 1})[:5]}")
-    position = cohort.table.var_names.get_indexer(names)
-    if (position < 0).any():
-        missing = [g for g, p in zip(names, position, strict=True) if p < 0]
-        raise KeyError(f"{len(missing)} genes are not in the table, e.g. {missing[:5]}")
-    return position
-
-
-def dense_columns(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Take a few columns of a sparse or dense matrix as float32 ``(rows, columns)``."""
-    part = matrix[rows][:, columns]
-    return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
 
 
 def refuse_missing_values(cohort: Cohort, rows: dict[str, np.ndarray], layer: str, columns: np.ndarray) -> None:

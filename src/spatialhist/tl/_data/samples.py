@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from spatialhist._runtime.files import intact
 from spatialhist.tl._data.panel import make_targets
-from spatialhist.tl._runs.folder import intact
 
 TILES = "tiles.npy"
 CLIP = 8.0

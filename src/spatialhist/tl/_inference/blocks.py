@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist._runtime.executor import run_tasks
+from spatialhist._runtime.files import load_array, write_array
 from spatialhist._runtime.threads import pinned_threads
+from spatialhist._sdata.geometry import open_image
 from spatialhist._sdata.pixel_hash import pixel_hash
 from spatialhist.nn import get_encoder
 from spatialhist.tiles import PixelSource
 from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
-from spatialhist.tiles._slide import open_image
 from spatialhist.tl._data.context import Surroundings
 from spatialhist.tl._data.features import SlideFeatures, relative_position, slide_features
 from spatialhist.tl._data.gather import point_samples
 from spatialhist.tl._inference.grid import areas
-from spatialhist.tl._kept_blocks import block_name, keep_blocks
 
 if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
@@ -74,8 +75,10 @@ class Block:
         design, slide = grid.design, grid.slide
         with pinned_threads(applier.threads):
             tissue = slide_features(cohort, slide, grid.points[:0], design, _encoder(design.encoder), None)
-        opened = [open_image(cohort.sdata, slide, spec, design.image) for spec in design.specs]
-        tile = open_image(cohort.sdata, slide, design.tile_spec, design.image)[1] if applier.needs_tiles else None
+        opened = [open_image(cohort.sdata, slide, spec.extent, design.image) for spec in design.specs]
+        tile = (
+            open_image(cohort.sdata, slide, design.tile_spec.extent, design.image)[1] if applier.needs_tiles else None
+        )
         return cls(
             slide, cohort.patient(slide), grid.training_slide, PixelSource(opened[0][0]), tuple(e for _, e in opened),
             tile, design.pixels, design.tile_pixels, tissue.statistics, tissue.surroundings, design.encoder, applier,
@@ -142,3 +145,41 @@ def _encoder(encoder: str | Callable[..., Any]) -> Callable[..., Any]:
 def _named_encoder(name: str) -> Callable[..., Any]:
     """Keep the weights between the blocks of a process."""
     return get_encoder(name)
+
+
+Result = tuple[np.ndarray, np.ndarray]
+"""Predictions ``(n, genes)``, and how far ``(n,)`` from training."""
+
+
+def block_name(facts: Sequence[str], arrays: Sequence[np.ndarray]) -> str:
+    """Name of a block by everything that its predictions depend on."""
+    digest = hashlib.blake2b("\n".join(facts).encode(), digest_size=20)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def keep_blocks(folder: Path, names: Sequence[str], run: Callable[[list[int]], Iterator[Result]]) -> Iterator[Result]:
+    """Yield the result of every block in order: what the folder holds, and the rest as it is computed and kept.
+
+    Parameters
+    ----------
+    folder
+        Made where missing.
+    names
+        Of the blocks.
+    run
+        Computes some blocks, given by number, in this order.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.npy" for name in names]
+    missing = [i for i, path in enumerate(paths) if not path.exists()]
+    computed: Any = run(missing)
+    for i, path in enumerate(paths):
+        if i in set(missing):
+            values, away = next(computed)
+            write_array(path, np.column_stack([values, away]).astype(np.float32))
+            yield values, away
+        else:
+            both = load_array(path)
+            yield both[:, :-1], both[:, -1]

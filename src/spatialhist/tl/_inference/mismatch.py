@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spatialhist._sdata.geometry import scale, slide_info
 from spatialhist._sdata.layers import recorded
+from spatialhist._sdata.scale import scale, stain_target
 from spatialhist.tl._inference.trained_scale import TrainedScale
 
 if TYPE_CHECKING:
@@ -33,11 +33,6 @@ def mismatches(cohort: Cohort, applier: Applier) -> list[str]:
     found += [_other_genes(cohort, s, applier.genes) for s in cohort.slides]
     found.append(_other_units(cohort, applier.run.manifest))
     return [text for text in found if text]
-
-
-def stain_target(sdata: SpatialData, slide: str, image: str) -> dict[str, Any] | None:
-    """What a slide's image was recolored to, as the manifest of a run keeps it; None for the H&E image itself."""
-    return None if image == "full" else slide_info(sdata, slide).get("stain", {}).get("target")
 
 
 def refuse_other_stain(sdata: SpatialData, slide: str, manifest: dict[str, Any]) -> None:

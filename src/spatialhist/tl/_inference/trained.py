@@ -12,16 +12,16 @@ import numpy as np
 
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._data.samples import Samples
-from spatialhist.tl._fit import Model
 from spatialhist.tl._predictors.combiners import Combiner, Mean
 from spatialhist.tl._predictors.protocol import Fitted, Predictor
 from spatialhist.tl._runs.as_written import AsWritten, fold_predictions
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import Fit
 from spatialhist.tl._runs.folder import read_manifest
+from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
+from spatialhist.tl._runs.stack import Stack
 from spatialhist.tl._scores.card import read_card
-from spatialhist.tl._stack import Stack
 
 Source = CrossValidation | Stack | Model | str | Path
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialhist._sdata.geometry import Scale
+from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data.design import Design
 
 MAX_FACTOR = 1.5

@@ -118,7 +118,7 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
 def _class(name: str) -> Any:
     """Import networks only when one is asked for: they bring torch and Lightning."""
     if name in ("FeatureNetwork", "TileNetwork"):
-        from spatialhist.tl._predictors import networks as _networks
+        from spatialhist.tl._predictors import networks
 
-        return getattr(_networks, name)
+        return getattr(networks, name)
     return globals()[name]

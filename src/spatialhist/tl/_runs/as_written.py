@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spatialhist._runtime.files import replace, write_json
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl._data.samples import Samples
@@ -19,8 +20,7 @@ from spatialhist.tl._predictors.combiners import fit_network, restore
 from spatialhist.tl._predictors.protocol import Fitted
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import Fit, read_state, write_state
-from spatialhist.tl._runs.folder import replace, write_json
-from spatialhist.tl._stack import FINAL, Stack, scratch_folder
+from spatialhist.tl._runs.stack import FINAL, Stack, scratch_folder
 
 logger = logging.getLogger(__name__)
 

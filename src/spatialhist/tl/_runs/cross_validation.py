@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from spatialhist._runtime.files import intact
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._predictors.registry import from_description
 from spatialhist.tl._runs.fits import Fit
-from spatialhist.tl._runs.folder import MANIFEST, check_facts, intact, read_manifest, run_id
+from spatialhist.tl._runs.folder import MANIFEST, check_facts, read_manifest, run_id
 from spatialhist.tl._runs.plan import inner_fits, outer_fits
 
 LATEST = "cross_validate"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -15,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from spatialhist._runtime.executor import n_workers, run_tasks
+from spatialhist._runtime.files import intact
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
-from spatialhist.tl._runs.folder import intact
-from spatialhist.tl._time_left import TimeLeft
 
 RESULT = "result.safetensors"
 MODEL = "model.safetensors"
@@ -155,3 +155,40 @@ def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, 
     for i, seconds in enumerate(tqdm(done, total=len(todo), desc="fits", disable=not progress)):
         if note := left.add(i, seconds):
             tqdm.write(note, file=sys.stderr)
+
+
+SHORT = 60.0
+"""Seconds that nobody needs to be told of."""
+
+
+class TimeLeft:
+    """Measures fits by model, and speaks once: when one fit of each model is done.
+
+    Parameters
+    ----------
+    names
+        Model of every fit, in the order in which they end.
+    workers
+        Fits that run at once.
+    """
+
+    def __init__(self, names: Sequence[str], workers: int) -> None:
+        self._names, self._workers = list(names), workers
+        self._seconds: dict[str, float] = {}
+        self._said = False
+
+    def add(self, position: int, seconds: float) -> str | None:
+        """Note that a fit took so many seconds; returns what there is to say, or None."""
+        self._seconds.setdefault(self._names[position], seconds)
+        left = self._names[position + 1 :]
+        if self._said or set(left) - set(self._seconds):
+            return None
+        self._said = True
+        rest = sum(self._seconds[name] for name in left) / self._workers
+        if rest < SHORT:
+            return None
+        slowest = max(self._seconds, key=lambda name: self._seconds[name])
+        return (
+            f"by the first fit of each model about {math.ceil(rest / 60)} min are left; "
+            f"{slowest} is the slowest, {self._seconds[slowest]:.0f} s a fit"
+        )

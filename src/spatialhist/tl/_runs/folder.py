@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 from spatialhist import _keys
+from spatialhist._runtime.files import replace, write_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
 """What may lie in a folder before a run has started in it, besides hidden files and folders."""
-
-
-_BROKEN = (
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    RecursionError,
-    SyntaxError,
-    TokenError,
-    TypeError,
-    UnicodeDecodeError,
-    json.JSONDecodeError,
-)
-"""What reading a damaged file raises."""
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON under a temporary name and rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(data, indent=1, sort_keys=True))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def run_id(manifest: dict[str, Any]) -> str:
@@ -77,23 +50,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-@contextmanager
-def intact(folder: Path) -> Iterator[None]:
-    """Say that files of a run or model folder are broken or do not fit together, whatever shows it.
-
-    Raises
-    ------
-    ValueError
-        In the place of what a missing entry, a wrong type, or a file that is cut short raises.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (*_BROKEN, SafetensorError) as error:
-        raise ValueError(f"{folder} is broken ({type(error).__name__}: {error}): make the run again") from error
-
-
 def check_facts(manifest: dict[str, Any]) -> None:
     """Look up what predicting and scoring need, so that a manifest without it fails when it is loaded.
 
@@ -112,7 +68,7 @@ def check_facts(manifest: dict[str, Any]) -> None:
     manifest["ranking"]
 
 
-def check(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
+def check_free(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
     """Refuse a folder in which a run of these parameters can neither start nor go on; nothing is changed.
 
     Raises
@@ -133,25 +89,19 @@ def check(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) ->
         raise FileExistsError(f"{folder} is no run folder and not empty ({foreign[:3]}): choose another out=")
 
 
-def start(folder: Path, manifest: dict[str, Any], *, overwrite: bool = False) -> None:
+def claim(folder: Path, manifest: dict[str, Any], *, overwrite: bool = False) -> None:
     """Claim a run folder for these parameters, or go on with the same run.
 
     Raises
     ------
     FileExistsError
-        As :func:`check`.
+        As :func:`check_free`.
     """
-    check(folder, manifest["identity"], overwrite=overwrite)
+    check_free(folder, manifest["identity"], overwrite=overwrite)
     if overwrite:
         _remove_run(folder)
     if not (folder / MANIFEST).exists():
         write_json(folder / MANIFEST, manifest)
-
-
-def replace(new: Path, old: Path) -> None:
-    """Put a finished folder in the place of another."""
-    shutil.rmtree(old, ignore_errors=True)
-    os.replace(new, old)
 
 
 def _remove_run(folder: Path) -> None:

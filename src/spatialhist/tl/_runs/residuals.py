@@ -6,7 +6,7 @@ import numpy as np
 
 from spatialhist.tl._predictors.combiners import Combiner, Mean
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._stack import Stack, stacked_out_of_fold
+from spatialhist.tl._runs.stack import Stack, stacked_out_of_fold
 
 
 def out_of_fold_residuals(source: CrossValidation | Stack) -> np.ndarray:

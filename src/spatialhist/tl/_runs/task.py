@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist._runtime.executor import n_workers
+from spatialhist._runtime.files import replace
 from spatialhist._runtime.threads import pinned_threads
-from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.geometry import scale
+from spatialhist._sdata.cohort import Cohort, open_cohort, usable_rows
 from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.scale import scale, stain_target
 from spatialhist.nn import get_encoder
 from spatialhist.tl._data.design import Design, default_context, default_extents
 from spatialhist.tl._data.features import check_slide
-from spatialhist.tl._data.gather import fingerprint, gather_run, usable_rows
+from spatialhist.tl._data.gather import fingerprint, gather_run
 from spatialhist.tl._data.panel import refuse_missing_values
 from spatialhist.tl._data.samples import Inputs
-from spatialhist.tl._inference.mismatch import stain_target
 from spatialhist.tl._predictors.registry import describe, resolve_models
-from spatialhist.tl._runs import folder as _folder
+from spatialhist.tl._runs.folder import FORMAT, check_free, claim
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Task:
             Further parameters on which the result depends.
         """
         return {
-            "format": _folder.FORMAT,
+            "format": FORMAT,
             "what": what,
             "version": version("spatialhist"),
             "versions": {name: version(name) for name in LIBRARIES},
@@ -182,7 +182,7 @@ class Task:
             If targets are missing.
         """
         refuse_missing_values(self.cohort, self.rows, self.layer, columns)
-        _folder.check(folder, manifest["identity"], overwrite=overwrite)
+        check_free(folder, manifest["identity"], overwrite=overwrite)
         beside = folder / ".inputs.tmp"
         shutil.rmtree(beside, ignore_errors=True)
         inputs = gather_run(
@@ -202,8 +202,8 @@ class Task:
         )
         manifest["identity"]["data"] = fingerprint(beside, manifest["genes"])
         manifest["ranking"] = inputs.meta["ranking"]
-        _folder.start(folder, manifest, overwrite=overwrite)
-        _folder.replace(beside, folder / "inputs")
+        claim(folder, manifest, overwrite=overwrite)
+        replace(beside, folder / "inputs")
         inputs = Inputs.open(folder / "inputs")
         with pinned_threads(self.threads):
             TrainingFeatures.of(inputs, sorted(set(assigned.values())), len(self.design.extents)).save(folder)

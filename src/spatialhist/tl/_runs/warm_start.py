@@ -12,8 +12,8 @@ from spatialhist.tl._predictors.registry import describe
 from spatialhist.tl._runs.fits import Fit
 
 if TYPE_CHECKING:
-    from spatialhist.tl._fit import Model
     from spatialhist.tl._predictors.protocol import Predictor
+    from spatialhist.tl._runs.model import Model
     from spatialhist.tl._runs.task import Task
 
 MAY_DIFFER = (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from spatialhist._runtime.files import write_json
 from spatialhist._sdata.layers import recorded
-from spatialhist.tl._runs.folder import write_json
 from spatialhist.tl._scores.metrics import HEADLINE
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
 from spatialhist.tl._scores.reliability import VERDICTS, judge_genes

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from spatialhist import _keys, metrics
-from spatialhist._sdata.cohort import Cohort
-from spatialhist._sdata.geometry import scale
-from spatialhist._sdata.layers import recorded
-from spatialhist.tl._data.gather import usable_rows
-from spatialhist.tl._data.panel import dense_columns, make_targets, target_source
+from spatialhist._sdata.cohort import Cohort, usable_rows
+from spatialhist._sdata.layers import dense_columns, recorded
+from spatialhist._sdata.scale import scale
+from spatialhist.tl._data.panel import make_targets, target_source
 from spatialhist.tl._scores.metrics import ALL, DEFAULT, HEADLINE, POOLED, RELIABILITY, Row, ceiling_rows, score_slide
 
 MIN_COUNTS = 50

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatialhist.tl._lattice import lattice_on
-from spatialhist.tl._raster import rasterize
-from spatialhist.tl._to_image import REACH
+from spatialhist.tl._inference.grid import lattice_on
+from spatialhist.tl._to_image import REACH, rasterize
 
 
 def test_pixels_are_the_mean_of_the_discs_over_their_centers():

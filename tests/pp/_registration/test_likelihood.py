@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from spatialhist.pp._likelihood import independent_spots, log_likelihood
+from spatialhist.pp._registration.likelihood import independent_spots, log_likelihood
 
 SIDE = 24
 POINTS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2) + 0.5

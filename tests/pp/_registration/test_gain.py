@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 
-from spatialhist.pp._gain import BLOCK, standard_errors
+from spatialhist.pp._registration.footprint import BLOCK, standard_errors
 
 
 def test_blocks_are_what_varies():

@@ -1,0 +1,76 @@
+"""How spots were moved from where the reader put them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.geometry import apply, spot_centers, spot_pixels
+from spatialhist._sdata.images import affine, image_key
+from spatialhist._sdata.scale import slide_info
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from spatialhist._sdata.cohort import Cohort
+
+logger = logging.getLogger(__name__)
+
+
+def alignment(sdata: SpatialData, slide: str) -> np.ndarray:
+    """The 3x3 matrix by which a slide's spots were moved from the reader's placement (identity if they were not)."""
+    return np.asarray(slide_info(sdata, slide).get("alignment", np.eye(3)), dtype=float)
+
+
+def footprint_move(sdata: SpatialData, slide: str) -> np.ndarray:
+    """3x3 matrix, in the slide's coordinates, from where spots lie to where they lie without regard to expression."""
+    report = slide_info(sdata, slide).get("alignment_report", {})
+    if not report.get("use_expression"):
+        return np.eye(3)
+    return np.asarray(report["footprint_matrix"], dtype=float) @ np.linalg.inv(alignment(sdata, slide))
+
+
+def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
+    """Move a slide's spots from the reader's placement by a 3x3 matrix in the slide's coordinate system.
+
+    The geometry stays; the move is composed into every coordinate system the shapes carry, ``obsm["spatial"]`` is
+    refreshed, and the matrix is remembered so that the next call starts from the reader's placement again.
+    """
+    from spatialdata.transformations import Affine, get_transformation, set_transformation
+
+    sdata, shapes = cohort.sdata, cohort.sdata.shapes[slide]
+    placed = affine(shapes, slide)
+    # The move in the shapes' own coordinates: into the slide, undo the old move, do the new one, and back.
+    inner = np.linalg.inv(placed) @ matrix @ np.linalg.inv(alignment(sdata, slide)) @ placed
+    every: dict[str, Any] = get_transformation(shapes, get_all=True)
+    moved = {name: t.to_affine_matrix(("x", "y"), ("x", "y")) @ inner for name, t in every.items()}
+    axes = ("x", "y")
+    set_transformation(shapes, {k: Affine(m, axes, axes) for k, m in moved.items()}, set_all=True)
+    slide_info(sdata, slide)["alignment"] = np.asarray(matrix, dtype=float).tolist()
+    refresh_centers(cohort, slide)
+
+
+def refresh_centers(cohort: Cohort, slide: str) -> None:
+    """Copy a slide's spot centers into ``obsm["spatial"]``, where squidpy and scanpy look."""
+    centers = np.array(cohort.table.obsm.get(_keys.SPATIAL, np.full((cohort.table.n_obs, 2), np.nan)), dtype=float)
+    centers[cohort.rows(slide)] = spot_centers(cohort.sdata, cohort.table, slide)
+    cohort.table.obsm[_keys.SPATIAL] = centers
+
+
+def image_points(cohort: Cohort, slide: str) -> np.ndarray:
+    """Spot centers in full-resolution pixels of the slide's H&E image (its derived images share them).
+
+    A placement that looked at expression would let labels into the pixels that predict them, so its spots are put where
+    their footprint alone puts them.
+    """
+    key = image_key(cohort.sdata, slide)
+    centers = spot_pixels(cohort.sdata, cohort.table, slide, key)
+    move = footprint_move(cohort.sdata, slide)
+    if np.array_equal(move, np.eye(3)):
+        return centers
+    logger.info("slide %r: spots placed by their footprint, not by expression", slide)
+    to_slide = affine(cohort.sdata.images[key], slide)
+    return apply(np.linalg.inv(to_slide) @ move @ to_slide, centers)

@@ -1,0 +1,124 @@
+"""Predictions and their record, into the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.cohort import Cohort
+from spatialhist._sdata.layers import add_dense_rows, record, recorded, with_genes
+from spatialhist._sdata.pixel_hash import pixel_hash
+from spatialhist.tl._inference.trained import Applier
+from spatialhist.tl._scores.card import add_reliability
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def write_predictions(
+    cohort: Cohort,
+    table_key: str,
+    key_added: str,
+    values: dict[str, np.ndarray],
+    applier: Applier,
+    training: dict[str, str | None],
+) -> None:
+    """Put predictions of slides into a layer, with genes the table lacks and how they were made."""
+    table = with_genes(cohort.table, applier.genes)
+    if table is not cohort.table:
+        cohort.sdata.tables[table_key] = table
+    columns = table.var_names.get_indexer(applier.genes)
+    before, made = recorded(table, key_added), provenance(applier, training)
+    same = all(before.get(k) == made[k] for k in ("step", "run_id", "predictor"))
+    if not same:
+        table.layers.pop(key_added, None)
+    for slide, predicted in values.items():
+        add_dense_rows(table, key_added, cohort.rows(slide), columns, predicted)
+    record(table, key_added, _with_slides_before(made, before) if same else made)
+    add_reliability(table, key_added, applier.card)
+
+
+def _write_scores(cohort: Cohort, table: AnnData, away: dict[str, np.ndarray], applier: Applier) -> None:
+    """Put the scores of slides into ``obs``; those of another run are forgotten."""
+    key, run = _keys.OUT_OF_DISTRIBUTION, str(applier.run.folder)
+    before = recorded(table, key)
+    if before.get("run") != run or key not in table.obs:
+        table.obs[key] = np.full(table.n_obs, np.nan, dtype=np.float32)
+        before = {}
+    column = table.obs[key].to_numpy(dtype=np.float32, copy=True)
+    for slide, score in away.items():
+        column[cohort.rows(slide)] = score
+    table.obs[key] = column
+    slides = [*(str(s) for s in before.get("predicted_slides", []) if s not in away), *away]
+    record(table, key, {"step": "predict", "run": run, "predicted_slides": slides})
+
+
+def provenance(applier: Applier, training: Mapping[str, str | None]) -> dict[str, Any]:
+    """What a layer of predictions was made by, what that was fitted on, and what the predicted slides are to it.
+
+    Parameters
+    ----------
+    applier
+        What predicts.
+    training
+        Predicted slides, with the name under which the run was trained on them, None for new ones.
+    """
+    identity = applier.run.manifest["identity"]
+    return {
+        "step": "predict",
+        "predictor": applier.name,
+        "kind": "model",
+        "target": identity["layer"],
+        "ranking": applier.run.manifest["ranking"],
+        "units": applier.run.manifest.get("units", {}),
+        "run": str(applier.run.folder),
+        "run_id": applier.run.run_id,
+        "predicted_slides": list(training),
+        "predicted_as": [applier.predicts_as(slide, name) for slide, name in training.items()],
+        "fitted_on_own_labels": [slide for slide, name in training.items() if applier.repeats_labels(name)],
+        "fitted_on": list(applier.run.manifest["slides"]),
+        "image": identity["design"]["image"],
+    }
+
+
+def _with_slides_before(made: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Keep what is recorded of slides that the same model predicted in an earlier call."""
+    known = dict(zip(before["predicted_slides"], before["predicted_as"], strict=True))
+    known = {s: w for s, w in known.items() if s not in made["predicted_slides"]}
+    known |= dict(zip(made["predicted_slides"], made["predicted_as"], strict=True))
+    seen = {*before["fitted_on_own_labels"], *made["fitted_on_own_labels"]}
+    return made | {
+        "predicted_slides": list(known),
+        "predicted_as": list(known.values()),
+        "fitted_on_own_labels": sorted(seen),
+    }
+
+
+def check_predicted_by(cohort: Cohort, layer: str, applier: Applier) -> None:
+    """Refuse a layer that something else predicted.
+
+    Raises
+    ------
+    ValueError
+        With what did.
+    """
+    made = recorded(cohort.table, layer)
+    if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
+        raise ValueError(
+            f"layer {layer!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
+            f"{applier.name!r} of run {applier.run.run_id} in {applier.run.folder}: pass what predicted it"
+        )
+
+
+def groups_of_slides(cohort: Cohort, layer: str, applier: Applier) -> dict[str, str | None]:
+    """Group of every slide that was predicted, None for one that no fold has seen."""
+    made, slides = recorded(cohort.table, layer), applier.run.manifest["slides"]
+    if "predicted_slides" not in made:
+        return {s: slides[s]["group"] for s in cohort.slides if s in slides}
+    names = [s for s in cohort.slides if s in list(made["predicted_slides"])]
+    # A grid has no image of its own.
+    known = {s: applier.trained_on(pixel_hash(cohort, made.get("slide", s))) for s in names}
+    return {s: slides[name]["group"] if name else None for s, name in known.items()}

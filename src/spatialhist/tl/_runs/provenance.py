@@ -1,0 +1,23 @@
+"""What is remembered of predictions of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spatialhist.tl._runs.cross_validation import CrossValidation
+
+
+def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]:
+    """Provenance of an out-of-fold layer: what it predicts, and which slides each prediction was fitted on."""
+    slides = list(cv.manifest["slides"])
+    return {
+        "step": "cross_validate",
+        "run_id": cv.run_id,
+        "predictor": predictor,
+        "kind": kind,
+        "target": cv.manifest["identity"]["layer"],
+        "ranking": cv.manifest["ranking"],
+        "slides": slides,
+        "groups": [cv.manifest["slides"][s]["group"] for s in slides],
+        "seed": cv.manifest["identity"]["seed"],
+    }
