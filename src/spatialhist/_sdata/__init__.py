@@ -1,17 +1,19 @@
 """The only code that reads and writes SpatialData.
 
 ========== =====================================================================
-slides     which slides, which rows of the table, who was measured
+cohort     which slides, which rows of the table, who was measured
+scale      how large a pixel is, what the object remembers of a slide
+geometry   where spots lie in pixels
+alignment  how spots were moved from where the reader put them
 images     pyramids, levels, masks: reading pixels and adding image elements
 pyramids   making the resolution levels of an image
-geometry   where spots lie in pixels, physical scale, alignment
 layers     layers, columns and provenance of the table
 build      one slide from arrays, several slides into one cohort
+subset     some slides or spots of an object
 adopt      what an object of spatialdata-io lacks
 grid       spots that we lay on a slide
 maps       genes as images
-quiet      what libraries announce about themselves
-versions   what releases of libraries do differently
-store      what is new goes into the zarr store, atomically
+pixel_hash telling an image by its pixels
+compat     what releases of libraries do differently, and announce of themselves
 ========== =====================================================================
 """

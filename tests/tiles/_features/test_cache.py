@@ -178,7 +178,7 @@ FILL = """
 import sys
 import numpy as np, spatialdata as sd
 from spatialhist.tiles import FeatureCache, TileSpec
-    from spatialhist.tiles._features import cache as _cache
+from spatialhist.tiles._features import cache as _cache
 
 class Mean:
     fingerprint = "mean"
