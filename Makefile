@@ -48,10 +48,11 @@ test-next: ## the same tests on a newer Python with the newest releases that res
 	OMP_NUM_THREADS=1 PATH="$(abspath $(NEXT))/bin:$$PATH" $(NEXT)/bin/python -m pytest -m "not slow" -n $(WORKERS) \
 		--deselect tests/test_tutorials.py --deselect tests/test_docs.py
 
-lint: $(READY) ## style, formatting and types
+lint: $(READY) ## style, formatting, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 docs: $(READY) ## the documentation, in docs/_build/html; a warning is an error
 	rm -rf docs/generated

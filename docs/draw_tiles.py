@@ -38,7 +38,7 @@ def main(folder: str = "../shared/data/her2st") -> None:
 
 
 def middle(xy: np.ndarray, here: np.ndarray) -> int:
-    """Position of the spot nearest to the centre of some of them."""
+    """Position of the spot nearest to the center of some of them."""
     distance = np.linalg.norm(xy - xy[here].mean(axis=0), axis=1)
     return int(np.where(here, distance, np.inf).argmin())
 
