@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
+import struct
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,22 +29,38 @@ BROKEN = (
     UnicodeDecodeError,
     json.JSONDecodeError,
 )
-"""What reading a damaged file raises."""
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON under a temporary name and rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(data, indent=1, sort_keys=True))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+"""What reading a damaged file of our own raises. No ValueError: those that we raise ourselves say more."""
+UNDECODABLE = (
+    *BROKEN,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What decoders of other libraries raise on a damaged file."""
 
 
 @contextmanager
-def intact(folder: Path) -> Iterator[None]:
-    """Say that files of a run or model folder are broken or do not fit together, whatever shows it.
+def intact(
+    path: str | os.PathLike[str],
+    says: str = "{path} is broken ({kind}: {error}): make the run again",
+    *,
+    errors: tuple[type[Exception], ...] = BROKEN,
+) -> Iterator[None]:
+    """Say that a file or folder is broken, whatever shows it.
+
+    Parameters
+    ----------
+    path
+        What is read.
+    says
+        The message; ``{path}``, ``{kind}`` and ``{error}`` stand for the path, the type and the text of the error.
+    errors
+        What shows it, beside errors of safetensors.
 
     Raises
     ------
@@ -54,14 +71,66 @@ def intact(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (*BROKEN, SafetensorError) as error:
-        raise ValueError(f"{folder} is broken ({type(error).__name__}: {error}): make the run again") from error
+    except (*errors, SafetensorError) as error:
+        raise ValueError(says.format(path=path, kind=type(error).__name__, error=error)) from error
 
 
-def replace(new: Path, old: Path) -> None:
-    """Put a finished folder in the place of another."""
-    shutil.rmtree(old, ignore_errors=True)
-    os.replace(new, old)
+@contextmanager
+def whole_file(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
+    """Give a path that takes the place of a file when all is written: readers see all of it or nothing.
+
+    It lies beside the file, or in another folder of the same file system.
+    """
+    # a name of its own, since several threads and processes may write the same file
+    new = (folder or path.parent) / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        yield new
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside another that takes its place when all is written.
+
+    One process at a time: what a killed one left is removed by the next.
+    """
+    new = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a path beside a folder that does not exist, or is empty, which takes its name when all is written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield new
+        if folder.exists():
+            folder.rmdir()
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON whole."""
+    with whole_file(path) as new:
+        new.write_text(json.dumps(data, indent=1, sort_keys=True))
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array whole."""
+    with whole_file(path) as new, new.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def load_array(path: Path) -> np.ndarray | None:
@@ -72,39 +141,9 @@ def load_array(path: Path) -> np.ndarray | None:
     ValueError
         If it is broken.
     """
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        return None
-    except (ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:
-        raise ValueError(f"{path} holds no features ({error}): remove it, and they are computed again") from error
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    write_bytes(path, buffer.getbuffer())
-
-
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file under a name of its own, then rename it: readers see all of it or nothing."""
-    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        new.write_bytes(data)
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
-@contextmanager
-def complete_or_nothing(store: Path) -> Iterator[Path]:
-    """Give a folder beside the store that takes its name when all is written, and vanishes when it is not."""
-    store.parent.mkdir(parents=True, exist_ok=True)
-    folder = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield folder
-        if store.exists():
-            store.rmdir()
-        os.replace(folder, store)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    damaged = (*BROKEN, ValueError, MemoryError)
+    with intact(path, "{path} holds no features ({error}): remove it, and they are computed again", errors=damaged):
+        try:
+            return np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spatialhist._runtime.files import whole_file
 from spatialhist.cli._console import in_words, print_json, print_scores, print_verdicts, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
 
@@ -341,6 +342,5 @@ def _mask_where_missing(sdata: SpatialData, image: str) -> None:
 
 
 def _write_scores(scores: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    scores.to_parquet(temporary, index=False)
-    os.replace(temporary, path)
+    with whole_file(path) as new:
+        scores.to_parquet(new, index=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._runtime.download import cache_folder, fetch
+from spatialhist._runtime.files import whole_file
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -189,6 +189,5 @@ def _sheet() -> pd.DataFrame:
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table.to_csv(temporary, index=False)
-    os.replace(temporary, path)
+    with whole_file(path) as new:
+        table.to_csv(new, index=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._runtime.files import BROKEN, intact
 
 if TYPE_CHECKING:
     import h5py
@@ -73,13 +74,9 @@ def read_challenge(h5: str | Path, *, store: str | Path | None = None) -> Spatia
     return sdata
 
 
-@contextmanager
-def _decoded(path: str | Path) -> Iterator[None]:
+def _decoded(path: str | Path) -> AbstractContextManager[None]:
     """Say that a file is broken, whatever part of HDF5 finds out."""
-    try:
-        yield
-    except (AttributeError, KeyError, MemoryError, OSError, OverflowError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{path} is broken: {error}") from error
+    return intact(path, "{path} is broken: {error}", errors=(*BROKEN, MemoryError, OSError, RuntimeError))
 
 
 def _slides(file: h5py.File) -> Iterator[SpatialData]:

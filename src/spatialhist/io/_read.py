@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatialhist._runtime.files import complete_or_nothing
+from spatialhist._runtime.files import new_folder
 from spatialhist._sdata.compat import quiet
 from spatialhist.io._assembly.cohort import open_store
 from spatialhist.io._challenge import read_challenge
@@ -89,6 +89,6 @@ def _read_store(path: Path) -> SpatialData:
 
 def _stored(sdata: SpatialData, store: Path) -> SpatialData:
 
-    with complete_or_nothing(store) as folder, quiet():
+    with new_folder(store) as folder, quiet():
         sdata.write(folder, update_sdata_path=False)
     return open_store(store)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._runtime.files import whole_file
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -110,9 +110,5 @@ def _ids(cohort: Cohort, rows: np.ndarray, slides: list[str]) -> pd.Index:
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        frame.to_csv(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as new:
+        frame.to_csv(new)

@@ -140,8 +140,8 @@ def _write(sdata: SpatialData, store: Path, progress: bool) -> SpatialData:
     import spatialdata as sd
     from dask.diagnostics import ProgressBar
 
-    from spatialhist._runtime.files import complete_or_nothing
+    from spatialhist._runtime.files import new_folder
 
-    with complete_or_nothing(store) as folder, ProgressBar() if progress else nullcontext():
+    with new_folder(store) as folder, ProgressBar() if progress else nullcontext():
         sdata.write(folder, update_sdata_path=False)
     return sd.read_zarr(store)

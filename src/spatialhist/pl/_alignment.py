@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata import geometry
+from spatialhist._sdata.alignment import alignment as placed_by
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.images import image_key
+from spatialhist._sdata.scale import scale as scale_of
+from spatialhist._sdata.scale import slide_info
 from spatialhist.pl._draw.style import CYCLE, FONT, new_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_outline, fit_view, window_of
 
@@ -64,10 +67,10 @@ def alignment(
     key = image_key(sdata, slide, image)
     ax = new_axes(ax, (5, 4.4))
     tissue = draw_outline(ax, sdata, slide, OUTLINE)
-    scale = geometry.scale(sdata, slide)
-    matrix = geometry.alignment(sdata, slide)
-    after = geometry.spot_centers(sdata, cohort.table, slide)
-    before = geometry.apply(np.linalg.inv(matrix), after)
+    scale = scale_of(sdata, slide)
+    matrix = placed_by(sdata, slide)
+    after = spot_centers(sdata, cohort.table, slide)
+    before = apply(np.linalg.inv(matrix), after)
     moved = not np.array_equal(matrix, np.eye(3))
     for centers, color in [(before, BEFORE)] * moved + [(after, AFTER)]:
         _draw_spots(ax, centers, scale.spot_diameter_px, color)
@@ -76,7 +79,7 @@ def alignment(
     draw_detail(ax, sdata, slide, key, window)
     fit_view(ax, window)
     shift = float(np.nanmean(np.linalg.norm(after - before, axis=1)))
-    picture(ax, _title(slide, geometry.slide_info(sdata, slide).get("alignment_report", {}), shift, scale.pitch_px))
+    picture(ax, _title(slide, slide_info(sdata, slide).get("alignment_report", {}), shift, scale.pitch_px))
     scale_bar(ax, scale.mpp)
     return ax
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
+from spatialhist._runtime.files import whole_file
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist.report._page import facts, pictures, score_tables, stain_probe
 
@@ -83,9 +83,8 @@ def write(
             "stain_probe": stain_probe.collect(cohort, table_key),
         }
     )
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, target)
+    with whole_file(target) as new:
+        new.write_text(page, encoding="utf-8")
     logger.info("report: wrote %s (%.1f MB)", target, len(page) / 1e6)
     return target
 

@@ -64,8 +64,8 @@ def test_a_fit_that_is_done_is_not_run_again(fit, inputs, monkeypatch):
 def test_what_a_killed_fit_left_is_harmless(fit, inputs):
     run_fits([fit], inputs.folder, progress=False)
     before = bytes_of(fit)
-    fit.folder.rename(fit.folder.with_name("ridge.tmp"))
-    (fit.folder.with_name("ridge.tmp") / "garbage").touch()
+    fit.folder.rename(fit.folder.with_name(".ridge.tmp"))
+    (fit.folder.with_name(".ridge.tmp") / "garbage").touch()
     (fit.folder.with_name("ridge.scratch")).mkdir()
     run_fits([fit], inputs.folder, progress=False)
     assert bytes_of(fit) == before

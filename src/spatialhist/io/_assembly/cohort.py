@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist import _keys
-from spatialhist._runtime.files import complete_or_nothing
+from spatialhist._runtime.files import new_folder
 from spatialhist._sdata.compat import quiet
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
 
     from spatialhist._sdata.build import concat_slides
 
-    with complete_or_nothing(store) as folder, quiet():
+    with new_folder(store) as folder, quiet():
         root = sd.SpatialData()
         root.write(folder, update_sdata_path=True)
         cohort = concat_slides([_move_images(part, root) for part in parts])

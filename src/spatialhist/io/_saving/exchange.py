@@ -16,6 +16,8 @@ from pathlib import Path
 
 import zarr
 
+from spatialhist._runtime.files import whole_file, write_json
+
 STAGE = ".spatialhist-save"
 _OLD = "old"
 _GONE = "gone"
@@ -77,9 +79,7 @@ def exchange(store: Path, path: str, new: Path | None) -> None:
 def remember_columns(store: Path, frames: Sequence[str]) -> None:
     """Note the columns of stored data frames, for :func:`recover`."""
     journal = store / STAGE / _COLUMNS
-    draft = journal.with_suffix(".tmp")
-    draft.write_text(json.dumps({frame: read_columns(store / frame) for frame in frames}))
-    os.replace(draft, journal)
+    write_json(journal, {frame: read_columns(store / frame) for frame in frames})
 
 
 def forget_columns(store: Path) -> None:
@@ -102,6 +102,5 @@ def drop_consolidated(store: Path) -> None:
     path = store / "zarr.json"
     metadata = json.loads(path.read_text())
     if metadata.pop("consolidated_metadata", None) is not None:
-        draft = store / STAGE / "zarr.json.tmp"
-        draft.write_text(json.dumps(metadata))
-        os.replace(draft, path)
+        with whole_file(path, folder=store / STAGE) as new:
+            new.write_text(json.dumps(metadata))

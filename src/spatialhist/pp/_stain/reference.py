@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from spatialhist._runtime.files import BROKEN, intact, whole_file
+
 StainMethod = Literal["macenko", "vahadane", "reinhard"]
 
 CANONICAL = "canonical"
@@ -60,12 +62,8 @@ class StainReference:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file that :meth:`load` and ``normalize_stain(reference=path)`` read."""
         path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        try:
-            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as new:
+            new.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> StainReference:
@@ -81,11 +79,9 @@ class StainReference:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no stain reference {str(path)!r}: write one with StainReference.save")
-        try:
+        with intact(path, "{path} holds no stain reference: {error}", errors=(*BROKEN, ValueError)):
             entry = json.loads(path.read_text())
             return cls(**{**entry, "fitted_on": tuple(entry["fitted_on"])})
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{str(path)!r} holds no stain reference: {error}") from error
 
     @classmethod
     def canonical(cls, method: StainMethod) -> StainReference:

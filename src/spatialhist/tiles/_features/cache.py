@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from spatialhist._runtime.files import load_array, write_array, write_bytes
+from spatialhist._runtime.files import load_array, write_array, write_json
 from spatialhist._sdata.geometry import open_image
 from spatialhist._sdata.scale import scale
 from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
@@ -137,7 +137,7 @@ class FeatureCache:
                 parts[-1] = encode(part)
                 write_array(names[-1], parts[-1])
         features = _in_order(job, parts)
-        write_bytes(path.with_suffix(".json"), _json(about))
+        write_json(path.with_suffix(".json"), about)
         write_array(path.with_suffix(".npy"), features)
         for name in names:
             name.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from spatialhist._runtime.files import whole_file
 from spatialhist._runtime.processes import rank_and_world
 
 
@@ -163,9 +164,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write all, then rename."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".tmp")
-        torch.save(checkpoint, beside)
-        os.replace(beside, path)
+        with whole_file(path) as new:
+            torch.save(checkpoint, new)
 
 
 def _callbacks(schedule: Schedule, last: Path) -> list[Callback]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialhist._runtime.files import replace, write_json
+from spatialhist._runtime.files import whole_folder, write_json
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl._data.samples import Samples
@@ -102,10 +102,8 @@ def fold_predictions(
 
 
 def _store(result: AsWritten) -> None:
-    temporary = result.folder.with_name(f".{NAME}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / FINAL).mkdir(parents=True)
-    write_state(temporary / FINAL, result.final.state())
-    write_json(temporary / CARD, {"score_not_honest": result.score_not_honest})
-    replace(temporary, result.folder)
+    with whole_folder(result.folder) as new:
+        (new / FINAL).mkdir()
+        write_state(new / FINAL, result.final.state())
+        write_json(new / CARD, {"score_not_honest": result.score_not_honest})
     logger.info("stack: %d fold models joined as written in %s", len(fold_fits(result.cv)), result.folder)

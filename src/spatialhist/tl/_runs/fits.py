@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spatialhist._runtime.executor import n_workers, run_tasks
-from spatialhist._runtime.files import intact
+from spatialhist._runtime.files import intact, whole_folder
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
@@ -99,19 +98,16 @@ def run_fit(fit: Fit, inputs_folder: Path) -> float:
 
 
 def _publish(fit: Fit, scratch: Path, fitted: Fitted, rows: np.ndarray, predicted: np.ndarray) -> None:
-    """Write everything beside, then rename: a folder under the final name is complete."""
+    """Write everything whole: a folder under the final name is complete."""
     from safetensors.numpy import save_file
 
-    done = fit.folder.with_name(f"{fit.folder.name}.tmp")
-    shutil.rmtree(done, ignore_errors=True)
-    done.mkdir(parents=True)
-    save_file({"rows": rows, "predicted": np.ascontiguousarray(predicted, dtype=np.float32)}, done / RESULT)
-    write_state(done, fitted.state())
-    for log in sorted(scratch.rglob("metrics.csv")):
-        target = done / log.relative_to(scratch)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(log, target)
-    os.replace(done, fit.folder)
+    with whole_folder(fit.folder) as new:
+        save_file({"rows": rows, "predicted": np.ascontiguousarray(predicted, dtype=np.float32)}, new / RESULT)
+        write_state(new, fitted.state())
+        for log in sorted(scratch.rglob("metrics.csv")):
+            target = new / log.relative_to(scratch)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(log, target)
     shutil.rmtree(scratch)
 
 

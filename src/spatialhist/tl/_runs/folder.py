@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialhist import _keys
-from spatialhist._runtime.files import replace, write_json
+from spatialhist._runtime.files import intact, whole_folder, write_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -38,10 +38,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = Path(folder) / MANIFEST
     if not path.exists():
         raise FileNotFoundError(f"{folder} is no run or model folder: it has no {MANIFEST}")
-    try:
+    with intact(path):
         manifest = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is broken ({error}): make the run again") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(found, int):
         raise ValueError(f"{path} is no manifest of spatialhist: it has no 'format'")
@@ -142,13 +140,11 @@ def group_folder(groups: list[str], held_out: tuple[str, ...]) -> str:
 
 
 def write_oof(folder: Path, layers: dict[str, Any], rows: dict[str, list[str]], genes: list[str]) -> None:
-    """Write out-of-fold predictions as zarr, under a temporary name first."""
+    """Write out-of-fold predictions as zarr, whole."""
     import zarr
 
-    target, temporary = folder / "oof.zarr", folder / ".oof.zarr.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    root = zarr.open_group(temporary, mode="w")
-    root.attrs.update({"genes": genes, "rows": rows})
-    for name, values in layers.items():
-        root.create_array(_keys.sanitize(name), data=values)
-    replace(temporary, target)
+    with whole_folder(folder / "oof.zarr") as new:
+        root = zarr.open_group(new, mode="w")
+        root.attrs.update({"genes": genes, "rows": rows})
+        for name, values in layers.items():
+            root.create_array(_keys.sanitize(name), data=values)

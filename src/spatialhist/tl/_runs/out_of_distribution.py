@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatialhist._runtime.files import BROKEN, intact, whole_file
 from spatialhist.tl._predictors.linear import Reducer, feature_parts
 
 if TYPE_CHECKING:
@@ -88,11 +89,10 @@ class TrainingFeatures:
         """Write them into a run folder, under a temporary name first."""
         from safetensors.numpy import save_file
 
-        temporary = folder / f".{FILE}.tmp"
         arrays = vars(self) | vars(self.reducer) | {"n_extents": np.array([self.n_extents])}
         del arrays["reducer"]
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary)
-        temporary.replace(folder / FILE)
+        with whole_file(folder / FILE) as new:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, new)
 
     @classmethod
     def load(cls, folder: Path) -> TrainingFeatures:
@@ -103,15 +103,13 @@ class TrainingFeatures:
         ValueError
             If the folder holds none, or a broken one.
         """
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        try:
+        says = "{path} is missing or broken ({error}): make the run again"
+        with intact(folder / FILE, says, errors=(*BROKEN, FileNotFoundError)):
             a = load_file(folder / FILE)
             reducer = Reducer(a["mean"], a["scale"], a["axes"])
             return cls(reducer, a["points"], a["group"], a["distances"], int(a["n_extents"][0]))
-        except (FileNotFoundError, SafetensorError, KeyError) as error:
-            raise ValueError(f"{folder / FILE} is missing or broken ({error}): make the run again") from error
 
 
 def warn_of_far(slide: str, scores: np.ndarray) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spatialhist._runtime.files import intact, replace, write_json
+from spatialhist._runtime.files import intact, whole_folder, write_json
 from spatialhist.tl._predictors.combiners import Combiner, restore
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import read_state, write_state
@@ -73,14 +72,11 @@ def stacked_out_of_fold(result: Stack) -> np.ndarray:
 
 
 def _store(result: Stack, card: dict[str, Any]) -> None:
-    """Write weights and card into the run folder, under a temporary name first."""
-    temporary = result.folder.with_name(f".{result.method}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    """Write weights and card into the run folder, whole."""
     folders = {group_folder(result.cv.groups, (group,)): combiner for group, combiner in result.by_group.items()}
-    for name, combiner in {**folders, FINAL: result.final}.items():
-        where = temporary / name
-        where.mkdir(parents=True)
-        write_state(where, combiner.state())
-    write_json(temporary / "stack.json", {"method": result.method, "models": [m.name for m in result.cv.models]})
-    write_card(temporary, card)
-    replace(temporary, result.folder)
+    with whole_folder(result.folder) as new:
+        for name, combiner in {**folders, FINAL: result.final}.items():
+            (new / name).mkdir()
+            write_state(new / name, combiner.state())
+        write_json(new / "stack.json", {"method": result.method, "models": [m.name for m in result.cv.models]})
+        write_card(new, card)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist._runtime.executor import n_workers
-from spatialhist._runtime.files import replace
+from spatialhist._runtime.files import whole_folder
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import Cohort, open_cohort, usable_rows
 from spatialhist._sdata.layers import get_layer, recorded
@@ -183,27 +182,25 @@ class Task:
         """
         refuse_missing_values(self.cohort, self.rows, self.layer, columns)
         check_free(folder, manifest["identity"], overwrite=overwrite)
-        beside = folder / ".inputs.tmp"
-        shutil.rmtree(beside, ignore_errors=True)
-        inputs = gather_run(
-            self.cohort,
-            beside,
-            folder / "cache",
-            rows=self.rows,
-            assigned=assigned,
-            columns=columns,
-            layer=self.layer,
-            design=self.design,
-            encoder=get_encoder(self.design.encoder),
-            tiles=any(m.needs_tiles for m in self.models),
-            workers=n_workers(executor),
-            threads=self.threads,
-            progress=progress,
-        )
-        manifest["identity"]["data"] = fingerprint(beside, manifest["genes"])
-        manifest["ranking"] = inputs.meta["ranking"]
-        claim(folder, manifest, overwrite=overwrite)
-        replace(beside, folder / "inputs")
+        with whole_folder(folder / "inputs") as beside:
+            inputs = gather_run(
+                self.cohort,
+                beside,
+                folder / "cache",
+                rows=self.rows,
+                assigned=assigned,
+                columns=columns,
+                layer=self.layer,
+                design=self.design,
+                encoder=get_encoder(self.design.encoder),
+                tiles=any(m.needs_tiles for m in self.models),
+                workers=n_workers(executor),
+                threads=self.threads,
+                progress=progress,
+            )
+            manifest["identity"]["data"] = fingerprint(beside, manifest["genes"])
+            manifest["ranking"] = inputs.meta["ranking"]
+            claim(folder, manifest, overwrite=overwrite)
         inputs = Inputs.open(folder / "inputs")
         with pinned_threads(self.threads):
             TrainingFeatures.of(inputs, sorted(set(assigned.values())), len(self.design.extents)).save(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from spatialhist._runtime.files import write_json
+from spatialhist._runtime.files import intact, write_json
 from spatialhist._sdata.layers import recorded
 from spatialhist.tl._scores.metrics import HEADLINE
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
@@ -101,10 +101,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     if not path.exists():
         return {}
-    try:
+    with intact(path):
         return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is broken ({error}): make the run again") from error
 
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:
