@@ -49,7 +49,8 @@ def add_grid(
 
     Returns
     -------
-    The table, which is in the object already.
+    AnnData
+        The table, which is in the object already.
     """
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity

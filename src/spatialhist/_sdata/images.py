@@ -157,7 +157,8 @@ def read_overview(pyr: Pyramid, max_px: int) -> tuple[np.ndarray, tuple[float, f
 
     Returns
     -------
-    Pixels ``(y, x, c)`` uint8 and full-resolution pixels per returned pixel, ``(x, y)``.
+    tuple[ndarray, tuple[float, float]]
+        Pixels ``(y, x, c)`` uint8 and full-resolution pixels per returned pixel, ``(x, y)``.
     """
     from skimage.transform import resize
 
@@ -241,7 +242,8 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
 
     Returns
     -------
-    Boolean ``(y, x)`` and full-resolution pixels per mask pixel, ``(x, y)``.
+    tuple[ndarray, tuple[float, float]]
+        Boolean ``(y, x)`` and full-resolution pixels per mask pixel, ``(x, y)``.
 
     Raises
     ------

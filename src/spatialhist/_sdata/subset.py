@@ -26,7 +26,8 @@ def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
 
     Returns
     -------
-    The new table.
+    AnnData
+        The new table.
     """
     import spatialdata as sd
 

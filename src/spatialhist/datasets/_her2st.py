@@ -103,7 +103,8 @@ def her2st(
 
     Returns
     -------
-    The cohort, with what must be cited in ``attrs["spatialhist"]["citation"]``.
+    SpatialData
+        The cohort, with what must be cited in ``attrs["spatialhist"]["citation"]``.
 
     Raises
     ------

@@ -59,7 +59,8 @@ def from_arrays(
 
     Returns
     -------
-    The slide as a SpatialData in memory. Without counts ``X`` is 0 and ``obs["measured"]`` False.
+    SpatialData
+        The slide as a SpatialData in memory. Without counts ``X`` is 0 and ``obs["measured"]`` False.
 
     Raises
     ------

@@ -39,8 +39,9 @@ def read_challenge(h5: str | Path, *, store: str | Path | None = None) -> Spatia
 
     Returns
     -------
-    One SpatialData; ``X`` holds the abundances. Test slides have ``obs["measured"]`` False and zeros, and
-    ``obs["Test_Set"]`` where the file has it. ``mpp`` is 100 µm over the distance of neighboring spots.
+    SpatialData
+        One SpatialData; ``X`` holds the abundances. Test slides have ``obs["measured"]`` False and zeros, and
+        ``obs["Test_Set"]`` where the file has it. ``mpp`` is 100 µm over the distance of neighboring spots.
 
     Raises
     ------

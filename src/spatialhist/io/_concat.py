@@ -22,8 +22,9 @@ def concat(parts: Sequence[SpatialData]) -> SpatialData:
 
     Returns
     -------
-    One SpatialData with the elements of all and one table. Genes are outer-joined: one that a slide lacks is 0 there
-    and False in ``varm["measured"]``. Images are not copied and stay bound to the store they were read from.
+    SpatialData
+        One SpatialData with the elements of all and one table. Genes are outer-joined: one that a slide lacks is 0
+        there and False in ``varm["measured"]``. Images are not copied and stay bound to the store they were read from.
 
     Raises
     ------

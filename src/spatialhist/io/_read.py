@@ -44,7 +44,8 @@ def read(
 
     Returns
     -------
-    The cohort.
+    SpatialData
+        The cohort.
 
     Raises
     ------

@@ -42,7 +42,8 @@ def save(
 
     Returns
     -------
-    None. ``sdata.path`` names the store.
+    None
+        ``sdata.path`` names the store.
 
     Raises
     ------

@@ -64,8 +64,9 @@ def read_st(
 
     Returns
     -------
-    One SpatialData with all slides; with ``store``, the one read back from there. Further columns of ``spots/`` are in
-    ``obs``; ``in_tissue`` or ``selected`` becomes ``obs["in_tissue"]``.
+    SpatialData
+        One SpatialData with all slides; with ``store``, the one read back from there. Further columns of ``spots/`` are
+        in ``obs``; ``in_tissue`` or ``selected`` becomes ``obs["in_tissue"]``.
 
     Raises
     ------

@@ -46,7 +46,8 @@ def write_submission(
 
     Returns
     -------
-    None. ``ID`` is the spot id for one slide, and ``SLIDE_ID`` for several.
+    None
+        ``ID`` is the spot id for one slide, and ``SLIDE_ID`` for several.
 
     Raises
     ------

@@ -49,8 +49,9 @@ def read_visium(
 
     Returns
     -------
-    The slide as :func:`spatialdata_io.visium` names it, with thumbnail and scale (spots are 100 µm apart) added; with
-    ``store``, the one read back from there. Gene names are made unique by a number.
+    SpatialData
+        The slide as :func:`spatialdata_io.visium` names it, with thumbnail and scale (spots are 100 µm apart) added;
+        with ``store``, the one read back from there. Gene names are made unique by a number.
 
     Raises
     ------

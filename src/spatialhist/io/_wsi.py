@@ -54,8 +54,9 @@ def read_wsi(
 
     Returns
     -------
-    SpatialData with ``images["<slide>_full_image"]`` in coordinate system ``<slide>``, its scale (and patient) in
-    ``attrs``, and no table, since there are no spots.
+    SpatialData
+        SpatialData with ``images["<slide>_full_image"]`` in coordinate system ``<slide>``, its scale (and patient) in
+        ``attrs``, and no table, since there are no spots.
 
     Raises
     ------

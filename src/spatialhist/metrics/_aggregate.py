@@ -55,7 +55,8 @@ def within_slide_pearson(truth: ArrayLike, predicted: ArrayLike, slide: ArrayLik
 
     Returns
     -------
-    The means; a constant prediction counts 0, a constant truth is left out and counted.
+    Summary
+        The means; a constant prediction counts 0, a constant truth is left out and counted.
 
     Raises
     ------
@@ -92,8 +93,9 @@ def summarize(values: ArrayLike, slide: ArrayLike, group: ArrayLike) -> Summary:
 
     Returns
     -------
-    The means; values that are NaN are left out and counted, slides and groups without any value are NaN
-    and left out of the next mean.
+    Summary
+        The means; values that are NaN are left out and counted, slides and groups without any value are NaN
+        and left out of the next mean.
 
     Raises
     ------
@@ -133,7 +135,8 @@ def group_interval(values_by_group: Mapping[str, float], *, level: float = 0.95,
 
     Returns
     -------
-    Lower and upper end.
+    tuple[float, float]
+        Lower and upper end.
 
     Raises
     ------
@@ -178,7 +181,8 @@ def paired_wins(a: Mapping[str, float], b: Mapping[str, float]) -> Wins:
 
     Returns
     -------
-    The counts; groups where either is NaN are left out and counted.
+    Wins
+        The counts; groups where either is NaN are left out and counted.
 
     Raises
     ------

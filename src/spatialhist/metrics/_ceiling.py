@@ -22,7 +22,8 @@ def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.
 
     Returns
     -------
-    Two arrays of the same shape that sum to `counts`.
+    tuple[ndarray, ndarray]
+        Two arrays of the same shape that sum to `counts`.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def reliability(correlation: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    Values from 0 to 1, NaN where the correlation is NaN.
+    ndarray
+        Values from 0 to 1, NaN where the correlation is NaN.
 
     Examples
     --------
@@ -98,7 +100,8 @@ def noise_ceiling(
 
     Returns
     -------
-    One value per gene from 0 to 1; NaN where the transformed counts are constant.
+    ndarray
+        One value per gene from 0 to 1; NaN where the transformed counts are constant.
 
     Raises
     ------

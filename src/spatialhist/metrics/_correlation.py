@@ -23,8 +23,9 @@ def pearson(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    One value per target: 0 where the prediction is constant, NaN where the truth is constant or where
-    the target has no values.
+    ndarray
+        One value per target: 0 where the prediction is constant, NaN where the truth is constant or where
+        the target has no values.
 
     %(raises)s
 
@@ -46,8 +47,9 @@ def spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    One value per target: 0 where the prediction is constant, NaN where the truth is constant or where
-    the target has no values.
+    ndarray
+        One value per target: 0 where the prediction is constant, NaN where the truth is constant or where
+        the target has no values.
 
     %(raises)s
 
@@ -72,7 +74,8 @@ def spot_spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]
 
     Returns
     -------
-    One value per spot: 0 where the predicted profile is constant, NaN where the measured one is.
+    ndarray
+        One value per spot: 0 where the predicted profile is constant, NaN where the measured one is.
 
     %(raises)s
 
@@ -102,7 +105,8 @@ def pooled_pearson(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64
 
     Returns
     -------
-    One value per target, by the rules of :func:`pearson`.
+    ndarray
+        One value per target, by the rules of :func:`pearson`.
 
     %(raises)s
 

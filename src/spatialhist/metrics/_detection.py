@@ -23,8 +23,9 @@ def auc_detected(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    One value per target, 0.5 for a constant prediction; NaN where the target is detected in all spots or in
-    none, or has no values.
+    ndarray
+        One value per target, 0.5 for a constant prediction; NaN where the target is detected in all spots or in
+        none, or has no values.
 
     %(raises)s
 

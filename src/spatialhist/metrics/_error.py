@@ -20,7 +20,8 @@ def rmse(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    One value per target; NaN where the target has no values.
+    ndarray
+        One value per target; NaN where the target has no values.
 
     %(raises)s
 
@@ -42,7 +43,8 @@ def nrmse(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    One value per target; NaN where the truth is constant or the target has no values.
+    ndarray
+        One value per target; NaN where the truth is constant or the target has no values.
 
     %(raises)s
 
@@ -64,8 +66,9 @@ def r2(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    One value per target, below 0 where the mean of the scored spots themselves would do better; NaN where
-    the truth is constant or the target has no values.
+    ndarray
+        One value per target, below 0 where the mean of the scored spots themselves would do better; NaN where
+        the truth is constant or the target has no values.
 
     %(raises)s
 
@@ -87,8 +90,9 @@ def variance_ratio(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64
 
     Returns
     -------
-    One value per target: 0 for a constant prediction, below 1 where it is shrunk towards its mean; NaN where
-    the truth is constant or the target has no values.
+    ndarray
+        One value per target: 0 for a constant prediction, below 1 where it is shrunk towards its mean; NaN where
+        the truth is constant or the target has no values.
 
     %(raises)s
 

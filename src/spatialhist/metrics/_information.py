@@ -30,8 +30,9 @@ def mutual_information(truth: ArrayLike, predicted: ArrayLike, *, bins: int = 8)
 
     Returns
     -------
-    One value per target, about 0 (and possibly just below) for a prediction that says nothing, at most
-    `log(bins)`; NaN where the truth is constant or the target has no values.
+    ndarray
+        One value per target, about 0 (and possibly just below) for a prediction that says nothing, at most
+        `log(bins)`; NaN where the truth is constant or the target has no values.
 
     %(raises)s Or if there are fewer than 2 bins.
 
@@ -58,8 +59,9 @@ def jensen_shannon(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64
 
     Returns
     -------
-    One value per target from 0 (same distribution) to 1 (disjoint, or nothing predicted anywhere); NaN where
-    the truth is 0 in every spot or the target has no values.
+    ndarray
+        One value per target from 0 (same distribution) to 1 (disjoint, or nothing predicted anywhere); NaN where
+        the truth is 0 in every spot or the target has no values.
 
     Raises
     ------

@@ -30,7 +30,8 @@ def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix
 
     Returns
     -------
-    One value per target; NaN where it is constant or has no values.
+    ndarray
+        One value per target; NaN where it is constant or has no values.
 
     Raises
     ------
@@ -71,7 +72,8 @@ def moran_agreement(truth: ArrayLike, predicted: ArrayLike, connectivities: spar
 
     Returns
     -------
-    One number from -1 to 1; NaN with fewer than two targets whose truth varies.
+    float
+        One number from -1 to 1; NaN with fewer than two targets whose truth varies.
 
     Examples
     --------

@@ -28,7 +28,8 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
 
     Returns
     -------
-    Array of the shape of `layer`.
+    ndarray
+        Array of the shape of `layer`.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def neighbor_oracle(truth: ArrayLike, connectivities: sparse.sparray | sparse.sp
 
     Returns
     -------
-    Array of the shape of `truth`; spots without neighbors get the mean over all spots.
+    ndarray
+        Array of the shape of `truth`; spots without neighbors get the mean over all spots.
 
     Raises
     ------

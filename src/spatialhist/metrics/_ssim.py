@@ -44,7 +44,8 @@ def ssim(
 
     Returns
     -------
-    One value per target, 1 for equal maps; NaN where the truth is constant or the target has no values.
+    ndarray
+        One value per target, 1 for equal maps; NaN where the truth is constant or the target has no values.
 
     Raises
     ------

@@ -31,7 +31,8 @@ def augment(
 
     Returns
     -------
-    New ``uint8`` tiles of the same shape.
+    torch.Tensor
+        New ``uint8`` tiles of the same shape.
 
     Raises
     ------

@@ -97,8 +97,9 @@ def get_encoder(encoder: str | Encoder) -> Encoder:
 
     Returns
     -------
-    Callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``, without gradients and in
-    evaluation mode.
+    Encoder
+        Callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``, without gradients and in
+        evaluation mode.
 
     Raises
     ------

@@ -69,7 +69,8 @@ class FeatureHead(nn.Module):
 
         Returns
         -------
-        Predictions of shape ``(B, n_outputs)``.
+        torch.Tensor
+            Predictions of shape ``(B, n_outputs)``.
         """
         if len(features) != len(self.branches):
             raise ValueError(

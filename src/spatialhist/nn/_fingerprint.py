@@ -31,7 +31,9 @@ def encoder_fingerprint(encoder: Encoder) -> str:
 
     Returns
     -------
-    64 hexadecimal digits. Equal weights, settings and source give equal digits in every process and on every device.
+    str
+        64 hexadecimal digits. Equal weights, settings and source give equal digits in every process and on every
+        device.
 
     Raises
     ------

@@ -27,7 +27,8 @@ def get_loss(name: str, **options: float) -> Loss:
 
     Returns
     -------
-    Function of predictions and targets, both ``(B, K)``, that returns a scalar.
+    Loss
+        Function of predictions and targets, both ``(B, K)``, that returns a scalar.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def mse_pearson_loss(pred: torch.Tensor, target: torch.Tensor, *, alpha: float =
 
     Returns
     -------
-    Scalar loss.
+    torch.Tensor
+        Scalar loss.
 
     Notes
     -----
@@ -95,7 +97,8 @@ def hinge_rank_loss(pred: torch.Tensor, target: torch.Tensor, *, margin: float =
 
     Returns
     -------
-    Mean of ``max(0, margin - (pred_i - pred_j))`` over all pairs with ``target_i > target_j``.
+    torch.Tensor
+        Mean of ``max(0, margin - (pred_i - pred_j))`` over all pairs with ``target_i > target_j``.
 
     Notes
     -----
@@ -117,7 +120,8 @@ def logistic_rank_loss(pred: torch.Tensor, target: torch.Tensor, *, scale: float
 
     Returns
     -------
-    Mean of ``log(1 + exp(-(pred_i - pred_j) / scale))`` over all pairs with ``target_i > target_j``.
+    torch.Tensor
+        Mean of ``log(1 + exp(-(pred_i - pred_j) / scale))`` over all pairs with ``target_i > target_j``.
 
     Notes
     -----
@@ -143,7 +147,8 @@ def soft_spearman_loss(
 
     Returns
     -------
-    Scalar loss.
+    torch.Tensor
+        Scalar loss.
 
     Notes
     -----

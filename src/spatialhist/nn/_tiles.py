@@ -19,7 +19,8 @@ def split_tiles(tile: torch.Tensor, grid: int) -> torch.Tensor:
 
     Returns
     -------
-    Subtiles of shape ``(B, grid * grid, C, H // grid, W // grid)``; the center one has index ``grid * grid // 2``.
+    torch.Tensor
+        Subtiles of shape ``(B, grid * grid, C, H // grid, W // grid)``; the center one has index ``grid * grid // 2``.
 
     Raises
     ------

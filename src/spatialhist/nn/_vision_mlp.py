@@ -96,7 +96,8 @@ class VisionMLPMultiTask(nn.Module):
 
         Returns
         -------
-        Predictions of shape ``(B, n_outputs)``.
+        torch.Tensor
+            Predictions of shape ``(B, n_outputs)``.
         """
         tile = scale_pixels(tile)
         self._check_size(tile)

@@ -48,8 +48,9 @@ def alignment(
 
     Returns
     -------
-    Axes, in the slide's coordinate system (full-resolution pixels), with a scale bar. The title says what
-    :func:`spatialhist.pp.realign` found.
+    Axes
+        Axes, in the slide's coordinate system (full-resolution pixels), with a scale bar. The title says what
+        :func:`spatialhist.pp.realign` found.
 
     Raises
     ------

@@ -44,9 +44,10 @@ def calibration(
 
     Returns
     -------
-    Axes: a dot is a tenth of a group's spots and genes, by what was predicted. On the dashed line spots differ by as
-    much as was predicted; where dots rise less, predictions exaggerate. The title gives the slope over all spots and
-    genes, mean over groups.
+    Axes
+        Axes: a dot is a tenth of a group's spots and genes, by what was predicted. On the dashed line spots differ by
+        as much as was predicted; where dots rise less, predictions exaggerate. The title gives the slope over all spots
+        and genes, mean over groups.
 
     Raises
     ------

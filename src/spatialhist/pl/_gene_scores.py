@@ -35,8 +35,9 @@ def gene_scores(
 
     Returns
     -------
-    Axes: one dot a gene, means over slides and groups. The line is what the noise of the counts lets a perfect
-    prediction reach.
+    Axes
+        Axes: one dot a gene, means over slides and groups. The line is what the noise of the counts lets a perfect
+        prediction reach.
 
     Raises
     ------

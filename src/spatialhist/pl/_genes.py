@@ -59,10 +59,11 @@ def genes(
 
     Returns
     -------
-    Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same
-    units share the color scale of a gene over all its slides, from the 1st to the 99th percentile; the color bar names
-    the units. Spots without a value are gray. A prediction's title gives its within-slide Pearson r with the
-    measurements beside it, over all spots that have both, and says where most spots are unlike those of training.
+    ndarray
+        Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same units share
+        the color scale of a gene over all its slides, from the 1st to the 99th percentile; the color bar names the
+        units. Spots without a value are gray. A prediction's title gives its within-slide Pearson r with the
+        measurements beside it, over all spots that have both, and says where most spots are unlike those of training.
 
     Raises
     ------

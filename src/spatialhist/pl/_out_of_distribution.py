@@ -49,8 +49,10 @@ def out_of_distribution(
 
     Returns
     -------
-    Axes, one per slide. Colors run from 0 to 1, the range of ``obs["out_of_distribution"]``. The title gives the share
-    of spots above 0.95, which is a twentieth on a slide like those of training. Spots without a score are gray.
+    ndarray
+        Axes, one per slide. Colors run from 0 to 1, the range of ``obs["out_of_distribution"]``. The title gives the
+        share of spots above 0.95, which is a twentieth on a slide like those of training. Spots without a score are
+        gray.
 
     Raises
     ------

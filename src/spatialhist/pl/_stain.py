@@ -48,8 +48,9 @@ def stain(
 
     Returns
     -------
-    Axes ``(2, 2)``: rows before and after, columns slide and detail. Where the stain was fitted by its
-    vectors, swatches show hematoxylin and eosin at an optical density of 1 (natural logarithm).
+    ndarray
+        Axes ``(2, 2)``: rows before and after, columns slide and detail. Where the stain was fitted by its
+        vectors, swatches show hematoxylin and eosin at an optical density of 1 (natural logarithm).
 
     Raises
     ------

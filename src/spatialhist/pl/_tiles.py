@@ -32,8 +32,9 @@ def tiles(ds: TileDataset, *, n: int = 8, seed: int = 0, axes: np.ndarray | None
 
     Returns
     -------
-    Axes ``(n,)``, titled by slide and spot; ``(n, sizes)`` where the dataset has several sizes, one row a spot. The
-    middle subtile is framed.
+    ndarray
+        Axes ``(n,)``, titled by slide and spot; ``(n, sizes)`` where the dataset has several sizes, one row a spot. The
+        middle subtile is framed.
 
     Raises
     ------

@@ -36,7 +36,8 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    Axes: loss against epoch, one color a model.
+    Axes
+        Axes: loss against epoch, one color a model.
 
     Raises
     ------

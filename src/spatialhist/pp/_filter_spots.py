@@ -81,10 +81,11 @@ def filter_spots(
 
     Returns
     -------
-    Adds ``obs["spot_qc"]``, categorical, missing where a slide was never judged, and
-    ``uns["spatialhist"]["filter_spots"]``: ``counts`` of spots per slide and reason, which stay when spots are dropped,
-    ``dropped``, those that are gone, and ``dropped_by_labels``, the ids of those that went because of their measurements
-    (``nan`` or ``low_activity``): scores on the rest know what was measured.
+    None
+        Adds ``obs["spot_qc"]``, categorical, missing where a slide was never judged, and
+        ``uns["spatialhist"]["filter_spots"]``: ``counts`` of spots per slide and reason, which stay when spots are
+        dropped, ``dropped``, those that are gone, and ``dropped_by_labels``, the ids of those that went because of
+        their measurements (``nan`` or ``low_activity``): scores on the rest know what was measured.
 
     Raises
     ------

@@ -67,9 +67,10 @@ def flag_artifacts(
 
     Returns
     -------
-    Adds to ``obs``, per spot: ``"ink"``, ``"blur"`` and ``"fold"`` (bool), and what they are drawn from,
-    ``"ink_share"``, ``"sharpness"`` and ``"fold_share"`` (float32, 0 to 1; NaN where a slide was never judged or a spot
-    has no position).
+    None
+        Adds to ``obs``, per spot: ``"ink"``, ``"blur"`` and ``"fold"`` (bool), and what they are drawn from,
+        ``"ink_share"``, ``"sharpness"`` and ``"fold_share"`` (float32, 0 to 1; NaN where a slide was never judged or a
+        spot has no position).
 
     Raises
     ------

@@ -48,8 +48,9 @@ def log_normalize(
 
     Returns
     -------
-    Adds the float32 layer ``key_added``, sparse where the counts are. Spots without any count stay 0, those of slides
-    to be predicted among them. Values that are not finite stay, and do not count in the total.
+    None
+        Adds the float32 layer ``key_added``, sparse where the counts are. Spots without any count stay 0, those of
+        slides to be predicted among them. Values that are not finite stay, and do not count in the total.
 
     Raises
     ------

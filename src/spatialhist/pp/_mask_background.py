@@ -56,8 +56,9 @@ def mask_background(
 
     Returns
     -------
-    None. Adds ``labels["<slide>_full_image_tissue"]`` (1 on tissue) and, with ``fill``,
-    ``images["<slide>_full_image_masked"]``.
+    None
+        Adds ``labels["<slide>_full_image_tissue"]`` (1 on tissue) and, with ``fill``,
+        ``images["<slide>_full_image_masked"]``.
 
     Raises
     ------

@@ -67,7 +67,8 @@ def normalize_stain(
 
     Returns
     -------
-    None. Adds ``images["<slide>_full_image_normalized"]``, computed when it is read; background stays as it is.
+    None
+        Adds ``images["<slide>_full_image_normalized"]``, computed when it is read; background stays as it is.
 
     Raises
     ------

@@ -50,8 +50,9 @@ def rank_expression(
 
     Returns
     -------
-    Adds the dense float32 layer ``key_added``. It is NaN where nothing was measured: spots whose ``obs["measured"]`` is
-    False, targets that a slide lacks, values that are NaN. These are not counted in K.
+    None
+        Adds the dense float32 layer ``key_added``. It is NaN where nothing was measured: spots whose
+        ``obs["measured"]`` is False, targets that a slide lacks, values that are NaN. These are not counted in K.
 
     Raises
     ------

@@ -70,13 +70,14 @@ def realign(
 
     Returns
     -------
-    None. Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
-    ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
-    ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total expression
-    and hematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random placements' own,
-    sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint; log-likelihood over the
-    best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``, and ``footprint_matrix``,
-    the move without looking at expression.
+    None
+        Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
+        ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
+        ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total
+        expression and hematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random
+        placements' own, sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint;
+        log-likelihood over the best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``,
+        and ``footprint_matrix``, the move without looking at expression.
 
     Raises
     ------

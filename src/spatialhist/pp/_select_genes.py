@@ -54,7 +54,8 @@ def select_genes(
 
     Returns
     -------
-    Adds ``var["selected"]``, and with ``subset`` drops the genes where it is False.
+    None
+        Adds ``var["selected"]``, and with ``subset`` drops the genes where it is False.
 
     Raises
     ------

@@ -65,8 +65,9 @@ def smooth_expression(
 
     Returns
     -------
-    Adds the float32 layer ``key_added``, sparse where ``layer`` is. NaN stay NaN and do not count in their neighbors.
-    A sparse layer fills up: a spot stores what any of its neighbors stores.
+    None
+        Adds the float32 layer ``key_added``, sparse where ``layer`` is. NaN stay NaN and do not count in their
+        neighbors. A sparse layer fills up: a spot stores what any of its neighbors stores.
 
     Raises
     ------

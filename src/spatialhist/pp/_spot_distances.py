@@ -55,10 +55,11 @@ def spot_distances(
 
     Returns
     -------
-    Adds squidpy's ``obsp["spatial_distances"]``, ``obsp["spatial_connectivities"]`` and ``uns["spatial_neighbors"]``.
-    Both matrices are CSR and block-diagonal by slide; a pair that is absent is far apart, not at distance 0.
-    ``uns["spatialhist"]["spatial_distances"]`` holds the unit and, per slide, ``radius_px``, ``pitch_px`` and ``mpp``
-    where known.
+    None
+        Adds squidpy's ``obsp["spatial_distances"]``, ``obsp["spatial_connectivities"]`` and
+        ``uns["spatial_neighbors"]``. Both matrices are CSR and block-diagonal by slide; a pair that is absent is far
+        apart, not at distance 0. ``uns["spatialhist"]["spatial_distances"]`` holds the unit and, per slide,
+        ``radius_px``, ``pitch_px`` and ``mpp`` where known.
 
     Raises
     ------

@@ -85,8 +85,10 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
 
     Returns
     -------
-    Staged folder per part (``"layers/log1p"``, ``"obs/spot_qc"``, ...), None for a part that is gone; None altogether
-    where there is none, or spots, genes or what it annotates have changed, so that the whole table must be written.
+    Parts | None
+        Staged folder per part (``"layers/log1p"``, ``"obs/spot_qc"``, ...), None for a part that is gone; None
+        altogether where there is none, or spots, genes or what it annotates have changed, so that the whole table must
+        be written.
 
     Raises
     ------

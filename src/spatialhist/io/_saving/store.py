@@ -60,7 +60,8 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
 
     Returns
     -------
-    What was written or removed, by its path in the store.
+    list[str]
+        What was written or removed, by its path in the store.
 
     Raises
     ------

@@ -75,7 +75,8 @@ class ColorTexture(nn.Module):
 
         Returns
         -------
-        ``float32`` features of shape ``(B, len(feature_names))`` on the tiles' device.
+        torch.Tensor
+            ``float32`` features of shape ``(B, len(feature_names))`` on the tiles' device.
         """
         _check_tiles(tiles)
         if len(tiles) == 0:

@@ -37,7 +37,8 @@ def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") 
 
     Returns
     -------
-    ``(n, k)`` float32. NaN stays NaN and is not counted; infinities are ranked.
+    ndarray
+        ``(n, k)`` float32. NaN stays NaN and is not counted; infinities are ranked.
 
     Raises
     ------

@@ -17,7 +17,8 @@ def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    float32 ``(y, x)``, 0 off the mask.
+    ndarray
+        Float32 ``(y, x)``, 0 off the mask.
     """
     if not mask.any():
         return mask.astype(np.float32)
@@ -39,7 +40,8 @@ def hematoxylin_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    float32 ``(y, x)``, 0 off the mask.
+    ndarray
+        Float32 ``(y, x)``, 0 off the mask.
     """
     from skimage.color import rgb2hed
 

@@ -20,7 +20,8 @@ def basis_tables(operator: np.ndarray, white_point: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Factors ``(3, 3, 256)``: output channel, input channel, input intensity.
+    ndarray
+        Factors ``(3, 3, 256)``: output channel, input channel, input intensity.
     """
     log = np.log((np.arange(256) + 1) / (white_point[:, None] + 1))
     tables = np.exp(operator[:, :, None] * log[None])

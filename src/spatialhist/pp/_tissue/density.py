@@ -48,7 +48,8 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
 
     Returns
     -------
-    Boolean ``(y, x)``.
+    ndarray
+        Boolean ``(y, x)``.
     """
     planes, sigma = _planes(pixels, um_per_px)
     density, texture, sharp, floor = _features(planes, sigma)
@@ -88,8 +89,9 @@ def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray,
 
     Returns
     -------
-    Optical density above the glass, smoothed ``(3, y, x)``; texture ``(y, x)``; density in green, sharp enough for an
-    edge not to spill onto the glass ``(y, x)``; and the value below which texture and density are glass.
+    tuple[ndarray, ndarray, ndarray, float]
+        Optical density above the glass, smoothed ``(3, y, x)``; texture ``(y, x)``; density in green, sharp enough for
+        an edge not to spill onto the glass ``(y, x)``; and the value below which texture and density are glass.
     """
     od = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[planes]
     density = np.stack([ndi.gaussian_filter(plane, sigma) for plane in od])

@@ -24,7 +24,8 @@ def disc_share(mask: np.ndarray, xy: np.ndarray, radius: float, pixel: tuple[flo
 
     Returns
     -------
-    ``(n,)``, 0 to 1; NaN for centers that are not finite.
+    ndarray
+        ``(n,)``, 0 to 1; NaN for centers that are not finite.
     """
     centers = np.ascontiguousarray(xy, dtype=np.float64)
     return _integrate(np.ascontiguousarray(mask, dtype=np.bool_), centers, float(radius), *map(float, pixel))

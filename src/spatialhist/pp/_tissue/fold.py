@@ -25,7 +25,8 @@ def fold_mask(pixels: np.ndarray, tissue: np.ndarray, glass: np.ndarray, *, um_p
 
     Returns
     -------
-    Boolean ``(y, x)``.
+    ndarray
+        Boolean ``(y, x)``.
     """
     density = -np.log((pixels.astype(np.float32) + 1) / 256)
     if glass.any():

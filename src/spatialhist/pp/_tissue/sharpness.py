@@ -20,7 +20,8 @@ def spot_quality(tiles: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Share of the spectral energy that lies in fine detail ``(n,)``, which blur removes.
+    ndarray
+        Share of the spectral energy that lies in fine detail ``(n,)``, which blur removes.
     """
     import spatialdata as sd
     from spatialdata.models import Image2DModel

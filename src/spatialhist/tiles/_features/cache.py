@@ -101,7 +101,8 @@ class FeatureCache:
 
         Returns
         -------
-        ``(n, F)`` float32, in the order of `centers`.
+        ndarray
+            ``(n, F)`` float32, in the order of `centers`.
 
         Raises
         ------

@@ -41,8 +41,9 @@ def loader(
 
     Returns
     -------
-    A loader of the batches that ``ds[[i, j, ...]]`` gives. Under ``torch.distributed`` each process gets its own stretch
-    of every epoch's order (have Lightning leave it alone: ``use_distributed_sampler=False``).
+    DataLoader
+        A loader of the batches that ``ds[[i, j, ...]]`` gives. Under ``torch.distributed`` each process gets its own
+        stretch of every epoch's order (have Lightning leave it alone: ``use_distributed_sampler=False``).
 
     Raises
     ------

@@ -66,7 +66,8 @@ class MemoryTileDataset(TileDataset):
 
         Yields
         ------
-        Batches as ``ds[[i, j, ...]]`` gives them.
+        dict[str, Any]
+            Batches as ``ds[[i, j, ...]]`` gives them.
 
         Raises
         ------
@@ -112,7 +113,8 @@ def to_memory(ds: TileDataset, *, max_gb: float = 4.0) -> MemoryTileDataset:
 
     Returns
     -------
-    The same samples, served from memory.
+    MemoryTileDataset
+        The same samples, served from memory.
 
     Raises
     ------

@@ -87,7 +87,8 @@ class TileReader:
 
         Returns
         -------
-        ``(n, 3, pixels, pixels)`` uint8. A tile without any part of the image is white, whatever the padding.
+        ndarray
+            ``(n, 3, pixels, pixels)`` uint8. A tile without any part of the image is white, whatever the padding.
 
         Raises
         ------
@@ -127,7 +128,8 @@ class TileReader:
 
         Yields
         ------
-        Positions in `centers` ``(k,)`` and their tiles ``(k, 3, pixels, pixels)``. Every position comes once.
+        tuple[ndarray, ndarray]
+            Positions in `centers` ``(k,)`` and their tiles ``(k, 3, pixels, pixels)``. Every position comes once.
         """
         plan = make_plan(self.source, centers, extent_px, pixels, padding)
         for index, blocks in self._groups(plan, batch):
