@@ -6,7 +6,7 @@ PORT    ?= 8888
 NEXT        ?= .venv-next
 NEXT_PYTHON ?= python3.12
 NEXT_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-# JupyterLab asks for a word where it is root, as in many containers
+# JupyterLab refuses to run as root, as in many containers, unless it is told to
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # what `make nightly` measures; each ends with an error when its limit is broken
@@ -30,7 +30,7 @@ $(READY):
 	VENV="$(VENV)" sh install_host.sh
 	@touch $@
 
-demo: $(READY) ## a synthetic cohort from slides to report, in under 5 minutes
+demo: $(READY) ## a simulated cohort, from slides to report, in under 5 minutes
 	$(BIN)/spatialhist demo --out demo
 
 test: $(READY) ## all tests that are not slow, with coverage of at least 90 % of lines
@@ -61,7 +61,7 @@ docs: $(READY) ## the documentation, in docs/_build/html; a warning is an error
 lab: $(READY) ## JupyterLab on this machine only, with a token (printed)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --no-browser --notebook-dir=tutorials $(LAB_OPTIONS)
 
-nightly: $(READY) ## what is too long for CI: slow tests, real slides, the image's steps, benchmarks
+nightly: $(READY) ## checks that take too long for CI: slow tests, real slides, steps of the Dockerfile, benchmarks
 	$(BIN)/python -m pytest -m "slow or real_data"
 	$(BIN)/python scripts/prove_dockerfile.py
 	for script in $(BENCHMARKS); do $(BIN)/python $$script || exit 1; done

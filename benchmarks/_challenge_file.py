@@ -1,4 +1,4 @@
-"""A file in the challenge's format, drawn from the synthetic cohort: six training slides, one test slide, 35 targets."""
+"""A file in the challenge's format, simulated: six training slides, one test slide, 35 targets."""
 
 from __future__ import annotations
 

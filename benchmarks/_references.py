@@ -18,7 +18,7 @@ STRENGTHS = 10.0 ** np.arange(-3, 7, 0.5)
 
 @dataclass(frozen=True)
 class Reference:
-    """A learner and what it looks at: the features of an encoder at some extents, plain or relative to the slide."""
+    """A learner and what it looks at: features of an encoder at some fields of view, plain or standardized by slide."""
 
     encoder: str
     learner: Callable[..., np.ndarray]
@@ -99,7 +99,7 @@ def _kernel_path(x: np.ndarray, y: np.ndarray, new: np.ndarray, gamma: float) ->
 
 
 def slide_pearson(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray) -> float:
-    """Within-slide Pearson, gene -> slide; a constant prediction counts 0, a constant truth is left out."""
+    """Within-slide Pearson, gene -> slide; a constant prediction is scored 0, a constant truth is left out."""
     return float(np.mean([_pearson(truth[slide == s], predicted[slide == s]) for s in np.unique(slide)]))
 
 
@@ -112,10 +112,10 @@ def _pearson(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 SINGLE = {
     "color, 150 um": Reference("color_texture", ridge, standardized=False, extents=(1,)),
-    "color, four extents": Reference("color_texture", ridge, standardized=False),
-    "color, four extents, per slide": Reference("color_texture", ridge),
+    "color, four fields of view": Reference("color_texture", ridge, standardized=False),
+    "color, four fields of view, standardized by slide": Reference("color_texture", ridge),
     "the same, kernel ridge": Reference("color_texture", kernel_ridge),
-    "EfficientNet-Lite0, four extents, per slide": Reference("efficientnet-lite0", ridge),
+    "EfficientNet-Lite0, four fields of view, standardized by slide": Reference("efficientnet-lite0", ridge),
 }
 AVERAGED = [
     Reference(encoder, learner, standardized)

@@ -91,7 +91,7 @@ def prepared(sdata: sd.SpatialData) -> sd.SpatialData:
 
 
 def synthetic_patients(seed: int, *, views: int = 1) -> tuple[Samples, Samples]:
-    """Three synthetic patients to train on and one to be scored, two slides each, spots where they are said to be.
+    """Three simulated patients to train on and one to be scored, two slides each, spots where they are said to be.
 
     A spot's counts follow from the nuclei under it: their kinds differ in size, shape and arrangement, of which the
     color of a tile tells a part. A tile is as wide as the distance of two spots, its pixels as fine as the slide's.
@@ -101,7 +101,7 @@ def synthetic_patients(seed: int, *, views: int = 1) -> tuple[Samples, Samples]:
     seed
         Of the cohort.
     views
-        Extent of the tiles in pitches.
+        Field of view of the tiles, in multiples of the spot spacing.
     """
     sdata = sh.datasets.synthetic(8, n_patients=4, max_offset=0.0, seed=seed)
     return split(prepared(sdata), ["S7", "S8"], genes=100, tile_extent=("pitch", float(views)), tile_pixels=48 * views)

@@ -6,7 +6,7 @@
 ``steps`` changes one thing at a time and cross-validates on real slides, one section of patient C and one patient left
 out: the stain, the place of the spots, standardization by slide, ranks as targets. All rows share folds, panels, the cache
 of features and the truth: predictions are compared with measured log1p (a row trained on ranks too, so its Pearson is at a
-disadvantage that its Spearman is not), and with ranks. ``branches`` trains the network from scratch on synthetic slides with
+disadvantage that its Spearman is not), and with ranks. ``branches`` trains the network from scratch on simulated slides with
 some of its branches, and with a second, wider view; every row sees pixels of the same size.
 """
 
@@ -76,12 +76,12 @@ def steps(read, models: str, workers: int) -> None:
     displaced, put_back = (displace(prepared(read())) for _ in range(2))
     sh.pp.realign(put_back)
     rows = {
-        "as it is": (as_read, {"models": resolved}),
+        "default settings": (as_read, {"models": resolved}),
         "stain normalized (Macenko)": (as_read, {"models": resolved, "image": "normalized"}),
         "not standardized by slide": (as_read, {"models": unstandardized(resolved)}),
         "ranks as targets": (as_read, {"models": resolved, "layer": "ranks"}),
-        "spots a pitch off": (displaced, {"models": resolved}),
-        "spots a pitch off, realigned": (put_back, {"models": resolved}),
+        "spots shifted by one spot spacing": (displaced, {"models": resolved}),
+        "spots shifted by one spot spacing, realigned": (put_back, {"models": resolved}),
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, protocol in PROTOCOLS.items():
@@ -95,7 +95,7 @@ def steps(read, models: str, workers: int) -> None:
 
 
 def displace(sdata: sd.SpatialData, seed: int = 0) -> sd.SpatialData:
-    """Move the spots of every slide by a pitch in a direction of its own."""
+    """Shift the spots of every slide by one spot spacing, each slide in another direction."""
     rng = np.random.default_rng(seed)
     for slide, info in sdata.attrs["spatialhist"]["slides"].items():
         angle = rng.uniform(0, 2 * np.pi)
@@ -134,12 +134,12 @@ def scored(sdata: sd.SpatialData, out: Path, workers: int, protocol: dict, optio
     table = sdata["table"]
     held = {g: [s for s, facts in cv.manifest["slides"].items() if facts["group"] == g] for g in cv.groups}
     by_group = [np.mean([of_slide(table, s) for s in slides], axis=0) for slides in held.values()]
-    names = ("Pearson", "Spearman of genes", "the same against ranks", "Spearman of spots")
+    names = ("Pearson", "Spearman", "Spearman against ranks", "Spearman across genes")
     return dict(zip(names, np.mean(by_group, axis=0).tolist(), strict=True))
 
 
 def of_slide(table, slide: str) -> tuple[float, ...]:
-    """Within-slide scores of one slide; a constant prediction counts 0, a constant truth is left out."""
+    """Within-slide scores of one slide; a constant prediction is scored 0, a constant truth is left out."""
     rows = (table.obs["region"] == slide).to_numpy() & (np.asarray(table.X.sum(axis=1)).ravel() >= MIN_COUNTS)
     predicted = table.layers["oof"][rows]
     genes = np.isfinite(predicted).any(axis=0)
@@ -165,7 +165,7 @@ def branches(width: int, epochs: int, seed: int) -> None:
         "tile": Views(width, (("tile",),)),
         "tile and subtiles": Views(width, (("tile", "subtiles"),)),
         "tile, subtiles and center": Views(width, (every,)),
-        "the same and a tile of twice the extent": Views(width, (every, ("tile",))),
+        "the same and a tile with twice the field of view": Views(width, (every, ("tile",))),
     }
     for name, build in networks.items():
         network = TileNetwork(build=build, width=width, epochs=epochs, learning_rate=2e-3, accelerator="cpu")
@@ -175,7 +175,7 @@ def branches(width: int, epochs: int, seed: int) -> None:
 
 
 class Views:
-    """Builds one network an extent; the first sees the middle half of the tile, the second all of it, half as fine."""
+    """Builds one network per field of view; the first sees the middle half of the tile, the second all of it, half as fine."""
 
     def __init__(self, width: int, branches: Sequence[tuple[str, ...]]) -> None:
         self.width, self.branches = width, branches
@@ -186,7 +186,7 @@ class Views:
 
 
 class SumOfViews(torch.nn.Module):
-    """Adds what networks see at one extent and at twice that extent."""
+    """Adds the outputs of networks with one field of view and with twice that."""
 
     def __init__(self, networks: Sequence[torch.nn.Module]) -> None:
         super().__init__()

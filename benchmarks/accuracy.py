@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _package(sdata, folder: Path, encoder: str, protocol: dict) -> tuple[sh.tl.CrossValidation, pd.DataFrame]:
-    """Cross-validate and stack the default models over one encoder, and score them beside nulls and oracles."""
+    """Cross-validate and stack the default models over one encoder, and score them beside baselines and upper references."""
     start = time.perf_counter()
     out, cache = folder / f"{encoder}_{protocol['groups']}", folder / "features"
     for made in (out, cache):

@@ -4,7 +4,7 @@
     python benchmarks/challenge.py --full                # the original's size: width 32, 30 epochs, 8,000 spots
     python benchmarks/challenge.py --h5 FILE [--full]    # the file of the challenge itself
 
-Without ``--h5`` a synthetic file of the same format is written: six training slides, one test slide, 35 targets; the
+Without ``--h5`` a simulated file of the same format is written: six training slides, one test slide, 35 targets; the
 truth of the test slide is then known, and the three submissions are scored against it. The score is the challenge's:
 Spearman across the targets of a spot, averaged over spots. What the scheme as written says of itself is printed apart,
 because it is not honest. Two things are not repeated: the stain reference is the shipped one and not fitted on the test
@@ -63,7 +63,7 @@ def prepared(h5: Path) -> sd.SpatialData:
     sh.pp.mask_background(sdata, fill_value=0)
     sh.pp.normalize_stain(sdata, method="macenko", image="masked", key_added=IMAGE)
     sh.pp.realign(sdata, slides=train, model="translation")
-    # abundances, not counts: only the place of a spot is judged
+    # abundances, not counts: only the position of a spot is checked
     sh.pp.filter_spots(sdata, slides=train, min_counts=0)
     sh.pp.rank_expression(sdata, method="ordinal", scale="raw")
     return sdata

@@ -23,7 +23,7 @@ def hexagons(n: int) -> np.ndarray:
 
 def main() -> None:
     print(
-        f"{'spots':>8} {'s':>6} {'us a spot':>10} {'peak MB':>8} {'MB per 1,000 spots':>19} {'pitch px':>9} {'neighbors':>11}"
+        f"{'spots':>8} {'s':>6} {'us a spot':>10} {'peak MB':>8} {'MB per 1,000 spots':>19} {'spacing px':>10} {'neighbors':>11}"
     )
     for n in (1_000, *SIZES):
         xy = hexagons(n)
@@ -40,7 +40,7 @@ def main() -> None:
         neighbors = np.diff(sdata["table"].obsp["spatial_distances"].indptr)
         pitch = sdata.attrs["spatialhist"]["slides"]["S1"]["pitch_px"]
         print(
-            f"{n:8,} {spent:6.2f} {spent / n * 1e6:10.1f} {peak:8.0f} {peak / n * 1e3:19.2f} {pitch:9.3f} "
+            f"{n:8,} {spent:6.2f} {spent / n * 1e6:10.1f} {peak:8.0f} {peak / n * 1e3:19.2f} {pitch:10.3f} "
             f"{np.median(neighbors):11.0f}"
         )
 

@@ -19,7 +19,7 @@ from spatialhist import metrics
 from spatialhist._sdata.scale import slide_info
 
 TRAIN, TEST = ["C2", "C3", "C4"], "C5"
-SPACINGS = {"default": None, "1 pitch": ("pitch", 1.0), "0.25 pitches": ("pitch", 0.25)}
+SPACINGS = {"default": None, "spacing of training": ("pitch", 1.0), "a quarter of it": ("pitch", 0.25)}
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def simulate(n_spots: int, n_targets: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lattice(n_spots: int) -> tuple[np.ndarray, sparse.csr_array]:
-    """Return centers on a square lattice of pitch 1 and the graph of the eight nearest."""
+    """Return centers on a square lattice of spacing 1 and the graph of the eight nearest."""
     width = int(np.ceil(np.sqrt(n_spots)))
     xy = np.column_stack(np.divmod(np.arange(n_spots), width)).astype(float)
     pairs = cKDTree(xy).query_pairs(1.5, output_type="ndarray")

@@ -3,7 +3,7 @@
     python benchmarks/network.py synthetic [--width 8 --epochs 12] [--variants]
     python benchmarks/network.py fold --store her2st.zarr [--data FOLDER] [--held C5 --width 16 --norm batch]
 
-``synthetic`` trains on three patients of the synthetic cohort and scores the fourth after every second epoch, beside
+``synthetic`` trains on three simulated patients and scores the fourth after every second epoch, beside
 ridges on color and texture; with ``--variants`` also under group normalization, with seeds averaged, without
 augmentation. ``fold`` trains on the sections of her2st's patient C but one, with the default network, and scores that
 section after every third epoch; at the end the default models are fitted too, and their mean is scored with and without
@@ -33,7 +33,7 @@ from spatialhist.tl._predictors.ridge_solver import within_slide_score
 DESIGN = Design(extents=tuple(("um", e) for e in EXTENTS_UM))
 DECAY = 0.98
 LEARNING_RATE = 2e-3
-"""Of synthetic: a short run is given larger steps than the default."""
+"""For simulated slides: a short run is given larger steps than the default."""
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=None)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--norm", default="batch", choices=["batch", "group"], help="of fold")
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic cohort")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulated slides")
     parser.add_argument("--variants", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -111,11 +111,11 @@ def with_and_without(train: Samples, scored: Samples, network: np.ndarray) -> pd
 
 
 def ridges(train: Samples, held: Samples) -> pd.Series:
-    """Score ridges on color and texture: one extent, four, four relative to the slide's tissue."""
+    """Score ridges on color and texture: one field of view, four, four standardized by slide."""
     models = {
-        "ridge, one extent (150 um)": Ridge(standardized=False, extents=(1,)),
-        "ridge, four extents": Ridge(standardized=False, extents=(0, 1, 2, 3)),
-        "ridge, four extents, per slide": Ridge(extents=(0, 1, 2, 3)),
+        "ridge, one field of view (150 um)": Ridge(standardized=False, extents=(1,)),
+        "ridge, four fields of view": Ridge(standardized=False, extents=(0, 1, 2, 3)),
+        "ridge, four fields of view, standardized by slide": Ridge(extents=(0, 1, 2, 3)),
     }
     scratch = Path(tempfile.gettempdir())
     fitted = {name: model.fit(train, seed=0, scratch=scratch).predict(held) for name, model in models.items()}

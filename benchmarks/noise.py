@@ -39,7 +39,7 @@ def table(draws: int = 4) -> pd.DataFrame:
 
 
 def draw(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw features, expression that has nothing to do with them, and the group of every spot."""
+    """Draw features, expression that is unrelated to them, and the group of every spot."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(GROUPS), SPOTS)
     return rng.normal(size=(len(group), FEATURES)), rng.normal(size=(len(group), GENES)), group
@@ -67,8 +67,8 @@ def base_models() -> list:
 
 def out_of_fold(predictions: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Take for every spot the predictions of the fold that left it out, side by side: (spots, models x genes)."""
-    mine = predictions[group, :, np.arange(len(group))]
-    return mine.reshape(len(group), -1)
+    own = predictions[group, :, np.arange(len(group))]
+    return own.reshape(len(group), -1)
 
 
 def original_stack(features: np.ndarray, targets: np.ndarray, group: np.ndarray) -> float:

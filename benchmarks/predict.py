@@ -1,6 +1,6 @@
 """Speed, shares and memory of predict_grid: python benchmarks/predict.py [--data FOLDER] [--store ZARR] [--um 200].
 
-Slides of 4,096 to 40,960 pixels a side repeat a square of section C5, chunk by chunk, so that they take no room (and lie in
+Slides of 4,096 to 40,960 pixels a side repeat a square of section C5, chunk by chunk, so that they take no space (and lie in
 the page cache). Models fitted on C2-C4, the default ones or `--models ridge`, predict each in a process of its own on one
 core, at spots 200 um apart. Printed: spots, spots a second of the processor, shares of its time, and peak memory above that
 of the imports and the model. Pixels are read in a second thread while the encoder works, so time is that of the processor.
@@ -148,7 +148,7 @@ def timed(spent: dict[str, float], name: str, owner: object, attribute: str, now
 
 
 def peak_gib() -> float:
-    """Of this process alone: `getrusage` goes on from the peak of the process that started it."""
+    """Of this process alone: `getrusage` starts at the peak of the process that started it."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 

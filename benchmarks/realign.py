@@ -1,8 +1,8 @@
-"""Realignment on her2st and on synthetic lattices: python benchmarks/realign.py [--data FOLDER] [--store ZARR].
+"""Realignment on her2st and on simulated lattices: python benchmarks/realign.py [--data FOLDER] [--store ZARR].
 
-Per slide: 20 rigid perturbations (up to 3 pitches and 8 degrees) of the published spots, the median residual in
-pitches, how far the published placement itself moves, how often flips and quarter turns are undone, and how often
-something is accepted where nothing should be. Then synthetic Visium slides whose spots lie on glass too, placed by
+Per slide: 20 rigid perturbations (up to 3 spot spacings and 8 degrees) of the published spots, the median residual in
+spot spacings, how far the published coordinates themselves move, how often flips and quarter turns are undone, and how often
+something is accepted where nothing should be. Then simulated Visium slides whose spots lie on glass too, placed by
 expression, and a lattice of very many spots. `--store none` leaves her2st out.
 """
 
@@ -76,7 +76,7 @@ def real_slides() -> None:
         cells = (f"{medians[-1]:.3f}", f"{max(residuals):.3f}", f"{seconds:.2f}", f"{right:.3f}", turned, wrong)
         cells += (f"{np.median(accepted):.3f}" if accepted else "-", f"{len(accepted)}/{N}")
         print(f"{slide:<6}", *(f"{c:>11}" for c in cells), flush=True)
-    print(f"median over slides {np.median(medians):.3f}, worst slide {max(medians):.3f} pitches")
+    print(f"median over slides {np.median(medians):.3f}, worst slide {max(medians):.3f} spot spacings")
 
 
 def displacement(matrix: np.ndarray, xy: np.ndarray, truth: np.ndarray) -> float:
@@ -84,7 +84,7 @@ def displacement(matrix: np.ndarray, xy: np.ndarray, truth: np.ndarray) -> float
 
 
 def perturbed(picture, xy, pitch, place) -> tuple[list[tuple[float, bool]], float]:
-    """Residual in pitches and whether the move was accepted, for N rigid perturbations; processor seconds of each."""
+    """Residual in spot spacings and whether the move was accepted, for N rigid perturbations; processor seconds of each."""
     rng = np.random.default_rng(0)
     center, results = xy.mean(axis=0), []
     start = time.process_time()
@@ -209,7 +209,7 @@ def many_spots() -> None:
     residual = residual_px(wrong, right, max_shift=20)
     print(
         f"{len(right):,} spots: {time.process_time() - start:.1f} s of the processor, "
-        f"{time.perf_counter() - clock:.1f} s, residual {residual:.2f} px at a pitch of 4 px"
+        f"{time.perf_counter() - clock:.1f} s, residual {residual:.2f} px at a spot spacing of 4 px"
     )
 
 

@@ -8,7 +8,7 @@ Each size runs in a process of its own; its peak of memory above what libraries 
 that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is
 broken: GROWTH times what is in proportion to the size before, and DENSE of what one dense table of all genes would take.
 
-``models`` fits the default models to drawn features, as many and as wide as the default encoder gives, and predicts a
+``models`` fits the default models to simulated features, as many and as wide as the default encoder gives, and predicts a
 quarter of the spots. Features lie in files, 14 kB a spot.
 """
 
@@ -126,13 +126,13 @@ def default_models(n: int) -> Steps:
 
     design = Design(extents=tuple(("um", e) for e in EXTENTS_UM), context=tuple(("um", r) for r in CONTEXT_UM))
     with tempfile.TemporaryDirectory() as folder:
-        inputs = drawn_inputs(Path(folder) / "inputs", n)
+        inputs = simulated_inputs(Path(folder) / "inputs", n)
         for model in resolve_models("default", design):
             fit = Fit(model, ("g0",), tuple(range(250)), Path(folder) / model.name, seed=0, threads=1)
             yield f"fit {model.name}", lambda fit=fit: run_fit(fit, inputs)
 
 
-def drawn_inputs(folder: Path, n: int, n_slides: int = 4) -> Path:
+def simulated_inputs(folder: Path, n: int, n_slides: int = 4) -> Path:
     """Features of 16 blocks of 224 that follow a few numbers a spot, and 250 genes that follow them with noise."""
     from spatialhist.tl._data.samples import row_parts, write_inputs
 

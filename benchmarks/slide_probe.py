@@ -1,4 +1,4 @@
-"""How well patients are told by color before and after stain normalization: python benchmarks/slide_probe.py.
+"""How well patients can be told apart by color, before and after stain normalization: python benchmarks/slide_probe.py.
 
 Options: [--data FOLDER] [--store ZARR]. her2st: slides by held-out quarters of tissue. TCGA patches (`wsi/tcga_patches`
 beside the folder of her2st): patients by held-out patches.

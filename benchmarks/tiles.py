@@ -1,7 +1,7 @@
 """Time and memory of reading tiles, each beside plain ways of doing the same in the same run.
 
     python benchmarks/tiles.py            # her2st section C2 (92 megapixels), needs SPATIALHIST_DATA
-    python benchmarks/tiles.py visium     # a 20,000^2 slide at a Visium pitch
+    python benchmarks/tiles.py visium     # a 20,000^2 slide with the spot spacing of Visium
     python benchmarks/tiles.py rates      # tiles a second of section C2, in this process and with two workers
     python benchmarks/tiles.py epoch      # share of loading in an epoch of the network from scratch
     python benchmarks/tiles.py memory     # resident memory on a 40,000^2 slide (Linux)
@@ -60,7 +60,7 @@ def her2st(folder: Path) -> None:
 
 def visium(folder: Path) -> None:
     slide, centers = visium_slide(folder)
-    table(f"synthetic 20,000^2, {len(centers)} spots at a Visium pitch", slide, centers)
+    table(f"simulated 20,000^2, {len(centers)} spots with the spot spacing of Visium", slide, centers)
 
 
 def table(title: str, slide: sd.SpatialData, centers: np.ndarray) -> None:

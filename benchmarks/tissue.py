@@ -1,7 +1,7 @@
 """Tissue masks on her2st: python benchmarks/tissue.py [--data FOLDER] [--store ZARR].
 
 Per slide and method: share of the published in-tissue spots whose disc is at least half tissue, share of the area
-farther than 1.5 pitches from any of them that is called tissue, and processor seconds on the stored slide, the better
+farther than 1.5 spot spacings from any of them that is called tissue, and processor seconds on the stored slide, the better
 of two runs.
 """
 

@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("room", spatialhist.__all__)
-def test_api_page_lists_every_public_name(room):
-    listed = re.findall(rf"^   {room}\.(\w+)$", API, flags=re.MULTILINE)
-    assert sorted(listed) == sorted(importlib.import_module(f"spatialhist.{room}").__all__)
+@pytest.mark.parametrize("module", spatialhist.__all__)
+def test_api_page_lists_every_public_name(module):
+    listed = re.findall(rf"^   {module}\.(\w+)$", API, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(importlib.import_module(f"spatialhist.{module}").__all__)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/install.md", "docs/testing.md"])

@@ -16,7 +16,7 @@ import spatialhist
 
 SRC = Path(spatialhist.__file__).parent
 
-# one layer a line; a room imports from the layers above it, and nothing from its own
+# one layer a line; a module imports from the layers above it, and nothing from its own
 LAYERS = (
     {"_keys", "_runtime"},
     {"_sdata"},
@@ -26,7 +26,7 @@ LAYERS = (
     {"cli"},
 )
 LAYER = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
-# these import nothing of the package; every room from the third layer on may use them
+# these import nothing of the package; every module from the third layer on may use them
 BESIDE = {
     "nn": {"lazy_loader", "torch"},
     "metrics": {"lazy_loader", "numpy", "pandas", "scipy", "skimage", "sklearn"},

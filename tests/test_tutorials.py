@@ -75,9 +75,9 @@ def test_uses_public_names_only(path):
     assert not [m for m in imported if m.startswith("spatialhist.") and "._" in m]
     used = {tuple(ast.unparse(n).split(".")[1:]) for n in ast.walk(tree) if is_attribute_of_sh(n)}
     assert used
-    for room, name in used:
-        assert room in sh.__all__
-        assert name in importlib.import_module(f"spatialhist.{room}").__all__
+    for module, name in used:
+        assert module in sh.__all__
+        assert name in importlib.import_module(f"spatialhist.{module}").__all__
 
 
 def is_attribute_of_sh(node: ast.AST) -> bool:

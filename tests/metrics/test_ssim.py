@@ -10,7 +10,7 @@ from spatialhist.metrics._ssim import _similarity, lattice
 
 @pytest.fixture
 def maps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and prediction of three targets on a lattice 17 wide and 12 high, pitch 40, and the centers."""
+    """Truth and prediction of three targets on a lattice 17 wide and 12 high, spacing 40, and the centers."""
     y, x = np.mgrid[:12, :17]
     xy = np.column_stack([x.ravel(), y.ravel()]) * 40.0 + [1000.0, 200.0]
     rng = np.random.default_rng(0)

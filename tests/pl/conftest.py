@@ -19,7 +19,7 @@ def close_figures():
 
 @pytest.fixture(scope="session")
 def cohort():
-    """Slides S1 to S3 of 100 um pitch at 2 um/px, taller than wide, with predictions of ``log1p``."""
+    """Slides S1 to S3 with a spot spacing of 100 um at 2 um/px, taller than wide, with predictions of ``log1p``."""
     import spatialhist as sh
     from spatialhist._sdata.layers import record
 
@@ -35,7 +35,7 @@ def cohort():
 
 @pytest.fixture
 def scores():
-    """Two groups of one and two slides; three genes; a stack, a model, a null and the noise ceiling."""
+    """Two groups of one and two slides; three genes; a stack, a model, a baseline and the noise ceiling."""
     rows = []
     kinds = {"stack": "stack", "ridge": "model", "null_mean": "null", "noise_ceiling": "oracle"}
     level = {"stack": 0.5, "ridge": 0.4, "null_mean": 0.0, "noise_ceiling": 0.9}

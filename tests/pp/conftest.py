@@ -1,4 +1,4 @@
-"""Small cohorts with known truth: two hexagonal slides that differ in size, pitch and number of spots."""
+"""Small cohorts with known truth: two hexagonal slides that differ in size, spot spacing and number of spots."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def slide_of():
 
 @pytest.fixture
 def cohort():
-    """Slides S1 (30 spots, pitch 20, patient A) and S2 (24 spots, pitch 26), eight genes."""
+    """Slides S1 (30 spots, spacing 20, patient A) and S2 (24 spots, spacing 26), eight genes."""
     from spatialhist._sdata.build import concat_slides
 
     rng = np.random.default_rng(0)

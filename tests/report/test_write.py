@@ -183,7 +183,7 @@ def test_sections_of_a_patient_in_several_groups_are_named(page, sdata, cv, scor
 
 
 def test_the_least_there_can_be(sdata, cv, scores, no_pictures):
-    """No stack, oracles, ceiling or null."""
+    """No stack, upper references or baselines."""
     few = scores[scores["kind"] == "model"]
     page = Page(sh.report.write(sdata, cv, scores=few).read_text())
     assert "Stack" not in page.headings

@@ -23,7 +23,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 class Disk:
-    """Lets the n-th write under a folder fail, and every later one until it is mended."""
+    """Lets the n-th write under a folder fail, and every later one until it is repaired."""
 
     def __init__(self, monkeypatch, folder, after: int) -> None:
         self.folder, self.left, self.failed = str(folder), after, 0

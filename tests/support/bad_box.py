@@ -67,7 +67,7 @@ class Case:
     error
         Exactly this exception.
     says
-        What its message names: element, value, way out.
+        What its message names: element, value, fix.
     damage
         What is done to the box before.
     """

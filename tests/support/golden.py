@@ -15,7 +15,7 @@ METRICS = ("pearson", "spot_spearman", "rmse")
 
 
 def scores() -> dict[str, float]:
-    """Mean of every metric over slides, of named models, their stack and the nulls; defaults play no part."""
+    """Mean of every metric over slides, of named models, their stack and the baselines; defaults play no part."""
     from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge
 
     sdata = draw_cohort(1, signal=0.8, n_slides=3, n_genes=10)

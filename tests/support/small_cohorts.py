@@ -1,4 +1,4 @@
-"""Small cohorts whose pixels and counts are known, and a cheap encoder, for tests of several rooms."""
+"""Small cohorts whose pixels and counts are known, and a cheap encoder, for tests of several modules."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ def choose_best(table):
 
 @dataclass(frozen=True)
 class Twice:
-    """A predictor from outside: ridge on one extent, doubled."""
+    """A predictor from outside: ridge on one field of view, doubled."""
 
     factor: float = 2.0
     name: str = "twice"

@@ -12,7 +12,7 @@ from spatialhist.tl._data.samples import Samples, standardize
 from spatialhist.tl._inference.trained import Applier
 
 ALONE = FAST | {"context": ()}
-"""Tiles without their surroundings."""
+"""Tiles without context."""
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Published(Protocol):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two extents of six features, no surroundings."""
+    """Two fields of view of six features, no context."""
     out = tmp_path_factory.mktemp("lazyslide") / "m"
     return sh.tl.fit(draw_cohort(1, n_slides=2, signal=0.8), models="ridge", genes=4, out=out, **ALONE)
 

@@ -15,7 +15,7 @@ OPTIONS = {"encoder": mean_color, "progress": False}
 
 @pytest.fixture(scope="module")
 def new_slides():
-    """Two slides that nobody was trained on; they lack gene ``G11``, which panels hold, and have another of their own."""
+    """Two slides that no model was trained on; they lack gene ``G11``, which panels hold, and have another of their own."""
     sdata = draw_cohort(9, n_slides=2, signal=0.8, images_seed=5)
     table = sdata["table"]
     table.var_names = [*table.var_names[:11], "other"]

@@ -12,7 +12,7 @@ GROUPS = ["a", "b", "c"]
 
 
 def make_inputs(folder, groups=GROUPS, n=40, seed=0):
-    """Two extents of three features each; every slide is a group."""
+    """Two fields of view of three features each; every slide is a group."""
     rng = np.random.default_rng(seed)
     total = n * len(groups)
     return write_inputs(

@@ -25,11 +25,11 @@ PERMUTED = dict(zip("ABCDEFGH", [0.10, -0.05, 0.0, 0.02, -0.02, 0.01, 0.0, 0.0],
 MINE = {
     "A": 0.5,  # clear, and most of what its noise allows
     "B": 0.3,  # clear, but less than half of its ceiling
-    "C": [0.6, 0.5, 0.05],  # below its null in one group
+    "C": [0.6, 0.5, 0.05],  # below its baseline in one group
     "D": 0.09,  # above most permuted genes, not above all
     "E": 0.01,  # as any permuted gene
     "F": 0.3,  # position alone does better
-    "G": 0.5,  # measured by too few counts to be judged
+    "G": 0.5,  # measured by too few counts to be rated
     "H": np.nan,  # constant
 }
 CEILING = {"A": 0.8, "B": 0.9, "C": 0.6, "D": 0.1, "E": 0.5, "F": 0.4, "G": 0.0, "H": np.nan}
@@ -84,7 +84,7 @@ def test_a_single_group_is_not_enough_to_trust():
 
 
 def test_a_null_that_did_not_predict_a_group_counts_as_a_constant_there():
-    """The mean of the donor is not there where training holds none of its slides."""
+    """The mean of the patient is missing where training holds none of its slides."""
     found = judge_genes(table(mine={"A": 0.6, "B": 0.3}, null_donor={"A": [np.nan, 0.2, np.nan], "B": 0.0}), "mine")
     assert found.loc["A", "null"] == pytest.approx(0.2 / 3)
     assert found.loc["A", "verdict"] == "trust"

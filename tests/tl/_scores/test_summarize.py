@@ -29,7 +29,7 @@ def test_summary_averages_genes_then_slides_then_groups():
     table = sh.tl.summarize(scores)
     assert list(table.columns) == ["kind", "mean", "a", "b", "wins"]
     assert table.loc["m", ["a", "b", "mean"]].tolist() == pytest.approx([0.4, 0.8, 0.6])
-    # the null with the best mean is n1 (0.4); m loses a and wins b
+    # the baseline with the best mean is n1 (0.4); m loses a and wins b
     assert table.loc["m", "wins"] == "1/2"
     assert list(table.index) == ["m", "n1", "n2", "o"]
 
