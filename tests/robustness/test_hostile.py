@@ -29,7 +29,7 @@ SRC = Path(sh.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
 UNPICKLERS = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "jsonpickle"}
 # between processes of one run, which the caller started: an image that is computed by local functions
-TO_OWN_WORKERS = {"tiles/_source.py": "cloudpickle", "tl/_executor.py": "joblib"}
+TO_OWN_WORKERS = {"tiles/_reading/source.py": "cloudpickle", "_runtime/executor.py": "joblib"}
 HUGE = 100_000
 
 

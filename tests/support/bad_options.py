@@ -118,15 +118,15 @@ PP = [
     _option("pp.spot_distances", ValueError, ("'mm'", "um"), unit="mm"),
     Case("pp.spot_distances", "one slide without mpp", lambda b: sh.pp.spot_distances(b.sdata, radius=("um", 50)), ValueError,
          ("'S2'", "mpp", "('pitch', ...)"), _without_scale),
-    Case("pp.save", "an object without a store", lambda b: sh.pp.save(sh.io.concat([b.sdata])), ValueError,
+    Case("io.save", "an object without a store", lambda b: sh.io.save(sh.io.concat([b.sdata])), ValueError,
          ("no store", "sdata.write")),
-    Case("pp.save", "a function in uns", lambda b: sh.pp.save(b.sdata), ValueError, ("uns['mine']", "'table'"),
+    Case("io.save", "a function in uns", lambda b: sh.io.save(b.sdata), ValueError, ("uns['mine']", "'table'"),
          lambda b: b.table.uns.__setitem__("mine", print)),
-    Case("pp.save", "a function in attrs", lambda b: sh.pp.save(b.sdata), ValueError, ("attrs['mine']",),
+    Case("io.save", "a function in attrs", lambda b: sh.io.save(b.sdata), ValueError, ("attrs['mine']",),
          lambda b: b.sdata.attrs.__setitem__("mine", print)),
-    Case("pp.save", "a store that is gone", lambda b: sh.pp.save(b.sdata), FileNotFoundError, ("gone.zarr", "sdata.write"),
+    Case("io.save", "a store that is gone", lambda b: sh.io.save(b.sdata), FileNotFoundError, ("gone.zarr", "sdata.write"),
          lambda b: setattr(b.sdata, "path", b.tmp / "gone.zarr")),
-    Case("pp.save", "a store of zarr 2", lambda b: sh.pp.save(b.sdata), ValueError, ("old.zarr", "zarr v3", "sdata.write"), lambda b: _old(b)),
+    Case("io.save", "a store of zarr 2", lambda b: sh.io.save(b.sdata), ValueError, ("old.zarr", "zarr v3", "sdata.write"), lambda b: _old(b)),
 ]  # fmt: skip
 
 

@@ -60,9 +60,10 @@ def calibrate(
 
     Returns
     -------
-    None. Added: ``layers["<layer>_lower"]`` and ``layers["<layer>_upper"]``, spots x genes float32 in the units of the
-    layer; NaN where nothing was predicted, or too few folds modeled the gene. How often the intervals cover each
-    held-out group is in ``uns["spatialhist"]["<layer>_lower"]``.
+    None
+        Added: ``layers["<layer>_lower"]`` and ``layers["<layer>_upper"]``, spots x genes float32 in the units of the
+        layer; NaN where nothing was predicted, or too few folds modeled the gene. How often the intervals cover each
+        held-out group is in ``uns["spatialhist"]["<layer>_lower"]``.
 
     Raises
     ------

@@ -68,10 +68,11 @@ def evaluate(
 
     Returns
     -------
-    Table with the columns predictor, kind (``model``, ``stack``, ``null``, ``oracle``), group, slide, target (``""``
-    for scores over all targets), metric, value, n (spots). Beside ``spot_spearman`` stand ``spots_left_out``, the
-    number of spots whose measured profile is constant, and ``spots_constant``, of those whose prediction is: these
-    count 0.
+    DataFrame
+        Table with the columns predictor, kind (``model``, ``stack``, ``null``, ``oracle``), group, slide, target
+        (``""`` for scores over all targets), metric, value, n (spots). Beside ``spot_spearman`` stand
+        ``spots_left_out``, the number of spots whose measured profile is constant, and ``spots_constant``, of those
+        whose prediction is: these count 0.
 
     Raises
     ------

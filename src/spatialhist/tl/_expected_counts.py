@@ -48,8 +48,9 @@ def expected_counts(
 
     Returns
     -------
-    None. Added: ``layers[key_added]``, spots x genes float32, counts per ``target_sum`` of
-    :func:`spatialhist.pp.log_normalize`; NaN where nothing was predicted.
+    None
+        Added: ``layers[key_added]``, spots x genes float32, counts per ``target_sum`` of
+        :func:`spatialhist.pp.log_normalize`; NaN where nothing was predicted.
 
     Raises
     ------

@@ -20,10 +20,11 @@ def gene_reliability(model: Source) -> pd.DataFrame:
 
     Returns
     -------
-    One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``null``, the same of
-    the gene's best image-free null; ``ceiling`` that the noise of the counts sets (NaN where the target is not log1p of
-    counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was judged, ``wins``, those in
-    which it is above the null; ``verdict``, ``"trust"``, ``"weak"`` or ``"do not trust"``.
+    DataFrame
+        One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``null``, the
+        same of the gene's best image-free null; ``ceiling`` that the noise of the counts sets (NaN where the target is
+        not log1p of counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was judged,
+        ``wins``, those in which it is above the null; ``verdict``, ``"trust"``, ``"weak"`` or ``"do not trust"``.
 
     Raises
     ------

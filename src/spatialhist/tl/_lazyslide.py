@@ -93,7 +93,8 @@ class LazySlideModel:
 
         Returns
         -------
-        Array ``(tiles,)`` float32 by gene, in the units the model was trained in.
+        dict[str, ndarray]
+            Array ``(tiles,)`` float32 by gene, in the units the model was trained in.
 
         Raises
         ------

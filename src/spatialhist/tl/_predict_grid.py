@@ -96,15 +96,16 @@ def predict_grid(
 
     Returns
     -------
-    None. Added for a slide ``S1``: circles ``shapes["S1_grid"]``, and ``tables["S1_grid_table"]`` (region ``"S1_grid"``,
-    the model's genes, nothing measured) with
+    None
+        Added for a slide ``S1``: circles ``shapes["S1_grid"]``, and ``tables["S1_grid_table"]`` (region ``"S1_grid"``,
+        the model's genes, nothing measured) with
 
-    - ``layers[key_added]``: spots x genes float32 in the units the model was trained in, NaN for genes that no fold
-      modeled;
-    - ``layers["<key_added>_lower"]`` and ``layers["<key_added>_upper"]``: intervals;
-    - ``obs["out_of_distribution"]``: from 0 to 1, see Notes.
+        - ``layers[key_added]``: spots x genes float32 in the units the model was trained in, NaN for genes that no fold
+          modeled;
+        - ``layers["<key_added>_lower"]`` and ``layers["<key_added>_upper"]``: intervals;
+        - ``obs["out_of_distribution"]``: from 0 to 1, see Notes.
 
-    A grid that is there is replaced.
+        A grid that is there is replaced.
 
     Raises
     ------

@@ -59,8 +59,9 @@ def to_image(
 
     Returns
     -------
-    None. Added: ``images[key_added]``, multiscale float32 ``(genes, y, x)`` in the units of the layer, placed wherever
-    the slide's image is placed.
+    None
+        Added: ``images[key_added]``, multiscale float32 ``(genes, y, x)`` in the units of the layer, placed wherever
+        the slide's image is placed.
 
     Raises
     ------
@@ -136,7 +137,8 @@ def rasterize(points: np.ndarray, values: np.ndarray, radius: float, step: float
 
     Returns
     -------
-    ``(genes, y, x)`` float32; NaN where no disc reaches.
+    ndarray
+        ``(genes, y, x)`` float32; NaN where no disc reaches.
     """
     from scipy.sparse import csr_matrix
     from scipy.spatial import cKDTree

@@ -147,8 +147,9 @@ def lattice_on(mask: np.ndarray, factors: tuple[float, float], spacing: float, l
 
     Returns
     -------
-    ``(n, 2)`` as (x, y) in full-resolution pixels, row by row. The lattice hangs on the corner of the image, so that the
-    same image always has the same points.
+    ndarray
+        ``(n, 2)`` as (x, y) in full-resolution pixels, row by row. The lattice hangs on the corner of the image, so
+        that the same image always has the same points.
     """
     height, width = mask.shape[0] * factors[1], mask.shape[1] * factors[0]
     x = np.arange(spacing / 2, width, spacing)

@@ -38,7 +38,9 @@ def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValida
 
     Returns
     -------
-    The stack of a cross-validation (the most recent one), the cross-validation where nothing was stacked, or the model.
+    CrossValidation | Stack | Model
+        The stack of a cross-validation (the most recent one), the cross-validation where nothing was stacked, or the
+        model.
 
     Raises
     ------

@@ -23,7 +23,8 @@ def center_by_slide(targets: np.ndarray, slide: np.ndarray) -> tuple[np.ndarray,
 
     Returns
     -------
-    Centered targets, and the mean over the slides' means.
+    tuple[ndarray, ndarray]
+        Centered targets, and the mean over the slides' means.
     """
     centered = np.empty_like(targets)
     means = []

@@ -76,7 +76,8 @@ class TrainingFeatures:
 
         Returns
         -------
-        ``(n,)`` float32, from 0 to 1.
+        ndarray
+            ``(n,)`` float32, from 0 to 1.
         """
         known = self.group != held_out
         points = self.reducer.transform(np.concatenate(features[: self.n_extents], axis=1)).astype(np.float32)

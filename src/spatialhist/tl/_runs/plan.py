@@ -31,7 +31,8 @@ def outer_fits(
 
     Returns
     -------
-    Fits by (group, predictor name).
+    dict[tuple[str, str], Fit]
+        Fits by (group, predictor name).
     """
     return {
         (group, p.name): Fit(
@@ -59,7 +60,8 @@ def inner_fits(
 
     Returns
     -------
-    Fits by (outer group, predicted group, model name); none with one model or fewer than three groups.
+    dict[tuple[str, str, str], Fit]
+        Fits by (outer group, predicted group, model name); none with one model or fewer than three groups.
     """
     if len(models) < 2 or len(groups) < MIN_GROUPS_STACKED:
         return {}

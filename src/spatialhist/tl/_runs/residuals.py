@@ -14,7 +14,8 @@ def out_of_fold_residuals(source: CrossValidation | Stack) -> np.ndarray:
 
     Returns
     -------
-    ``(spots, genes)`` of the run; NaN outside a fold's panel.
+    ndarray
+        ``(spots, genes)`` of the run; NaN outside a fold's panel.
     """
     cv = run_of(source)
     if isinstance(source, Stack):
@@ -37,7 +38,8 @@ def residuals_without(source: CrossValidation | Stack, judged: str) -> np.ndarra
 
     Returns
     -------
-    ``(spots, genes)`` of the run; NaN for the judged group, and outside its panel.
+    ndarray
+        ``(spots, genes)`` of the run; NaN for the judged group, and outside its panel.
     """
     cv = run_of(source)
     if not is_nested(cv):

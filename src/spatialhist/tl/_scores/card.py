@@ -56,7 +56,8 @@ def make_card(
 
     Returns
     -------
-    What JSON can hold; without scores where no spot is deep enough to be scored.
+    dict[str, Any]
+        What JSON can hold; without scores where no spot is deep enough to be scored.
     """
     layer = cv.manifest["identity"]["layer"]
     made = recorded(cohort.table, layer)

@@ -37,7 +37,8 @@ def group_radius(errors: np.ndarray, group: np.ndarray, level: float) -> np.ndar
 
     Returns
     -------
-    ``(genes,)``; NaN for a gene that fewer groups predicted than the level needs.
+    ndarray
+        ``(genes,)``; NaN for a gene that fewer groups predicted than the level needs.
 
     Notes
     -----

@@ -83,7 +83,8 @@ def score_slide(
 
     Yields
     ------
-    Rows per target, and one a slide for what is taken over all targets.
+    Row
+        Rows per target, and one a slide for what is taken over all targets.
     """
     n = len(truth)
     for name in _per_target(truth, chosen, same_units=same_units):

@@ -30,9 +30,11 @@ def judge_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
 
     Returns
     -------
-    One row a gene, best first: ``score``, within-slide Pearson averaged over slides and groups; ``null``, the same of
-    its best image-free null; ``ceiling`` of the measurement's noise; ``fraction`` of the ceiling that is reached, NaN
-    where there is none; ``groups`` in which the gene was judged, ``wins``, those above the null; ``verdict``.
+    DataFrame
+        One row a gene, best first: ``score``, within-slide Pearson averaged over slides and groups; ``null``, the same
+        of its best image-free null; ``ceiling`` of the measurement's noise; ``fraction`` of the ceiling that is
+        reached, NaN where there is none; ``groups`` in which the gene was judged, ``wins``, those above the null;
+        ``verdict``.
 
     Notes
     -----

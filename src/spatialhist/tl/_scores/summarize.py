@@ -21,9 +21,10 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
 
     Returns
     -------
-    One row a predictor: kind, ``mean`` over groups, one column a group, and ``wins``, the groups in which it scores
-    higher than the best null, of how many. Sorted by kind (stack, model, null, oracle) and mean. With eight groups or
-    more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
+    DataFrame
+        One row a predictor: kind, ``mean`` over groups, one column a group, and ``wins``, the groups in which it scores
+        higher than the best null, of how many. Sorted by kind (stack, model, null, oracle) and mean. With eight groups
+        or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
 
     Raises
     ------
