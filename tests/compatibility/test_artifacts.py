@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 from copy import deepcopy
@@ -246,6 +247,7 @@ class TestGoingOn:
         sh.tl.stack(sdata, cv)
         equal(sdata["table"].layers["oof"], arrays["oof"])
         equal_tables(sh.tl.evaluate(sdata, metrics="all"), "scores.csv")
+        equal_tables(sh.tl.gene_reliability(folder), "genes.csv", index_col=0)
 
     def test_a_finished_run_is_not_fitted_again(self, goes_on, copy, sdata, arrays, equal):
         folder = copy("run")
@@ -256,6 +258,12 @@ class TestGoingOn:
         assert cv.run_id == run_id
         for predictor, name in zip((*cv.models, *cv.nulls), (*MODELS, *NULLS), strict=True):
             equal(sdata["table"].layers[f"oof_{predictor.name}"], arrays[f"oof_{name}"])
+
+    def test_a_loaded_run_is_stacked_again(self, copy, sdata, arrays, equal, equal_tables):
+        cv = sh.tl.CrossValidation.load(copy("run"))
+        stack = sh.tl.stack(sdata, cv)
+        equal(sdata["table"].layers["oof"], arrays["oof"])
+        equal_tables(sh.tl.gene_reliability(stack), "genes.csv", index_col=0)
 
     def test_other_parameters_are_refused(self, copy, sdata):
         with pytest.raises(FileExistsError, match="seed"):
@@ -280,6 +288,17 @@ class TestGoingOn:
         sh.tl.stack(sdata, again, method="rank_mean")
         equal(sdata["table"].layers["oof"], arrays["ranks_oof"])
         equal_tables(sh.tl.evaluate(sdata, truth="ranks", oracles=False), "scores_ranks.csv")
+
+
+@pytest.mark.slow
+def test_a_report_on_a_stored_run_finds_the_same_genes_reliable(old, sdata, tmp_path):
+    stack = sh.tl.load(old / "run")
+    scores = sh.tl.evaluate(sdata)
+    page = sh.report.write(sdata, stack.cv, stack=stack, scores=scores, path=tmp_path / "report.html").read_text()
+    expected = pd.read_csv(old / "expected" / "genes.csv")["verdict"].map(renamed).value_counts().to_dict()
+    counts = re.search(r"<p>Of \d+ genes (.*)", page)[1]
+    found = re.findall(r"<strong>(\d+)</strong> ([a-z ]+)", counts)
+    assert {renamed(verdict.strip()): int(n) for n, verdict in found} == expected
 
 
 @pytest.mark.parametrize("name", ["store.zarr", "run", "model", "ridge", "ranks"])
