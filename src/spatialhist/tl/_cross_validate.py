@@ -24,7 +24,7 @@ from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits
 from spatialhist.tl._runs.folder import locked, write_oof
 from spatialhist.tl._runs.plan import announce, unique
-from spatialhist.tl._runs.provenance import oof_record
+from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._scores.card import make_card, write_card
 
@@ -175,7 +175,8 @@ def cross_validate(
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         rows = np.concatenate(list(task.rows.values()))
         _write_layers(cohort, cv, rows, columns)
-        write_card(folder, make_card(cohort, cv, rows, columns, "+".join(m.name for m in cv.models), _judged(cv)))
+        name = "+".join(m.name for m in cv.models)
+        write_card(folder, make_card(cohort, rows, columns, name, _judged(cv), **what_is_scored(cv)))
     return cv
 
 

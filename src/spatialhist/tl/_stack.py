@@ -16,7 +16,7 @@ from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._predictors.combiners import Combiner, Mean, RankMean, fit_network, fit_weights
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.folder import group_folder, locked
-from spatialhist.tl._runs.provenance import oof_record
+from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_folder, stacked_out_of_fold
 from spatialhist.tl._scores.card import make_card
 
@@ -91,7 +91,7 @@ def stack(
         result = _fit_all(cv, method, seed)
         values = stacked_out_of_fold(result)
         judged = [(f"stack_{method}", "stack", values), *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.nulls)]
-        _store(result, make_card(cohort, cv, rows, columns, f"stack_{method}", judged))
+        _store(result, make_card(cohort, rows, columns, f"stack_{method}", judged, **what_is_scored(cv)))
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense

@@ -21,3 +21,12 @@ def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]
         "groups": [cv.manifest["slides"][s]["group"] for s in slides],
         "seed": cv.manifest["identity"]["seed"],
     }
+
+
+def what_is_scored(cv: CrossValidation) -> dict[str, Any]:
+    """What a card says of the run that it scores: its id, its layer and the group of each slide."""
+    return {
+        "run_id": cv.run_id,
+        "layer": cv.manifest["identity"]["layer"],
+        "groups": {slide: entry["group"] for slide, entry in cv.manifest["slides"].items()},
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spatialhist._sdata.cohort import Cohort
-    from spatialhist.tl._runs.cross_validation import CrossValidation
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +32,14 @@ FRACTION, SCORE, VERDICT = "ceiling_fraction", "score", "verdict"
 
 def make_card(
     cohort: Cohort,
-    cv: CrossValidation,
     rows: np.ndarray,
     columns: np.ndarray,
     name: str,
     predictions: Iterable[tuple[str, str, np.ndarray]],
+    *,
+    run_id: str,
+    layer: str,
+    groups: Mapping[str, str],
 ) -> dict[str, Any]:
     """Judge a predictor by its out-of-fold predictions.
 
@@ -45,29 +47,29 @@ def make_card(
     ----------
     cohort
         The slides of the run.
-    cv
-        The run.
     rows, columns
         Spots and genes of the run, as positions in the table.
     name
         Predictor whose genes are judged.
     predictions
         Name, kind and out-of-fold predictions ``(spots, genes)`` of it, and of what it stands beside.
+    run_id, layer
+        The run, and what it predicts.
+    groups
+        Group per slide.
 
     Returns
     -------
     dict[str, Any]
         What JSON can hold; without scores where no spot is deep enough to be scored.
     """
-    layer = cv.manifest["identity"]["layer"]
     made = recorded(cohort.table, layer)
-    about = {"predictor": name, "run_id": cv.run_id, "metric": HEADLINE, "target": layer}
+    about = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer}
     try:
         scorer = Scorer.of(cohort, made["layer"] if made.get("smoothed") else layer, chosen=(HEADLINE,))
     except ValueError as error:
         logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
         return about | {"scores": [], "genes": {}}
-    groups = {slide: entry["group"] for slide, entry in cv.manifest["slides"].items()}
     records: list[Record] = []
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     for predictor, kind, values in predictions:
