@@ -1,4 +1,4 @@
-"""Outside formats into the data contract, and predictions out of it; one file a format."""
+"""Readers and writers of file formats: from files into the data contract, and predictions out of it."""
 
 import lazy_loader as lazy
 
