@@ -1,4 +1,4 @@
-"""Train, judge and apply models that predict spatial gene expression from H&E slides."""
+"""Train, evaluate and apply models that predict spatial gene expression from H&E slides."""
 
 from importlib.metadata import version
 

@@ -39,7 +39,7 @@ ARTIFACTS = {"ink": "ink_share", "blur": "sharpness", "fold": "fold_share"}
 """Columns of ``obs`` that flag artifacts, and what each flag is drawn from."""
 
 QC_REASONS = ("nan", "duplicate", "out_of_bounds", "not_in_tissue", "off_tissue", "low_activity", "ok")
-"""Categories of ``obs["spot_qc"]`` in the order in which a spot is judged."""
+"""Categories of ``obs["spot_qc"]`` in the order in which they are checked."""
 
 
 def image(slide: str) -> str:

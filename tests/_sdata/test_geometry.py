@@ -26,7 +26,7 @@ def test_length_in_pixels(extent, px):
     ("extent", "message"),
     [
         (("um", 1.0), r"'S1' has no mpp.*\['mpp'\]"),
-        (("pitch", 1.0), "'S1' has a single spot, so no pitch"),
+        (("pitch", 1.0), "'S1' has a single spot, so its spot spacing is unknown"),
         (("mm", 1.0), "unit 'mm'"),
     ],
 )

@@ -154,7 +154,7 @@ def test_truth_is_plain_json(cohort: sd.SpatialData) -> None:
         ({"n_genes": 3}, "n_genes is 3"),
         ({"signal": 1.5}, "signal is 1.5"),
         ({"mpp": 0.0}, "mpp is 0.0"),
-        ({"size_px": (1000, 100)}, "less than 3 pitches"),
+        ({"size_px": (1000, 100)}, "less than 3 spot spacings"),
     ],
 )
 def test_arguments_out_of_range_are_named(options: dict, message: str) -> None:

@@ -45,7 +45,7 @@ def test_spots_before_and_after(moved):
     before, after = (c.get_offsets() for c in spots(ax))
     np.testing.assert_allclose(after - before, np.tile([12, -20], (len(after), 1)), atol=1e-6)
     shift = np.hypot(12, 20) / 50
-    assert ax.get_title(loc="left") == f"S2: moved by {shift:.2f} pitches, overlap 0.50 → 0.75"
+    assert ax.get_title(loc="left") == f"S2: moved by {shift:.2f} spot spacings, overlap 0.50 → 0.75"
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["spots as read", "spots now", "tissue"]
 
 

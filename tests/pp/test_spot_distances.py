@@ -88,7 +88,7 @@ def test_a_single_spot_has_no_neighbors(slide_of):
     sdata = slide_of("S1", np.array([[30.0, 40.0]]), np.ones((1, 2)), size=(90, 80))
     pp.spot_distances(sdata, radius=("px", 10.0))
     assert sdata["table"].obsp["spatial_distances"].nnz == 0
-    with pytest.raises(ValueError, match="single spot, so no pitch"):
+    with pytest.raises(ValueError, match="single spot, so its spot spacing is unknown"):
         pp.spot_distances(sdata)
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def alignment(sdata: SpatialData, slide: str) -> np.ndarray:
-    """The 3x3 matrix by which a slide's spots were moved from the reader's placement (identity if they were not)."""
+    """The 3x3 matrix that moved a slide's spots from their original coordinates (identity if they were not moved)."""
     return np.asarray(slide_info(sdata, slide).get("alignment", np.eye(3)), dtype=float)
 
 
@@ -34,10 +34,10 @@ def footprint_move(sdata: SpatialData, slide: str) -> np.ndarray:
 
 
 def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
-    """Move a slide's spots from the reader's placement by a 3x3 matrix in the slide's coordinate system.
+    """Move a slide's spots from their original coordinates by a 3x3 matrix in the slide's coordinate system.
 
     The geometry stays; the move is composed into every coordinate system the shapes carry, ``obsm["spatial"]`` is
-    refreshed, and the matrix is remembered so that the next call starts from the reader's placement again.
+    refreshed, and the matrix is remembered so that the next call starts from the original coordinates again.
     """
     from spatialdata.transformations import Affine, get_transformation, set_transformation
 
@@ -63,7 +63,7 @@ def refresh_centers(cohort: Cohort, slide: str) -> None:
 def image_points(cohort: Cohort, slide: str) -> np.ndarray:
     """Spot centers in full-resolution pixels of the slide's H&E image (its derived images share them).
 
-    A placement that looked at expression would let labels into the pixels that predict them, so its spots are put where
+    A registration that used expression would leak labels into the pixels that predict them, so its spots are put where
     their footprint alone puts them.
     """
     key = image_key(cohort.sdata, slide)

@@ -65,7 +65,7 @@ def build_slide(
     pitch_px
         Distance of neighboring spots; from the lattice if None.
     spot_diameter_px
-        Diameter; 0.55 pitches (Visium's ratio) if None.
+        Diameter; 0.55 times the spot spacing (Visium's ratio) if None.
     measured
         False if ``counts`` are only a placeholder for a slide to be predicted.
     obs

@@ -177,10 +177,10 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
                 f"table {table_key!r} has no obs[{column!r}]; parse it with TableModel.parse(adata, region=<slide ids>, "
                 f"region_key={_keys.REGION!r}, instance_key={_keys.INSTANCE!r})"
             )
-    homeless = int(table.obs[_keys.REGION].isna().sum())
-    if homeless:
+    unassigned = int(table.obs[_keys.REGION].isna().sum())
+    if unassigned:
         raise ValueError(
-            f"obs[{_keys.REGION!r}] of table {table_key!r} names no slide for {homeless} of {len(table)} spots"
+            f"obs[{_keys.REGION!r}] of table {table_key!r} names no slide for {unassigned} of {len(table)} spots"
         )
     if not table.var_names.is_unique:
         twice = list(table.var_names[table.var_names.duplicated()].unique()[:5])

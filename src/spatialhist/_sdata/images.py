@@ -213,7 +213,7 @@ def affine(element: Any, slide: str) -> np.ndarray:
 
 
 def add_image(sdata: SpatialData, key: str, data: da.Array, *, like: str) -> None:
-    """Add a lazy image ``(c, y, x)`` with the pyramid, channels and placement of another one.
+    """Add a lazy image ``(c, y, x)`` with the pyramid, channels and transformations of another one.
 
     An element of that name is replaced in memory; :func:`spatialhist.pp.save` puts it into the store.
     """

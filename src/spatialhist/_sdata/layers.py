@@ -25,7 +25,7 @@ def check_layer_size(n_obs: int, n_vars: int, *, n_layers: int = 1, max_layer_gb
     Raises
     ------
     MemoryError
-        With the size, the limit and the way out.
+        If the dense layer would exceed the limit; the message gives its size and a call that makes it fit.
     """
     size = n_obs * n_vars * 4 * n_layers / 1e9
     if size > max_layer_gb:

@@ -60,7 +60,8 @@ class Scale:
         if unit == "pitch":
             if self.pitch_px is None:
                 raise ValueError(
-                    f"slide {slide!r} has a single spot, so no pitch: give {value} in ('um', ...) or ('px', ...)"
+                    f"slide {slide!r} has a single spot, so its spot spacing is unknown: "
+                    f"give {value} in ('um', ...) or ('px', ...)"
                 )
             return value * self.pitch_px
         raise ValueError(f"unit {unit!r} of extent {extent!r} is not one of 'um', 'pitch', 'px'")

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
 
-HELP = """Train, judge and apply models that predict spatial gene expression from H&E slides.
+HELP = """Train, evaluate and apply models that predict spatial gene expression from H&E slides.
 
 Start with
 
 ```
-spatialhist demo --out demo           # synthetic slides, no download
-spatialhist run DATA --out RUN        # your slides: train, judge, report
+spatialhist demo --out demo           # simulated slides, no download
+spatialhist run DATA --out RUN        # your slides: train, evaluate, report
 spatialhist predict RUN a.svs --out a.zarr     # a slide without spots
 ```
 
-Exit codes: 0 done, 1 a bug (please report it), 2 something that you can mend, said in the last line, 130 interrupted.
+Exit codes: 0 done, 1 a bug (please report it), 2 a problem you can fix, named in the last line, 130 interrupted.
 Progress goes to stderr, results to stdout; with --json results are one JSON object.
 """
 
@@ -42,7 +42,7 @@ app = typer.Typer(
 
 GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks"], ["full", "normalized", "masked"]
 
-Out = Annotated[Path, typer.Option(help="Run folder. A run that was interrupted goes on where it stopped.")]
+Out = Annotated[Path, typer.Option(help="Run folder. An interrupted run resumes where it stopped.")]
 Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
 Workers = Annotated[
     int, typer.Option(min=1, help="Fits, or blocks of spots, that run at once; the result is the same.")
@@ -112,8 +112,8 @@ def run(
     ```
 
     OUT then holds data.zarr (the slides with their predictions), scores.parquet, report.html, and the trained models,
-    which predict takes. Slides are grouped by patient where patients are known, so that nobody is judged on a patient
-    that was trained on.
+    which predict takes. Slides are grouped by patient where patients are known, so that no model is evaluated on a
+    patient it was trained on.
     """
     with speaking():
         sdata = _import(data, out / "data.zarr", slides)

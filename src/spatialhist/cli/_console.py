@@ -51,7 +51,7 @@ class LogLines(io.TextIOBase):
 
 @contextmanager
 def speaking() -> Iterator[None]:
-    """Turn what a user can mend into one line and exit code 2, an interruption into 130; other errors keep a traceback.
+    """Turn problems a user can fix into one line and exit code 2, an interruption into 130; leave other errors as they are.
 
     Where the output is no terminal, progress is written as lines, one in half a minute.
     """
@@ -64,7 +64,7 @@ def speaking() -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as error:
-            typer.echo("\nspatialhist: interrupted; run goes on where it stopped when it is called again", err=True)
+            typer.echo("\nspatialhist: interrupted; run the same command again to resume", err=True)
             raise typer.Exit(INTERRUPTED) from error
         except USER_ERRORS as error:
             if logging.getLogger("spatialhist").level == logging.INFO:
@@ -75,7 +75,7 @@ def speaking() -> Iterator[None]:
 
 
 def print_json(facts: dict[str, Any]) -> None:
-    """Print facts for programs; what JSON has no form for becomes text, and what is missing null."""
+    """Print facts for programs; what JSON cannot hold becomes text, and missing values become ``null``."""
     typer.echo(json.dumps(_plain(facts), indent=1, default=str, allow_nan=False))
 
 
@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def _silence_third_parties() -> None:
-    """Warnings of libraries about themselves, which nobody who runs a command can act on."""
+    """Hide warnings of libraries about themselves, on which a user of the command cannot act."""
     for library in ("spatialdata", "ome_zarr", "lightning.pytorch"):
         logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="zarr v3 autosharding")
@@ -121,4 +121,4 @@ def _silence_third_parties() -> None:
 def print_verdicts(counts: dict[str, int]) -> None:
     """Print how many genes to trust."""
     text = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    typer.echo(f"genes by out-of-fold score: {text or 'not known, nobody has judged this model'}")
+    typer.echo(f"genes by out-of-fold score: {text or 'accuracy is unknown, this model was not evaluated'}")

@@ -57,7 +57,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
 
 
 def count_genes(model: Source) -> dict[str, int]:
-    """Genes by how far to trust them; empty for a model that nobody has judged."""
+    """Number of genes per reliability; empty for a model that was not evaluated."""
     from spatialhist.tl._inference.trained import Applier
     from spatialhist.tl._scores.card import gene_table
 

@@ -118,7 +118,7 @@ def her2st(
     Notes
     -----
     Files come from a fixed commit of github.com/almaan/her2st, are checked by their SHA-256 (spots: by the positions that
-    are read), and are downloaded once; a download that broke off goes on where it stopped. Patients A and D to H are left
+    are read), and are downloaded once; an interrupted download resumes. Patients A and D to H are left
     out. License: CC BY 4.0. Only spots that are in both tables of a slide are kept.
 
     Examples

@@ -40,7 +40,7 @@ def synthetic(
     lobules and vessels, at times necrosis or a fold, on white glass. Spots lie on a hexagonal lattice, some of
     them partly or wholly off the tissue. Their counts are negative binomial around what the nuclei under them
     make. Slides of a patient share the tissue's mixture, the stain's hue and expression levels, not the picture.
-    The same extent at another `mpp` shows the same tissue.
+    The same area at another `mpp` shows the same tissue.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def synthetic(
         How far the counts follow the picture: at 1 wholly, at 0 all spots draw from the same mixture of cells, on
         glass as on tissue, and the counts say nothing about the picture.
     max_offset
-        Every second slide's spots are reported wrongly by 0.4 to 1 times this many pitches.
+        Spot coordinates of every second slide are wrong by 0.4 to 1 times this many spot spacings.
     max_rotation
         And turned around the slide's center by up to this many degrees.
     seed
@@ -85,7 +85,8 @@ def synthetic(
     Raises
     ------
     ValueError
-        If an argument is out of its range, a slide less than three pitches wide or high, or without room for a spot.
+        If an argument is out of its range, or a slide is less than three spot spacings wide or high, or has no space for
+        a spot.
 
     Examples
     --------
@@ -130,7 +131,9 @@ def _check(n_slides: int, n_patients: int, n_genes: int, design: Design) -> None
         if not value > 0:
             raise ValueError(f"{name} is {value}: it must be positive")
     if min(design.size_px) * design.mpp < 3 * design.pitch:
-        raise ValueError(f"size_px {design.size_px} at {design.mpp} um/px is less than 3 pitches: enlarge size_px")
+        raise ValueError(
+            f"size_px {design.size_px} at {design.mpp} um/px is less than 3 spot spacings: enlarge size_px"
+        )
 
 
 _STREAMS = ("genes", "patient", "picture", "counts")

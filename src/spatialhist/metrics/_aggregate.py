@@ -56,7 +56,7 @@ def within_slide_pearson(truth: ArrayLike, predicted: ArrayLike, slide: ArrayLik
     Returns
     -------
     Summary
-        The means; a constant prediction counts 0, a constant truth is left out and counted.
+        The means; a constant prediction is scored 0, a constant truth is left out and counted.
 
     Raises
     ------

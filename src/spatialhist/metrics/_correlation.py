@@ -128,7 +128,7 @@ def is_constant(values: ArrayLike) -> NDArray[np.bool_]:
     Parameters
     ----------
     values
-        Array of shape (n_spots, n_targets); pass its transpose to judge spots.
+        Array of shape (n_spots, n_targets); pass its transpose to test spots.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from spatialhist.metrics._correlation import center
 from spatialhist.metrics._shared.arrays import as_matrices, map_columns
 
-REACH = 0.75  # of the pitch: beyond half a cell's diagonal (0.71), short of the next spot
+REACH = 0.75  # of the spot spacing: beyond half a cell's diagonal (0.71), short of the next spot
 LUMINANCE, CONTRAST = 0.01, 0.03
 
 

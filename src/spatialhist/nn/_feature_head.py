@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class FeatureHead(nn.Module):
-    """One branch per extent over a frozen encoder's features, joined by a decoder.
+    """One branch per field of view over a frozen encoder's features, joined by a decoder.
 
-    The counterpart of `VisionMLPMultiTask` for features that are computed once: a branch may see a tile extent, the
-    mean of the subtiles or the center.
+    The counterpart of `VisionMLPMultiTask` for features that are computed once: a branch may see one size of
+    tile, the mean of the subtiles or the center.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class FeatureHead(nn.Module):
     ) -> None:
         super().__init__()
         if not n_features:
-            raise ValueError("n_features is empty; give the number of features of at least one extent.")
+            raise ValueError("n_features is empty; give the number of features of at least one field of view.")
         self.branches = nn.ModuleList(_branch(n, dim, dropout, norm) for n in n_features)
         self.decoder = nn.Sequential(
             nn.Linear(len(n_features) * dim, dim), nn.SiLU(), nn.Dropout(dropout), nn.Linear(dim, n_outputs)

@@ -31,7 +31,7 @@ def alignment(
     ax: Axes | None = None,
     table_key: str = _keys.TABLE,
 ) -> Axes:
-    """Draw a slide with the outline of its tissue and its spots, where the reader put them and where they are now.
+    """Draw a slide with the outline of its tissue and its spots, at their original and their current coordinates.
 
     Parameters
     ----------
@@ -125,4 +125,4 @@ def _title(slide: str, report: dict[str, Any], shift: float, pitch: float | None
     scores = f"{measure} {report['score_before']:.2f} → {report['score_after']:.2f}"
     if not report["accepted"]:
         return f"{slide}: left in place, {scores}"
-    return f"{slide}: moved by {shift / pitch:.2f} pitches, {scores}" if pitch else f"{slide}: moved, {scores}"
+    return f"{slide}: moved by {shift / pitch:.2f} spot spacings, {scores}" if pitch else f"{slide}: moved, {scores}"

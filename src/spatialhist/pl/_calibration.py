@@ -58,8 +58,8 @@ def calibration(
 
     Notes
     -----
-    Each gene's mean over the spots of a slide is taken off both sides first: levels of a slide are not what the headline
-    score judges.
+    Each gene's mean over the spots of a slide is taken off both sides first: the headline score does not depend on
+    the level of a slide.
     """
     cohort = open_cohort(sdata, table_key=table_key)
     get_layer(cohort.table, layer)

@@ -29,7 +29,7 @@ def gene_scores(
     predictor
         Whose scores; the stack, or else the best model, if None.
     n_names
-        How many of the best genes are named, where there is room.
+        How many of the best genes are named, where there is space.
     ax
         Axes to draw into; those of a new figure if None.
 

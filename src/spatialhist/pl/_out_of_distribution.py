@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SLIDES_PER_ROW = 3
 FAR = 0.95
 """Score of every twentieth spot of a further group, if it is like those of training."""
-UNIT = "share of training spots that are nearer"
+UNIT = "out-of-distribution score"
 
 
 def out_of_distribution(

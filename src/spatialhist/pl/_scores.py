@@ -21,7 +21,7 @@ LEGEND = {
 
 
 def scores(scores: pd.DataFrame, *, metric: str = "pearson", ax: Axes | None = None) -> Axes:
-    """Draw the score of every predictor in every group, models and stacks above nulls, oracles apart.
+    """Draw the score of every predictor in every group, models and stacks above baselines, upper references apart.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def stain(
     axes: np.ndarray | None = None,
     table_key: str = _keys.TABLE,
 ) -> np.ndarray:
-    """Draw a slide before and after stain normalization: all of it, and four pitches in the middle of its spots.
+    """Draw a slide before and after stain normalization: all of it, and four spot spacings in the middle of its spots.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def stain(
 
 
 def _detail(sdata: SpatialData, slide: str) -> tuple[str, float]:
-    """Side of the detail; a slide of one spot has no pitch."""
+    """Side of the detail; a slide of one spot has no spot spacing."""
     known = scale(sdata, slide)
     return ("pitch", DETAIL_PITCHES) if known.pitch_px else ("px", 4 * known.spot_diameter_px)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 SIDE = 1.9
-UNITS = {"um": "µm", "px": "full-resolution pixels", "pitch": "spot pitches"}
+UNITS = {"um": "µm", "px": "full-resolution pixels", "pitch": "spot spacings"}
 
 
 def tiles(ds: TileDataset, *, n: int = 8, seed: int = 0, axes: np.ndarray | None = None) -> np.ndarray:

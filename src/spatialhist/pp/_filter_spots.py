@@ -1,4 +1,4 @@
-"""Judge every spot, and drop those that cannot be used."""
+"""Check every spot, and drop those that cannot be used."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def filter_spots(
 ) -> None:
     """Give every spot the first reason not to use it, and drop the spots that have one.
 
-    The reasons, in the order in which a spot is judged:
+    The reasons, in the order in which they are checked:
 
     ================= ==================================================================================
     ``nan``           a measurement or a coordinate is not finite
@@ -55,14 +55,14 @@ def filter_spots(
     ``ok``            none of these
     ================= ==================================================================================
 
-    Spots without measurements (``obs["measured"]`` is False) are judged by their place alone.
+    Spots without measurements (``obs["measured"]`` is False) are checked by their position alone.
 
     Parameters
     ----------
     sdata
         The cohort.
     slides
-        Slides to judge; all if None.
+        Slides to check; all if None.
     drop
         Drop the spots that are not ``ok`` from table and shapes; otherwise only mark them. The table in ``sdata`` is
         replaced; one taken out of it before is not changed.
@@ -82,7 +82,7 @@ def filter_spots(
     Returns
     -------
     None
-        Adds ``obs["spot_qc"]``, categorical, missing where a slide was never judged, and
+        Adds ``obs["spot_qc"]``, categorical, missing where a slide was never checked, and
         ``uns["spatialhist"]["filter_spots"]``: ``counts`` of spots per slide and reason, which stay when spots are
         dropped, ``dropped``, those that are gone, and ``dropped_by_labels``, the ids of those that went because of
         their measurements (``nan`` or ``low_activity``): scores on the rest know what was measured.
@@ -122,7 +122,7 @@ def filter_spots(
 
 
 def _previous(cohort: Cohort) -> np.ndarray:
-    """Reasons given by an earlier call, for the slides that this one does not judge."""
+    """Reasons given by an earlier call, for the slides that this one does not check."""
     if _keys.SPOT_QC in cohort.table.obs:
         return cohort.table.obs[_keys.SPOT_QC].astype(object).to_numpy(copy=True)
     return np.full(cohort.table.n_obs, None, dtype=object)

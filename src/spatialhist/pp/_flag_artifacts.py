@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DETAIL_UM = 1.5
-"""Focus is judged on the coarsest level with pixels no larger: half a nucleus's edge."""
+"""Focus is measured on the coarsest level with pixels no larger: half a nucleus's edge."""
 BAND = 2048
 """Rows of a level that are in memory at once."""
 MIN_SIDE = 8
@@ -52,7 +52,7 @@ def flag_artifacts(
     sdata
         The cohort.
     slides
-        Slides to judge; all if None.
+        Slides to check; all if None.
     max_ink
         Largest share of a spot's disc under ink.
     min_sharpness
@@ -69,7 +69,7 @@ def flag_artifacts(
     -------
     None
         Adds to ``obs``, per spot: ``"ink"``, ``"blur"`` and ``"fold"`` (bool), and what they are drawn from,
-        ``"ink_share"``, ``"sharpness"`` and ``"fold_share"`` (float32, 0 to 1; NaN where a slide was never judged or a
+        ``"ink_share"``, ``"sharpness"`` and ``"fold_share"`` (float32, 0 to 1; NaN where a slide was never checked or a
         spot has no position).
 
     Raises

@@ -55,16 +55,16 @@ def realign(
     orientations
         Also try flips and quarter turns of the whole image, as of an export with x and y swapped.
     max_shift
-        Range of the search in pitches, in x and in y.
+        Range of the search in spot spacings, in x and in y.
     use_expression
         Place spots by what they express instead: those that express much on nuclei, those that express little on
         glass and fat. It serves lattices that cover only a part of the tissue, or glass as well. This looks at the
-        labels, so it places data for looking at: ``sh.tl`` takes its pixels where the footprint alone puts the spots.
-        Slides without measurements, or whose expression fixes no placement, are placed by their footprint anyway.
+        labels, so use it for viewing only: ``sh.tl`` takes its pixels where the footprint alone puts the spots.
+        Slides without measurements, or whose expression does not determine a position, are placed by their footprint.
     layer
         What a spot's expression is summed over; X if None.
     seed
-        Draws the random placements of the null distribution.
+        For the random registrations of the ``null`` distribution.
     table_key
         The table.
 
@@ -74,9 +74,9 @@ def realign(
         Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
         ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
         ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total
-        expression and hematoxylin), ``null`` (99 % quantile over random placements), ``null_scores`` (the random
-        placements' own, sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint;
-        log-likelihood over the best placement elsewhere for expression), ``accepted``, ``reason``, ``use_expression``,
+        expression and hematoxylin), ``null`` (99 % quantile over random registrations), ``null_scores`` (all of
+        these, sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint;
+        log-likelihood over the best position elsewhere for expression), ``accepted``, ``reason``, ``use_expression``,
         and ``footprint_matrix``, the move without looking at expression.
 
     Raises
@@ -88,15 +88,15 @@ def realign(
 
     Notes
     -----
-    The search starts from the reader's placement, so running it twice changes nothing. Shifts are searched by FFT at
-    each rotation, the best refined by Nelder-Mead. A simpler model is preferred unless the next one gains more than
-    noise: the standard error over blocks of spots, or a log-likelihood of 3. The reader's placement stays when the best
-    is within a quarter pitch, does not exceed random placements, or could slide along the tissue, as footprints can
-    that cover a part of it.
-    Expression decides only where the best placement is clearly likelier than every other a pitch or more away, by the
-    correlations and the number of spots; spots whose neighbors are alike count together.
+    The search starts from the original spot coordinates, so running it twice changes nothing. Shifts are searched by FFT
+    at each rotation, the best refined by Nelder-Mead. A simpler model is preferred unless the next one gains more than
+    noise: the standard error over blocks of spots, or a log-likelihood of 3. The original coordinates stay when
+    the best registration is within a quarter of the spot spacing, does not exceed random registrations, or could slide
+    along the tissue, as footprints can that cover a part of it.
+    Expression decides only where the best position is clearly likelier than every other a spot spacing or more away, by
+    the correlations and the number of spots; spots whose neighbors are alike count together.
 
-    Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is theirs.
+    Where ``obs["in_tissue"]`` tells spots on tissue from others, the footprint is that of spots on tissue.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def realign(
     if model not in get_args(Model):
         raise ValueError(f"model={model!r} is not one of {list(get_args(Model))}")
     if not max_shift > 0:
-        raise ValueError(f"max_shift={max_shift} is not a positive number of pitches")
+        raise ValueError(f"max_shift={max_shift} is not a positive number of spot spacings")
     cohort = open_cohort(sdata, slides, table_key=table_key)
     options = {"model": model, "orientations": orientations, "max_shift": max_shift, "seed": seed}
     reports = {slide: _report(cohort, slide, use_expression, layer, options) for slide in cohort.slides}
@@ -132,7 +132,7 @@ def _report(
     if activity is not None:
         best = _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
     if activity is not None and best.sharpness < MIN_LEAD:
-        logger.info("slide %r is placed by its footprint: its expression fixes no placement", slide)
+        logger.info("slide %r is placed by its footprint: its expression does not determine a position", slide)
         best = footprint
     if not best.accepted:
         logger.info("slide %r stays as it was read: %s", slide, best.reason)

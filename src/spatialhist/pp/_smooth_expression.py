@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Weights = Literal["gaussian", "uniform"]
 
 MIN_TISSUE_BETWEEN = 0.75
-"""Share of the line between two spots that must lie on tissue: a tear or lumen of a quarter pitch parts them."""
+"""Share of the line between two spots that must lie on tissue: a tear or lumen of a quarter of the spacing parts them."""
 SAMPLES = 16
 SPOTS_TRIED = 500
 """Spots that tell how much a sparse layer fills up."""
@@ -50,8 +50,8 @@ def smooth_expression(
     layer
         What is smoothed.
     weights
-        ``"uniform"``, or ``"gaussian"`` in the distance with a standard deviation of one pitch. The spot itself counts
-        as a neighbor at distance 0.
+        ``"uniform"``, or ``"gaussian"`` in the distance with a standard deviation of one spot spacing. The spot itself
+        counts as a neighbor at distance 0.
     radius
         Use only neighbors this near, ``("pitch" | "um" | "px", r)``; all neighbors of the graph if None.
     n_neighs

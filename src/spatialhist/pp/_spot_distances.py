@@ -45,7 +45,7 @@ def spot_distances(
         The cohort.
     radius
         ``("pitch", r)`` in distances of neighboring spots, ``("um", r)`` or ``("px", r)``; turned into pixels slide by
-        slide. 1.5 pitches give 6 neighbors on a hexagonal lattice and 8 on a square one, 1.2 pitches 6 and 4.
+        slide. ``r=1.5`` gives 6 neighbors on a hexagonal lattice and 8 on a square one, ``r=1.2`` gives 6 and 4.
     unit
         Unit of the distances; ``"um"`` needs every slide's mpp.
     key_added

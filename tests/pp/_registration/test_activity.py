@@ -60,9 +60,9 @@ def test_shifts_agree_with_placements(nuclei):
 def test_sharp_where_nuclei_explain_and_flat_where_not(nuclei):
     scene, expressed = nuclei
     found = Activity.of(scene, expressed)
-    assert found.objection(found.sharpness(np.eye(3))) == ""
+    assert found.reason(found.sharpness(np.eye(3))) == ""
     nothing = Activity.of(scene, np.random.default_rng(1).permutation(expressed))
-    assert "activity does not fix" in nothing.objection(nothing.sharpness(np.eye(3)))
+    assert "expression does not determine" in nothing.reason(nothing.sharpness(np.eye(3)))
 
 
 def test_nuclei_that_repeat_elsewhere_fix_nothing(nuclei):

@@ -50,7 +50,7 @@ def test_shifts_agree_with_placements(block):
 
 def test_an_outline_is_sharp_and_a_field_of_tissue_is_not(block):
     assert block.sharpness(np.eye(3)) == pytest.approx(1, abs=0.1)
-    assert block.objection(block.sharpness(np.eye(3))) == ""
+    assert block.reason(block.sharpness(np.eye(3))) == ""
     everywhere = Footprint.of(Scene(np.ones((84, 120)), PER_UNIT, block.scene.points))
     assert everywhere.sharpness(np.eye(3)) == pytest.approx(0, abs=0.05)
-    assert "does not fix the placement" in everywhere.objection(everywhere.sharpness(np.eye(3)))
+    assert "does not determine the position" in everywhere.reason(everywhere.sharpness(np.eye(3)))

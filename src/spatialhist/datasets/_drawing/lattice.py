@@ -6,7 +6,7 @@ import numpy as np
 
 
 def hexagonal_lattice(extent: tuple[float, float], pitch: float) -> np.ndarray:
-    """Points (x, y) inside `extent` (width, height), row by row, every other row moved by half a pitch."""
+    """Points (x, y) inside `extent` (width, height), row by row, every other row moved by half the spacing."""
     y = np.arange(pitch / 2, extent[1], pitch * np.sqrt(3) / 2)
     x = np.arange(pitch / 4, extent[0], pitch)
     xx, yy = np.meshgrid(x, y)
@@ -16,6 +16,6 @@ def hexagonal_lattice(extent: tuple[float, float], pitch: float) -> np.ndarray:
 
 
 def jittered_lattice(extent: tuple[float, float], pitch: float, rng: np.random.Generator) -> np.ndarray:
-    """Points of a hexagonal lattice, each moved by up to a third of the pitch along x and y."""
+    """Points of a hexagonal lattice, each moved by up to a third of the spacing along x and y."""
     points = hexagonal_lattice(extent, pitch)
     return points + rng.uniform(-pitch / 3, pitch / 3, points.shape)

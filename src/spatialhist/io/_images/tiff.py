@@ -159,7 +159,7 @@ def _check(series: TiffPageSeries, file: TiffFile, path: Path) -> None:
     if series.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"it holds {series.dtype}: want 8 or 16 bits a channel")
     colors = PHOTOMETRIC(series.keyframe.photometric).name
-    # Decoders of JPEG and its kin return RGB, whatever the tag says.
+    # Decoders of JPEG and its kin return RGB even where the tag says otherwise.
     decoded = COMPRESSION(series.keyframe.compression).name not in LOSSLESS
     if colors not in RGB and not (colors == "YCBCR" and decoded):
         raise ValueError(f"its colors are {colors}: save it as RGB")

@@ -58,7 +58,7 @@ def _of_scanner(opened: TiffSlide) -> tuple[float, float] | None:
 
     try:
         with warnings.catch_warnings():
-            # of what tiffslide does not know about a scanner, which nobody asked
+            # tiffslide warns of properties of the scanner that are not used here
             warnings.simplefilter("ignore")
             known = opened.properties
     except (*BROKEN, StopIteration):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BLOCK_VALUES = 2_000_000  # 16 MB a float64 temporary, whatever the number of spots
+BLOCK_VALUES = 2_000_000  # 16 MB a float64 temporary, for any number of spots
 
 
 def map_columns(function: Callable[..., NDArray], **arrays: ArrayLike) -> NDArray[np.float64]:

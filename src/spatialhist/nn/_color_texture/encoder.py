@@ -43,8 +43,8 @@ class ColorTexture(nn.Module):
     Notes
     -----
     Nothing is fitted or random. The features of a tile do not depend on the other tiles of the batch, to the bit, and
-    change under mirroring and quarter turns by rounding only. Lengths are in pixels: compare tiles of one extent and
-    one size in pixels.
+    change under mirroring and quarter turns by rounding only. Lengths are in pixels: compare tiles with one
+    field of view and one size in pixels.
 
     Examples
     --------

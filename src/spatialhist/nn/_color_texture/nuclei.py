@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from spatialhist.nn._color_texture.color import WHITE, Features, Planes
 from spatialhist.nn._color_texture.filters import blur, halve, local_maxima, mean, ratio
 
-# rise of hematoxylin above its surroundings that marks a nucleus, in optical density
+# rise of hematoxylin above the area around it that marks a nucleus, in optical density
 RISE = 0.05
 GRID = 4
 
@@ -36,7 +36,7 @@ def lumen_features(planes: Planes) -> Features:
 
 
 def layout_features(planes: Planes) -> Features:
-    """How stains and empty space vary over a coarse grid, and between the tile's center and its surroundings."""
+    """How stains and empty space vary over a coarse grid, and between the tile's center and the rest of the tile."""
     names = ("hematoxylin", "eosin", "residual", "density", "saturation")
     images = {name: getattr(planes, name) for name in names}
     images["white"] = (planes.density < WHITE).float()

@@ -59,7 +59,7 @@ def direction_features(planes: Planes) -> Features:
 
 
 def lag_features(planes: Planes) -> Features:
-    """Variogram over twice the variance: how fast pixels lose their likeness with distance, whatever the stain."""
+    """Variogram over twice the variance: how fast pixels become unlike with distance, independent of the stain."""
     out: Features = {}
     for name in ("hematoxylin", "density"):
         image = centered(getattr(planes, name))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
 
 SPOT_SHARE = 0.8
-"""Drawn diameter of a spot, of the pitch: the gaps between spots close, nearly."""
+"""Diameter of a spot in plots, relative to the spot spacing: the gaps between spots nearly close."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How well the nuclei under spots explain their expression; pure arrays.
 
-The score of a placement is the correlation of the spots' activity with the hematoxylin under them: glass, fat and
+The score of a registration is the correlation of the spots' activity with the hematoxylin under them: glass, fat and
 fibers have little of both. It needs no edge of the tissue, so spots may cover any part of it.
 """
 
@@ -17,8 +17,8 @@ from spatialhist.pp._registration.scene import Scene, sums_at_shifts
 BLUR = 0.2
 """Smoothing of the nuclei in units: a spot, and what diffuses into it."""
 MIN_LEAD = 10.0
-"""Log-likelihood by which a placement must lead all others: by chance the best leads the second by x in about exp(-x)
-of all searches."""
+"""Log-likelihood by which a registration must lead all others: by chance the best leads the second by x in about
+exp(-x) of all searches."""
 MIN_GAIN = 3.0
 """Log-likelihood that a freer model must gain."""
 FLAT = 1e-3
@@ -49,11 +49,11 @@ class Activity:
         return cls(scene, scene.smooth(scene.picture, BLUR), _standard(activity, 0.0))
 
     def score(self, matrix: np.ndarray) -> float:
-        """Correlation at a placement."""
+        """Correlation at a registration."""
         return float((self.activity * self._nuclei(matrix)).mean())
 
     def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
-        """Whether a placement is likelier than a simpler one by more than chance."""
+        """Whether a registration is likelier than a simpler one by more than chance."""
         return self._lead(new, self.score(old)) > MIN_GAIN
 
     def _nuclei(self, matrix: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ class Activity:
         return _standard(self.scene.values(self.field, move(matrix, self.scene.points)), FLAT * self.field.var())
 
     def _lead(self, matrix: np.ndarray, other: float) -> float:
-        """Log-likelihood of a placement over one with another correlation."""
+        """Log-likelihood of a registration over one with another correlation."""
         nuclei, here = self._nuclei(matrix), self.score(matrix)
         # only what nuclei leave unexplained can be explained elsewhere
         spots = independent_spots(self.scene.points, self.activity - here * nuclei, nuclei)
@@ -76,7 +76,7 @@ class Activity:
         return covariance / np.sqrt(np.maximum(variance, FLAT * self.field.var()))
 
     def sharpness(self, matrix: np.ndarray) -> float:
-        """Log-likelihood over the best placement that is a unit or more away, anywhere on the map."""
+        """Log-likelihood over the best registration that is a unit or more away, anywhere on the map."""
         cells = self.scene.cells(move(matrix, self.scene.points))
         scores = self.at_shifts(cells - cells.min(axis=0))
         rows, columns = (np.arange(n) for n in scores.shape)
@@ -84,11 +84,11 @@ class Activity:
         away = np.hypot((rows[:, None] - row) / self.scene.per_unit[1], (columns - column) / self.scene.per_unit[0])
         return self._lead(matrix, float(scores[away >= 1].max()))
 
-    def objection(self, sharpness: float) -> str:
+    def reason(self, sharpness: float) -> str:
         """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
         if sharpness >= MIN_LEAD:
             return ""
-        return f"activity does not fix the placement (log-likelihood over others {sharpness:.1f} < {MIN_LEAD:g})"
+        return f"expression does not determine the position (log-likelihood over others {sharpness:.1f} < {MIN_LEAD:g})"
 
 
 def _standard(values: np.ndarray, floor: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How well spots cover the tissue; pure arrays.
 
-The score of a placement is the overlap of the spots' footprint with the tissue (Dice). A spot stands for its cell of the
-lattice, so the overlap is the sum, over spots, of the tissue smoothed over about a cell.
+The score of a registration is the overlap of the spots' footprint with the tissue (Dice). A spot stands for its cell of
+the lattice, so the overlap is the sum, over spots, of the tissue smoothed over about a cell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BLUR = 0.3
 CLOSE = 0.6
 """Smoothing that closes the gaps between spots."""
 MIN_GAIN = 1.0
-"""Standard errors by which a placement must be better than a simpler one."""
+"""Standard errors by which a registration must be better than a simpler one."""
 MIN_SHARPNESS = 0.3
 """How steeply the score must fall on every side of the optimum, against a tissue of exactly the spots' outline."""
 
@@ -51,15 +51,15 @@ class Footprint:
         return cls(scene, field, float(covered / len(scene.points)), float(scene.picture.sum() / square))
 
     def score(self, matrix: np.ndarray) -> float:
-        """Overlap at a placement."""
+        """Overlap at a registration."""
         return float(self.shares(matrix).sum())
 
     def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
-        """Whether a placement gains more than noise over a simpler one."""
+        """Whether a registration gains more than noise over a simpler one."""
         return standard_errors(self.scene.points, self.shares(new) - self.shares(old)) > MIN_GAIN
 
     def shares(self, matrix: np.ndarray) -> np.ndarray:
-        """Contribution of each spot to the score of a placement."""
+        """Contribution of each spot to the score of a registration."""
         area = self.spot_area * abs(np.linalg.det(matrix[:2, :2]))
         overlap = area * self.scene.values(self.field, move(matrix, self.scene.points))
         return 2 * overlap / (self.tissue_area + area * len(overlap))
@@ -79,11 +79,11 @@ class Footprint:
         here = self.scene.values(field, placed).sum()
         return np.array([here - self.scene.values(field, placed + step).sum() for step in around()])
 
-    def objection(self, sharpness: float) -> str:
+    def reason(self, sharpness: float) -> str:
         """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
         if sharpness >= MIN_SHARPNESS:
             return ""
-        return f"the tissue's outline does not fix the placement (sharpness {sharpness:.2f} < {MIN_SHARPNESS})"
+        return f"the tissue outline does not determine the position (sharpness {sharpness:.2f} < {MIN_SHARPNESS})"
 
 
 def _union(scene: Scene, points: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Placements of spots: 3x3 matrices that act on (x, y)."""
+"""Registrations of spots: 3x3 matrices that act on (x, y)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Apply a placement to points ``(n, 2)``."""
+    """Apply a registration to points ``(n, 2)``."""
     return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
@@ -18,7 +18,7 @@ def placement(points: np.ndarray, turn: np.ndarray, parameters: np.ndarray) -> n
     points
         What is placed ``(n, 2)``.
     turn
-        A placement that comes first.
+        A registration that comes first.
     parameters
         dx, dy, angle, log stretch; what is left out is 0.
     """

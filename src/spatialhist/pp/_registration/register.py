@@ -30,15 +30,15 @@ class Registration:
     matrix
         3x3, in pixels, on (x, y); the identity unless accepted.
     score_before, score_after
-        Score at the given and at the best placement: overlap with the tissue, or correlation of activity and nuclei.
+        Score at the given and at the best registration: overlap with the tissue, or correlation of activity and nuclei.
     null, null_scores
-        Quantile of the scores of random placements, and all of them, sorted.
+        Quantile of the scores of random registrations, and all of them, sorted.
     sharpness
-        By overlap: fall of the score when the best placement is moved by a unit to the flattest side, relative to a
+        By overlap: fall of the score when the best registration is moved by a unit to the flattest side, relative to a
         tissue of exactly the spots' outline: 1 is well defined, 0 not at all. By activity: log-likelihood over the best
-        placement that is a unit or more away.
+        registration that is a unit or more away.
     accepted
-        Whether the best placement is clear of noise.
+        Whether the best registration is clear of noise.
     reason
         Why, or why not.
     """
@@ -82,11 +82,11 @@ def register(
     orientations
         Also try flips and quarter turns, anywhere on the image.
     max_shift
-        Range of the search in pitches, in x and in y.
+        Range of the search in spot spacings, in x and in y.
     activity
         How much each spot expresses ``(n,)``. Spots are placed by their footprint if None.
     seed
-        Draws the random placements.
+        For the random registrations.
     """
     unit = max(pitch, float(np.ptp(xy, axis=0).max()) / MAX_ACROSS)
     objective = _objective(picture, factors, xy / unit, unit, activity, dense=unit > pitch)
@@ -95,17 +95,17 @@ def register(
     null_scores = np.sort(_null(objective, np.random.default_rng(seed)))
     null = float(np.quantile(null_scores, NULL_QUANTILE))
     sharpness = objective.sharpness(found)
-    objection = _objection(found, after, null) or objective.objection(sharpness)
+    reason = _reason(found, after, null) or objective.reason(sharpness)
     scale = np.diag([unit, unit, 1.0])
     return Registration(
-        matrix=np.eye(3) if objection else scale @ found @ np.linalg.inv(scale),
+        matrix=np.eye(3) if reason else scale @ found @ np.linalg.inv(scale),
         score_before=objective.score(np.eye(3)),
         score_after=after,
         null=null,
         null_scores=null_scores,
         sharpness=sharpness,
-        accepted=not objection,
-        reason=objection or "clear of noise and of random placements",
+        accepted=not reason,
+        reason=reason or "clear of noise and of random registrations",
     )
 
 
@@ -136,16 +136,16 @@ def _simplest(objective: Objective, found: Iterator[np.ndarray]) -> np.ndarray:
     return best if distance > MIN_MOVE and objective.is_better(best, np.eye(3)) else np.eye(3)
 
 
-def _objection(found: np.ndarray, after: float, null: float) -> str:
+def _reason(found: np.ndarray, after: float, null: float) -> str:
     if np.array_equal(found, np.eye(3)):
-        return "no placement is clearly better than the reader's"
+        return "no registration is clearly better than the original coordinates"
     if after <= null:
-        return f"its score {after:.3f} is not above that of random placements, {null:.3f}"
+        return f"its score {after:.3f} is not above that of random registrations, {null:.3f}"
     return ""
 
 
 def _null(objective: Objective, rng: np.random.Generator) -> np.ndarray:
-    """Scores of random placements: any angle, the spots' center anywhere on the image."""
+    """Scores of random registrations: any angle, the spots' center anywhere on the image."""
     points = objective.scene.points
     targets = rng.random((N_NULL, 2)) * objective.scene.size
     angles = rng.random(N_NULL) * 2 * np.pi

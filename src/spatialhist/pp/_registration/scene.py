@@ -1,6 +1,6 @@
 """Spots on a map of the tissue; pure arrays.
 
-Lengths are in units: a pitch, or a bin where there are too many spots.
+Lengths are in units: the spot spacing, or a bin where there are too many spots.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Search for the placement of best score: coarsely by FFT, then locally; pure arrays."""
+"""Search for the registration with the best score: coarsely by FFT, then locally; pure arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FREEDOM: dict[Model, int] = {"translation": 2, "rigid": 3, "similarity": 4}
 ANGLES = np.deg2rad(np.arange(-12.0, 12.1, 1.5))
 """Rotations of the coarse search."""
 N_START = 4
-"""Coarse placements that are refined."""
+"""Coarse registrations that are refined."""
 MAX_STRETCH = 0.1
 
 Start = tuple[float, float, float, float]
@@ -25,30 +25,30 @@ Start = tuple[float, float, float, float]
 
 
 class Objective(Protocol):
-    """What makes a placement good."""
+    """What makes a registration good."""
 
     @property
     def scene(self) -> Scene:
         """The spots and the map."""
 
     def score(self, matrix: np.ndarray) -> float:
-        """How well a placement fits."""
+        """How well a registration fits."""
 
     def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
-        """Whether a placement gains more than noise over a simpler one."""
+        """Whether a registration gains more than noise over a simpler one."""
 
     def at_shifts(self, cells: np.ndarray) -> np.ndarray:
         """Order all shifts of cells by their score."""
 
     def sharpness(self, matrix: np.ndarray) -> float:
-        """How clearly the score falls on every side of a placement."""
+        """How clearly the score falls on every side of a registration."""
 
-    def objection(self, sharpness: float) -> str:
+    def reason(self, sharpness: float) -> str:
         """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
 
 
 def candidates(objective: Objective, model: Model, orientations: bool, reach: float) -> Iterator[np.ndarray]:
-    """Best placement of each model, from simple to complex, then of each flip and quarter turn."""
+    """Best registration of each model, from simple to complex, then of each flip and quarter turn."""
     same = np.eye(3)
     yield _best(objective, same, 2, reach, _starts(objective, same, np.zeros(1), reach))
     if FREEDOM[model] > 2:

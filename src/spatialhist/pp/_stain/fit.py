@@ -37,7 +37,7 @@ def fit_stain(
     pixels
         ``(y, x, 3)`` uint8.
     tissue
-        Boolean ``(y, x)`` over the same extent, at any resolution.
+        Boolean ``(y, x)`` over the same area, at any resolution.
     method
         How.
     white_point

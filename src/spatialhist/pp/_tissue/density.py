@@ -7,7 +7,7 @@ from scipy import ndimage as ndi
 from skimage.morphology import isotropic_closing, isotropic_dilation, isotropic_erosion
 
 TEXTURE_UM = 15.0
-"""Scale of texture: a cell and its surroundings."""
+"""Scale of texture: a cell and the area around it."""
 SHARPER = 5
 """Edges are located this many times finer than texture."""
 BRIDGE_UM = 60.0

@@ -29,7 +29,7 @@ OVERVIEW_PX = 2000
 
 
 UNKNOWN_UM = 6.0
-"""Guess of micrometers per overview pixel where neither mpp nor pitch is known."""
+"""Guess of micrometers per overview pixel where neither mpp nor spot spacing is known."""
 
 
 def find_tissue(sdata: SpatialData, slide: str, method: MaskMethod | MaskFunction = "density") -> np.ndarray:

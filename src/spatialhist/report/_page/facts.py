@@ -92,7 +92,7 @@ def _alignment(cohort: Cohort) -> Table | None:
     """How far spots were moved, and why or why not."""
     reports = {s: slide_info(cohort.sdata, s).get("alignment_report") for s in cohort.slides}
     rows = [[s, *_move(cohort, s, report)] for s, report in reports.items() if report]
-    columns = ["slide", "moved, pitches", "turned, °", "measure", "before", "after", "why"]
+    columns = ["slide", "moved, spot spacings", "rotated, °", "measure", "before", "after", "why"]
     return Table(columns, rows) if rows else None
 
 
@@ -138,7 +138,7 @@ def _settings(cv: CrossValidation) -> dict[str, str]:
         "image": design["image"],
         "encoder": f"{design['encoder']}, tiles of {design['pixels']} pixels",
         "extents": ", ".join(_extent(e) for e in design["extents"]),
-        "averages of the surroundings within": ", ".join(_extent(e) for e in design.get("context", ())) or "none",
+        "context within": ", ".join(_extent(e) for e in design.get("context", ())) or "none",
         "seed": str(identity["seed"]),
         "threads per fit": str(identity["threads"]),
     }
@@ -146,7 +146,7 @@ def _settings(cv: CrossValidation) -> dict[str, str]:
 
 def _extent(extent: list[Any]) -> str:
     unit, value = extent
-    return f"{value:g} {({'um': 'µm', 'px': 'px', 'pitch': 'pitches'})[unit]}"
+    return f"{value:g} {({'um': 'µm', 'px': 'px', 'pitch': 'spot spacings'})[unit]}"
 
 
 def _described(cv: CrossValidation) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def _coverage(bounds: dict[str, Any]) -> Table | None:
 
 
 def _weights(stack: Stack | None) -> Table | None:
-    """Weight of each model, mean over genes, by which each group was judged; and that for new slides."""
+    """Weight of each model, mean over genes, by which each group was evaluated, and for new slides."""
     if stack is None or stack.method != "nnls":
         return None
     combiners = {**stack.by_group, "new slides": stack.final}

@@ -43,7 +43,7 @@ class FeatureCache:
     in a store), the scale, the size and centers of the tiles, and the encoder's weights. Names do not count, so a
     renamed image is found, and one that changed under its name is not.
 
-    A fill that was interrupted goes on where it stopped, and several processes may fill at once.
+    An interrupted fill resumes where it stopped, and several processes may fill at once.
 
     Parameters
     ----------

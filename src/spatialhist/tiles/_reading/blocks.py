@@ -1,4 +1,4 @@
-"""Decoded blocks of pixels: fetched in runs, kept while there is room, put together to windows."""
+"""Decoded blocks of pixels: fetched in runs, kept while there is space, put together to windows."""
 
 from __future__ import annotations
 

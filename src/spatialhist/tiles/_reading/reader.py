@@ -24,7 +24,7 @@ class TileReader:
     """Read tiles of one image at any physical size, each block of the store decoded once.
 
     Tiles are read in the order in which they lie in the store, while the next blocks are decoded in a second thread.
-    Memory is bounded by the cache, whatever the size of the slide.
+    Memory is bounded by the cache, for slides of any size.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class TileReader:
         Returns
         -------
         ndarray
-            ``(n, 3, pixels, pixels)`` uint8. A tile without any part of the image is white, whatever the padding.
+            ``(n, 3, pixels, pixels)`` uint8. A tile without any part of the image is white, with either padding.
 
         Raises
         ------
