@@ -126,7 +126,7 @@ def run_folder(folder: Path, name: str) -> Path:
 def scored(sdata: sd.SpatialData, out: Path, workers: int, protocol: dict, options: dict) -> dict[str, float]:
     """Cross-validate, stack what can be stacked, and compare with the measurement."""
     with patch(
-        "spatialhist.tl._cross_validate.nulls", return_value=[]
+        "spatialhist.tl._cross_validate.baselines", return_value=[]
     ):  # the same in every row, and in docs/accuracy.md
         cv = sh.tl.cross_validate(sdata, out=out, executor=workers, progress=False, **protocol, **options)
     if len(cv.models) > 1:

@@ -78,7 +78,7 @@ def test_every_step_accepts_what_spatialdata_io_makes(walked):
     assert {"S1_full_image_normalized", "S1_full_image_masked"} <= set(walked.images)
     np.testing.assert_array_equal(table.layers["predicted"], table.layers["oof"])
     scores = sh.tl.summarize(sh.tl.evaluate(walked))
-    assert scores.loc["stack_nnls", "mean"] > scores.loc["null_position", "mean"] + 0.2
+    assert scores.loc["stack_nnls", "mean"] > scores.loc["baseline_position", "mean"] + 0.2
 
 
 def test_squidpy_draws_the_prediction(walked):

@@ -78,7 +78,7 @@ def test_run_leaves_scores_report_and_layers(finished):
     assert f"report: {out / 'report.html'}" in result.stdout
     assert (out / "report.html").exists()
     scores = pd.read_parquet(out / "scores.parquet")
-    assert {"ridge", "null_mean", "oracle_depth"} <= set(scores["predictor"])
+    assert {"ridge", "baseline_mean", "oracle_depth"} <= set(scores["predictor"])
     table = sd.read_zarr(out / "data.zarr")["table"]
     assert np.isfinite(table.layers["oof_ridge"]).any()
     text = call("info", out / "data.zarr").stdout
@@ -265,14 +265,14 @@ def test_predictions_for_programs(finished, store, tmp_path):
     found = json.loads(result.stdout)
     verdicts = found.pop("genes")
     assert found == {"store": str(tmp_path / "new.zarr"), "layer": "predicted", "maps": []}
-    assert list(verdicts) == ["trust", "weak", "do not trust"]
+    assert list(verdicts) == ["reliable", "weak", "unreliable"]
     assert sum(verdicts.values()) == len(sh.tl.gene_reliability(out))
 
 
 def test_info_says_what_a_model_is_worth(finished):
     out, _ = finished
     facts = json.loads(call("info", out, "--json").stdout)
-    assert {"ridge", "null_mean", "noise_ceiling"} <= set(facts["scores"])
+    assert {"ridge", "baseline_mean", "noise_ceiling"} <= set(facts["scores"])
     assert sum(facts["verdicts"].values()) == facts["genes"]
     assert "predicts: log1p" in call("info", out).stdout
 

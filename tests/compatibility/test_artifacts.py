@@ -25,7 +25,7 @@ RENAMED = {
     "head": "mlp",
     "null_permuted": "control_permuted",
     "null_mean": "baseline_mean",
-    "null_donor": "baseline_donor",
+    "null_donor": "baseline_patient",
     "null_position": "baseline_position",
     "null_color": "baseline_color",
     # kinds, columns and verdicts
@@ -241,8 +241,8 @@ class TestGoingOn:
         cv = sh.tl.cross_validate(bare(sdata), out=folder, **OPTIONS)
         assert before < written(folder)
         assert not list(folder.glob("**/*.ckpt"))
-        assert [renamed(p.name) for p in (*cv.models, *cv.nulls)] == [renamed(n) for n in (*MODELS, *NULLS)]
-        for predictor, name in zip((*cv.models, *cv.nulls), (*MODELS, *NULLS), strict=True):
+        assert [renamed(p.name) for p in (*cv.models, *cv.baselines)] == [renamed(n) for n in (*MODELS, *NULLS)]
+        for predictor, name in zip((*cv.models, *cv.baselines), (*MODELS, *NULLS), strict=True):
             equal(sdata["table"].layers[f"oof_{predictor.name}"], arrays[f"oof_{name}"])
         sh.tl.stack(sdata, cv)
         equal(sdata["table"].layers["oof"], arrays["oof"])
@@ -256,7 +256,7 @@ class TestGoingOn:
         cv = sh.tl.cross_validate(sdata, out=folder, **OPTIONS)
         assert written(folder) == before
         assert cv.run_id == run_id
-        for predictor, name in zip((*cv.models, *cv.nulls), (*MODELS, *NULLS), strict=True):
+        for predictor, name in zip((*cv.models, *cv.baselines), (*MODELS, *NULLS), strict=True):
             equal(sdata["table"].layers[f"oof_{predictor.name}"], arrays[f"oof_{name}"])
 
     def test_a_loaded_run_is_stacked_again(self, copy, sdata, arrays, equal, equal_tables):

@@ -37,12 +37,12 @@ def cohort():
 def scores():
     """Two groups of one and two slides; three genes; a stack, a model, a baseline and the noise ceiling."""
     rows = []
-    kinds = {"stack": "stack", "ridge": "model", "null_mean": "null", "noise_ceiling": "oracle"}
-    level = {"stack": 0.5, "ridge": 0.4, "null_mean": 0.0, "noise_ceiling": 0.9}
+    kinds = {"stack": "stack", "ridge": "model", "baseline_mean": "baseline", "noise_ceiling": "oracle"}
+    level = {"stack": 0.5, "ridge": 0.4, "baseline_mean": 0.0, "noise_ceiling": 0.9}
     for name, kind in kinds.items():
         for group, slide, shift in (("P1", "S1", 0.1), ("P2", "S2", -0.1), ("P2", "S3", 0.0)):
             for gene, more in (("A", 0.05), ("B", 0.0), ("C", -0.05)):
-                value = level[name] + (shift + more) * (kind != "null")
+                value = level[name] + (shift + more) * (kind != "baseline")
                 rows.append((name, kind, group, slide, gene, "pearson", value, 40))
         rows.append((name, kind, "all", "all", "", "pooled_pearson", 0.7, 120))
     return pd.DataFrame(rows, columns=["predictor", "kind", "group", "slide", "target", "metric", "value", "n"])

@@ -38,9 +38,9 @@ def test_genes_without_ceiling_are_left_out(scores):
 
 
 def test_missing_predictors(scores):
-    with pytest.raises(KeyError, match="no predictor 'head'.*ridge"):
-        sh.pl.gene_scores(scores, predictor="head")
+    with pytest.raises(KeyError, match="no predictor 'mlp'.*ridge"):
+        sh.pl.gene_scores(scores, predictor="mlp")
     with pytest.raises(KeyError, match="no predictor 'noise_ceiling'"):
         sh.pl.gene_scores(scores[scores["kind"] != "oracle"])
     with pytest.raises(KeyError, match=r"no model or stack.*pass predictor="):
-        sh.pl.gene_scores(scores[scores["kind"] == "null"])
+        sh.pl.gene_scores(scores[scores["kind"] == "baseline"])

@@ -46,11 +46,11 @@ def prepared(cohort):
 def run(tmp_path):
     """A run of one network and two folds."""
     for group, losses in (("00_P1", (1.5, 0.75, 0.6)), ("01_P2", (1.25, 0.8, 0.55))):
-        folder = tmp_path / "folds" / group / "head" / "log"
+        folder = tmp_path / "folds" / group / "mlp" / "log"
         folder.mkdir(parents=True)
         rows = "".join(f"{epoch},{epoch},{loss}\n" for epoch, loss in enumerate(losses))
         (folder / "metrics.csv").write_text(f"epoch,step,loss\n{rows}")
-    return SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": [{"name": "head"}]}})
+    return SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": [{"name": "mlp"}]}})
 
 
 def check(name: str, axes, folder: Path) -> None:

@@ -17,7 +17,7 @@ def dots(ax):
 def test_dots_are_means_of_groups(scores):
     found = dots(sh.pl.scores(scores))
     np.testing.assert_allclose(found["stack"].get_xdata(), [0.6, 0.45])
-    np.testing.assert_allclose(found["null_mean"].get_xdata(), [0, 0])
+    np.testing.assert_allclose(found["baseline_mean"].get_xdata(), [0, 0])
 
 
 def test_agrees_with_the_summary(scores):
@@ -31,8 +31,8 @@ def test_agrees_with_the_summary(scores):
 def test_best_on_top_and_oracles_apart_below(scores):
     ax = sh.pl.scores(scores)
     names = {t.get_text(): y for y, t in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
-    assert sorted(names, key=names.get, reverse=True) == ["stack", "ridge", "null_mean", "noise_ceiling"]
-    assert names["null_mean"] - names["noise_ceiling"] > names["stack"] - names["ridge"]
+    assert sorted(names, key=names.get, reverse=True) == ["stack", "ridge", "baseline_mean", "noise_ceiling"]
+    assert names["baseline_mean"] - names["noise_ceiling"] > names["stack"] - names["ridge"]
 
 
 def test_kinds_have_colors_of_their_own(scores):

@@ -12,15 +12,15 @@ import spatialhist as sh
 def run(tmp_path):
     """Two folds of a head and one of a network; the order of the epochs is that of a resumed run."""
     for group, model, rows in (
-        ("00_P1", "head", "0,7,1.5\n1,15,0.75\n"),
-        ("01_P2", "head", "1,15,0.5\n0,7,1.25\n"),
+        ("00_P1", "mlp", "0,7,1.5\n1,15,0.75\n"),
+        ("01_P2", "mlp", "1,15,0.5\n0,7,1.25\n"),
         ("00_P1", "vision_mlp", "0,7,2.5\n"),
     ):
         folder = tmp_path / "folds" / group / model / "log"
         folder.mkdir(parents=True)
         (folder / "metrics.csv").write_text(f"epoch,step,loss\n{rows}")
     (tmp_path / "folds" / "00_P1" / "ridge").mkdir()
-    models = [{"name": "ridge"}, {"name": "head"}]
+    models = [{"name": "ridge"}, {"name": "mlp"}]
     return SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": models}})
 
 
@@ -30,7 +30,7 @@ def test_one_line_a_fold_one_color_a_model(run):
     assert curves == [[[0, 1.5], [1, 0.75]], [[0, 1.25], [1, 0.5]], [[0, 2.5]]]
     first, second, third = (line.get_color() for line in ax.lines)
     assert first == second != third
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["head", "vision_mlp"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["mlp", "vision_mlp"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "training loss")
 
 

@@ -36,7 +36,7 @@ def sdata():
     for layer, name, kind, share in (
         ("oof", "stack_nnls", "stack", 0.6),
         ("oof_ridge", "ridge", "model", 0.5),
-        ("oof_null_mean", "null_mean", "null", 0),
+        ("oof_baseline_mean", "baseline_mean", "baseline", 0),
     ):
         noise = rng.normal(size=truth.shape) * (share > 0)
         table.layers[layer] = (truth.mean(axis=0) + share * (truth - truth.mean(axis=0)) + noise).astype(np.float32)
@@ -65,7 +65,7 @@ def make_run(sdata, folder):
         "version": "0.1.0",
         "identity": {
             "models": models,
-            "nulls": [],
+            "baselines": [],
             "layer": "log1p",
             "design": design,
             "seed": 7,

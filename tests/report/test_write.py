@@ -117,7 +117,7 @@ def test_verdict_compares_with_the_best_null(page, scores):
     summary = sh.tl.summarize(scores)
     said = " ".join(page.text.split())
     assert f"stack_nnls reaches a within-slide Pearson of {summary.loc['stack_nnls', 'mean']:.3f}" in said
-    assert "The best null, null_mean, reaches 0.000; stack_nnls is above it in 3/3 held-out groups" in said
+    assert "The best baseline, baseline_mean, reaches 0.000; stack_nnls is above it in 3/3 held-out groups" in said
 
 
 def test_cohort(page, sdata):
@@ -188,7 +188,7 @@ def test_the_least_there_can_be(sdata, cv, scores, no_pictures):
     page = Page(sh.report.write(sdata, cv, scores=few).read_text())
     assert "Stack" not in page.headings
     assert "For scale: oracles" not in page.headings
-    assert "The best null" not in page.text
+    assert "The best baseline" not in page.text
 
 
 def test_another_path(sdata, cv, scores, tmp_path, no_pictures):

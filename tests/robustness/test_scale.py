@@ -88,7 +88,7 @@ def many_features(tmp_path_factory):
         (KernelRidge(components=8, extents=tuple(range(6)), landmarks=50), 20),
         (FeatureNetwork(epochs=1, dim=8, batch=256), 40),  # Lightning is imported meanwhile
     ],
-    ids=["ridge", "kernel_ridge", "head"],
+    ids=["ridge", "kernel_ridge", "mlp"],
 )
 def test_no_model_holds_the_features_of_all_spots(many_features, model, most_mb, tmp_path, monkeypatch):
     monkeypatch.setattr("spatialhist.tl._data.samples.ROWS", 500)

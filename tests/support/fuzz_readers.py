@@ -141,7 +141,7 @@ def _stain(folder: Path) -> Reader:
 def _run(what: str) -> Callable[[Path], Reader]:
     def make(folder: Path) -> Reader:
         identity = {
-            "models": [{"class": "Ridge", "name": "ridge", "components": 6}], "nulls": [], "layer": "log1p",
+            "models": [{"class": "Ridge", "name": "ridge", "components": 6}], "baselines": [], "layer": "log1p",
             "design": {"encoder": "color_texture", "extents": [["px", 20.0]], "tile_extent": ["px", 20.0]},
             "seed": 0, "threads": 1, "groups": ["P1", "P2"], "panels": {"P1": [0], "P2": [0]},
         }  # fmt: skip

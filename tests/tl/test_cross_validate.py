@@ -58,8 +58,11 @@ class TestFinishedRun:
 
     def test_every_layer_says_what_it_is(self, finished):
         sdata, cv, _ = finished
-        kinds = {k: sdata["table"].uns["spatialhist"][f"oof_{k}"]["kind"] for k in ("ridge", "null_mean", "null_color")}
-        assert kinds == {"ridge": "model", "null_mean": "null", "null_color": "null"}
+        kinds = {
+            k: sdata["table"].uns["spatialhist"][f"oof_{k}"]["kind"]
+            for k in ("ridge", "baseline_mean", "baseline_color")
+        }
+        assert kinds == {"ridge": "model", "baseline_mean": "baseline", "baseline_color": "baseline"}
         entry = sdata["table"].uns["spatialhist"]["oof_ridge"]
         assert (entry["target"], entry["predictor"]) == ("log1p", "ridge")
         assert dict(zip(entry["slides"], entry["groups"], strict=True)) == {f"S{i}": f"P{i}" for i in (1, 2, 3, 4)}
@@ -74,10 +77,10 @@ class TestFinishedRun:
     def test_signal_is_found_and_donors_without_other_slides_are_not_predicted(self, finished):
         sdata, *_ = finished
         table = sh.tl.summarize(sh.tl.evaluate(sdata, oracles=False))
-        assert table.loc["ridge", "mean"] > 0.2 + abs(table.loc["null_permuted", "mean"])
-        assert table.loc["null_mean", "mean"] == 0
-        assert np.isnan(sdata["table"].layers["oof_null_donor"]).all()
-        assert "null_donor" not in table.index or np.isnan(table.loc["null_donor", "mean"])
+        assert table.loc["ridge", "mean"] > 0.2 + abs(table.loc["control_permuted", "mean"])
+        assert table.loc["baseline_mean", "mean"] == 0
+        assert np.isnan(sdata["table"].layers["oof_baseline_patient"]).all()
+        assert "baseline_patient" not in table.index or np.isnan(table.loc["baseline_patient", "mean"])
 
 
 class TestResuming:

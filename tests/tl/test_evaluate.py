@@ -56,7 +56,7 @@ def test_headline_by_hand(toy):
 
 
 def test_constant_predictions_score_zero(toy):
-    add(toy, "oof_flat", np.full((192, 4), 3.0), predictor="flat", kind="null")
+    add(toy, "oof_flat", np.full((192, 4), 3.0), predictor="flat", kind="baseline")
     scores = sh.tl.evaluate(toy, oracles=False)
     assert sh.tl.summarize(scores).loc["flat", "mean"] == 0
     assert sh.tl.summarize(scores).loc["mine", "wins"] == "2/2"

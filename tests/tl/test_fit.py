@@ -100,7 +100,7 @@ class TestStart:
     def test_steps_of_no_length_leave_the_weights(self, sdata, first):
         still = [replace(m, learning_rate=0.0, weight_decay=0.0) for m in (HEAD, PIXELS)]
         again = fit(sdata, models=still, start=first)
-        for name in ("head", "vision_mlp"):
+        for name in ("mlp", "vision_mlp"):
             before, after = self.weights(first, name), self.weights(again, name)
             learned = [k for k in before if "running" not in k and "num_batches" not in k]
             assert len(learned) > 4
@@ -137,7 +137,7 @@ class TestStart:
         ("options", "match"),
         [
             ({"models": Ridge(components=4)}, r"none of the models \['ridge'\] has weights to go on from"),
-            ({"models": replace(HEAD, dim=5)}, r"differ in \[\"model 'head'\"\]"),
+            ({"models": replace(HEAD, dim=5)}, r"differ in \[\"model 'mlp'\"\]"),
             ({"models": replace(HEAD, name="new")}, r"differ in \[\"model 'new'\"\]"),
             ({"pixels": 9}, r"differ in \['design'\]"),
             ({"layer": "raw"}, r"differ in \['layer'\]"),

@@ -92,7 +92,7 @@ def test_a_layout_that_all_slides_share_is_a_null_that_models_must_beat():
     sh.pp.log_normalize(sdata)
     sh.tl.cross_validate(sdata, models=sh.tl.Ridge(components=6), genes=8, groups="patient", **FAST)
     summary = sh.tl.summarize(sh.tl.evaluate(sdata, oracles=False))
-    assert summary.loc["null_position", "mean"] > summary.loc["ridge", "mean"]
+    assert summary.loc["baseline_position", "mean"] > summary.loc["ridge", "mean"]
     assert summary.loc["ridge", "wins"] == "0/4"
 
 

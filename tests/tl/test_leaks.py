@@ -94,14 +94,20 @@ def runs(tmp_path_factory):
 
 LAYERS = [
     *(f"oof_{p.name}" for p in predictors()),
-    *("oof_null_mean", "oof_null_donor", "oof_null_position", "oof_null_color", "oof_null_permuted"),
+    *(
+        "oof_baseline_mean",
+        "oof_baseline_patient",
+        "oof_baseline_position",
+        "oof_baseline_color",
+        "oof_control_permuted",
+    ),
     *(f"oof_stack_{m}" for m in ("nnls", "mean", "rank_mean")),
 ]
 
 
 def test_every_class_of_predictors_is_here():
-    nulls = {"MeanProfile", "DonorMean", "PositionNeighbors"}
-    assert {type(p).__name__ for p in predictors()} == set(CLASSES) - nulls
+    baselines = {"MeanProfile", "PatientMean", "PositionNeighbors"}
+    assert {type(p).__name__ for p in predictors()} == set(CLASSES) - baselines
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -110,7 +116,7 @@ def test_labels_of_the_held_out_group_do_not_reach_its_predictions(runs, layer):
     assert held_out(before, layer).tobytes() == held_out(after, layer).tobytes()
 
 
-@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "oof_null_donor"])
+@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "oof_baseline_patient"])
 def test_labels_do_reach_the_predictions_of_other_groups(runs, layer):
     before, after, *_ = runs
     assert held_out(before, layer, "P1").tobytes() != held_out(after, layer, "P1").tobytes()
@@ -122,7 +128,7 @@ def test_pixels_of_the_held_out_group_do_not_reach_what_its_fold_fitted(runs, tm
     image = changed.images[f"S{HELD[1]}_full_image"]
     image.data = 255 - image.data
     other = run(changed, tmp_path / "pixels")
-    for predictor in cv.models + cv.nulls:
+    for predictor in cv.models + cv.baselines:
         mine, theirs = (c.outer()[HELD, predictor.name].folder for c in (cv, other))
         assert (mine / "model.safetensors").read_bytes() == (theirs / "model.safetensors").read_bytes(), predictor
     assert held_out(before, "oof_ridge").tobytes() != held_out(changed, "oof_ridge").tobytes()
@@ -283,7 +289,7 @@ def test_noise_scores_nothing(layer, tmp_path):
             sh.tl.stack(sdata, cv, method=method, key_added=f"oof_stack_{method}")
         scores = sh.tl.evaluate(sdata, truth=layer, oracles=False)
         means.append(sh.tl.summarize(scores)["mean"])
-    table = pd.DataFrame(means).drop(columns="null_mean")
+    table = pd.DataFrame(means).drop(columns="baseline_mean")
     error = table.std(ddof=1) / np.sqrt(len(table))
     assert len(table.columns) == len(models) + 3 + 3
     assert error.max() <= 0.002

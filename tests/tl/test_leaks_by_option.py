@@ -79,7 +79,7 @@ def held_out(sdata, layer):
 def test_what_is_held_out_does_not_reach_its_fold(name, tmp_path):
     drawn = {change: draw(change) for change in (None, "labels", "pixels")}
     runs = {change: run(sdata, tmp_path / str(change), **OPTIONS[name]) for change, sdata in drawn.items()}
-    layers = ("oof_ridge", "oof_head", "oof")
+    layers = ("oof_ridge", "oof_mlp", "oof")
     for layer in layers:
         before, after = (held_out(drawn[change], layer) for change in (None, "labels"))
         assert np.isfinite(before).any()
@@ -87,7 +87,7 @@ def test_what_is_held_out_does_not_reach_its_fold(name, tmp_path):
         whole = (drawn[change]["table"].layers[layer].tobytes() for change in (None, "labels"))
         assert len(set(whole)) == 2, "the labels that were replaced reach nothing at all"
     held = next(g for g in runs[None].groups if g in (HELD, "S2"))
-    for predictor in runs[None].models + runs[None].nulls:
+    for predictor in runs[None].models + runs[None].baselines:
         folders = [runs[change].outer()[held, predictor.name].folder for change in (None, "pixels")]
         weights = [(f / "model.safetensors").read_bytes() for f in folders]
         assert weights[0] == weights[1], f"pixels reach the fold of {predictor.name}"

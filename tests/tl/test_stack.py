@@ -87,7 +87,7 @@ def test_what_cannot_be_stacked_is_refused(finished, tmp_path):
         sh.tl.stack(sdata, cv, method="mlp")
     with pytest.raises(ValueError, match="key_added='a b' must hold only"):
         sh.tl.stack(sdata, cv, key_added="a b")
-    one = CrossValidation(cv.folder, cv.manifest, cv.models[:1], cv.nulls)
+    one = CrossValidation(cv.folder, cv.manifest, cv.models[:1], cv.baselines)
     with pytest.raises(ValueError, match="the run holds one model \\('ridge'\\): there is nothing to stack"):
         sh.tl.stack(sdata, one)
     assert not any(k.startswith("oof") for k in layer_names(sdata["table"]))

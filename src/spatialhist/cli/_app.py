@@ -108,7 +108,7 @@ def run(
 
     ```
     spatialhist run her2st --groups patient --genes 250 --out runs/first
-    spatialhist run her2st --model ridge --model head --out runs/second
+    spatialhist run her2st --model ridge --model mlp --out runs/second
     ```
 
     OUT then holds data.zarr (the slides with their predictions), scores.parquet, report.html, and the trained models,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 LEGEND = {
     "stack": "stack",
     "model": "model",
-    "null": "null: sees no image, or one extent of it",
-    "oracle": "oracle: sees the truth",
+    "baseline": "baseline: sees no image, or one field of view",
+    "oracle": "upper reference (uses measured data)",
 }
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.combiners import Mean
-from spatialhist.tl._predictors.registry import describe, nulls
+from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits
 from spatialhist.tl._runs.folder import locked, write_oof
@@ -63,7 +64,7 @@ def cross_validate(
     """Predict every group of slides by models that never saw it.
 
     Everything that is fitted (gene panel, scaling, components, strength, weights) is fitted on the other groups, by a
-    fresh model. Beside the models run the nulls: mean profile, mean of the same donor, nearest neighbors in position,
+    fresh model. Beside the models run the baselines: mean profile, mean of the same patient, nearest neighbors in position,
     a ridge on the features of one extent, labels permuted within slides. With two or more models and three or more
     groups the fits that :func:`stack` needs to be judged honestly are made too.
 
@@ -90,7 +91,7 @@ def cross_validate(
         Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometers by default.
     context
         Radii within which features of the first two extents are averaged over the surrounding tissue, for the models
-        that look at it (``"head"``, ``"kernel_ridge"``); 150, 300 and 600 micrometers by default, ``()`` for none.
+        that look at it (``"mlp"``, ``"mlp_raw"``); 150, 300 and 600 micrometers by default, ``()`` for none.
     pixels
         Side of the tiles an encoder sees.
     tile_extent, tile_pixels
@@ -113,7 +114,7 @@ def cross_validate(
     Returns
     -------
     CrossValidation
-        Handle on the run. Added to the table: ``layers["oof_NAME"]`` per model and null, spots x genes float32 in the
+        Handle on the run. Added to the table: ``layers["oof_NAME"]`` per model and baseline, spots x genes float32 in the
         units of ``layer``, NaN where nothing was predicted; with a single model ``layers["oof"]`` too.
 
     Raises
@@ -147,8 +148,8 @@ def cross_validate(
     refuse_duplicates(cohort, assigned, hashes)
     refuse_shared_stain(cohort, image)
     warn_of_similar(cohort, assigned)
-    baselines = nulls(task.design)
-    check_layer_size(*cohort.table.shape, n_layers=len(task.models) + len(baselines) + 1)
+    against = baselines(task.design)
+    check_layer_size(*cohort.table.shape, n_layers=len(task.models) + len(against) + 1)
     names = sorted(set(assigned.values()))
     training = {g: [s for s in cohort.slides if assigned[s] != g] for g in names}
     panels = fold_panels(cohort, task.rows, training, genes)
@@ -157,7 +158,7 @@ def cross_validate(
         "cross-validation",
         columns,
         {s: {"group": assigned[s], "pixels": hashes[s]} for s in cohort.slides},
-        nulls=[describe(p) for p in baselines],
+        baselines=[describe(p) for p in against],
         groups=names,
         panels={g: np.searchsorted(columns, panels[g]).tolist() for g in names},
     )
@@ -168,7 +169,7 @@ def cross_validate(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
             progress=progress,
         )  # fmt: skip
-        cv = CrossValidation(folder, manifest, tuple(task.models), tuple(baselines), temporary)
+        cv = replace(CrossValidation.load(folder, models=task.models), _temporary=temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
         note = announce(fits, len(inputs), len(names), n_workers(executor), tile_gb=inputs.tile_gb)
         print(note, file=sys.stderr)
@@ -182,7 +183,7 @@ def cross_validate(
 
 def _judged(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
     """Predictors of a run with their out-of-fold predictions; several models predict new slides by their mean."""
-    for predictor in (*cv.models, *cv.nulls):
+    for predictor in (*cv.models, *cv.baselines):
         yield predictor.name, predictor.kind, cv.out_of_fold(predictor.name)
     if len(cv.models) > 1:
         mean = Mean().apply(np.stack([cv.out_of_fold(m.name) for m in cv.models]))
@@ -192,7 +193,7 @@ def _judged(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
 def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:
     """Put out-of-fold predictions into the table and into the run folder."""
     table, stored = cohort.table, {}
-    for predictor in (*cv.models, *cv.nulls):
+    for predictor in (*cv.models, *cv.baselines):
         stored[predictor.name] = values = cv.out_of_fold(predictor.name)
         names = [_keys.oof(predictor.name)] + [_keys.OOF] * (len(cv.models) == 1 and predictor is cv.models[0])
         for key in names:

@@ -69,7 +69,7 @@ def evaluate(
     Returns
     -------
     DataFrame
-        Table with the columns predictor, kind (``model``, ``stack``, ``null``, ``oracle``), group, slide, target
+        Table with the columns predictor, kind (``model``, ``stack``, ``baseline``, ``oracle``), group, slide, target
         (``""`` for scores over all targets), metric, value, n (spots). Beside ``spot_spearman`` stand
         ``spots_left_out``, the number of spots whose measured profile is constant, and ``spots_constant``, of those
         whose prediction is: these count 0.

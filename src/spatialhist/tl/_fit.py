@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import run_fits
-from spatialhist.tl._runs.folder import locked
+from spatialhist.tl._runs.folder import comparable, locked
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._runs.warm_start import check_panel, check_start, from_start
@@ -115,7 +115,7 @@ def fit(
             folder, manifest, assigned={s: s for s in cohort.slides}, columns=columns, overwrite=overwrite,
             executor=executor, progress=progress,
         )  # fmt: skip
-        model = Model(folder, manifest, tuple(task.models), temporary)
+        model = replace(Model.load(folder, models=task.models), _temporary=temporary)
         fits = model.fits() if before is None else from_start(model.fits(), before)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         if card:
@@ -138,8 +138,8 @@ def _panel(task: Task, genes: int | Sequence[str], start: Model | None) -> np.nd
 def _card_of(judged_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:
     """Card of a cross-validation, checked to be of the same recipe."""
     cv = judged_by if isinstance(judged_by, CrossValidation) else CrossValidation.load(judged_by, models=task.models)
-    theirs, mine = cv.manifest["identity"], json.loads(json.dumps(task.recipe()))
-    differ = sorted(key for key in mine if json.loads(json.dumps(theirs[key])) != mine[key])
+    theirs, mine = comparable(cv.manifest["identity"]), comparable(task.recipe())
+    differ = sorted(key for key in mine if theirs[key] != mine[key])
     if differ:
         raise ValueError(f"judged_by={str(cv.folder)!r} says nothing of this model: they differ in {differ}")
     return read_card(cv.folder)

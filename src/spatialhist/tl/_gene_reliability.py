@@ -21,10 +21,10 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``null``, the
-        same of the gene's best image-free null; ``ceiling`` that the noise of the counts sets (NaN where the target is
+        One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``baseline``, the
+        same of the gene's best image-free baseline; ``ceiling`` that the noise of the counts sets (NaN where the target is
         not log1p of counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was judged,
-        ``wins``, those in which it is above the null; ``verdict``, ``"trust"``, ``"weak"`` or ``"do not trust"``.
+        ``wins``, those in which it is above the baseline; ``verdict``, ``"reliable"``, ``"weak"`` or ``"unreliable"``.
 
     Raises
     ------
@@ -33,9 +33,9 @@ def gene_reliability(model: Source) -> pd.DataFrame:
 
     Notes
     -----
-    ``"do not trust"``: the score is not above the gene's best null that knows nothing of the image (training mean, mean
-    of the donor, position, permuted labels), or not above what a model of permuted labels reaches on 95 % of the genes,
-    or the counts are too few to agree with themselves. ``"trust"``: the score is above that null in every held-out
+    ``"unreliable"``: the score is not above the gene's best baseline that knows nothing of the image (training mean, mean
+    of the patient's other slides, position, permuted labels), or not above what a model of permuted labels reaches on 95 % of the genes,
+    or the counts are too few to agree with themselves. ``"reliable"``: the score is above that baseline in every held-out
     group, of which there are two or more, above what permuted labels reach on any gene, and at least half of what the
     noise allows. Otherwise ``"weak"``.
 
@@ -47,7 +47,7 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     >>> sh.pp.log_normalize(sdata)
     >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=5, progress=False)
     >>> list(sh.tl.gene_reliability(cv).columns)
-    ['score', 'null', 'ceiling', 'fraction', 'groups', 'wins', 'verdict']
+    ['score', 'baseline', 'ceiling', 'fraction', 'groups', 'wins', 'verdict']
     """
     applier = Applier.of(model)
     table = gene_table(applier.card)

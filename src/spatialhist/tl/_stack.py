@@ -90,7 +90,10 @@ def stack(
     with locked(cv.folder):
         result = _fit_all(cv, method, seed)
         values = stacked_out_of_fold(result)
-        judged = [(f"stack_{method}", "stack", values), *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.nulls)]
+        judged = [
+            (f"stack_{method}", "stack", values),
+            *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
+        ]
         _store(result, make_card(cohort, rows, columns, f"stack_{method}", judged, **what_is_scored(cv)))
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values

@@ -81,7 +81,7 @@ def test_versions_are_those_installed(facts, sdata, cv):
 
 def test_every_gene_stands_beside_its_ceiling(facts, sdata, cv, scores):
     table = facts(sdata, cv)["genes"]
-    heads = ["gene", "verdict", "score", "best null", "groups won", "noise ceiling", "share of ceiling"]
+    heads = ["gene", "verdict", "score", "best baseline", "groups won", "noise ceiling", "share of ceiling"]
     assert table.columns == heads
     part = scores[(scores["metric"] == "pearson") & (scores["target"] == table.rows[0][0])]
     means = part.groupby("predictor")["value"].mean()

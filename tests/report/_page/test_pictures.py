@@ -25,7 +25,7 @@ def test_the_same_figure_gives_the_same_bytes(vector):
 
 def test_training_curves_where_there_are_some(cv):
     assert _pictures._training(cv) is None
-    log = cv.folder / "folds" / "00_P1" / "head" / "log"
+    log = cv.folder / "folds" / "00_P1" / "mlp" / "log"
     log.mkdir(parents=True)
     (log / "metrics.csv").write_text("epoch,step,loss\n0,7,1.5\n1,15,0.75\n")
     assert _pictures._training(cv).source.startswith("data:image/svg+xml;base64,")
@@ -65,5 +65,5 @@ def test_layer_is_not_that_of_a_later_prediction(sdata, monkeypatch):
     assert _headline.layer_of(cohort, "ridge", "log1p") == "oof_ridge"
     assert _headline.layer_of(cohort, "ridge", "ranks") is None
     later = {"step": "predict", "predictor": "x", "target": "log1p"}
-    monkeypatch.setitem(cohort.table.uns["spatialhist"], "oof_null_mean", later)
+    monkeypatch.setitem(cohort.table.uns["spatialhist"], "oof_baseline_mean", later)
     assert _headline.layer_of(cohort, "x", "log1p") is None

@@ -19,7 +19,12 @@ def table(levels, groups=("P1", "P2", "P3"), metric="pearson"):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-BASE = {"ridge": ("model", 0.5), "stack": ("stack", 0.4), "null_color": ("null", 0.3), "null_mean": ("null", 0.0)}
+BASE = {
+    "ridge": ("model", 0.5),
+    "stack": ("stack", 0.4),
+    "baseline_color": ("baseline", 0.3),
+    "baseline_mean": ("baseline", 0.0),
+}
 
 
 def test_the_verdict_is_about_the_stack_even_where_a_model_scored_higher():
@@ -28,20 +33,20 @@ def test_the_verdict_is_about_the_stack_even_where_a_model_scored_higher():
         "name": "stack",
         "mean": pytest.approx(0.5),
         "wins": "3/3",
-        "null": "null_color",
-        "null_mean": pytest.approx(0.4),
+        "baseline": "baseline_color",
+        "baseline_mean": pytest.approx(0.4),
     }
 
 
 def test_no_verdict_without_something_to_compare():
-    nulls = {k: v for k, v in BASE.items() if v[0] == "null"}
-    assert _score_tables.collect(table(nulls))["verdict"] is None
+    baselines = {k: v for k, v in BASE.items() if v[0] == "baseline"}
+    assert _score_tables.collect(table(baselines))["verdict"] is None
     assert _score_tables.collect(table({"ridge": ("model", 0.5)}))["verdict"] is None
 
 
 def test_oracles_stand_apart():
     found = _score_tables.collect(table({**BASE, "noise_ceiling": ("oracle", 0.7)}))
-    assert [row[0] for row in found["headline"].rows] == ["stack", "ridge", "null_color", "null_mean"]
+    assert [row[0] for row in found["headline"].rows] == ["stack", "ridge", "baseline_color", "baseline_mean"]
     assert found["oracles"].columns == ["predictor", "kind", "mean", "P1", "P2", "P3"]
     assert found["oracles"].rows[0][:2] == ["noise_ceiling", "oracle"]
 

@@ -8,12 +8,12 @@ import torch
 
 from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._predictors.nulls import MeanProfile
+from spatialhist.tl._predictors.baselines import MeanProfile
 from spatialhist.tl._predictors.protocol import Predictor
-from spatialhist.tl._predictors.registry import by_name, describe, from_description, nulls, resolve_models
+from spatialhist.tl._predictors.registry import baselines, by_name, describe, from_description, resolve_models
 
 DESIGN = Design(extents=(("um", 75.0), ("um", 150.0)), grid=5)
-NAMES = ["ridge", "ridge_raw", "kernel_ridge", "kernel_ridge_raw", "head", "head_raw", "vision_mlp"]
+NAMES = ["ridge", "ridge_raw", "kernel_ridge", "mlp", "mlp_raw", "vision_mlp"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def test_every_name_makes_a_predictor_that_survives_json(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="no model 'forest'; there are \\['head', .*'vision_mlp'\\]"):
+    with pytest.raises(ValueError, match="no model 'forest'; there are \\['kernel_ridge', .*'vision_mlp'\\]"):
         by_name("forest", DESIGN)
 
 
@@ -56,7 +56,7 @@ def test_raw_models_look_at_raw_features_and_the_network_at_the_grid_of_the_desi
 
 def test_models_are_named_alone_together_or_by_default():
     ridge, head = Ridge(extents=(0, 1)), FeatureNetwork(members=3)
-    kernel = KernelRidge(name="kernel_ridge_raw", standardized=False, extents=(0, 1))
+    kernel = KernelRidge(name="kernel_ridge", standardized=False, extents=(0, 1))
     assert resolve_models("ridge", DESIGN) == [ridge]
     assert resolve_models("default", DESIGN) == [ridge, kernel, head]
     assert resolve_models(Ridge(name="a"), DESIGN) == [Ridge(name="a")]
@@ -77,19 +77,25 @@ def test_what_is_no_predictor_is_refused(thing):
         resolve_models([thing], DESIGN)
 
 
-def test_nulls_are_five_and_the_color_null_looks_at_one_extent():
-    found = {p.name: p for p in nulls(DESIGN)}
-    assert list(found) == ["null_mean", "null_donor", "null_position", "null_color", "null_permuted"]
-    assert {p.kind for p in found.values()} == {"null"}
-    assert found["null_color"].extents == (1,)
-    assert {p.name: p for p in nulls(replace(DESIGN, extents=DESIGN.extents[:1]))}["null_color"].extents == (0,)
+def test_baselines_are_five_and_the_color_baseline_looks_at_one_extent():
+    found = {p.name: p for p in baselines(DESIGN)}
+    assert list(found) == [
+        "baseline_mean",
+        "baseline_patient",
+        "baseline_position",
+        "baseline_color",
+        "control_permuted",
+    ]
+    assert {p.kind for p in found.values()} == {"baseline"}
+    assert found["baseline_color"].extents == (1,)
+    assert {p.name: p for p in baselines(replace(DESIGN, extents=DESIGN.extents[:1]))}["baseline_color"].extents == (0,)
     for predictor in found.values():
         assert from_description(json.loads(json.dumps(describe(predictor)))) == predictor
 
 
 def test_own_predictors_are_told_by_class_and_plain_parameters():
     assert describe(Mine(handle=object())) == {
-        "class": "custom:Mine", "name": "mine", "kind": "null", "needs_tiles": False, "power": 2.0,
+        "class": "custom:Mine", "name": "mine", "kind": "baseline", "needs_tiles": False, "power": 2.0,
     }  # fmt: skip
     assert describe(Mine()) != describe(Mine(power=3.0))
     assert describe(Plain()) == {"class": "custom:Plain", "name": "plain"}

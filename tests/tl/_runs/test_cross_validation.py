@@ -9,7 +9,7 @@ from spatialhist.tl._runs.cross_validation import CrossValidation
 def test_a_folder_is_a_run_again(finished):
     _, cv, _ = finished
     again = CrossValidation.load(cv.folder)
-    assert (again.models, again.nulls, again.groups) == (cv.models, cv.nulls, ["P1", "P2", "P3", "P4"])
+    assert (again.models, again.baselines, again.groups) == (cv.models, cv.baselines, ["P1", "P2", "P3", "P4"])
     assert again.panels == cv.panels
     assert again.genes == cv.genes
     np.testing.assert_array_equal(again.out_of_fold("ridge"), cv.out_of_fold("ridge"))

@@ -20,8 +20,8 @@ def test_the_card_of_a_stack_says_what_evaluate_says(finished):
     summary = sh.tl.summarize(scores)
     for entry in card["scores"]:
         assert entry["mean"] == pytest.approx(summary.loc[entry["predictor"], "mean"], abs=1e-5)
-    nulls = {e["predictor"] for e in card["scores"] if e["kind"] == "null"}
-    assert nulls == {n.name for n in cv.nulls} - {"null_donor"}  # one slide a patient: nothing to average
+    baselines = {e["predictor"] for e in card["scores"] if e["kind"] == "baseline"}
+    assert baselines == {n.name for n in cv.baselines} - {"baseline_patient"}  # one slide a patient: nothing to average
     expected = judge_genes(scores, "stack_nnls")
     found = sh.tl.gene_reliability(stack)
     pd.testing.assert_frame_equal(found, expected.loc[found.index], check_dtype=False, atol=1e-5)
@@ -46,13 +46,13 @@ def test_noise_is_not_trusted_and_signal_is_not_distrusted():
         sdata = draw_cohort(3, n_slides=5, n_genes=40, signal=signal)
         cv = sh.tl.cross_validate(sdata, models=sh.tl.Ridge(components=6), genes=40, groups="patient", **FAST)
         verdicts[signal] = sh.tl.gene_reliability(cv)["verdict"]
-    assert (verdicts[0.0] == "trust").sum() == 0
-    assert (verdicts[0.0] == "do not trust").mean() > 0.8
+    assert (verdicts[0.0] == "reliable").sum() == 0
+    assert (verdicts[0.0] == "unreliable").mean() > 0.8
     # counts follow the red channel, the more so the farther a gene is from the middle of the list
     strength = np.abs(verdicts[0.9].index.str[1:].astype(int).to_numpy() - 19.5)
-    assert (verdicts[0.9][strength > 8] != "do not trust").all()
-    assert (verdicts[0.9][strength > 8] == "trust").any()
-    assert (verdicts[0.9][strength < 2] == "do not trust").all()
+    assert (verdicts[0.9][strength > 8] != "unreliable").all()
+    assert (verdicts[0.9][strength > 8] == "reliable").any()
+    assert (verdicts[0.9][strength < 2] == "unreliable").all()
 
 
 def test_a_smoothed_target_is_judged_by_what_was_measured(tmp_path):
@@ -88,7 +88,7 @@ def test_columns_of_genes_survive_the_store_and_are_counted(finished, tmp_path):
     sdata = draw_cohort(2, n_slides=1)
     add_reliability(sdata["table"], "predicted", read_card(stack.folder))
     counts = count_verdicts(sdata["table"], "predicted")
-    assert list(counts) == ["trust", "weak", "do not trust"]
+    assert list(counts) == ["reliable", "weak", "unreliable"]
     assert sum(counts.values()) == len(sh.tl.gene_reliability(stack))
     sdata.write(tmp_path / "s.zarr")
     again = sh.io.read(tmp_path / "s.zarr")

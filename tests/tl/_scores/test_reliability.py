@@ -38,21 +38,21 @@ POSITION = dict.fromkeys("ABDEGH", 0.0) | {"C": 0.1, "F": [0.5, 0.5, 0.2]}
 
 @pytest.fixture(scope="module")
 def judged():
-    scores = table(mine=MINE, null_position=POSITION, null_permuted=PERMUTED, noise_ceiling=CEILING)
+    scores = table(mine=MINE, baseline_position=POSITION, control_permuted=PERMUTED, noise_ceiling=CEILING)
     return judge_genes(scores, "mine")
 
 
 @pytest.mark.parametrize(
     ("gene", "verdict"),
     [
-        ("A", "trust"),
+        ("A", "reliable"),
         ("B", "weak"),
         ("C", "weak"),
         ("D", "weak"),
-        ("E", "do not trust"),
-        ("F", "do not trust"),
-        ("G", "do not trust"),
-        ("H", "do not trust"),
+        ("E", "unreliable"),
+        ("F", "unreliable"),
+        ("G", "unreliable"),
+        ("H", "unreliable"),
     ],
 )
 def test_verdicts(judged, gene, verdict):
@@ -61,33 +61,35 @@ def test_verdicts(judged, gene, verdict):
 
 def test_numbers_by_hand(judged):
     assert judged.loc["C", "score"] == pytest.approx((0.6 + 0.5 + 0.05) / 3)
-    assert judged.loc["C", "null"] == pytest.approx(0.1)
+    assert judged.loc["C", "baseline"] == pytest.approx(0.1)
     assert (judged.loc["C", "wins"], judged.loc["C", "groups"]) == (2, 3)
     assert judged.loc["A", "fraction"] == pytest.approx(0.5 / 0.8)
     assert np.isnan(judged.loc["G", "fraction"])
-    assert judged.loc["A", "null"] == pytest.approx(0.10)
-    assert judged.loc["E", "null"] == 0
+    assert judged.loc["A", "baseline"] == pytest.approx(0.10)
+    assert judged.loc["E", "baseline"] == 0
     assert list(judged.index[:2]) == ["A", "G"]
     assert judged.loc["H", "groups"] == 0
 
 
 def test_without_a_ceiling_half_of_one_is_asked_for():
-    found = judge_genes(table(mine={"A": 0.6, "B": 0.4}, null_permuted={"A": 0.0, "B": 0.01}), "mine")
-    assert found["verdict"].tolist() == ["trust", "weak"]
+    found = judge_genes(table(mine={"A": 0.6, "B": 0.4}, control_permuted={"A": 0.0, "B": 0.01}), "mine")
+    assert found["verdict"].tolist() == ["reliable", "weak"]
     assert found["fraction"].isna().all()
 
 
 def test_a_single_group_is_not_enough_to_trust():
-    scores = table(mine={"A": 0.6}, null_permuted={"A": 0.0})
+    scores = table(mine={"A": 0.6}, control_permuted={"A": 0.0})
     found = judge_genes(scores[scores["group"] == "P1"], "mine")
     assert found["verdict"].tolist() == ["weak"]
 
 
 def test_a_null_that_did_not_predict_a_group_counts_as_a_constant_there():
     """The mean of the patient is missing where training holds none of its slides."""
-    found = judge_genes(table(mine={"A": 0.6, "B": 0.3}, null_donor={"A": [np.nan, 0.2, np.nan], "B": 0.0}), "mine")
-    assert found.loc["A", "null"] == pytest.approx(0.2 / 3)
-    assert found.loc["A", "verdict"] == "trust"
+    found = judge_genes(
+        table(mine={"A": 0.6, "B": 0.3}, baseline_patient={"A": [np.nan, 0.2, np.nan], "B": 0.0}), "mine"
+    )
+    assert found.loc["A", "baseline"] == pytest.approx(0.2 / 3)
+    assert found.loc["A", "verdict"] == "reliable"
 
 
 def test_labels_that_say_nothing_are_hardly_ever_trusted():
@@ -96,9 +98,10 @@ def test_labels_that_say_nothing_are_hardly_ever_trusted():
     trusted = []
     for _ in range(10):
         noise = {
-            name: {g: rng.normal(0, 0.05, 3) for g in genes} for name in ("mine", "null_position", "null_permuted")
+            name: {g: rng.normal(0, 0.05, 3) for g in genes}
+            for name in ("mine", "baseline_position", "control_permuted")
         }
         found = judge_genes(table(**noise, noise_ceiling=dict.fromkeys(genes, 0.1)), "mine")
-        trusted.append((found["verdict"] == "trust").sum())
-        assert (found["verdict"] == "do not trust").mean() > 0.85
+        trusted.append((found["verdict"] == "reliable").sum())
+        assert (found["verdict"] == "unreliable").mean() > 0.85
     assert np.mean(trusted) <= 1

@@ -19,10 +19,10 @@ def test_summary_averages_genes_then_slides_then_groups():
             ("m", "model", "a", "a1"): [0.1, 0.3],
             ("m", "model", "a", "a2"): [0.6],
             ("m", "model", "b", "b1"): [0.8, np.nan],
-            ("n1", "null", "a", "a1"): [0.5],
-            ("n1", "null", "b", "b1"): [0.3],
-            ("n2", "null", "a", "a1"): [0.0],
-            ("n2", "null", "b", "b1"): [0.7],
+            ("n1", "baseline", "a", "a1"): [0.5],
+            ("n1", "baseline", "b", "b1"): [0.3],
+            ("n2", "baseline", "a", "a1"): [0.0],
+            ("n2", "baseline", "b", "b1"): [0.7],
             ("o", "oracle", "a", "a1"): [0.9],
         }
     )
@@ -34,7 +34,7 @@ def test_summary_averages_genes_then_slides_then_groups():
     assert list(table.index) == ["m", "n1", "n2", "o"]
 
 
-def test_summary_without_nulls_counts_no_wins():
+def test_summary_without_baselines_counts_no_wins():
     assert sh.tl.summarize(frame({("m", "model", "a", "s"): [1.0]})).loc["m", "wins"] == ""
 
 
@@ -57,13 +57,13 @@ def test_a_null_that_predicts_few_groups_is_not_the_one_to_beat():
         {
             ("m", "model", "a", "a1"): [0.4],
             ("m", "model", "b", "b1"): [0.4],
-            ("all", "null", "a", "a1"): [0.3],
-            ("all", "null", "b", "b1"): [0.5],
-            ("donor", "null", "b", "b1"): [0.9],
+            ("all", "baseline", "a", "a1"): [0.3],
+            ("all", "baseline", "b", "b1"): [0.5],
+            ("donor", "baseline", "b", "b1"): [0.9],
         }
     )
     table = sh.tl.summarize(scores)
     assert table.loc["m", "wins"] == "1/2"
     assert table.loc["donor", "wins"] == "1/1"
-    nothing = frame({("m", "model", "a", "a1"): [0.4], ("donor", "null", "a", "a1"): [np.nan]})
+    nothing = frame({("m", "model", "a", "a1"): [0.4], ("donor", "baseline", "a", "a1"): [np.nan]})
     assert sh.tl.summarize(nothing).loc["m", "wins"] == ""

@@ -14,7 +14,7 @@ EXPRESSION = "viridis"
 MISSING = "#c8c8c8"
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's colors."""
-KIND = {"stack": CYCLE[1], "model": CYCLE[0], "null": "#808080", "oracle": CYCLE[2]}
+KIND = {"stack": CYCLE[1], "model": CYCLE[0], "baseline": "#808080", "oracle": CYCLE[2]}
 """Color of a kind of predictor."""
 FONT = 9
 

@@ -16,6 +16,7 @@ from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.report._page.headline import gene_table, headline, layer_of
 from spatialhist.report._page.score_tables import Table
 from spatialhist.tl._calibrate import SKIPPED
+from spatialhist.tl._data import renamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,8 +151,8 @@ def _extent(extent: list[Any]) -> str:
 
 
 def _described(cv: CrossValidation) -> list[dict[str, Any]]:
-    identity = cv.manifest["identity"]
-    return [*identity["models"], *identity["nulls"]]
+    identity = renamed.identity(cv.manifest["identity"])
+    return [*identity["models"], *identity["baselines"]]
 
 
 def _placed_by_expression(cohort: Cohort) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def headline(scores: pd.DataFrame) -> str:
     """Stack, or else the model with the best mean."""
     summary = tl.summarize(scores)
-    return str(summary[summary["kind"] != "null"].index[0])
+    return str(summary[summary["kind"] != "baseline"].index[0])
 
 
 def layer_of(cohort: Cohort, predictor: str, truth: str) -> str | None:
@@ -47,12 +47,12 @@ class GeneTable(Table):
 
 
 def gene_table(scores: pd.DataFrame) -> GeneTable:
-    """Every gene with its score, its best null, its noise ceiling and how far to trust it, best first."""
+    """Every gene with its score, its best baseline, its noise ceiling and how far to trust it, best first."""
     genes = judge_genes(scores, headline(scores))
     genes["groups"] = [f"{wins}/{groups}" for wins, groups in zip(genes["wins"], genes["groups"], strict=True)]
-    shown = genes[["verdict", "score", "null", "groups", "ceiling", "fraction"]]
+    shown = genes[["verdict", "score", "baseline", "groups", "ceiling", "fraction"]]
     return GeneTable(
-        ["gene", "verdict", "score", "best null", "groups won", "noise ceiling", "share of ceiling"],
+        ["gene", "verdict", "score", "best baseline", "groups won", "noise ceiling", "share of ceiling"],
         [[gene, *row] for gene, row in zip(shown.index, shown.astype(object).to_numpy().tolist(), strict=True)],
         {str(v): int(n) for v, n in genes["verdict"].value_counts(sort=False).items()},
     )

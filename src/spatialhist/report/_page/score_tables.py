@@ -50,18 +50,18 @@ def _table(summary: pd.DataFrame) -> Table:
 
 
 def _verdict(fair: pd.DataFrame) -> dict[str, Any] | None:
-    """Best stack or model against the best null."""
-    trained, nulls = fair[fair["kind"].isin(["stack", "model"])], fair[fair["kind"] == "null"]
-    if trained.empty or nulls["mean"].isna().all():
+    """Best stack or model against the best baseline."""
+    trained, baselines = fair[fair["kind"].isin(["stack", "model"])], fair[fair["kind"] == "baseline"]
+    if trained.empty or baselines["mean"].isna().all():
         return None
     # Stacks stand above models: what is reported is not chosen by its score on the scored groups.
-    name, null = trained.index[0], nulls["mean"].idxmax()
+    name, baseline = trained.index[0], baselines["mean"].idxmax()
     return {
         "name": name,
         "mean": trained.loc[name, "mean"],
         "wins": trained.loc[name, "wins"],
-        "null": null,
-        "null_mean": nulls.loc[null, "mean"],
+        "baseline": baseline,
+        "baseline_mean": baselines.loc[baseline, "mean"],
     }
 
 

@@ -37,7 +37,7 @@ class Ridge:
     ranks
         Candidates for the number of target components, 0 for all.
     shuffle
-        Permute the labels within slides before fitting: a null.
+        Permute the labels within slides before fitting: a baseline.
     """
 
     name: str = "ridge"

@@ -54,7 +54,7 @@ class FeatureNetwork:
         Naming a size that no network can have.
     """
 
-    name: str = "head"
+    name: str = "mlp"
     standardized: bool = True
     extents: tuple[int, ...] | None = None
     dim: int = 64

@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
     @property
     def kind(self) -> str:
-        """``"model"`` or ``"null"``."""
+        """``"model"`` or ``"baseline"``."""
         ...
 
     @property

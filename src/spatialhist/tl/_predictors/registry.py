@@ -8,21 +8,30 @@ from typing import Any
 
 from spatialhist import _keys
 from spatialhist.tl._data.design import Design
+from spatialhist.tl._data.renamed import BASELINES, KINDS
+from spatialhist.tl._predictors.baselines import MeanProfile, PatientMean, PositionNeighbors
 from spatialhist.tl._predictors.linear import KernelRidge, Ridge
-from spatialhist.tl._predictors.nulls import DonorMean, MeanProfile, PositionNeighbors
 from spatialhist.tl._predictors.protocol import Predictor
 
-DEFAULT = ("ridge", "kernel_ridge_raw", "head")
+DEFAULT = ("ridge", "kernel_ridge", "mlp")
 MEMBERS = 3
-"""Networks of a head: the mean of a few seeds is better than one, and a head costs little."""
-CLASSES = ("Ridge", "KernelRidge", "FeatureNetwork", "TileNetwork", "MeanProfile", "DonorMean", "PositionNeighbors")
+"""Networks of the default ``mlp``: the mean of a few seeds is better than one, and each costs little."""
+CLASSES = ("Ridge", "KernelRidge", "FeatureNetwork", "TileNetwork", "MeanProfile", "PatientMean", "PositionNeighbors")
+
+RENAMED_CLASSES = {"DonorMean": "PatientMean"}
+RENAMED_MODELS = {
+    ("KernelRidge", "kernel_ridge_raw"): "kernel_ridge",
+    ("FeatureNetwork", "head"): "mlp",
+    ("FeatureNetwork", "head_raw"): "mlp_raw",
+}
+"""Class and former name of models whose name is another one since version 0.1.0."""
 
 
 def by_name(name: str, design: Design) -> Predictor:
     """Make one of the built-in predictors.
 
     Models that look at different things make a better stack: of the default ones the ridge sees features relative to the
-    slide's tissue, the kernel ridge features as they are, and the head the averages of the surroundings too.
+    slide's tissue, the kernel ridge features as they are, and the network their averages over the context too.
 
     Raises
     ------
@@ -33,10 +42,9 @@ def by_name(name: str, design: Design) -> Predictor:
     makers = {
         "ridge": lambda: Ridge(extents=own),
         "ridge_raw": lambda: Ridge(name="ridge_raw", standardized=False, extents=own),
-        "kernel_ridge": lambda: KernelRidge(),
-        "kernel_ridge_raw": lambda: KernelRidge(name="kernel_ridge_raw", standardized=False, extents=own),
-        "head": lambda: _class("FeatureNetwork")(members=MEMBERS),
-        "head_raw": lambda: _class("FeatureNetwork")(name="head_raw", standardized=False, members=MEMBERS),
+        "kernel_ridge": lambda: KernelRidge(standardized=False, extents=own),
+        "mlp": lambda: _class("FeatureNetwork")(members=MEMBERS),
+        "mlp_raw": lambda: _class("FeatureNetwork")(name="mlp_raw", standardized=False, members=MEMBERS),
         "vision_mlp": lambda: _class("TileNetwork")(grid=design.grid),
     }
     if name not in makers:
@@ -68,16 +76,16 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: 
     return resolved
 
 
-def nulls(design: Design) -> list[Predictor]:
-    """Null models: no image, or a plain ridge on one extent of it, or no labels."""
+def baselines(design: Design) -> list[Predictor]:
+    """Baselines: no image, or a plain ridge on one field of view, or no labels."""
     near = design.extents[0] if len(design.extents) == 1 else design.extents[1]
     one = design.extents.index(near)
     return [
         MeanProfile(),
-        DonorMean(),
+        PatientMean(),
         PositionNeighbors(),
-        Ridge(name="null_color", standardized=False, extents=(one,), kind="null"),
-        Ridge(name="null_permuted", shuffle=True, extents=tuple(range(len(design.extents))), kind="null"),
+        Ridge(name="baseline_color", standardized=False, extents=(one,), kind="baseline"),
+        Ridge(name="control_permuted", shuffle=True, extents=tuple(range(len(design.extents))), kind="baseline"),
     ]
 
 
@@ -96,11 +104,14 @@ def describe(predictor: Predictor) -> dict[str, Any]:
 def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> Predictor:
     """Inverse of :func:`describe`; predictors from outside must be handed in again.
 
+    A predictor keeps the name it was stored with, which names its folders and layers.
+
     Raises
     ------
     ValueError
         If one is missing or the class is unknown.
     """
+    data = current_description(data) | {"name": data["name"]}
     name = data["class"]
     if name.startswith("custom:"):
         own = [p for p in custom if p.name == data["name"]]
@@ -113,6 +124,15 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
     known = {f.name for f in fields(cls)}
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
     return cls(**given)
+
+
+def current_description(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a description in the words of this version, so that one that an earlier version wrote can be compared."""
+    cls = RENAMED_CLASSES.get(data["class"], data["class"])
+    kind, name = KINDS.get(data.get("kind", "model"), data.get("kind", "model")), data["name"]
+    if kind == "baseline" and not cls.startswith("custom:"):
+        name = BASELINES.get(name, name)
+    return data | {"class": cls, "kind": kind, "name": RENAMED_MODELS.get((cls, name), name)}
 
 
 def _class(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spatialhist._runtime.files import intact
+from spatialhist.tl._data import renamed
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._predictors.protocol import Predictor
@@ -32,14 +33,14 @@ class CrossValidation:
         The run folder.
     manifest
         Parameters, groups, panels, versions: what every number of the run has seen.
-    models, nulls
+    models, baselines
         The predictors.
     """
 
     folder: Path
     manifest: dict[str, Any] = field(repr=False)
     models: tuple[Predictor, ...]
-    nulls: tuple[Predictor, ...]
+    baselines: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class CrossValidation:
                 Path(folder),
                 manifest,
                 tuple(from_description(d, models) for d in manifest["identity"]["models"]),
-                tuple(from_description(d) for d in manifest["identity"]["nulls"]),
+                tuple(from_description(d) for d in renamed.identity(manifest["identity"])["baselines"]),
             )
             check_facts(manifest)
             cv.outer()
@@ -101,7 +102,7 @@ class CrossValidation:
 
     def outer(self) -> dict[tuple[str, str], Fit]:
         """Fits by (group, predictor name)."""
-        return outer_fits(self.folder, self.groups, [*self.models, *self.nulls], self.panels, **self._common())
+        return outer_fits(self.folder, self.groups, [*self.models, *self.baselines], self.panels, **self._common())
 
     def inner(self) -> dict[tuple[str, str, str], Fit]:
         """Fits by (outer group, predicted group, model name)."""

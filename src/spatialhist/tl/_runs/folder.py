@@ -12,6 +12,8 @@ from typing import Any
 
 from spatialhist import _keys
 from spatialhist._runtime.files import intact, whole_folder, write_json
+from spatialhist.tl._data import renamed
+from spatialhist.tl._predictors.registry import current_description
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -66,6 +68,13 @@ def check_facts(manifest: dict[str, Any]) -> None:
     manifest["ranking"]
 
 
+def comparable(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters of a run as JSON holds them, in the words of this version."""
+    identity = renamed.identity(json.loads(json.dumps(identity)))
+    kinds = [kind for kind in ("models", "baselines") if kind in identity]
+    return identity | {kind: [current_description(d) for d in identity[kind]] for kind in kinds}
+
+
 def check_free(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
     """Refuse a folder in which a run of these parameters can neither start nor go on; nothing is changed.
 
@@ -75,7 +84,7 @@ def check_free(folder: Path, identity: dict[str, Any], *, overwrite: bool = Fals
         If the folder holds a run with other parameters or data, or something else.
     """
     if (folder / MANIFEST).exists():
-        held, wanted = read_manifest(folder).get("identity", {}), json.loads(json.dumps(identity))
+        held, wanted = comparable(read_manifest(folder).get("identity", {})), comparable(identity)
         differ = sorted(k for k in wanted if held.get(k) != wanted[k])
         if differ and not overwrite:
             raise FileExistsError(

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from spatialhist.tl._predictors.registry import describe
+from spatialhist.tl._predictors.registry import current_description, describe
 from spatialhist.tl._runs.fits import Fit
+from spatialhist.tl._runs.folder import comparable
 
 if TYPE_CHECKING:
     from spatialhist.tl._predictors.protocol import Predictor
@@ -51,10 +52,9 @@ def check_start(start: Model, task: Task, genes: int | Sequence[str]) -> None:
             f"start={str(start.folder)!r}: none of the models {[m.name for m in task.models]} has weights to go on from "
             "(networks do): fit on old and new slides together"
         )
-    theirs, mine = start.manifest["identity"], json.loads(json.dumps(task.recipe()))
-    differ = [key for key in ("layer", "design") if json.loads(json.dumps(theirs[key])) != mine[key]]
-    before = {m.name: _shape(m) for m in start.models}
-    differ += [f"model {m.name!r}" for m in networks if before.get(m.name) != _shape(m)]
+    theirs, mine = comparable(start.manifest["identity"]), comparable(task.recipe())
+    differ = [key for key in ("layer", "design") if theirs[key] != mine[key]]
+    differ += [f"model {m.name!r}" for m in networks if not _before(m, start.models)]
     if not isinstance(genes, int) and set(genes) != set(start.genes):
         differ.append("genes")
     if differ:
@@ -78,10 +78,21 @@ def check_panel(start: Model, found: Sequence[str]) -> None:
 
 def from_start(fits: Sequence[Fit], start: Model) -> list[Fit]:
     """Let the fits of networks go on from those of a model; the others start afresh."""
-    before = {f.predictor.name: f.folder for f in start.fits()}
-    return [replace(f, start=before[f.predictor.name]) if can_go_on(f.predictor) else f for f in fits]
+    folders = {f.predictor.name: f.folder for f in start.fits()}
+    return [
+        replace(f, start=folders[_before(f.predictor, start.models)[0].name]) if can_go_on(f.predictor) else f
+        for f in fits
+    ]
+
+
+def _before(predictor: Predictor, models: Sequence[Predictor]) -> list[Predictor]:
+    """Models with the weights of a network: that of its name, else one that had another name in an earlier version."""
+    alike = [m for m in models if _shape(m) == _shape(predictor)]
+    return sorted(alike, key=lambda m: m.name != predictor.name)
 
 
 def _shape(predictor: Predictor) -> dict[str, Any]:
     """Parameters on which the weights depend."""
-    return {k: v for k, v in json.loads(json.dumps(describe(predictor))).items() if k not in MAY_DIFFER}
+    return {
+        k: v for k, v in json.loads(json.dumps(current_description(describe(predictor)))).items() if k not in MAY_DIFFER
+    }

@@ -1,4 +1,4 @@
-"""The card of a model: its scores beside those of its nulls, and how far each of its genes can be trusted."""
+"""The card of a model: its scores beside those of its baselines, and how reliable each of its genes is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from spatialhist._runtime.files import intact, write_json
 from spatialhist._sdata.layers import recorded
+from spatialhist.tl._data import renamed
 from spatialhist.tl._scores.metrics import HEADLINE
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
 from spatialhist.tl._scores.reliability import VERDICTS, judge_genes
@@ -105,7 +106,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     with intact(path):
-        return json.loads(path.read_text())
+        return renamed.card(json.loads(path.read_text()))
 
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:
@@ -131,5 +132,5 @@ def count_verdicts(table: AnnData, layer: str) -> dict[str, int]:
     name = f"{layer}_{VERDICT}"
     if name not in table.var:
         return {}
-    counts = table.var[name].value_counts()
+    counts = table.var[name].map(lambda word: renamed.VERDICTS.get(word, word)).value_counts()
     return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}

@@ -12,6 +12,7 @@ from spatialhist import _keys, metrics
 from spatialhist._sdata.cohort import Cohort, usable_rows
 from spatialhist._sdata.layers import dense_columns, recorded
 from spatialhist._sdata.scale import scale
+from spatialhist.tl._data import renamed
 from spatialhist.tl._data.panel import make_targets, target_source
 from spatialhist.tl._scores.metrics import ALL, DEFAULT, HEADLINE, POOLED, RELIABILITY, Row, ceiling_rows, score_slide
 
@@ -98,6 +99,7 @@ class Scorer:
         same_units
             False leaves out what depends on the units of the prediction.
         """
+        name, kind = renamed.label(name, kind)
         records: list[Record] = []
         pooled: list[tuple[np.ndarray, Part]] = []
         for slide, part in self._parts(values):

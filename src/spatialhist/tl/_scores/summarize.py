@@ -1,4 +1,4 @@
-"""Average the scores of a table over targets, slides and groups, and count wins against the best null."""
+"""Average the scores of a table over targets, slides and groups, and count wins against the best baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     -------
     DataFrame
         One row a predictor: kind, ``mean`` over groups, one column a group, and ``wins``, the groups in which it scores
-        higher than the best null, of how many. Sorted by kind (stack, model, null, oracle) and mean. With eight groups
+        higher than the best baseline, of how many. Sorted by kind (stack, model, baseline, oracle) and mean. With eight groups
         or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
 
     Raises
@@ -46,7 +46,7 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     table.insert(1, "mean", groups.mean(axis=1).to_numpy())
     _add_interval(table, groups.to_numpy(), names)
     table["wins"] = _wins(table, names)
-    order = {"stack": 0, "model": 1, "null": 2, "oracle": 3}
+    order = {"stack": 0, "model": 1, "baseline": 2, "oracle": 3}
     table = table.sort_values("mean", ascending=False, kind="stable")
     return table.sort_values("kind", key=lambda k: k.map(order), kind="stable").rename_axis(columns=None)
 
@@ -63,8 +63,8 @@ def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> 
 
 
 def _wins(table: pd.DataFrame, names: list[str]) -> list[str]:
-    """Groups won against the null with the best mean, among the nulls that predict the most groups."""
-    baselines = table[table["kind"] == "null"]
+    """Groups won against the baseline with the best mean, among the baselines that predict the most groups."""
+    baselines = table[table["kind"] == "baseline"]
     predicted = baselines[names].notna().sum(axis=1)
     candidates = baselines[(predicted > 0) & (predicted == predicted.max())]
     if candidates.empty:

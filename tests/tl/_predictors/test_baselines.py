@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import KNeighborsRegressor
 from small_samples import draw_samples
 
-from spatialhist.tl._predictors.nulls import DonorMean, MeanProfile, PositionNeighbors
+from spatialhist.tl._predictors.baselines import MeanProfile, PatientMean, PositionNeighbors
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
 from spatialhist.tl._runs.fits import read_state, write_state
 
@@ -26,7 +26,7 @@ def test_donor_mean_knows_only_the_patients_it_saw():
     samples.patient[:] = np.repeat(["A", "A", ""], [10, 20, 30])
     new = draw_samples(sizes=(2, 2))
     new.patient[:] = ["A", "A", "B", ""]
-    predicted = fit(DonorMean(), samples).predict(new)
+    predicted = fit(PatientMean(), samples).predict(new)
     expected = (samples.targets[:10].mean(axis=0) + samples.targets[10:30].mean(axis=0)) / 2
     np.testing.assert_allclose(predicted[:2], np.tile(expected, (2, 1)), rtol=1e-5)
     assert np.isnan(predicted[2:]).all()
@@ -35,7 +35,7 @@ def test_donor_mean_knows_only_the_patients_it_saw():
 def test_donor_mean_without_patients_predicts_nothing():
     samples = draw_samples()
     samples.patient[:] = ""
-    assert np.isnan(fit(DonorMean(), samples).predict(samples)).all()
+    assert np.isnan(fit(PatientMean(), samples).predict(samples)).all()
 
 
 def test_position_is_a_nearest_neighbor_mean_of_centered_targets():
@@ -57,10 +57,10 @@ def test_a_single_training_spot_is_repeated():
     np.testing.assert_allclose(predicted, np.tile(samples.targets, (4, 1)))
 
 
-@pytest.mark.parametrize("predictor", [MeanProfile(), DonorMean(), PositionNeighbors()])
-def test_nulls_survive_their_folder(predictor, tmp_path):
+@pytest.mark.parametrize("predictor", [MeanProfile(), PatientMean(), PositionNeighbors()])
+def test_baselines_survive_their_folder(predictor, tmp_path):
     samples = draw_samples()
     fitted = fit(predictor, samples)
     write_state(tmp_path, fitted.state())
     np.testing.assert_array_equal(predictor.restore(read_state(tmp_path)).predict(samples), fitted.predict(samples))
-    assert predictor.kind == "null"
+    assert predictor.kind == "baseline"

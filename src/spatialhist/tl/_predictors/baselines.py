@@ -1,4 +1,4 @@
-"""What a model must beat: predictors that do not look at the image."""
+"""Baselines: predictors that do not look at the image, and that a model has to beat."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class MeanProfile:
     """The mean expression of the training slides, the same for every spot."""
 
-    name: str = "null_mean"
-    kind: str = "null"
+    name: str = "baseline_mean"
+    kind: str = "baseline"
     needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedMeans:
@@ -34,11 +34,11 @@ class MeanProfile:
 
 
 @dataclass(frozen=True)
-class DonorMean:
+class PatientMean:
     """The mean expression of the scored patient's other slides; NaN where training holds none."""
 
-    name: str = "null_donor"
-    kind: str = "null"
+    name: str = "baseline_patient"
+    kind: str = "baseline"
     needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedMeans:
@@ -90,9 +90,9 @@ class PositionNeighbors:
         Training spots averaged.
     """
 
-    name: str = "null_position"
+    name: str = "baseline_position"
     neighbors: int = 20
-    kind: str = "null"
+    kind: str = "baseline"
     needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedNeighbors:
