@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from spatialdata import SpatialData
 
 import spatialhist as sh
-from spatialhist._sdata.cohort import get_table, open_cohort, open_images
+from spatialhist._sdata.cohort import get_table, open_cohort, open_images, usable_rows
 from spatialhist._sdata.scale import Scale, scale, slide_info
 
 
@@ -22,35 +23,26 @@ def test_chosen_slides(two_slides, slides, expected):
     assert open_cohort(two_slides, slides).slides == expected
 
 
-def test_genes_measured(two_slides):
-    cohort = open_cohort(two_slides)
-    genes = cohort.table.var_names
-    assert set(genes[cohort.genes_measured("S1")]) == {"A", "B", "C"}
-    assert not cohort.genes_measured("S2").any()
-
-
 def test_everything_is_measured_without_flags(slide_of_five):
     table = slide_of_five["table"]
     del table.obs["measured"], table.varm["measured"]
     cohort = open_cohort(slide_of_five)
     assert cohort.measured().all()
-    assert cohort.genes_measured("S1").all()
+    assert cohort.slide("S1").genes_measured.all()
 
 
-def test_patient(two_slides):
+def test_a_slide_is_opened_once(two_slides):
+    cohort = open_cohort(two_slides, ["S2", "S1"])
+    assert [slide.name for slide in cohort.every_slide()] == ["S2", "S1"]
+    assert cohort.slide("S2") is cohort.every_slide()[0]
+
+
+def test_spots_that_passed_quality_are_used_and_slides_without_any_left_out(two_slides):
+    table = two_slides["table"]
+    table.obs["spot_qc"] = pd.Categorical(["nan", *["ok"] * 9])
     cohort = open_cohort(two_slides)
-    assert [cohort.patient(s) for s in cohort.slides] == ["P1", "P2"]
-    del cohort.table.obs["patient"]
-    assert cohort.patient("S1") is None
-
-
-def test_patient_unknown_and_ambiguous(slide_of_five):
-    cohort = open_cohort(slide_of_five)
-    cohort.table.obs["patient"] = [np.nan] * 5
-    assert cohort.patient("S1") is None
-    cohort.table.obs["patient"] = ["P1", "P1", "P2", "P1", np.nan]
-    with pytest.raises(ValueError, match=r"'S1' names several patients.*'P1', 'P2'"):
-        cohort.patient("S1")
+    assert {name: rows.tolist() for name, rows in usable_rows(cohort.every_slide()).items()} == {"S1": [1, 2, 3, 4]}
+    assert cohort.measured().tolist() == [True] * 5 + [False] * 5
 
 
 def test_unknown_slide_lists_what_there_is(two_slides):
@@ -106,7 +98,7 @@ def test_object_without_a_table(slide_of_five):
     slide_info(sdata, "S1").update(mpp=0.5, patient="P7")
     cohort = open_images(sdata)
     assert cohort.slides == ["S1"]
-    assert cohort.patient("S1") == "P7"
+    assert cohort.slide("S1").patient == "P7"
     assert cohort.measured().tolist() == []
     assert scale(sdata, "S1") == Scale(mpp=0.5, pitch_px=None, spot_diameter_px=None)
     with pytest.raises(KeyError, match=r"no table, so none of its slides has spots: .*predict_grid"):

@@ -77,7 +77,7 @@ def test_spot_pixels_undo_the_placement_of_the_image(slide_of_five):
 def test_alignment_moves_spots_and_keeps_geometry(slide_of_five):
     cohort = open_cohort(slide_of_five)
     np.testing.assert_array_equal(alignment(slide_of_five, "S1"), np.eye(3))
-    set_alignment(cohort, "S1", TURN)
+    set_alignment(slide_of_five, cohort.table, "S1", TURN)
     moved = np.column_stack([60 - XY[:, 1], XY[:, 0] + 5])
     np.testing.assert_allclose(spot_centers(slide_of_five, cohort.table, "S1"), moved)
     np.testing.assert_allclose(cohort.table.obsm["spatial"], moved)
@@ -88,7 +88,7 @@ def test_alignment_moves_spots_and_keeps_geometry(slide_of_five):
 def test_alignment_starts_from_the_readers_placement_again(slide_of_five):
     cohort = open_cohort(slide_of_five)
     for matrix in (TURN, SHIFT, SHIFT):
-        set_alignment(cohort, "S1", matrix)
+        set_alignment(slide_of_five, cohort.table, "S1", matrix)
     np.testing.assert_allclose(cohort.table.obsm["spatial"], XY + [30, -7])
 
 
@@ -96,7 +96,7 @@ def test_alignment_reaches_every_coordinate_system(slide_of_five):
     shapes = slide_of_five.shapes["S1"]
     small = Affine(np.diag([0.25, 0.5, 1.0]), ("x", "y"), ("x", "y"))
     set_transformation(shapes, {"S1": Identity(), "small": small}, set_all=True)
-    set_alignment(open_cohort(slide_of_five), "S1", SHIFT)
+    set_alignment(slide_of_five, slide_of_five["table"], "S1", SHIFT)
     assert set(get_transformation(shapes, get_all=True)) == {"S1", "small"}
     np.testing.assert_allclose(apply(affine(shapes, "small"), XY), (XY + [30, -7]) * [0.25, 0.5])
 
@@ -104,7 +104,7 @@ def test_alignment_reaches_every_coordinate_system(slide_of_five):
 def test_refresh_touches_one_slide(two_slides):
     cohort = open_cohort(two_slides)
     cohort.table.obsm["spatial"] = np.zeros((10, 2))
-    refresh_centers(cohort, "S2")
+    refresh_centers(two_slides, cohort.table, "S2")
     np.testing.assert_array_equal(cohort.table.obsm["spatial"], np.vstack([np.zeros((5, 2)), XY]))
 
 

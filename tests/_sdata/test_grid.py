@@ -16,7 +16,7 @@ SCALE = Scale(mpp=0.5, pitch_px=44.0, spot_diameter_px=20.0)
 
 
 def add(sdata, points=POINTS):
-    return add_grid(open_images(sdata), "S1", points, genes=["X", "Y"], scale=SCALE, image="S1_full_image")
+    return add_grid(open_images(sdata), "S1", points, genes=["X", "Y"], scale=SCALE)
 
 
 def test_a_grid_is_a_slide_like_any_other(slide_of_five):
@@ -24,9 +24,9 @@ def test_a_grid_is_a_slide_like_any_other(slide_of_five):
     assert slide_of_five["S1_grid_table"] is table
     cohort = open_cohort(slide_of_five, table_key="S1_grid_table")
     assert cohort.slides == ["S1_grid"]
-    assert cohort.patient("S1_grid") == "P1"
+    assert cohort.slide("S1_grid").patient == "P1"
     assert not cohort.measured().any()
-    assert not cohort.genes_measured("S1_grid").any()
+    assert not cohort.slide("S1_grid").genes_measured.any()
     np.testing.assert_array_equal(spot_centers(slide_of_five, table, "S1_grid"), POINTS)
     hires = table.uns["spatial"]["S1_grid"]
     assert hires["scalefactors"]["spot_diameter_fullres"] == 20

@@ -6,8 +6,8 @@ import pytest
 from small_cohorts import draw_cohort
 
 from spatialhist._sdata.build import build_slide
-from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.pixel_hash import hash_pixels, pixel_hash
+from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.pixel_hash import hash_pixels
 
 
 @pytest.fixture(scope="module")
@@ -16,20 +16,18 @@ def image():
 
 
 def test_slides_differ_and_a_slide_without_image_has_no_hash():
-    sdata = draw_cohort(3, n_slides=2, n_genes=6)
-    cohort = open_cohort(sdata)
-    assert len({pixel_hash(cohort, s) for s in cohort.slides}) == 2
-    assert pixel_hash(Cohort(sdata, cohort.table, ["S9"]), "S9") == ""
+    cohort = open_cohort(draw_cohort(3, n_slides=2, n_genes=6))
+    assert len({slide.pixel_hash for slide in cohort.every_slide()}) == 2
+    assert cohort.slide("S9").pixel_hash == ""
 
 
 def test_another_pyramid_and_other_chunks_are_the_same_slide(image):
     xy, counts = np.array([[100.0, 90.0], [300.0, 200.0]]), np.ones((2, 3))
     sdata = build_slide(image, xy, counts, slide="S1", genes=list("ABC"))
-    cohort = open_cohort(sdata)
-    before, levels = pixel_hash(cohort, "S1"), len(sdata.images["S1_full_image"].children)
+    before, levels = open_cohort(sdata).slide("S1").pixel_hash, len(sdata.images["S1_full_image"].children)
     assert levels > 1
     del sdata.images["S1_full_image"][f"scale{levels - 1}"]
-    assert pixel_hash(cohort, "S1") == before
+    assert open_cohort(sdata).slide("S1").pixel_hash == before
     assert hash_pixels(da.from_array(image, chunks=(3, 100, 130))) == before
 
 

@@ -13,13 +13,12 @@ import spatialhist as sh
 def moved(cohort):
     """Slide S2, realigned by (12, -20) pixels."""
     from spatialhist._sdata.alignment import set_alignment
-    from spatialhist._sdata.cohort import open_cohort
     from spatialhist._sdata.scale import slide_info
 
     own = sd.deepcopy(cohort)
     matrix = np.eye(3)
     matrix[:2, 2] = (12, -20)
-    set_alignment(open_cohort(own), "S2", matrix)
+    set_alignment(own, own["table"], "S2", matrix)
     report = {"accepted": True, "score_before": 0.5, "score_after": 0.75}
     slide_info(own, "S2")["alignment_report"] = report
     return own

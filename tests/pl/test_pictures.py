@@ -17,7 +17,6 @@ import pytest
 from matplotlib.testing.compare import compare_images
 
 import spatialhist as sh
-from spatialhist._sdata.cohort import open_cohort
 
 BASELINE = Path(__file__).parent / "baseline"
 TOLERANCE = 8
@@ -35,7 +34,7 @@ def prepared(cohort):
     own = sd.deepcopy(cohort)
     matrix = np.eye(3)
     matrix[:2, 2] = (12, -20)
-    set_alignment(open_cohort(own), "S2", matrix)
+    set_alignment(own, own["table"], "S2", matrix)
     slide_info(own, "S2")["alignment_report"] = {"accepted": True, "score_before": 0.5, "score_after": 0.75}
     sh.pp.normalize_stain(own, slides="S2")
     own["table"].obs["out_of_distribution"] = np.linspace(0, 1, own["table"].n_obs, dtype=np.float32)

@@ -124,12 +124,13 @@ def test_predictions_carry_how_far_to_trust_each_gene(models, new, source):
 
 def test_a_model_of_everything_is_the_mean_of_its_fits(models, new):
     from spatialhist._sdata.cohort import open_cohort
-    from spatialhist.tl._data.gather import gather_slide
+    from spatialhist.tl._data.features import View, slide_features
 
     sh.tl.predict(new, models.model, **OPTIONS)
     cohort = open_cohort(new)
     design = models.model.restore_design(mean_color)
-    (samples,) = gather_slide(cohort, "S2", cohort.rows("S2"), design, mean_color, tiles=False)
+    slide = cohort.slide("S2")
+    (samples,) = slide_features(slide, View.of(slide, design), design, mean_color).parts()
     expected = np.mean([f.fitted().predict(samples) for f in models.model.fits()], axis=0)
     columns = new["table"].var_names.get_indexer(models.model.genes)
     found = new["table"].layers["predicted"][np.ix_(cohort.rows("S2"), columns)]

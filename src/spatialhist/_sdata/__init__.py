@@ -2,8 +2,9 @@
 
 ========== =====================================================================
 cohort     which slides, which rows of the table, who was measured
+slide      one slide: whatever a step asks of it
 scale      how large a pixel is, what the object remembers of a slide
-geometry   where spots lie in pixels
+geometry   where spots lie in pixels, which points lie in polygons
 alignment  how spots were moved from where the reader put them
 images     pyramids, levels, masks: reading pixels and adding image elements
 pyramids   making the resolution levels of an image

@@ -36,15 +36,15 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
     from spatialhist._sdata.geometry import lattice_pitch
-    from spatialhist._sdata.images import affine
+    from spatialhist._sdata.images import affine, length_factor
 
     shapes = sdata.shapes[slide]
     if "radius" not in shapes:
         raise ValueError(f"shapes {slide!r} have no radius: spots must be circles (ShapesModel.parse(..., radius=))")
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     pitch = info.setdefault("pitch_px", _array_pitch(obs, centers) or lattice_pitch(centers))
-    size = float(np.sqrt(abs(np.linalg.det(affine(shapes, slide)[:2, :2]))))
-    info.setdefault("spot_diameter_px", float(shapes["radius"].median()) * 2 * size)
+    diameter = float(shapes["radius"].median()) * 2 * length_factor(affine(shapes, slide))
+    info.setdefault("spot_diameter_px", diameter)
     known = pitch and _is_visium(table, slide)
     info.setdefault("mpp", VISIUM_PITCH_UM / pitch if known else None)
 

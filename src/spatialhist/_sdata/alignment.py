@@ -13,9 +13,8 @@ from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
-
-    from spatialhist._sdata.cohort import Cohort
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def footprint_move(sdata: SpatialData, slide: str) -> np.ndarray:
     return np.asarray(report["footprint_matrix"], dtype=float) @ np.linalg.inv(alignment(sdata, slide))
 
 
-def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
+def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.ndarray) -> None:
     """Move a slide's spots from their original coordinates by a 3x3 matrix in the slide's coordinate system.
 
     The geometry stays; the move is composed into every coordinate system the shapes carry, ``obsm["spatial"]`` is
@@ -41,7 +40,7 @@ def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
     """
     from spatialdata.transformations import Affine, get_transformation, set_transformation
 
-    sdata, shapes = cohort.sdata, cohort.sdata.shapes[slide]
+    shapes = sdata.shapes[slide]
     placed = affine(shapes, slide)
     # The move in the shapes' own coordinates: into the slide, undo the old move, do the new one, and back.
     inner = np.linalg.inv(placed) @ matrix @ np.linalg.inv(alignment(sdata, slide)) @ placed
@@ -50,27 +49,27 @@ def set_alignment(cohort: Cohort, slide: str, matrix: np.ndarray) -> None:
     axes = ("x", "y")
     set_transformation(shapes, {k: Affine(m, axes, axes) for k, m in moved.items()}, set_all=True)
     slide_info(sdata, slide)["alignment"] = np.asarray(matrix, dtype=float).tolist()
-    refresh_centers(cohort, slide)
+    refresh_centers(sdata, table, slide)
 
 
-def refresh_centers(cohort: Cohort, slide: str) -> None:
+def refresh_centers(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Copy a slide's spot centers into ``obsm["spatial"]``, where squidpy and scanpy look."""
-    centers = np.array(cohort.table.obsm.get(_keys.SPATIAL, np.full((cohort.table.n_obs, 2), np.nan)), dtype=float)
-    centers[cohort.rows(slide)] = spot_centers(cohort.sdata, cohort.table, slide)
-    cohort.table.obsm[_keys.SPATIAL] = centers
+    centers = np.array(table.obsm.get(_keys.SPATIAL, np.full((table.n_obs, 2), np.nan)), dtype=float)
+    centers[(table.obs[_keys.REGION] == slide).to_numpy()] = spot_centers(sdata, table, slide)
+    table.obsm[_keys.SPATIAL] = centers
 
 
-def image_points(cohort: Cohort, slide: str) -> np.ndarray:
+def image_points(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     """Spot centers in full-resolution pixels of the slide's H&E image (its derived images share them).
 
     A registration that used expression would leak labels into the pixels that predict them, so its spots are put where
     their footprint alone puts them.
     """
-    key = image_key(cohort.sdata, slide)
-    centers = spot_pixels(cohort.sdata, cohort.table, slide, key)
-    move = footprint_move(cohort.sdata, slide)
+    key = image_key(sdata, slide)
+    centers = spot_pixels(sdata, table, slide, key)
+    move = footprint_move(sdata, slide)
     if np.array_equal(move, np.eye(3)):
         return centers
     logger.info("slide %r: spots placed by their footprint, not by expression", slide)
-    to_slide = affine(cohort.sdata.images[key], slide)
+    to_slide = affine(sdata.images[key], slide)
     return apply(np.linalg.inv(to_slide) @ move @ to_slide, centers)

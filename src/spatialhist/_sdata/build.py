@@ -215,4 +215,6 @@ def _with_text_index(shapes: GeoDataFrame) -> GeoDataFrame:
 
 def _gene_flags(cohort: Cohort) -> pd.DataFrame:
     """Genes x slides of one object, True where the slide measured the gene."""
-    return pd.DataFrame({slide: cohort.genes_measured(slide) for slide in cohort.slides}, index=cohort.table.var_names)
+    return pd.DataFrame(
+        {slide: cohort.slide(slide).genes_measured for slide in cohort.slides}, index=cohort.table.var_names
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt
-from spatialhist._sdata.scale import slide_info
+from spatialhist._sdata.slide import Slide, is_measured
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,10 +24,21 @@ class Cohort:
     sdata: SpatialData
     table: AnnData
     slides: list[str]
+    _opened: dict[str, Slide] = field(default_factory=dict, repr=False, compare=False)
+
+    def slide(self, name: str) -> Slide:
+        """One slide; what it has answered once it knows."""
+        if name not in self._opened:
+            self._opened[name] = Slide(name, self.sdata, self.table)
+        return self._opened[name]
+
+    def every_slide(self) -> list[Slide]:
+        """Slides of the call, in order."""
+        return [self.slide(name) for name in self.slides]
 
     def rows(self, slide: str) -> np.ndarray:
         """Row numbers of a slide's spots in the table."""
-        return np.flatnonzero((self.table.obs[_keys.REGION] == slide).to_numpy())
+        return self.slide(slide).rows
 
     def slide_of_row(self) -> np.ndarray:
         """Slide id of every row of the table, as ``str``."""
@@ -35,34 +46,7 @@ class Cohort:
 
     def measured(self) -> np.ndarray:
         """Boolean per row: the spot carries measurements."""
-        if _keys.MEASURED not in self.table.obs:
-            return np.ones(self.table.n_obs, dtype=bool)
-        return self.table.obs[_keys.MEASURED].to_numpy(dtype=bool, copy=True)
-
-    def patient(self, slide: str) -> str | None:
-        """Patient of a slide, None where it is not known.
-
-        Raises
-        ------
-        ValueError
-            If the spots of one slide name several patients.
-        """
-        rows = self.rows(slide)
-        if not len(rows):
-            return slide_info(self.sdata, slide).get(_keys.PATIENT)
-        if _keys.PATIENT not in self.table.obs:
-            return None
-        names = self.table.obs[_keys.PATIENT].iloc[rows].dropna().astype(str).unique()
-        if len(names) > 1:
-            raise ValueError(f"slide {slide!r} names several patients in obs['patient']: {sorted(names)}")
-        return names[0] if len(names) else None
-
-    def genes_measured(self, slide: str) -> np.ndarray:
-        """Boolean per gene: the slide's data holds this gene (genes are outer-joined between slides)."""
-        flags = self.table.varm.get(_keys.MEASURED)
-        if flags is None or slide not in getattr(flags, "columns", []):
-            return np.ones(self.table.n_vars, dtype=bool)
-        return flags[slide].to_numpy(dtype=bool)
+        return is_measured(self.table)
 
 
 def open_cohort(
@@ -119,6 +103,11 @@ def open_images(
     if spotted:
         open_cohort(sdata, spotted, table_key=table_key)
     return Cohort(sdata, table, chosen)
+
+
+def get_slide(sdata: SpatialData, slide: str) -> Slide:
+    """A slide of which only images are looked at, so that it needs neither spots nor a table."""
+    return Slide(slide, sdata, _empty_table())
 
 
 def _names(slides: str | Sequence[str]) -> list[str]:
@@ -199,13 +188,7 @@ def _slides_of(table: AnnData) -> list[str]:
     return slides
 
 
-def usable_rows(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Rows of the table that are trained on and scored, per slide that was measured.
-
-    Slides without measurements are left out, and so are spots that :func:`spatialhist.pp.filter_spots` marked.
-    """
-    good = cohort.measured()
-    if _keys.SPOT_QC in cohort.table.obs:
-        good &= (cohort.table.obs[_keys.SPOT_QC] == "ok").to_numpy()
-    rows = {s: cohort.rows(s)[good[cohort.rows(s)]] for s in cohort.slides}
-    return {s: r for s, r in rows.items() if len(r)}
+def usable_rows(slides: Iterable[Slide]) -> dict[str, np.ndarray]:
+    """Rows of the table that are trained on and scored, per slide that has some."""
+    rows = {slide.name: slide.usable for slide in slides}
+    return {name: r for name, r in rows.items() if len(r)}

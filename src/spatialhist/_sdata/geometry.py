@@ -1,4 +1,4 @@
-"""Where spots lie in pixels, how large a pixel is, and how spots were realigned."""
+"""Where spots lie in pixels, and which points lie in polygons."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.images import affine, image_key, pyramid
-from spatialhist._sdata.scale import scale
+from spatialhist._sdata.images import affine
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
-
-    from spatialhist._sdata.images import Pyramid
 
 
 def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
@@ -59,9 +56,33 @@ def lattice_pitch(xy: np.ndarray) -> float | None:
     return float(np.median(distance[:, 1]))
 
 
-def open_image(sdata: SpatialData, slide: str, extent: tuple[str, float], image: str | None) -> tuple[Pyramid, float]:
-    """Return an image of a slide and the side of a tile in full-resolution pixels of that image."""
-    key = image_key(sdata, slide, image)
-    # A thumbnail's pixels are larger than those of the slide, in which extents are given.
-    size = np.sqrt(abs(np.linalg.det(affine(sdata.images[key], slide)[:2, :2])))
-    return pyramid(sdata, key), scale(sdata, slide).px(extent, slide) / float(size)
+def inside(sdata: SpatialData, slide: str, to_slide: np.ndarray, points: np.ndarray, region: str) -> np.ndarray:
+    """Boolean per point: it lies in one of the polygons of an element, by their place on a slide.
+
+    Parameters
+    ----------
+    sdata
+        The object.
+    slide
+        Slide id.
+    to_slide
+        3x3 matrix from the points to the slide.
+    points
+        ``(n, 2)`` as (x, y).
+    region
+        Key of the polygons in ``sdata.shapes``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If there is no such element, or it holds something else.
+    """
+    import shapely
+
+    if region not in sdata.shapes:
+        raise KeyError(f"within={region!r} is not 'tissue', 'image' or polygons in sdata.shapes: {list(sdata.shapes)}")
+    shapes = sdata.shapes[region]
+    if not set(shapes.geom_type) <= {"Polygon", "MultiPolygon"}:
+        raise ValueError(f"within={region!r} holds {sorted(set(shapes.geom_type))}: want polygons")
+    to_region = np.linalg.inv(affine(shapes, slide)) @ to_slide
+    return np.asarray(shapely.contains_xy(shapes.union_all(), apply(to_region, points)))

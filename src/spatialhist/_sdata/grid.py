@@ -11,7 +11,6 @@ from spatialhist import _keys
 from spatialhist._sdata.adopt import fill_thumbnail
 from spatialhist._sdata.build import parse_table
 from spatialhist._sdata.geometry import apply
-from spatialhist._sdata.images import affine
 from spatialhist._sdata.scale import slide_info
 from spatialhist._sdata.subset import put_element
 
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
 
 
-def add_grid(
-    cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[str], scale: Scale, image: str
-) -> AnnData:
+def add_grid(cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[str], scale: Scale) -> AnnData:
     """Add circles at points of a slide and a table without measurements; a grid that is there is replaced.
 
     The circles lie in the coordinate system of the slide, and in one of their own name, so that the grid is a slide like
@@ -39,13 +36,11 @@ def add_grid(
     slide
         Slide id.
     points
-        Centers ``(n, 2)``, (x, y) in pixels of ``image``.
+        Centers ``(n, 2)``, (x, y) in pixels of its H&E image.
     genes
         Columns of the table.
     scale
         Distance of the points and diameter of the circles in pixels of the slide.
-    image
-        Key of the image.
 
     Returns
     -------
@@ -56,9 +51,9 @@ def add_grid(
     from spatialdata.transformations import Identity
 
     sdata, key = cohort.sdata, _keys.grid(slide)
-    xy = apply(affine(sdata.images[image], slide), points)
+    xy = apply(cohort.slide(slide).image().to_slide, points)
     ids = np.arange(len(xy))
-    table = parse_table(_no_counts(len(xy), len(genes)), xy, ids, key, genes, cohort.patient(slide), False)
+    table = parse_table(_no_counts(len(xy), len(genes)), xy, ids, key, genes, cohort.slide(slide).patient, False)
     slide_info(sdata, key).update(mpp=scale.mpp, pitch_px=scale.pitch_px, spot_diameter_px=scale.spot_diameter_px)
     fill_thumbnail(table.uns.setdefault(_keys.SPATIAL, {}).setdefault(key, {}), sdata, slide, scale.spot_diameter_px)
     shapes = ShapesModel.parse(

@@ -212,6 +212,11 @@ def affine(element: Any, slide: str) -> np.ndarray:
     return placed[slide].to_affine_matrix(("x", "y"), ("x", "y"))
 
 
+def length_factor(matrix: np.ndarray) -> float:
+    """How many times longer a 3x3 affine matrix makes a length, as far as one number can say it."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+
+
 def add_image(sdata: SpatialData, key: str, data: da.Array, *, like: str) -> None:
     """Add a lazy image ``(c, y, x)`` with the pyramid, channels and transformations of another one.
 

@@ -14,8 +14,6 @@ from spatialhist._sdata.compat import layer_names
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from spatialhist._sdata.cohort import Cohort
-
 MAX_LAYER_GB = 4.0
 
 
@@ -166,7 +164,7 @@ def _larger(values: Any, n: int) -> Any:
     return block_diag([values, csr_matrix((n, n))], format="csr")
 
 
-def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
+def gene_positions(table: AnnData, genes: Sequence[str]) -> np.ndarray:
     """Positions of named genes in the table.
 
     Raises
@@ -179,7 +177,7 @@ def gene_positions(cohort: Cohort, genes: Sequence[str]) -> np.ndarray:
     names = [genes] if isinstance(genes, str) else list(genes)
     if len(set(names)) != len(names):
         raise ValueError(f"genes are named twice: {sorted({g for g in names if names.count(g) > 1})[:5]}")
-    position = cohort.table.var_names.get_indexer(names)
+    position = table.var_names.get_indexer(names)
     if (position < 0).any():
         missing = [g for g, p in zip(names, position, strict=True) if p < 0]
         raise KeyError(f"{len(missing)} genes are not in the table, e.g. {missing[:5]}")

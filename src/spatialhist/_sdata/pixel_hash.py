@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from spatialhist import _keys
-from spatialhist._sdata.images import pyramid
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
 
 WINDOWS = 8
 """Windows along either side."""
@@ -23,20 +17,12 @@ MIN_TELLING = 8
 ROWS = 1024
 
 
-def pixel_hash(cohort: Cohort, slide: str) -> str:
-    """Hash of pixels of a slide's H&E image at full resolution; ``""`` without an image.
-
-    A few windows are read, so it costs the same for any size. Levels of a pyramid are left alone: two readers make them
-    in two ways of the same scan.
-    """
-    key = _keys.image(slide)
-    if key not in cohort.sdata.images:
-        return ""
-    return hash_pixels(pyramid(cohort.sdata, key).levels[0])
-
-
 def hash_pixels(image: Any) -> str:
-    """Hash an image ``(c, y, x)``, which may be lazy."""
+    """Hash pixels of an image ``(c, y, x)``, which may be lazy.
+
+    A few windows are read, so it costs the same for any size. Hand in the finest level alone: two readers make the
+    others in two ways of the same scan.
+    """
     digest = hashlib.blake2b(repr((tuple(image.shape), str(image.dtype))).encode(), digest_size=16)
     telling = 0
     for window in _windows(image):

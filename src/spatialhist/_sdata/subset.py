@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.layers import with_genes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
 
     from spatialhist._sdata.cohort import Cohort
@@ -41,6 +44,14 @@ def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
         if len(gone):
             put_element(cohort.sdata.shapes, slide, shapes[~shapes.index.isin(gone)])
     _replace_table(cohort, table)
+    return table
+
+
+def add_genes(cohort: Cohort, genes: Sequence[str]) -> AnnData:
+    """Put a table with further genes in the place of a cohort's table, and return it; see :func:`with_genes`."""
+    table = with_genes(cohort.table, genes)
+    if table is not cohort.table:
+        _replace_table(cohort, table)
     return table
 
 

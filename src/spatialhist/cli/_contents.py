@@ -25,7 +25,7 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
         s = scale(sdata, slide)
         slides[slide] = {
             "spots": len(cohort.rows(slide)),
-            "patient": cohort.patient(slide),
+            "patient": cohort.slide(slide).patient,
             "mpp": s.mpp,
             "pitch_px": s.pitch_px,
             "images": [k for k in sdata.images if k.startswith(f"{slide}_")],

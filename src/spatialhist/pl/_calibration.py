@@ -97,7 +97,7 @@ def _pairs_by_slide(cohort: Cohort, layer: str) -> Iterator[tuple[str, Pairs]]:
     for slide in cohort.slides:
         rows = cohort.rows(slide)
         rows = rows[measured[rows] & np.isfinite(values[rows]).any(axis=1)]
-        columns = np.flatnonzero(np.isfinite(values[rows]).all(axis=0) & cohort.genes_measured(slide))
+        columns = np.flatnonzero(np.isfinite(values[rows]).all(axis=0) & cohort.slide(slide).genes_measured)
         if len(rows) > 1 and len(columns):
             pair = values[np.ix_(rows, columns)], _truth(cohort, layer, rows, columns)
             predicted, actual = (v - v.mean(axis=0) for v in pair)

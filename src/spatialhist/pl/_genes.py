@@ -141,7 +141,7 @@ def _values(cohort: Cohort, slide: str, gene: str, layer: str) -> np.ndarray:
     values = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32).ravel()
     if is_predicted(cohort.table, layer):
         return values
-    known = cohort.measured()[rows] & cohort.genes_measured(slide)[column]
+    known = cohort.measured()[rows] & cohort.slide(slide).genes_measured[column]
     return np.where(known, values, np.float32(np.nan))
 
 

@@ -81,7 +81,7 @@ def rank_expression(
     measured = cohort.measured()
     for slide in cohort.slides:
         rows = cohort.rows(slide)
-        rows, genes = rows[measured[rows]], np.flatnonzero(cohort.genes_measured(slide))
+        rows, genes = rows[measured[rows]], np.flatnonzero(cohort.slide(slide).genes_measured)
         ranks[np.ix_(rows, genes)] = rank_rows(matrix[rows][:, genes], method=method, scale=scale)
     table.layers[key_added] = ranks
     record(table, key_added, {"method": method, "scale": scale, "layer": layer or "X"})

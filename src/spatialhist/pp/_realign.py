@@ -116,7 +116,7 @@ def realign(
     for slide, report in reports.items():
         matrix = np.array(report["matrix"])
         if not np.array_equal(matrix, alignment(sdata, slide)):
-            set_alignment(cohort, slide, matrix)
+            set_alignment(sdata, cohort.table, slide, matrix)
         slide_info(sdata, slide)["alignment_report"] = report
     record_slides(cohort.table, "realign", {s: {**options, **_arrays(r)} for s, r in reports.items()})
     logger.info("realigned slides %s", [s for s, r in reports.items() if r["accepted"]])

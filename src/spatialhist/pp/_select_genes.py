@@ -98,7 +98,7 @@ def _scores(cohort: Cohort, counts: Any, by: By) -> np.ndarray:
         rows = rows[measured[rows]]
         if len(rows) == 0:
             continue
-        known = cohort.genes_measured(slide)
+        known = cohort.slide(slide).genes_measured
         total[known] += _moment(log1p_counts(counts[rows], TARGET_SUM), by)[known]
         slides += known
     if not slides.any():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record
 from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
@@ -20,6 +20,9 @@ from spatialhist.tl._runs.residuals import is_nested, out_of_fold_residuals, res
 from spatialhist.tl._scores.intervals import coverage, group_radius, groups_needed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
@@ -94,25 +97,27 @@ def calibrate(
         raise ValueError("scheme='as_written' leaves no honest residuals: stack with scheme='honest'")
     if applier.name == "stack_rank_mean":
         raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
-    layers = _layers(cohort, layer, applier)
-    judged = {name: groups_of_slides(cohort, name, applier) for name in layers}
+    table, rows = cohort.table, {s: cohort.rows(s) for s in cohort.slides}
+    layers = _layers(table, layer, applier)
+    judged = {name: groups_of_slides(table, cohort.slides, name, applier, cohort.slide) for name in layers}
     cv = run_of(applier.source)
     for name, of_slide in judged.items():
         _check_groups(name, len(cv.groups) - any(g is not None for g in of_slide.values()), level, needed)
-    check_layer_size(*cohort.table.shape, n_layers=2 * len(layers))
+    check_layer_size(*table.shape, n_layers=2 * len(layers))
     errors, group = np.abs(out_of_fold_residuals(applier.source)), cv.inputs.column("group")
     radius = {g: group_radius(np.abs(residuals_without(applier.source, g)), group, level) for g in cv.groups}
     new = group_radius(errors, group, level)
     covered = coverage(errors, group, radius)
     for name, of_slide in judged.items():
-        _add_bounds(cohort, name, {s: new if g is None else radius[g] for s, g in of_slide.items()}, applier.genes)
+        of_rows = [(rows[s], new if g is None else radius[g]) for s, g in of_slide.items()]
+        _add_bounds(table, name, of_rows, applier.genes)
         about = {
             "step": "calibrate", "of": name, "level": level, "predictor": applier.name, "run": str(applier.run.folder),
             "groups": list(covered), "coverage": list(covered.values()), "nested": is_nested(cv),
         }  # fmt: skip
         for bound in ("lower", "upper"):
-            record(cohort.table, f"{name}_{bound}", about)
-    cohort.table.uns[_keys.ROOT].pop(SKIPPED, None)
+            record(table, f"{name}_{bound}", about)
+    table.uns[_keys.ROOT].pop(SKIPPED, None)
     logger.info(
         "calibrate: added bounds of %s; coverage of held-out groups %s",
         layers,
@@ -142,14 +147,14 @@ def leaves_residuals(applier: Applier, level: float, *, trained_on: bool) -> boo
     return len(applier.run.groups) - trained_on >= groups_needed(level)
 
 
-def _layers(cohort: Cohort, layer: str | None, applier: Applier) -> list[str]:
+def _layers(table: AnnData, layer: str | None, applier: Applier) -> list[str]:
     """Layers to be given bounds, checked to be predictions of the source."""
-    found = [layer] if layer else [k for k in (_keys.OOF, _keys.PREDICTED) if k in cohort.table.layers]
+    found = [layer] if layer else [k for k in (_keys.OOF, _keys.PREDICTED) if k in table.layers]
     if not found:
-        raise KeyError(f"no layer 'oof' or 'predicted'; found {layer_names(cohort.table)}: name one with layer=")
+        raise KeyError(f"no layer 'oof' or 'predicted'; found {layer_names(table)}: name one with layer=")
     for name in found:
-        get_layer(cohort.table, name)
-        check_predicted_by(cohort, name, applier)
+        get_layer(table, name)
+        check_predicted_by(table, name, applier)
     return found
 
 
@@ -162,13 +167,13 @@ def _check_groups(layer: str, n: int, level: float, needed: int) -> None:
         )
 
 
-def _add_bounds(cohort: Cohort, layer: str, radius: dict[str, np.ndarray], genes: list[str]) -> None:
-    table = cohort.table
+def _add_bounds(table: AnnData, layer: str, radius: Sequence[tuple[np.ndarray, np.ndarray]], genes: list[str]) -> None:
+    """Add the bounds of some rows of a layer, by the widths of their genes."""
     columns = table.var_names.get_indexer(genes)
     kept = columns >= 0
     columns = columns[kept]
-    for i, (slide, every) in enumerate(radius.items()):
-        rows, half = cohort.rows(slide), every[kept]
+    for i, (rows, every) in enumerate(radius):
+        half = every[kept]
         values = np.asarray(table.layers[layer][np.ix_(rows, columns)])
         add_dense_rows(table, f"{layer}_lower", rows, columns, values - half, fresh=i == 0)
         add_dense_rows(table, f"{layer}_upper", rows, columns, values + half, fresh=i == 0)

@@ -14,8 +14,8 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._runtime.executor import n_workers
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_layer_size, record, recorded
-from spatialhist._sdata.pixel_hash import pixel_hash
 from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._data.panel import fold_panels
@@ -30,9 +30,9 @@ from spatialhist.tl._runs.task import Task
 from spatialhist.tl._scores.card import make_card, write_card
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
 
-    from spatialhist._sdata.cohort import Cohort
     from spatialhist.tl._predictors.protocol import Predictor
 
 logger = logging.getLogger(__name__)
@@ -137,27 +137,26 @@ def cross_validate(
     >>> cv.groups
     ['P1', 'P2', 'P3']
     """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
     task = Task.of(
-        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents,
-        context=context, seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent,
-        tile_pixels=tile_pixels,
+        cohort.table, cohort.every_slide(), models, layer=layer, encoder=encoder, extents=extents, context=context,
+        seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
     )  # fmt: skip
-    cohort = task.cohort
-    assigned = assign_groups(cohort, groups)
-    hashes = {s: pixel_hash(cohort, s) for s in cohort.slides}
-    refuse_duplicates(cohort, assigned, hashes)
-    refuse_shared_stain(cohort, image)
-    warn_of_similar(cohort, assigned)
+    table, used = task.table, task.slides
+    assigned = assign_groups(table, used, groups)
+    refuse_duplicates(table, used, assigned)
+    refuse_shared_stain(table, used, image)
+    warn_of_similar(used, assigned)
     against = baselines(task.design)
-    check_layer_size(*cohort.table.shape, n_layers=len(task.models) + len(against) + 1)
+    check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)
     names = sorted(set(assigned.values()))
-    training = {g: [s for s in cohort.slides if assigned[s] != g] for g in names}
-    panels = fold_panels(cohort, task.rows, training, genes)
+    training = {g: [s for s, group in assigned.items() if group != g] for g in names}
+    panels = fold_panels(table, used, task.rows, training, genes)
     columns = np.unique(np.concatenate(list(panels.values())))
     manifest = task.manifest(
         "cross-validation",
         columns,
-        {s: {"group": assigned[s], "pixels": hashes[s]} for s in cohort.slides},
+        assigned,
         baselines=[describe(p) for p in against],
         groups=names,
         panels={g: np.searchsorted(columns, panels[g]).tolist() for g in names},
@@ -175,9 +174,9 @@ def cross_validate(
         print(note, file=sys.stderr)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         rows = np.concatenate(list(task.rows.values()))
-        _write_layers(cohort, cv, rows, columns)
+        _write_layers(table, cv, rows, columns)
         name = "+".join(m.name for m in cv.models)
-        write_card(folder, make_card(cohort, rows, columns, name, _judged(cv), **what_is_scored(cv)))
+        write_card(folder, make_card(table, used, rows, columns, name, _judged(cv), **what_is_scored(cv)))
     return cv
 
 
@@ -190,9 +189,9 @@ def _judged(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
         yield "+".join(m.name for m in cv.models), "model", mean
 
 
-def _write_layers(cohort: Cohort, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:
+def _write_layers(table: AnnData, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:
     """Put out-of-fold predictions into the table and into the run folder."""
-    table, stored = cohort.table, {}
+    stored = {}
     for predictor in (*cv.models, *cv.baselines):
         stored[predictor.name] = values = cv.out_of_fold(predictor.name)
         names = [_keys.oof(predictor.name)] + [_keys.OOF] * (len(cv.models) == 1 and predictor is cv.models[0])

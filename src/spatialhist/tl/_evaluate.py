@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist.tl._runs.cross_validation import LATEST
@@ -18,7 +18,10 @@ from spatialhist.tl._scores.metrics import choose_metrics
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -89,34 +92,35 @@ def evaluate(
     stand in :mod:`spatialhist.metrics`.
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    scorer = Scorer.of(cohort, truth, min_counts=min_counts, chosen=choose_metrics(metrics))
-    chosen = _named(cohort, truth, layers) if layers is not None else _found(cohort, truth)
+    table, every = cohort.table, cohort.every_slide()
+    scorer = Scorer.of(table, every, truth, min_counts=min_counts, chosen=choose_metrics(metrics))
+    chosen = _named(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
     records: list[Record] = []
     for layer in chosen:
-        made = recorded(cohort.table, layer)
+        made = recorded(table, layer)
         records += scorer.score(
-            get_layer(cohort.table, layer),
+            get_layer(table, layer),
             made.get("predictor", layer),
             made.get("kind", "model"),
-            group_of_slides(cohort, layer),
+            group_of_slides(table, every, layer),
             same_units="space" not in made,
         )
     if oracles:
-        records += scorer.oracles(get_layer(cohort.table, chosen[0]), group_of_slides(cohort, chosen[0]), seed=seed)
+        records += scorer.oracles(get_layer(table, chosen[0]), group_of_slides(table, every, chosen[0]), seed=seed)
     scores = pd.DataFrame(records, columns=COLUMNS)
     logger.info("evaluate: %d scores of %d layers on %d slides", len(scores), len(chosen), len(scorer.rows))
     return scores
 
 
-def _named(cohort: Cohort, truth: str, layers: str | Sequence[str]) -> list[str]:
+def _named(table: AnnData, slides: Sequence[str], truth: str, layers: str | Sequence[str]) -> list[str]:
     """Layers that were asked for, checked against what they say they predict."""
     names = [layers] if isinstance(layers, str) else list(layers)
     for name in names:
-        get_layer(cohort.table, name)
-        target = measured_target(cohort, name)
+        get_layer(table, name)
+        target = measured_target(table, name)
         if target not in (None, truth):
             raise ValueError(f"layer {name!r} predicts {target!r}, not {truth!r}: pass truth={target!r}")
-        seen = sorted(set(recorded(cohort.table, name).get("fitted_on_own_labels", [])) & set(cohort.slides))
+        seen = sorted(set(recorded(table, name).get("fitted_on_own_labels", [])) & set(slides))
         if seen:
             raise ValueError(
                 f"layer {name!r} was predicted by a model that was fitted on the labels of slides {seen}: there is "
@@ -125,10 +129,9 @@ def _named(cohort: Cohort, truth: str, layers: str | Sequence[str]) -> list[str]
     return names
 
 
-def _found(cohort: Cohort, truth: str) -> list[str]:
+def _found(table: AnnData, truth: str) -> list[str]:
     """Layers of the latest run for a truth, one a predictor."""
-    table = cohort.table
-    mine = [k for k in layer_names(table) if measured_target(cohort, k) == truth]
+    mine = [k for k in layer_names(table) if measured_target(table, k) == truth]
     mine = [k for k in mine if recorded(table, k).get("step") != "predict"]
     latest = recorded(table, LATEST).get("latest", {})
     stale = [k for k in mine if _is_stale(recorded(table, k), latest)]
@@ -156,15 +159,15 @@ def _is_stale(made: dict[str, str], latest: dict[str, str]) -> bool:
     return run is not None and made.get("run_id", run) != run
 
 
-def measured_target(cohort: Cohort, layer: str) -> str | None:
+def measured_target(table: AnnData, layer: str) -> str | None:
     """What a layer says it predicts; for a smoothed target the layer that was smoothed."""
-    target = recorded(cohort.table, layer).get("target")
-    made = recorded(cohort.table, target) if target else {}
+    target = recorded(table, layer).get("target")
+    made = recorded(table, target) if target else {}
     return made["layer"] if made.get("smoothed") else target
 
 
-def group_of_slides(cohort: Cohort, layer: str) -> dict[str, str]:
+def group_of_slides(table: AnnData, slides: Sequence[Slide], layer: str) -> dict[str, str]:
     """Group that each slide was scored in: of the cross-validation, else its patient, else itself."""
-    entry = recorded(cohort.table, layer)
-    groups = {s: cohort.patient(s) or s for s in cohort.slides}
+    entry = recorded(table, layer)
+    groups = {s.name: s.patient or s.name for s in slides}
     return groups | dict(zip(entry.get("slides", []), entry.get("groups", []), strict=True))

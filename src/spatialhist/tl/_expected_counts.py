@@ -80,9 +80,12 @@ def expected_counts(
         raise ValueError(
             "a model fitted on everything leaves no residuals: pass the cross-validation of the same models"
         )
-    check_predicted_by(cohort, layer, applier)
+    check_predicted_by(table, layer, applier)
     check_layer_size(*table.shape)
-    groups, columns = groups_of_slides(cohort, layer, applier), table.var_names.get_indexer(applier.genes)
+    groups, columns = (
+        groups_of_slides(table, cohort.slides, layer, applier, cohort.slide),
+        table.var_names.get_indexer(applier.genes),
+    )
     kept = columns >= 0
     factor = {g: _factor(trained, g) for g in set(groups.values())}
     for i, (slide, group) in enumerate(groups.items()):

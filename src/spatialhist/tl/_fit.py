@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.pixel_hash import pixel_hash
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
@@ -97,22 +97,22 @@ def fit(
     To learn from new slides, fit on old and new ones together (:func:`spatialhist.io.concat`): what is fitted on new
     slides alone forgets the old ones, with ``start`` too. ``start`` spares networks epochs.
     """
+    cohort = open_cohort(sdata, slides, table_key=table_key)
     task = Task.of(
-        sdata, models, slides=slides, table_key=table_key, layer=layer, encoder=encoder, extents=extents,
-        context=context, seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent,
-        tile_pixels=tile_pixels,
+        cohort.table, cohort.every_slide(), models, layer=layer, encoder=encoder, extents=extents, context=context,
+        seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
     )  # fmt: skip
     card = {} if judged_by is None else _card_of(judged_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
     columns = _panel(task, genes, before)
-    cohort, origin = task.cohort, {} if before is None else {"start": before.run_id}
-    manifest = task.manifest("model", columns, {s: {"pixels": pixel_hash(cohort, s)} for s in cohort.slides}, **origin)
+    origin = {} if before is None else {"start": before.run_id}
+    manifest = task.manifest("model", columns, **origin)
     manifest["license"] = license
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with locked(folder):
         inputs = task.begin(
-            folder, manifest, assigned={s: s for s in cohort.slides}, columns=columns, overwrite=overwrite,
+            folder, manifest, assigned={s.name: s.name for s in task.slides}, columns=columns, overwrite=overwrite,
             executor=executor, progress=progress,
         )  # fmt: skip
         model = replace(Model.load(folder, models=task.models), _temporary=temporary)
@@ -120,19 +120,19 @@ def fit(
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         if card:
             write_card(folder, card)
-    logger.info("fit: %d models on %d slides in %s", len(task.models), len(cohort.slides), folder)
+    logger.info("fit: %d models on %d slides in %s", len(task.models), len(task.slides), folder)
     return model
 
 
 def _panel(task: Task, genes: int | Sequence[str], start: Model | None) -> np.ndarray:
     """Genes as positions in the table; those of a model that is gone on from, in its order."""
-    cohort = task.cohort
+    everything = {"all": list(task.rows)}
     if start is None:
-        return fold_panels(cohort, task.rows, {"all": cohort.slides}, genes)["all"]
+        return fold_panels(task.table, task.slides, task.rows, everything, genes)["all"]
     check_start(start, task, genes)
-    found = fold_panels(cohort, task.rows, {"all": cohort.slides}, start.genes)["all"]
-    check_panel(start, list(cohort.table.var_names[found]))
-    return cohort.table.var_names.get_indexer(start.genes)
+    found = fold_panels(task.table, task.slides, task.rows, everything, start.genes)["all"]
+    check_panel(start, list(task.table.var_names[found]))
+    return task.table.var_names.get_indexer(start.genes)
 
 
 def _card_of(judged_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:

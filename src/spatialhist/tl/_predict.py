@@ -14,10 +14,10 @@ from spatialhist import _keys
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_key, check_layer_size
-from spatialhist._sdata.pixel_hash import pixel_hash
+from spatialhist._sdata.subset import add_genes
 from spatialhist.nn import get_encoder
-from spatialhist.tl._data.gather import gather_slide
-from spatialhist.tl._inference.layers import _write_scores, write_predictions
+from spatialhist.tl._data.features import View, slide_features
+from spatialhist.tl._inference.layers import write_predictions, write_scores
 from spatialhist.tl._inference.mismatch import mismatches
 from spatialhist.tl._inference.trained import Applier, Source
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
@@ -103,27 +103,22 @@ def predict(
     encode = get_encoder(design.encoder)
     known = len(cohort.table.var_names.union(applier.genes))
     check_layer_size(cohort.table.n_obs, known)
-    training = {s: applier.trained_on(pixel_hash(cohort, s)) for s in cohort.slides}
+    opened = cohort.every_slide()
+    training = {s.name: applier.trained_on(s.pixel_hash) for s in opened}
     for name in training.values():
         applier.check_slide(name)
-    for text in mismatches(cohort, applier):
+    for text in mismatches(cohort.table, opened, applier):
         warnings.warn(text, UserWarning, stacklevel=2)
     values, away = {}, {}
-    for slide in tqdm(cohort.slides, desc="predict", disable=not progress):
+    for slide in tqdm(opened, desc="predict", disable=not progress):
         with pinned_threads(applier.threads):
-            parts = gather_slide(
-                cohort,
-                slide,
-                cohort.rows(slide),
-                design,
-                encode,
-                tiles=applier.needs_tiles,
-                cache=Path(cache) if cache else None,
-            )
-            as_training = {"training_slide": training[slide]}
+            view = View.of(slide, design, tiles=applier.needs_tiles)
+            parts = slide_features(slide, view, design, encode, Path(cache) if cache else None).parts()
+            as_training = {"training_slide": training[slide.name]}
             each = [(applier.predict(p, **as_training), applier.out_of_distribution(p, **as_training)) for p in parts]
-            values[slide], away[slide] = (np.concatenate(v) for v in zip(*each, strict=True))
-            warn_of_far(slide, away[slide])
-    write_predictions(cohort, table_key, key_added, values, applier, training)
-    _write_scores(cohort, sdata.tables[table_key], away, applier)
+            values[slide.name], away[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
+            warn_of_far(slide.name, away[slide.name])
+    table, rows = add_genes(cohort, applier.genes), {s.name: s.rows for s in opened}
+    write_predictions(table, key_added, rows, values, applier, training)
+    write_scores(table, rows, away, applier)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)

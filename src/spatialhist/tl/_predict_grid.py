@@ -12,7 +12,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._runtime.executor import n_workers
-from spatialhist._sdata.cohort import Cohort, open_images
+from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.grid import add_grid
 from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._calibrate import calibrate, leaves_residuals
@@ -25,6 +25,7 @@ from spatialhist.tl._runs.out_of_distribution import warn_of_far
 from spatialhist.tl._scores.card import add_reliability
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
@@ -151,36 +152,34 @@ def predict_grid(
         raise ValueError(f"block={block} must be at least 1")
     n_workers(executor)
     applier = Applier.of(model)
-    for text in mismatches(cohort, applier):
+    opened = cohort.every_slide()
+    for text in mismatches(cohort.table, opened, applier):
         warnings.warn(text, UserWarning, stacklevel=2)
     design = applier.design(encoder)
-    grids = [
-        lay_grid(cohort, s, applier, design, spacing=spacing, lattice=lattice, within=within) for s in cohort.slides
-    ]
+    grids = [lay_grid(s, applier, design, spacing=spacing, lattice=lattice, within=within) for s in opened]
     for grid in grids:
-        check_layer_size(len(grid.points), len(applier.genes), n_layers=3 if _bounded(grid, applier, level) else 1)
+        check_layer_size(len(grid.slide.spots), len(applier.genes), n_layers=3 if _bounded(grid, applier, level) else 1)
     kept = None if cache is None else Path(cache)
     for grid in grids:
-        values, away = predict_blocks(
-            cohort, grid, applier, block=block, executor=executor, cache=kept, progress=progress
-        )
-        warn_of_far(grid.slide, away)
-        _add(cohort, grid, applier, key_added, values, away, lattice)
+        name = grid.slide.name
+        values, away = predict_blocks(grid, applier, block=block, executor=executor, cache=kept, progress=progress)
+        warn_of_far(name, away)
+        table = add_grid(cohort, name, grid.slide.spots, genes=applier.genes, scale=grid.scale)
+        _fill(table, grid, applier, key_added, values, away, lattice)
         if _bounded(grid, applier, level):
-            calibrate(sdata, applier.source, level=level, layer=key_added, table_key=_keys.grid_table(grid.slide))
+            calibrate(sdata, applier.source, level=level, layer=key_added, table_key=_keys.grid_table(name))
     logger.info("predict_grid: added tables %s", [_keys.grid_table(s) for s in cohort.slides])
 
 
-def _add(
-    cohort: Cohort, grid: Grid, applier: Applier, key: str, values: np.ndarray, away: np.ndarray, lattice: Lattice
+def _fill(
+    table: AnnData, grid: Grid, applier: Applier, key: str, values: np.ndarray, away: np.ndarray, lattice: Lattice
 ) -> None:
-    """Put a predicted grid into the object."""
-    slide = grid.slide
-    table = add_grid(cohort, slide, grid.points, genes=applier.genes, scale=grid.scale, image=_keys.image(slide))
+    """Put predictions of a grid into its table, with how they were made."""
+    slide = grid.slide.name
     table.layers[key] = values
     table.obs[_keys.OUT_OF_DISTRIBUTION] = away
     made = provenance(applier, {_keys.grid(slide): grid.training_slide})
-    about = {"step": "predict_grid", "slide": slide, "lattice": lattice, "spacing_px": grid.scale.pitch_px}
+    about = {"step": "predict_grid", "slide": slide, "lattice": lattice, "spacing_px": grid.spacing_px}
     record(table, key, made | about)
     add_reliability(table, key, applier.card)
     record(table, _keys.OUT_OF_DISTRIBUTION, {k: made[k] for k in ("run", "fitted_on", "predicted_slides")} | about)

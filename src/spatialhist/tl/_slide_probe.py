@@ -12,12 +12,14 @@ import pandas as pd
 import torch
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import Cohort, open_images
+from spatialhist._sdata.cohort import open_images
 from spatialhist.tl._data.design import Design, default_extents
-from spatialhist.tl._data.features import encode, slide_tissue
+from spatialhist.tl._data.features import View, slide_tissue
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -105,15 +107,21 @@ def slide_probe(
     if by not in ("slide", _keys.PATIENT):
         raise ValueError(f"by={by!r} is neither 'slide' nor 'patient'")
     cohort = open_images(sdata, slides, table_key=table_key)
-    classes = {s: s if by == "slide" else cohort.patient(s) for s in cohort.slides}
+    every = cohort.every_slide()
+    classes = {s.name: s.name if by == "slide" else s.patient for s in every}
     used = [s for s in cohort.slides if by == "slide" or _has_company(classes, s)]
     if len({classes[s] for s in used}) < 2:
         raise ValueError(
             f"by={by!r} leaves the classes {sorted({str(classes[s]) for s in used})}: two are needed, and "
             f"{MIN_SLIDES} slides of each patient"
         )
-    design = Design(encoder=color_features, extents=(extent or default_extents(cohort)[1],), pixels=PIXELS, image=image)
-    parts = [_tiles(cohort, s, design) for s in used]
+    design = Design(
+        encoder=color_features,
+        extents=(extent or default_extents([s.scale for s in every])[1],),
+        pixels=PIXELS,
+        image=image,
+    )
+    parts = [_tiles(cohort.slide(s), design) for s in used]
     truth = np.repeat([classes[s] for s in used], [len(p[0]) for p in parts])
     features = np.concatenate([p[0] for p in parts])
     if by == "slide":
@@ -136,11 +144,11 @@ def color_features(tiles: torch.Tensor) -> torch.Tensor:
     return torch.cat([density.mean(dim=2), density.std(dim=2), *quantiles], dim=1)
 
 
-def _tiles(cohort: Cohort, slide: str, design: Design) -> tuple[np.ndarray, np.ndarray]:
+def _tiles(slide: Slide, design: Design) -> tuple[np.ndarray, np.ndarray]:
     """Features ``(n, F)`` of tiles over the tissue, and the quarter of the tissue that each lies in, 0 to 3."""
-    points = slide_tissue(cohort, slide)
+    points = slide_tissue(slide)
     quarter = (points > np.median(points, axis=0)) @ [1, 2]
-    return encode(cohort, slide, points, design, color_features)[0], quarter
+    return View.of(slide, design).encode(points, color_features)[0], quarter
 
 
 def _folds_of_slides(truth: np.ndarray, slide: np.ndarray, seed: int) -> np.ndarray:

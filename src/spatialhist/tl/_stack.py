@@ -11,7 +11,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._runtime.threads import pinned_threads
-from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._predictors.combiners import Combiner, Mean, RankMean, fit_network, fit_weights
 from spatialhist.tl._runs.cross_validation import CrossValidation
@@ -21,7 +21,12 @@ from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_folder, sta
 from spatialhist.tl._scores.card import make_card
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +89,8 @@ def stack(
         return _other_scheme(cv, method, scheme, seed)
     _check(cv, method, key_added)
     cohort = open_cohort(sdata, list(cv.manifest["slides"]), table_key=table_key)
-    rows = table_rows(cohort, cv)
+    slides = cohort.every_slide()
+    rows = table_rows(cohort.table, slides, cv)
     columns = cohort.table.var_names.get_indexer(cv.genes)
     check_layer_size(*cohort.table.shape)
     with locked(cv.folder):
@@ -94,7 +100,8 @@ def stack(
             (f"stack_{method}", "stack", values),
             *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
         ]
-        _store(result, make_card(cohort, rows, columns, f"stack_{method}", judged, **what_is_scored(cv)))
+        card = make_card(cohort.table, slides, rows, columns, f"stack_{method}", judged, **what_is_scored(cv))
+        _store(result, card)
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense
@@ -137,7 +144,7 @@ def _check(cv: CrossValidation, method: str, key_added: str) -> None:
         )
 
 
-def table_rows(cohort: Any, cv: CrossValidation) -> np.ndarray:
+def table_rows(table: AnnData, slides: Sequence[Slide], cv: CrossValidation) -> np.ndarray:
     """Rows of the table in the order of the run's spots.
 
     Raises
@@ -145,12 +152,10 @@ def table_rows(cohort: Any, cv: CrossValidation) -> np.ndarray:
     ValueError
         If the table does not hold the spots of the run.
     """
-    from spatialhist._sdata.cohort import usable_rows
-
-    rows = usable_rows(cohort)
+    rows = usable_rows(slides)
     expected = {s: info["spots"] for s, info in cv.manifest["slides"].items()}
     found = {s: len(r) for s, r in rows.items()}
-    missing = [g for g in cv.genes if g not in cohort.table.var_names]
+    missing = [g for g in cv.genes if g not in table.var_names]
     if expected != found or missing:
         raise ValueError(
             f"the object does not hold the spots and genes of the run {cv.folder}: slides with spots {expected} are "

@@ -11,11 +11,9 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import apply, spot_centers
-from spatialhist._sdata.images import affine, image_key, pyramid
+from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.layers import check_key, check_layer_size, dense_columns, gene_positions, get_layer
 from spatialhist._sdata.maps import add_map
-from spatialhist._sdata.scale import scale
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -92,27 +90,21 @@ def to_image(
     spots = _keys.grid(slide) if table_key == grid else slide
     cohort = open_cohort(sdata, spots, table_key=table_key)
     names = [genes] if isinstance(genes, str) else list(genes)
-    values = dense_columns(get_layer(cohort.table, layer), cohort.rows(spots), gene_positions(cohort, names))
-    known = scale(sdata, spots)
+    values = dense_columns(get_layer(cohort.table, layer), cohort.rows(spots), gene_positions(cohort.table, names))
+    known = cohort.slide(spots).scale
     if known.pitch_px is None:
         raise ValueError(f"slide {spots!r} has a single spot, which makes no map")
     step = known.pitch_px / 2 if step is None else step
     if not 0 < step < np.inf:
         raise ValueError(f"step={step!r} must be positive")
     radius = max(known.spot_diameter_px / 2, REACH * known.pitch_px)
-    image = image_key(sdata, slide)
-    points, size = _in_image(sdata, image, slide, spot_centers(sdata, cohort.table, spots))
-    shape = _shape(pyramid(sdata, image), step * size)
+    image = cohort.slide(slide).image()
+    points, step_px = image.pixels(spot_centers(sdata, cohort.table, spots)), step / image.px
+    shape = _shape(image.pyramid, step_px)
     check_layer_size(shape[0] * shape[1], len(names))
-    raster = rasterize(points, values, radius * size, step * size, shape)
-    add_map(sdata, key, raster, names=names, image=image, step=step * size)
+    raster = rasterize(points, values, radius / image.px, step_px, shape)
+    add_map(sdata, key, raster, names=names, image=image.pyramid.key, step=step_px)
     logger.info("to_image: added %r, %d genes of %d x %d pixels", key, len(names), *shape[::-1])
-
-
-def _in_image(sdata: SpatialData, image: str, slide: str, centers: np.ndarray) -> tuple[np.ndarray, float]:
-    """Points in pixels of an image, and how many of these make one of the slide."""
-    to_pixels = np.linalg.inv(affine(sdata.images[image], slide))
-    return apply(to_pixels, centers), float(np.sqrt(abs(np.linalg.det(to_pixels[:2, :2]))))
 
 
 def _shape(pyr: Pyramid, step: float) -> tuple[int, int]:

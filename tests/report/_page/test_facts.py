@@ -49,7 +49,7 @@ def test_how_far_slides_were_moved_and_why(facts, own, cv):
     angle, cohort = np.radians(3), open_cohort(own)
     matrix = np.array([[np.cos(angle), -np.sin(angle), 30], [np.sin(angle), np.cos(angle), -40], [0, 0, 1]])
     before = own["table"].obsm["spatial"][cohort.rows("S2")].copy()
-    set_alignment(cohort, "S2", matrix)
+    set_alignment(cohort.sdata, cohort.table, "S2", matrix)
     way = np.linalg.norm(before @ matrix[:2, :2].T + matrix[:2, 2] - before, axis=1).mean()
     report = {"score_before": 0.5, "score_after": 0.75, "accepted": True, "reason": "clear of noise"}
     slide_info(own, "S2")["alignment_report"] = {**report, "use_expression": False}

@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from small_cohorts import draw_cohort, mean_color
+from small_cohorts import mean_color
 
-from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.scale import slide_info
+from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data.design import EXTENTS_PITCH, EXTENTS_UM, Design, default_extents
 
 
@@ -43,8 +42,6 @@ def test_specs_follow_the_parameters():
 
 
 def test_extents_are_micrometers_only_where_every_scale_is_known():
-    sdata = draw_cohort(0, n_slides=2, n_genes=3)
-    cohort = open_cohort(sdata)
-    assert default_extents(cohort) == tuple(("um", e) for e in EXTENTS_UM)
-    slide_info(sdata, "S2")["mpp"] = None
-    assert default_extents(cohort) == tuple(("pitch", e) for e in EXTENTS_PITCH)
+    known, unknown = Scale(0.5, 200.0, 110.0), Scale(None, 200.0, 110.0)
+    assert default_extents([known, known]) == tuple(("um", e) for e in EXTENTS_UM)
+    assert default_extents([known, unknown]) == tuple(("pitch", e) for e in EXTENTS_PITCH)

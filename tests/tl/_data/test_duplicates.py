@@ -55,7 +55,7 @@ def test_slides_of_different_groups_are_named_and_those_of_one_group_are_not():
     images = cohort.sdata.images
     images["S2_full_image"].data = np.asarray(images["S1_full_image"].data)[:, :, ::-1].copy()
     with pytest.warns(UserWarning, match=r"look alike .*: 'S1' and 'S2' \(1\.00\); sections of one donor"):
-        warn_of_similar(cohort, {"S1": "a", "S2": "b", "S3": "c"})
+        warn_of_similar(cohort.every_slide(), {"S1": "a", "S2": "b", "S3": "c"})
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        warn_of_similar(cohort, {"S1": "a", "S2": "a", "S3": "c"})
+        warn_of_similar(cohort.every_slide(), {"S1": "a", "S2": "a", "S3": "c"})

@@ -12,12 +12,10 @@ from spatialdata.models import Image2DModel
 from spatialdata.transformations import Affine, Scale
 
 import spatialhist as sh
-from spatialhist._sdata.alignment import image_points, set_alignment
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.images import add_mask
-from spatialhist._sdata.scale import slide_info
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.features import relative_position, slide_features, slide_tiles, tissue_points
+from spatialhist.tl._data.features import View, own_tissue, relative_position, slide_features, tissue_points
 
 DESIGN = Design(mean_color, (("px", 20.0), ("px", 40.0)), 8, "full", ("px", 24.0), 24)
 
@@ -54,43 +52,29 @@ def test_an_empty_mask_is_refused():
 
 
 def test_statistics_do_not_depend_on_the_spots(cohort):
-    centers = image_points(cohort, "S1")
-    every = slide_features(cohort, "S1", centers, DESIGN, mean_color, None)
-    few = slide_features(cohort, "S1", centers[[7, 2, 50]], DESIGN, mean_color, None)
+    slide, view = cohort.slide("S1"), View.of(cohort.slide("S1"), DESIGN)
+    every = slide_features(slide, view, DESIGN, mean_color)
+    few = slide_features(slide, view, DESIGN, mean_color, rows=[7, 2, 50])
+    alone = own_tissue(slide, view, DESIGN, mean_color)
     for e in range(2):
-        np.testing.assert_array_equal(every.statistics[e], few.statistics[e])
+        np.testing.assert_array_equal(every.tissue.statistics[e], few.tissue.statistics[e])
+        np.testing.assert_array_equal(every.tissue.statistics[e], alone.statistics[e])
         np.testing.assert_array_equal(every.spots[e][[7, 2, 50]], few.spots[e])
 
 
 def test_features_are_those_of_the_pixels_around_the_spot(cohort):
     image = np.asarray(cohort.sdata.images["S2_full_image"].data)
-    features = slide_features(cohort, "S2", image_points(cohort, "S2"), DESIGN, mean_color, None).spots[0]
+    slide = cohort.slide("S2")
+    features = slide_features(slide, View.of(slide, DESIGN), DESIGN, mean_color).spots[0]
     spot = 30
     x, y = lattice()[spot].astype(int)
     window = image[:, y - 10 : y + 10, x - 10 : x + 10].reshape(3, -1)
     np.testing.assert_allclose(features[spot, :3], window.mean(axis=1), atol=1)
 
 
-def test_points_are_the_spots_in_pixels(cohort):
-    np.testing.assert_allclose(image_points(cohort, "S1"), lattice())
-
-
-def test_points_do_not_follow_expression():
-    cohort = open_cohort(draw_cohort(1, n_slides=1))
-    shifts = {
-        name: np.array([[1.0, 0, dx], [0, 1, 0], [0, 0, 1]]) for name, dx in (("labels", 9.0), ("footprint", 4.0))
-    }
-    set_alignment(cohort, "S1", shifts["labels"])
-    report = {"use_expression": False, "footprint_matrix": shifts["footprint"].tolist()}
-    slide_info(cohort.sdata, "S1")["alignment_report"] = report
-    np.testing.assert_allclose(image_points(cohort, "S1"), lattice() + [9, 0])
-    report["use_expression"] = True
-    np.testing.assert_allclose(image_points(cohort, "S1"), lattice() + [4, 0])
-
-
 def test_tiles_are_cut_at_their_own_extent(cohort):
     image = np.asarray(cohort.sdata.images["S1_full_image"].data)
-    (tile,) = slide_tiles(cohort, "S1", np.array([[100.0, 60.0]]), DESIGN)
+    (tile,) = View.of(cohort.slide("S1"), DESIGN, tiles=True).tiles(np.array([[100.0, 60.0]]))
     np.testing.assert_array_equal(tile, image[:, 48:72, 88:112])
     assert image.shape == (3, HEIGHT, WIDTH)
 
@@ -101,7 +85,7 @@ def test_tiles_of_a_thumbnail_show_the_same_tissue():
     placed = {"S1": Affine(np.diag([2.0, 2.0, 1.0]), ("x", "y"), ("x", "y"))}
     sdata.images["S1_small"] = Image2DModel.parse(half, dims=("c", "y", "x"), transformations=placed)
     design = replace(DESIGN, image="{slide}_small", tile_pixels=12)
-    (tile,) = slide_tiles(open_cohort(sdata), "S1", np.array([[50.0, 30.0]]), design)
+    (tile,) = View.of(open_cohort(sdata).slide("S1"), design, tiles=True).tiles(np.array([[100.0, 60.0]]))
     np.testing.assert_array_equal(tile, np.asarray(half)[:, 24:36, 44:56])
 
 
@@ -112,7 +96,7 @@ def test_positions_are_centered_and_in_pitches():
 
 
 def test_a_small_image_can_stand_for_the_slide(tmp_path):
-    """Half as fine, in the slide's coordinates: the same spots, lengths in micrometers as before."""
+    """Half as fine, in the slide's coordinates: the same spots, lengths in micrometers and positions as before."""
     sdata = draw_cohort(1, n_slides=2, signal=0.8)
     for slide in ("S1", "S2"):
         pixels = np.asarray(sdata.images.pop(f"{slide}_full_image").data)[:, ::2, ::2]
@@ -121,13 +105,29 @@ def test_a_small_image_can_stand_for_the_slide(tmp_path):
             pixels, dims=("c", "y", "x"), c_coords=("r", "g", "b"), transformations=placed
         )
         del sdata.labels[f"{slide}_full_image_tissue"]
-    options = FAST | {"models": "ridge", "genes": 4, "extents": [("um", 40.0)]}
+    options = FAST | {"models": "ridge", "genes": 4, "extents": [("um", 40.0)], "context": [("um", 60.0)]}
     with pytest.raises(KeyError, match=r"slide 'S1' has no image 'S1_full_image', .*'S1_hires_image'.* stand for it"):
         sh.tl.fit(sdata, image="{slide}_hires_image", **options)
     for slide in ("S1", "S2"):
         sdata.images[f"{slide}_full_image"] = sdata.images[f"{slide}_hires_image"]
         add_mask(sdata, np.ones((HEIGHT // 4, WIDTH // 4), dtype=bool), image=f"{slide}_full_image")
     sh.tl.fit(sdata, out=tmp_path / "m", **options)
-    kept = np.load(tmp_path / "m" / "inputs" / "features_0.npy")
     sh.tl.fit(draw_cohort(1, n_slides=2, signal=0.8), out=tmp_path / "n", **options)
-    np.testing.assert_allclose(kept, np.load(tmp_path / "n" / "inputs" / "features_0.npy"), atol=1)
+    for name, tolerance in (("features_0", 1), ("features_1", 1), ("position", 1e-9)):
+        small, full = (np.load(tmp_path / run / "inputs" / f"{name}.npy") for run in "mn")
+        np.testing.assert_allclose(small, full, atol=tolerance)
+
+
+def test_a_finer_image_than_that_of_the_slide_shows_the_same_tissue():
+    """The image of a design may have other pixels than the H&E image that spots and tissue lie on."""
+    sdata = draw_cohort(1, n_slides=1)
+    fine = np.asarray(sdata.images["S1_full_image"].data).repeat(2, axis=1).repeat(2, axis=2)
+    placed = {"S1": Scale([0.5, 0.5], axes=("x", "y"))}
+    sdata.images["S1_fine"] = Image2DModel.parse(fine, dims=("c", "y", "x"), transformations=placed)
+    slide, design = open_cohort(sdata).slide("S1"), replace(DESIGN, context=(("px", 30.0),))
+    blocks = [
+        slide_features(slide, View.of(slide, looks), looks, mean_color).blocks()
+        for looks in (design, replace(design, image="{slide}_fine"))
+    ]
+    for same, finer in zip(*blocks, strict=True):
+        np.testing.assert_allclose(finer, same, atol=1)

@@ -9,7 +9,8 @@ from small_cohorts import draw_cohort, mean_color
 
 from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.gather import fingerprint, gather_run, gather_slide
+from spatialhist.tl._data.features import View, slide_features
+from spatialhist.tl._data.gather import fingerprint, gather_run
 
 DESIGN = Design(mean_color, (("px", 20.0), ("px", 40.0)), 8, "full", ("px", 24.0), 24)
 
@@ -21,17 +22,14 @@ def cohort():
 
 def gather(cohort, folder, rows, tiles=True, design=DESIGN):
     return gather_run(
-        cohort, folder, folder / "cache", rows=rows, assigned={"S1": "P1", "S2": "P2"}, columns=np.array([1, 4]),
+        cohort.table, cohort.every_slide(), folder, folder / "cache", rows=rows, assigned={"S1": "P1", "S2": "P2"}, columns=np.array([1, 4]),
         layer="log1p", design=design, encoder=mean_color, tiles=tiles, workers=1, threads=1, progress=False,
     )  # fmt: skip
 
 
-def test_looking_for_usable_spots_changes_none():
-    sdata = draw_cohort(2, n_slides=2, n_genes=5)
-    obs = sdata["table"].obs
-    obs["spot_qc"] = pd.Categorical(["nan"] + ["ok"] * (len(obs) - 1))
-    assert len(usable_rows(open_cohort(sdata))["S1"]) == 95
-    assert obs["measured"].all()
+def look(slide, design=DESIGN, *, tiles=True, rows=slice(None)):
+    """Samples of a slide to be predicted, part by part."""
+    return slide_features(slide, View.of(slide, design, tiles=tiles), design, mean_color, rows=rows).parts()
 
 
 def test_measured_spots_that_passed_quality_are_used():
@@ -40,7 +38,7 @@ def test_measured_spots_that_passed_quality_are_used():
     cohort = open_cohort(sdata)
     obs["measured"] = (obs["region"] != "S2").to_numpy()
     obs["spot_qc"] = pd.Categorical(np.where(np.arange(len(obs)) % 96 < 90, "ok", "off_tissue"))
-    rows = usable_rows(cohort)
+    rows = usable_rows(cohort.every_slide())
     assert list(rows) == ["S1", "S3"]
     np.testing.assert_array_equal(rows["S3"], np.arange(192, 282))
 
@@ -55,7 +53,7 @@ def test_inputs_hold_the_values_features_and_tiles_of_the_used_rows(cohort, tmp_
     assert samples.slide.tolist() == ["S1"] * 10 + ["S2"] * 14
     assert samples.patient[0] == "P1"
     for slide in rows:
-        (alone,) = gather_slide(cohort, slide, rows[slide], DESIGN, mean_color, tiles=True)
+        (alone,) = look(cohort.slide(slide), rows=np.searchsorted(cohort.rows(slide), rows[slide]))
         mine = samples.slide == slide
         np.testing.assert_array_equal(alone.tiles, samples.tiles[mine])
         np.testing.assert_array_equal(alone.position, samples.position[mine])
@@ -67,10 +65,10 @@ def test_slides_are_gone_through_in_parts(cohort, tmp_path, monkeypatch):
     rows = {s: cohort.rows(s) for s in cohort.slides}
     design = replace(DESIGN, context=(("px", 30.0),))
     whole = gather(cohort, tmp_path / "whole", rows, design=design)
-    (slide,) = gather_slide(cohort, "S2", rows["S2"], design, mean_color, tiles=True)
+    (slide,) = look(cohort.slide("S2"), design)
     monkeypatch.setattr("spatialhist.tl._data.samples.ROWS", 40)
     assert fingerprint(gather(cohort, tmp_path / "parts", rows, design=design).folder) == fingerprint(whole.folder)
-    parts = list(gather_slide(cohort, "S2", rows["S2"], design, mean_color, tiles=True))
+    parts = list(look(cohort.slide("S2"), design))
     assert [len(p) for p in parts] == [40, 40, 16]
     for name in ("position", "tiles", "slide"):
         np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts]), getattr(slide, name))
@@ -79,7 +77,7 @@ def test_slides_are_gone_through_in_parts(cohort, tmp_path, monkeypatch):
 
 
 def test_a_slide_to_be_predicted_has_neither_group_nor_targets(cohort):
-    (samples,) = gather_slide(cohort, "S2", cohort.rows("S2"), DESIGN, mean_color, tiles=False)
+    (samples,) = look(cohort.slide("S2"), tiles=False)
     assert samples.targets is None
     assert samples.tiles is None
     assert set(samples.group) == {""}

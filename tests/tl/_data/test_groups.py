@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -21,46 +22,50 @@ def table_of(**columns):
     obs = pd.DataFrame({"region": np.repeat(SLIDES, 2), **{k: np.repeat(v, 2) for k, v in columns.items()}})
     obs.index = obs.index.astype(str)
     counts = csr_matrix(np.random.default_rng(0).poisson(9, (8, 5)).astype(np.float32))
-    return Cohort(None, ad.AnnData(counts, obs=obs), SLIDES)
+    return ad.AnnData(counts, obs=obs)
+
+
+def assign(table, groups="auto"):
+    return assign_groups(table, Cohort(None, table, SLIDES).every_slide(), groups)
 
 
 def test_auto_takes_three_known_patients():
-    cohort = table_of(patient=["A", "A", "B", "C"])
-    assert assign_groups(cohort) == {"A1": "A", "A2": "A", "B1": "B", "C1": "C"}
+    table = table_of(patient=["A", "A", "B", "C"])
+    assert assign(table) == {"A1": "A", "A2": "A", "B1": "B", "C1": "C"}
 
 
 @pytest.mark.parametrize("patients", [["A", "A", "B", "B"], ["A", "B", "C", None]])
 def test_auto_takes_slides_where_patients_are_few_or_unknown(patients):
     with pytest.warns(UserWarning, match="sections of one donor in training flatter"):
-        assert assign_groups(table_of(patient=patients)) == {s: s for s in SLIDES}
+        assert assign(table_of(patient=patients)) == {s: s for s in SLIDES}
 
 
 def test_slides_and_columns_are_taken_as_asked():
-    cohort = table_of(patient=["A", "A", "B", "C"], center=[1, 2, 1, 2])
-    assert assign_groups(cohort, "slide") == {s: s for s in SLIDES}
-    assert assign_groups(cohort, "center") == {"A1": "1", "A2": "2", "B1": "1", "C1": "2"}
+    table = table_of(patient=["A", "A", "B", "C"], center=[1, 2, 1, 2])
+    assert assign(table, "slide") == {s: s for s in SLIDES}
+    assert assign(table, "center") == {"A1": "1", "A2": "2", "B1": "1", "C1": "2"}
 
 
 def test_a_missing_column_lists_what_there_is():
     with pytest.raises(KeyError, match="groups='donor' is no column of obs; found .*patient"):
-        assign_groups(table_of(patient=["A", "B", "C", "D"]), "donor")
+        assign(table_of(patient=["A", "B", "C", "D"]), "donor")
 
 
 def test_a_column_must_name_one_group_a_slide():
-    cohort = table_of(center=["x", "y", "x", "y"])
-    cohort.table.obs.loc["1", "center"] = "y"
+    table = table_of(center=["x", "y", "x", "y"])
+    table.obs.loc["1", "center"] = "y"
     with pytest.raises(ValueError, match="one group for slide 'A1', it holds \\['x', 'y'\\]"):
-        assign_groups(cohort, "center")
+        assign(table, "center")
 
 
 def test_an_unknown_group_is_refused():
     with pytest.raises(ValueError, match="one group for slide 'C1'"):
-        assign_groups(table_of(patient=["A", "A", "B", None]), "patient")
+        assign(table_of(patient=["A", "A", "B", None]), "patient")
 
 
 def test_a_single_group_is_refused():
     with pytest.raises(ValueError, match="puts all 4 slides into one group \\['A'\\]"):
-        assign_groups(table_of(patient=["A"] * 4), "patient")
+        assign(table_of(patient=["A"] * 4), "patient")
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +73,19 @@ def two_slides():
     return draw_cohort(3, n_slides=2, n_genes=6)
 
 
+def refuse(sdata, assigned, hashes):
+    """Compare slides as if their pixels had these hashes."""
+    cohort = open_cohort(sdata)
+    slides = [SimpleNamespace(name=s, rows=cohort.rows(s), pixel_hash=h) for s, h in zip(assigned, hashes, strict=True)]
+    refuse_duplicates(cohort.table, slides, assigned)
+
+
 def test_equal_pixels_in_two_groups_are_refused(two_slides):
-    cohort = open_cohort(two_slides)
-    assigned, hashes = {"S1": "P1", "S2": "P2"}, {"S1": "same", "S2": "same"}
+    assigned, same = {"S1": "P1", "S2": "P2"}, ["same", "same"]
     with pytest.raises(ValueError, match="'S1' \\(group 'P1'\\) and 'S2' \\(group 'P2'\\) have the same pixels"):
-        refuse_duplicates(cohort, assigned, hashes)
-    refuse_duplicates(cohort, {"S1": "P", "S2": "P"}, hashes)
-    refuse_duplicates(cohort, assigned, {"S1": "", "S2": ""})
+        refuse(two_slides, assigned, same)
+    refuse(two_slides, {"S1": "P", "S2": "P"}, same)
+    refuse(two_slides, assigned, ["", ""])
 
 
 @pytest.mark.parametrize(("copied", "refused"), [(60, True), (40, False)])
@@ -85,7 +96,7 @@ def test_more_than_half_of_the_counts_shared_is_refused(copied, refused):
     rows = [cohort.rows(s) for s in cohort.slides]
     counts[rows[1][:copied]] = counts[rows[0][:copied]]
     cohort.table.X = csr_matrix(counts)
-    call = lambda: refuse_duplicates(cohort, {"S1": "P1", "S2": "P2"}, {"S1": "a", "S2": "b"})
+    call = lambda: refuse(sdata, {"S1": "P1", "S2": "P2"}, ["a", "b"])
     if not refused:
         return call()
     with pytest.raises(ValueError, match="share the counts of 60 of 96 spots"):
@@ -95,7 +106,7 @@ def test_more_than_half_of_the_counts_shared_is_refused(copied, refused):
 def test_spots_without_counts_are_not_alike():
     sdata = draw_cohort(3, n_slides=2, n_genes=6)
     sdata["table"].X = csr_matrix(sdata["table"].shape, dtype=np.float32)
-    refuse_duplicates(open_cohort(sdata), {"S1": "P1", "S2": "P2"}, {"S1": "a", "S2": "b"})
+    refuse(sdata, {"S1": "P1", "S2": "P2"}, ["a", "b"])
 
 
 class TestStainReferences:
@@ -112,9 +123,10 @@ class TestStainReferences:
         sdata = self.normalized(reference=seen)
         with pytest.raises(ValueError, match=r"of slide 'S1' was recolored .* fitted on slides \['S2'\], which"):
             sh.tl.cross_validate(sdata, models="ridge", genes=4, image="normalized", **FAST)
-        refuse_shared_stain(open_cohort(sdata), "full")
-        refuse_shared_stain(open_cohort(sdata, ["S1", "S3"]), "normalized")
+        slides = open_cohort(sdata).every_slide()
+        refuse_shared_stain(sdata["table"], slides, "full")
+        refuse_shared_stain(sdata["table"], [slides[0], slides[2]], "normalized")
 
     def test_the_shipped_one_and_images_it_made_are_fine(self):
         sdata = self.normalized()
-        refuse_shared_stain(open_cohort(sdata), "normalized")
+        refuse_shared_stain(sdata["table"], open_cohort(sdata).every_slide(), "normalized")

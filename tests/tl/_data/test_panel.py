@@ -56,41 +56,41 @@ def test_no_gene_in_common_is_refused():
 def test_slide_means_are_log1p_per_ten_thousand(cohort, rows):
     counts = cohort.table.X.toarray()[3:5]
     expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(slide_means(cohort, {"b": np.array([3, 4])})["b"], expected, rtol=1e-5)
+    np.testing.assert_allclose(slide_means(cohort.table.X, {"b": np.array([3, 4])})["b"], expected, rtol=1e-5)
 
 
 def test_a_fold_chooses_without_its_own_slides(cohort, rows):
     training = {"a": ["b", "c"], "c": ["a", "b"]}
-    panels = fold_panels(cohort, rows, training, 3)
-    means = slide_means(cohort, rows)
+    panels = fold_panels(cohort.table, cohort.every_slide(), rows, training, 3)
+    means = slide_means(cohort.table.X, rows)
     best = np.argsort(-(means["a"] + means["b"]))[:3]
     assert panels["c"].tolist() == sorted(best)
     assert panels["a"].tolist() == [0, 1, 2]
 
 
 def test_named_genes_are_modeled_where_training_slides_measured_them(cohort, rows):
-    panels = fold_panels(cohort, rows, {"a": ["b", "c"], "c": ["a", "b"]}, ["g3", "g1"])
+    panels = fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"], "c": ["a", "b"]}, ["g3", "g1"])
     assert panels["a"].tolist() == [1]
     assert panels["c"].tolist() == [1, 3]
 
 
 def test_named_genes_that_no_fold_can_model_are_refused(cohort, rows):
     with pytest.raises(ValueError, match="none of the 1 genes= was measured on all training slides of fold 'a'"):
-        fold_panels(cohort, rows, {"a": ["b", "c"]}, ["g3"])
+        fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"]}, ["g3"])
 
 
 @pytest.mark.parametrize("genes", [0, -3])
 def test_a_panel_has_at_least_one_gene(cohort, rows, genes):
     with pytest.raises(ValueError, match=f"genes={genes} must be at least 1"):
-        fold_panels(cohort, rows, {"a": ["b"]}, genes)
+        fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b"]}, genes)
 
 
 def test_names_are_checked(cohort):
-    assert gene_positions(cohort, ["g2", "g0"]).tolist() == [2, 0]
+    assert gene_positions(cohort.table, ["g2", "g0"]).tolist() == [2, 0]
     with pytest.raises(KeyError, match="2 genes are not in the table, e.g. \\['x', 'y'\\]"):
-        gene_positions(cohort, ["g0", "x", "y"])
+        gene_positions(cohort.table, ["g0", "x", "y"])
     with pytest.raises(ValueError, match="named twice: \\['g1'\\]"):
-        gene_positions(cohort, ["g1", "g0", "g1"])
+        gene_positions(cohort.table, ["g1", "g0", "g1"])
 
 
 def test_columns_of_sparse_and_dense_are_the_same(cohort):
@@ -105,7 +105,7 @@ def test_columns_of_sparse_and_dense_are_the_same(cohort):
 def test_targets_of_a_plain_layer_are_its_values(cohort):
     cohort.table.layers["log1p"] = cohort.table.X
     record(cohort.table, "log1p", {"target_sum": 1e4, "layer": "X"})
-    matrix, ranking = target_source(cohort, "log1p")
+    matrix, ranking = target_source(cohort.table, "log1p")
     assert matrix is cohort.table.layers["log1p"]
     assert ranking is None
     assert make_targets(np.eye(2), None).tolist() == np.eye(2).tolist()
@@ -114,7 +114,7 @@ def test_targets_of_a_plain_layer_are_its_values(cohort):
 def test_targets_of_ranks_are_ranked_within_the_panel(cohort):
     cohort.table.layers["ranks"] = cohort.table.X * 0
     record(cohort.table, "ranks", {"method": "average", "scale": "raw", "layer": "X"})
-    matrix, ranking = target_source(cohort, "ranks")
+    matrix, ranking = target_source(cohort.table, "ranks")
     assert matrix is cohort.table.X
     values = dense_columns(matrix, np.arange(6), np.array([0, 2, 3]))
     np.testing.assert_array_equal(make_targets(values, ranking), rankdata(values, axis=1))
@@ -127,6 +127,6 @@ def test_smoothed_ranks_are_taken_as_they_are(cohort):
         "ranks_smooth",
         {"method": "average", "scale": "raw", "layer": "ranks", "smoothed": True},
     )
-    matrix, ranking = target_source(cohort, "ranks_smooth")
+    matrix, ranking = target_source(cohort.table, "ranks_smooth")
     assert matrix is cohort.table.layers["ranks_smooth"]
     assert ranking is None

@@ -29,25 +29,25 @@ def stored(tmp_path_factory):
 def grid(finished, stored):
     applier = Applier.of(finished[2])
     design = applier.design(mean_color)
-    return lay_grid(stored, SLIDE, applier, design, spacing=("px", 15.0), lattice="hex", within="tissue")
+    return lay_grid(stored.slide(SLIDE), applier, design, spacing=("px", 15.0), lattice="hex", within="tissue")
 
 
-def test_the_executor_does_not_change_a_byte(finished, stored, grid):
+def test_the_executor_does_not_change_a_byte(finished, grid):
     applier = Applier.of(finished[2])
     options = {"block": 30, "cache": None, "progress": False}
-    values, away = predict_blocks(stored, grid, applier, executor=None, **options)
+    values, away = predict_blocks(grid, applier, executor=None, **options)
     with ThreadPoolExecutor(2) as pool:
-        others = predict_blocks(stored, grid, applier, executor=pool, **options)
+        others = predict_blocks(grid, applier, executor=pool, **options)
     assert values.tobytes() == others[0].tobytes()
     assert away.tobytes() == others[1].tobytes()
     assert np.isfinite(values).all()
 
 
-def test_a_block_travels_light_and_predicts_the_same(finished, stored, grid):
-    shared = Block.of(stored, grid, Applier.of(finished[2]))
+def test_a_block_travels_light_and_predicts_the_same(finished, grid):
+    shared = Block.of(grid, Applier.of(finished[2]))
     position = np.zeros((20, 2))
-    before = shared.predict(grid.points[:20], position)
+    before = shared.predict(grid.slide.spots[:20], position)
     data = cloudpickle.dumps(shared)
     assert len(data) < 100_000
-    after = cloudpickle.loads(data).predict(grid.points[:20], position)
+    after = cloudpickle.loads(data).predict(grid.slide.spots[:20], position)
     assert [a.tobytes() for a in before] == [a.tobytes() for a in after]

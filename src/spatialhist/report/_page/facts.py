@@ -64,7 +64,7 @@ def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
             [
                 slide,
                 entry["group"],
-                cohort.patient(slide),
+                cohort.slide(slide).patient,
                 entry["spots"],
                 _round(s.mpp, 3),
                 _round(s.pitch_px, 1),
@@ -83,7 +83,7 @@ def _shared_patients(cohort: Cohort, cv: CrossValidation) -> list[str]:
     """Patients whose sections lie in several groups."""
     groups: dict[str, set[str]] = {}
     for slide, entry in cv.manifest["slides"].items():
-        patient = cohort.patient(slide)
+        patient = cohort.slide(slide).patient
         if patient is not None:
             groups.setdefault(patient, set()).add(entry["group"])
     return [patient for patient, held in groups.items() if len(held) > 1]

@@ -33,5 +33,5 @@ def _needed(slide: str) -> set[str]:
 
 def _can_be_told(cohort: Cohort, slides: list[str], by: str) -> bool:
     """Whether two patients have two slides each, of which one can be held out."""
-    patients = [cohort.patient(s) for s in slides]
+    patients = [cohort.slide(s).patient for s in slides]
     return by == "slide" or len({p for p in patients if p is not None and patients.count(p) > 1}) > 1

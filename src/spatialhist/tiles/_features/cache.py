@@ -14,12 +14,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from spatialhist._runtime.files import load_array, write_array, write_json
-from spatialhist._sdata.geometry import open_image
-from spatialhist._sdata.scale import scale
+from spatialhist._sdata.cohort import get_slide
 from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
 from spatialhist.tiles._reading.digest import pixel_digest
 from spatialhist.tiles._reading.plan import make_plan, needed_blocks
-from spatialhist.tiles._reading.source import PixelSource
+from spatialhist.tiles._reading.view import TileView
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -109,17 +108,24 @@ class FeatureCache:
         ValueError
             If a center is not finite, or the encoder returns anything but ``(B, F)``.
         """
+        (view,) = TileView.of(get_slide(sdata, slide), [spec], image)
+        return self.features_of(view, encoder, centers, batch=batch, progress=progress)
+
+    def features_of(
+        self, view: TileView, encoder: Encoder, centers: np.ndarray, *, batch: int = 256, progress: bool = True
+    ) -> np.ndarray:
+        """Do what `features` does, on an image that is open already."""
         from spatialhist.nn import encoder_fingerprint
 
-        pyramid, extent_px = open_image(sdata, slide, spec.extent, image)
-        xy = np.ascontiguousarray(centers, dtype=np.float64)
-        job = _Job(encoding_reader(PixelSource(pyramid)), xy, extent_px, spec.pixels, spec.padding)
-        with tqdm(total=len(centers), desc=f"features of {slide}", unit="tile", delay=1, disable=not progress) as bar:
+        xy, spec, source = np.ascontiguousarray(centers, dtype=np.float64), view.spec, view.source
+        job = _Job(encoding_reader(source), xy, view.extent_px, spec.pixels, spec.padding)
+        name = f"features of {view.slide}"
+        with tqdm(total=len(centers), desc=name, unit="tile", delay=1, disable=not progress) as bar:
             encode = partial(job.encode, encoder, batch, bar)
             if self.folder is None:
                 return _in_order(job, [encode(part) for part in job.parts()])
-            recipe = {"mpp": scale(sdata, slide).mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
-            about = {"slide": slide, "image": pyramid.key, "extent": list(spec.extent), **recipe}
+            recipe = {"mpp": view.mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
+            about = {"slide": view.slide, "image": source.pyramid.key, "extent": list(spec.extent), **recipe}
             return self._load_or_fill(self.folder / _digest(_json(recipe)), about, job, encode)
 
     def _load_or_fill(

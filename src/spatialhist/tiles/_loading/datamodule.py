@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
     from torch.utils.data import DataLoader
 
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
     from spatialhist.tiles._spec import TileSpec
 
 
@@ -74,7 +74,7 @@ class TileDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         cohort = open_cohort(sdata, table_key=options.get("table_key", _keys.TABLE))
-        train, validate = _split(cohort, held_out, groups)
+        train, validate = _split(cohort.every_slide(), held_out, groups)
         options = {"layer": layer, "only_measured": True, **options}
         self.train = TileDataset(sdata, spec, slides=train, **options)
         self.validate = TileDataset(sdata, spec, slides=validate, **options)
@@ -91,17 +91,17 @@ class TileDataModule(L.LightningDataModule):
         return loader(self.validate, self.batch_size, order="table", workers=self.num_workers)
 
 
-def _split(cohort: Cohort, held_out: Sequence[str], groups: str) -> tuple[list[str], list[str]]:
+def _split(slides: Sequence[Slide], held_out: Sequence[str], groups: str) -> tuple[list[str], list[str]]:
     """Slides to train on and to validate on."""
     if groups not in ("slide", "patient"):
         raise ValueError(f"groups={groups!r} must be 'slide' or 'patient'")
-    group = {slide: slide if groups == "slide" else cohort.patient(slide) for slide in cohort.slides}
+    group = {s.name: s.name if groups == "slide" else s.patient for s in slides}
     unknown = sorted(set(held_out) - set(group.values()))
     if unknown:
         raise ValueError(f"held_out={unknown} is no {groups}; there are {sorted(map(str, set(group.values())))}")
     if None in group.values():
         raise ValueError("some slides name no patient in obs['patient']: fill it in, or split by groups='slide'")
-    validate = [slide for slide in cohort.slides if group[slide] in held_out]
-    if len(validate) in (0, len(cohort.slides)):
+    validate = [name for name in group if group[name] in held_out]
+    if len(validate) in (0, len(group)):
         raise ValueError(f"held_out={list(held_out)} must leave something to train on and something to validate on")
-    return [slide for slide in cohort.slides if slide not in validate], validate
+    return [name for name in group if name not in validate], validate

@@ -9,19 +9,19 @@ from torch.utils.data import Dataset
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import open_image, spot_pixels
-from spatialhist._sdata.images import image_key
 from spatialhist._sdata.layers import get_layer
 from spatialhist.nn import split_tiles
 from spatialhist.tiles._reading.blocks import BlockCache
 from spatialhist.tiles._reading.plan import make_plan
 from spatialhist.tiles._reading.reader import TileReader
+from spatialhist.tiles._reading.view import TileView
 from spatialhist.tiles._spec import TileSpec, as_specs
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
 
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
 
 TILE_KEYS = ("tile", "subtiles", "center")
 
@@ -119,28 +119,28 @@ class TileDataset(Dataset):
         cohort = open_cohort(sdata, slides, table_key=table_key)
         self.spec = spec
         self.specs = as_specs(spec)
-        self.rows = _rows(cohort, only_measured)
+        keep = np.isin(cohort.slide_of_row(), cohort.slides)
+        self.rows = np.flatnonzero(keep & cohort.measured() if only_measured else keep)
         self.genes = None if layer is None else list(cohort.table.var_names if genes is None else genes)
-        self._target = None if layer is None else _targets(cohort, layer, self.genes)[self.rows]
+        self._target = None if layer is None else _targets(cohort.table, layer, self.genes)[self.rows]
         self._spot = cohort.table.obs[_keys.INSTANCE].to_numpy()[self.rows]
         self._region = cohort.slide_of_row()[self.rows]
-        self._open(cohort, image, cache_mb)
-
-    def _open(self, cohort: Cohort, image: str | None, cache_mb: float) -> None:
-        cache = BlockCache(cache_mb * 1e6)
         xy = np.full((cohort.table.n_obs, 2), np.nan)
-        self._readers, self._extent_px = {}, {}
-        for slide in cohort.slides:
-            opened = [open_image(cohort.sdata, slide, spec.extent, image) for spec in self.specs]
-            self._extent_px[slide] = [extent_px for _, extent_px in opened]
-            self._readers[slide] = TileReader(opened[0][0], cache=cache)
-            xy[cohort.rows(slide)] = spot_pixels(
-                cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide, image)
-            )
+        for slide in cohort.every_slide():
+            xy[slide.rows] = slide.centers(image)
         self.xy = xy[self.rows]
         lost = ~np.isfinite(self.xy).all(axis=1)
         if lost.any():
             raise ValueError(f"{lost.sum()} spots have no position: drop them with sh.pp.filter_spots(sdata)")
+        self._open(cohort.every_slide(), image, cache_mb)
+
+    def _open(self, slides: Sequence[Slide], image: str | None, cache_mb: float) -> None:
+        cache = BlockCache(cache_mb * 1e6)
+        self._readers, self._extent_px = {}, {}
+        for slide in slides:
+            views = TileView.of(slide, self.specs, image)
+            self._extent_px[slide.name] = [view.extent_px for view in views]
+            self._readers[slide.name] = TileReader(views[0].source, cache=cache)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -228,18 +228,12 @@ class TileDataset(Dataset):
         return min(zip(self._extent_px[slide], self.specs, strict=True), key=lambda size: size[0] / size[1].pixels)
 
 
-def _rows(cohort: Cohort, only_measured: bool) -> np.ndarray:
-    """Rows of the chosen slides, in the order of the table."""
-    keep = np.isin(cohort.slide_of_row(), cohort.slides)
-    return np.flatnonzero(keep & cohort.measured() if only_measured else keep)
-
-
-def _targets(cohort: Cohort, layer: str, genes: Sequence[str]) -> Any:
-    column = cohort.table.var_names.get_indexer(list(genes))
+def _targets(table: AnnData, layer: str, genes: Sequence[str]) -> Any:
+    column = table.var_names.get_indexer(list(genes))
     if (column < 0).any():
         unknown = [gene for gene, c in zip(genes, column, strict=True) if c < 0]
         raise KeyError(f"{len(unknown)} genes are not in the table, e.g. {unknown[:3]}")
-    values = get_layer(cohort.table, layer)
+    values = get_layer(table, layer)
     return values if np.array_equal(column, np.arange(values.shape[1])) else values[:, column]
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._sdata.images import Pyramid, image_key, pyramid
+from spatialhist._sdata.cohort import get_slide
+from spatialhist._sdata.images import Pyramid
 from spatialhist.tiles._reading.blocks import BlockCache, Key, assemble, fetch
 from spatialhist.tiles._reading.plan import Plan, groups, make_plan, reading_order
 from spatialhist.tiles._reading.resample import mirror, resample
@@ -69,7 +70,7 @@ class TileReader:
         KeyError
             If there is no such image.
         """
-        return cls(pyramid(sdata, image_key(sdata, slide, image)), cache_mb=cache_mb)
+        return cls(get_slide(sdata, slide).image(image).pyramid, cache_mb=cache_mb)
 
     def read(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:
         """Read tiles in the order of their centers.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from spatialhist._sdata.scale import scale
 from spatialhist.tiles import TileSpec
 
 if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.scale import Scale
 
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
 EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
@@ -80,16 +79,16 @@ class Design:
         return cls(**{**data, "encoder": encoder or name, **lengths, "tile_extent": tile_extent})
 
 
-def default_extents(cohort: Cohort) -> tuple[tuple[str, float], ...]:
+def default_extents(scales: Sequence[Scale]) -> tuple[tuple[str, float], ...]:
     """75-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
-    return _lengths(cohort, EXTENTS_UM, EXTENTS_PITCH)
+    return _lengths(scales, EXTENTS_UM, EXTENTS_PITCH)
 
 
-def default_context(cohort: Cohort) -> tuple[tuple[str, float], ...]:
+def default_context(scales: Sequence[Scale]) -> tuple[tuple[str, float], ...]:
     """150-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
-    return _lengths(cohort, CONTEXT_UM, CONTEXT_PITCH)
+    return _lengths(scales, CONTEXT_UM, CONTEXT_PITCH)
 
 
-def _lengths(cohort: Cohort, um: tuple[float, ...], pitch: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
-    known = all(scale(cohort.sdata, s).mpp is not None for s in cohort.slides)
+def _lengths(scales: Sequence[Scale], um: tuple[float, ...], pitch: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
+    known = all(scale.mpp is not None for scale in scales)
     return tuple(("um", length) for length in um) if known else tuple(("pitch", length) for length in pitch)

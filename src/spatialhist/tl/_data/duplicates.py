@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist import _keys
-from spatialhist._sdata.images import pyramid
-
 if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
+    from collections.abc import Sequence
+
+    from spatialhist._sdata.slide import Slide
 
 SIDE = 64
 """Pixels of the thumbnails along each side."""
@@ -22,18 +21,17 @@ ALIKE = 0.5
 """Correlation from which two thumbnails are named."""
 
 
-def warn_of_similar(cohort: Cohort, assigned: dict[str, str]) -> None:
+def warn_of_similar(slides: Sequence[Slide], assigned: dict[str, str]) -> None:
     """Name slides of different groups whose overviews look alike, in any of eight orientations.
 
     Parameters
     ----------
-    cohort
+    slides
         The slides; those without an image are left out.
     assigned
         Group per slide.
     """
-    keys = {s: _keys.image(s) for s in assigned}
-    looks = {s: thumbnail(pyramid(cohort.sdata, k).levels[-1]) for s, k in keys.items() if k in cohort.sdata.images}
+    looks = {s.name: thumbnail(s.image().pyramid.levels[-1]) for s in slides if s.pixel_hash}
     alike = [
         f"{a!r} and {b!r} ({r:.2f})"
         for a, b in itertools.combinations(looks, 2)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist._sdata.geometry import open_image, spot_pixels
-from spatialhist._sdata.images import image_key, tissue_mask
-from spatialhist._sdata.scale import scale
-from spatialhist.tiles import FeatureCache, TileReader
+from spatialhist._sdata.geometry import apply
+from spatialhist.tiles import FeatureCache
+from spatialhist.tiles._features.encode import encoding_reader
+from spatialhist.tiles._reading.view import TileView
 from spatialhist.tl._data.context import Surroundings
+from spatialhist.tl._data.samples import Samples, row_parts, standardize
 
 if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
     from spatialhist.tl._data.design import Design
 
-logger = logging.getLogger(__name__)
+Encoder = Callable[..., Any]
 
 MAX_TISSUE_POINTS = 256
 MAX_GRID_POINTS = 4096
@@ -31,30 +31,176 @@ SPACING = 2 / 3
 
 
 @dataclass(frozen=True)
-class SlideFeatures:
-    """Features of one slide at some points of it.
+class View:
+    """The pixels of a slide as a design looks at them; other processes read an image in a store themselves.
+
+    Points are given in full-resolution pixels of the slide's H&E image.
 
     Attributes
     ----------
-    points
-        ``(n, 2)`` in full-resolution pixels.
-    spots
-        ``(n, F)`` around these, per extent.
-    statistics
-        Mean and deviation ``(2, F)`` over its tissue per extent, then per average over the surroundings, which has those of
-        its extent.
-    surroundings
-        What is averaged.
+    slide, patient
+        Ids; the patient is ``""`` where unknown.
+    extents
+        Tiles of the encoder, one size per extent.
+    tile
+        Those of networks that learn from pixels, None where there are none.
+    to_image
+        3x3 matrix from the H&E image to the one that is looked at, None where they share their pixels.
     """
 
-    points: np.ndarray
-    spots: list[np.ndarray]
+    slide: str
+    patient: str
+    extents: tuple[TileView, ...]
+    tile: TileView | None
+    to_image: np.ndarray | None
+
+    @classmethod
+    def of(cls, slide: Slide, design: Design, *, tiles: bool = False) -> View:
+        """Look at a slide; ``tiles`` says whether a network looks at its pixels."""
+        specs = [*design.specs, *([design.tile_spec] if tiles else [])]
+        views, n = TileView.of(slide, specs, design.image), len(design.extents)
+        full, image = slide.image().to_slide, slide.image(design.image).to_slide
+        move = None if np.array_equal(full, image) else np.linalg.inv(image) @ full
+        return cls(slide.name, slide.patient or "", views[:n], views[n] if tiles else None, move)
+
+    @property
+    def sizes(self) -> tuple[tuple[float, ...], float | None]:
+        """Sides of the tiles of encoder and networks in full-resolution pixels of the image."""
+        return tuple(v.extent_px for v in self.extents), self.tile and self.tile.extent_px
+
+    def encode(
+        self, points: np.ndarray, encoder: Encoder, cache: Path | None = None, *, n: int | None = None
+    ) -> list[np.ndarray]:
+        """Features ``(n, F)`` around points, one array per extent, or of the first ``n`` extents."""
+        store = FeatureCache(cache)
+        return [store.features_of(v, encoder, self._moved(points), progress=False) for v in self.extents[:n]]
+
+    def tiles(self, points: np.ndarray) -> np.ndarray | None:
+        """Tiles ``(n, 3, pixels, pixels)`` uint8 around points, None where no network looks at pixels."""
+        if self.tile is None:
+            return None
+        reader = encoding_reader(self.tile.source)
+        return reader.read(self._moved(points), self.tile.extent_px, self.tile.spec.pixels)
+
+    def _moved(self, points: np.ndarray) -> np.ndarray:
+        return points if self.to_image is None else apply(self.to_image, points)
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """A slide's own tissue, whatever its spots.
+
+    Attributes
+    ----------
+    statistics
+        Mean and deviation ``(2, F)`` of the features per extent, then per average over the surroundings, which has those
+        of its extent.
+    surroundings
+        What is averaged around points.
+    """
+
     statistics: list[np.ndarray]
     surroundings: Surroundings
 
+
+@dataclass(frozen=True)
+class SlideFeatures:
+    """What models look at, at some points of a slide.
+
+    Attributes
+    ----------
+    view
+        The slide.
+    tissue
+        Of the slide.
+    points
+        ``(n, 2)`` in full-resolution pixels of its H&E image.
+    position
+        The same, relative to the center of the slide's spots, in pitches.
+    spots
+        ``(n, F)`` around these, per extent.
+    """
+
+    view: View
+    tissue: Tissue
+    points: np.ndarray
+    position: np.ndarray
+    spots: Sequence[np.ndarray]
+
     def blocks(self, rows: slice = slice(None)) -> list[np.ndarray]:
         """Features ``(n, F)`` of some of the points, per extent, then per average over their surroundings."""
-        return [*(b[rows] for b in self.spots), *self.surroundings.around(self.points[rows])]
+        return [*(b[rows] for b in self.spots), *self.tissue.surroundings.around(self.points[rows])]
+
+    def parts(self) -> Iterator[Samples]:
+        """Samples without targets, part by part."""
+        return (self.samples(rows) for rows in row_parts(len(self.points)))
+
+    def samples(self, rows: slice = slice(None)) -> Samples:
+        """Samples without targets at some of the points."""
+        blocks, position = self.blocks(rows), self.position[rows]
+        return Samples(
+            slide=np.full(len(position), self.view.slide),
+            group=np.full(len(position), ""),
+            patient=np.full(len(position), self.view.patient),
+            position=position,
+            features=tuple(blocks),
+            standardized=tuple(standardize(f, *s) for f, s in zip(blocks, self.tissue.statistics, strict=True)),
+            tiles=self.view.tiles(self.points[rows]),
+        )
+
+
+def slide_features(
+    slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None, *, rows: Any = slice(None)
+) -> SlideFeatures:
+    """Encode a slide around some of its spots and over its tissue, each extent in one pass over the pixels.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    view
+        Of the slide.
+    design
+        What models look at.
+    encoder
+        From uint8 batch to features.
+    cache
+        Folder for features, None to keep none.
+    rows
+        Positions among the slide's spots.
+    """
+    centers = slide.spots[rows]
+    both = view.encode(np.concatenate([centers, slide_tissue(slide)]), encoder, cache)
+    tissue = _tissue([b[len(centers) :] for b in both], _surroundings(slide, view, design, encoder, cache))
+    return SlideFeatures(view, tissue, centers, slide_position(slide)[rows], [b[: len(centers)] for b in both])
+
+
+def own_tissue(slide: Slide, view: View, design: Design, encoder: Encoder) -> Tissue:
+    """Encode the tissue of a slide alone, where its points come later."""
+    return _tissue(view.encode(slide_tissue(slide), encoder), _surroundings(slide, view, design, encoder))
+
+
+def _tissue(encoded: Sequence[np.ndarray], around: Surroundings) -> Tissue:
+    statistics = [_statistics(e.astype(np.float64)) for e in encoded]
+    repeated = statistics[: len(around.features)] * len(around.radii)
+    return Tissue([*statistics, *repeated], around)
+
+
+def _statistics(tissue: np.ndarray) -> np.ndarray:
+    return np.stack([tissue.mean(axis=0), tissue.std(axis=0)]).astype(np.float32)
+
+
+def _surroundings(
+    slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None
+) -> Surroundings:
+    """Encode a grid over a slide's tissue, for averages within the radii of the design."""
+    radii = tuple(slide.px(radius) for radius in design.context)
+    if not radii:
+        return Surroundings(np.empty((0, 2)), [], ())
+    mask, factors = slide.tissue
+    wanted = mask.sum() * np.prod(factors) / (SPACING * min(radii)) ** 2
+    points = tissue_points(mask, factors, int(np.clip(wanted, 1, MAX_GRID_POINTS)))
+    return Surroundings(points, view.encode(points, encoder, cache, n=N_AVERAGED), radii)
 
 
 def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = MAX_TISSUE_POINTS) -> np.ndarray:
@@ -83,7 +229,7 @@ def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = M
     return points * np.asarray(factors)
 
 
-def slide_tissue(cohort: Cohort, slide: str) -> np.ndarray:
+def slide_tissue(slide: Slide) -> np.ndarray:
     """Points of :func:`tissue_points` of a slide.
 
     Raises
@@ -92,12 +238,12 @@ def slide_tissue(cohort: Cohort, slide: str) -> np.ndarray:
         Naming the slide, if its mask is empty.
     """
     try:
-        return tissue_points(*tissue_mask(cohort.sdata, slide))
+        return tissue_points(*slide.tissue)
     except ValueError as error:
-        raise ValueError(f"slide {slide!r}: {error}") from error
+        raise ValueError(f"slide {slide.name!r}: {error}") from error
 
 
-def check_slide(cohort: Cohort, slide: str, design: Design) -> None:
+def check_slide(slide: Slide, design: Design) -> None:
     """Refuse a slide without image, mask, scale or positions, before hours are spent on the others.
 
     Raises
@@ -105,89 +251,17 @@ def check_slide(cohort: Cohort, slide: str, design: Design) -> None:
     KeyError, ValueError
         With the way out.
     """
-    image_key(cohort.sdata, slide, design.image)
-    slide_tissue(cohort, slide)
+    slide.image(design.image)
+    slide_tissue(slide)
     for extent in (*design.extents, *design.context):
-        scale(cohort.sdata, slide).px(extent, slide)
-    spot_pixels(cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide))
+        slide.scale.px(extent, slide.name)
+    slide.spots  # noqa: B018, a spot without a circle is refused
 
 
-def slide_features(
-    cohort: Cohort,
-    slide: str,
-    centers: np.ndarray,
-    design: Design,
-    encoder: Callable[..., Any],
-    cache: Path | None,
-    *,
-    progress: bool = False,
-) -> SlideFeatures:
-    """Encode a slide around its spots and over its tissue, each extent in one pass over the pixels.
-
-    Parameters
-    ----------
-    cohort
-        The object.
-    slide
-        Slide id.
-    centers
-        Points ``(n, 2)`` in full-resolution pixels of the slide's image.
-    design
-        Extents, tile size and image.
-    encoder
-        From uint8 batch to features.
-    cache
-        Folder for features, None to keep none.
-    progress
-        Show a progress bar.
-    """
-    points = slide_tissue(cohort, slide)
-    both = encode(cohort, slide, np.concatenate([centers, points]), design, encoder, cache, progress=progress)
-    n = len(centers)
-    around = _surroundings(cohort, slide, design, encoder, cache)
-    statistics = [_statistics(b[n:].astype(np.float64)) for b in both]
-    repeated = statistics[: len(around.features)] * len(around.radii)
-    return SlideFeatures(centers, [b[:n] for b in both], [*statistics, *repeated], around)
-
-
-def _surroundings(
-    cohort: Cohort, slide: str, design: Design, encoder: Callable[..., Any], cache: Path | None
-) -> Surroundings:
-    """Encode a grid over a slide's tissue, for averages within the radii of the design."""
-    radii = tuple(scale(cohort.sdata, slide).px(radius, slide) for radius in design.context)
-    if not radii:
-        return Surroundings(np.empty((0, 2)), [], ())
-    mask, factors = tissue_mask(cohort.sdata, slide)
-    wanted = mask.sum() * np.prod(factors) / (SPACING * min(radii)) ** 2
-    points = tissue_points(mask, factors, int(np.clip(wanted, 1, MAX_GRID_POINTS)))
-    near = replace(design, extents=design.extents[:N_AVERAGED])
-    return Surroundings(points, encode(cohort, slide, points, near, encoder, cache), radii)
-
-
-def encode(
-    cohort: Cohort,
-    slide: str,
-    points: np.ndarray,
-    design: Design,
-    encoder: Callable[..., Any],
-    cache: Path | None = None,
-    *,
-    progress: bool = False,
-) -> list[np.ndarray]:
-    """Features ``(n, F)`` around points of a slide's image, one array per extent."""
-    key = image_key(cohort.sdata, slide, design.image)
-    store = FeatureCache(cache)
-    return [store.features(cohort.sdata, slide, s, encoder, points, image=key, progress=progress) for s in design.specs]
-
-
-def _statistics(tissue: np.ndarray) -> np.ndarray:
-    return np.stack([tissue.mean(axis=0), tissue.std(axis=0)]).astype(np.float32)
-
-
-def slide_tiles(cohort: Cohort, slide: str, centers: np.ndarray, design: Design) -> np.ndarray:
-    """Tiles ``(n, 3, pixels, pixels)`` uint8 of the networks that learn from pixels."""
-    pyramid, extent_px = open_image(cohort.sdata, slide, design.tile_spec.extent, design.image)
-    return TileReader(pyramid).read(centers, extent_px, design.tile_spec.pixels)
+def slide_position(slide: Slide) -> np.ndarray:
+    """Positions of a slide's spots relative to their center, in pitches."""
+    pitch = slide.scale.pitch_px
+    return relative_position(slide.spots, pitch and pitch / slide.image().px)
 
 
 def relative_position(centers: np.ndarray, pitch: float | None) -> np.ndarray:

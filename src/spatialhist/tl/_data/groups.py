@@ -5,29 +5,34 @@ from __future__ import annotations
 import hashlib
 import itertools
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.images import image_key
 from spatialhist._sdata.layers import recorded
 
 if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+    from spatialhist._sdata.slide import Slide
 
 MIN_PATIENTS = 3
 MIN_COUNTS_COMPARED = 10
 SIMILAR_SHARE = 0.5
 
 
-def assign_groups(cohort: Cohort, groups: str = "auto") -> dict[str, str]:
+def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto") -> dict[str, str]:
     """Group of every slide.
 
     Parameters
     ----------
-    cohort
+    table
+        With the column.
+    slides
         The slides.
     groups
         ``"patient"``, ``"slide"``, a column of ``obs`` that is constant within slides, or ``"auto"``: patients where
@@ -41,21 +46,21 @@ def assign_groups(cohort: Cohort, groups: str = "auto") -> dict[str, str]:
         If it is missing or varies within a slide, or if it makes fewer than two groups.
     """
     if groups == "auto":
-        groups = _automatic(cohort)
+        groups = _automatic(slides)
     if groups == "slide":
-        assigned = {s: s for s in cohort.slides}
+        assigned = {s.name: s.name for s in slides}
     else:
-        assigned = {s: _constant(cohort, s, groups) for s in cohort.slides}
+        assigned = {s.name: _constant(table, s, groups) for s in slides}
     names = sorted(set(assigned.values()))
     if len(names) < 2:
         raise ValueError(
-            f"groups={groups!r} puts all {len(cohort.slides)} slides into one group {names}: cross-validation needs two"
+            f"groups={groups!r} puts all {len(slides)} slides into one group {names}: cross-validation needs two"
         )
     return assigned
 
 
-def _automatic(cohort: Cohort) -> str:
-    patients = [cohort.patient(s) for s in cohort.slides]
+def _automatic(slides: Sequence[Slide]) -> str:
+    patients = [s.patient for s in slides]
     if None not in patients and len(set(patients)) >= MIN_PATIENTS:
         return _keys.PATIENT
     warnings.warn(
@@ -67,17 +72,17 @@ def _automatic(cohort: Cohort) -> str:
     return "slide"
 
 
-def _constant(cohort: Cohort, slide: str, column: str) -> str:
-    if column not in cohort.table.obs:
-        raise KeyError(f"groups={column!r} is no column of obs; found {list(cohort.table.obs.columns)}")
-    values = cohort.table.obs[column].iloc[cohort.rows(slide)]
+def _constant(table: AnnData, slide: Slide, column: str) -> str:
+    if column not in table.obs:
+        raise KeyError(f"groups={column!r} is no column of obs; found {list(table.obs.columns)}")
+    values = table.obs[column].iloc[slide.rows]
     names = values.unique()
     if len(names) != 1 or pd.isna(names[0]):
-        raise ValueError(f"obs[{column!r}] must name one group for slide {slide!r}, it holds {list(names)[:5]}")
+        raise ValueError(f"obs[{column!r}] must name one group for slide {slide.name!r}, it holds {list(names)[:5]}")
     return str(names[0])
 
 
-def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str, str]) -> None:
+def refuse_duplicates(table: AnnData, slides: Sequence[Slide], assigned: dict[str, str]) -> None:
     """Refuse a cohort that holds the same section in two groups.
 
     Raises
@@ -85,7 +90,8 @@ def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str
     ValueError
         If two slides of different groups have equal pixels, or share more than half of their count vectors.
     """
-    vectors = {s: _count_vectors(cohort, s) for s in assigned}
+    hashes = {s.name: s.pixel_hash for s in slides}
+    vectors = {s.name: _count_vectors(table.X[s.rows]) for s in slides}
     for a, b in itertools.combinations(assigned, 2):
         if assigned[a] == assigned[b]:
             continue
@@ -97,7 +103,7 @@ def refuse_duplicates(cohort: Cohort, assigned: dict[str, str], hashes: dict[str
             raise ValueError(_duplicate_message(a, b, assigned, f"share the counts of {shared} of {smaller} spots"))
 
 
-def refuse_shared_stain(cohort: Cohort, image: str) -> None:
+def refuse_shared_stain(table: AnnData, slides: Sequence[Slide], image: str) -> None:
     """Refuse images that were recolored by a reference which was fitted on a slide to be scored.
 
     Raises
@@ -105,13 +111,13 @@ def refuse_shared_stain(cohort: Cohort, image: str) -> None:
     ValueError
         With the slides it was fitted on.
     """
-    entries = recorded(cohort.table, "stain").get("slides", {})
-    for slide in cohort.slides:
-        images = entries.get(_keys.sanitize(slide), {}).get("images", {})
-        seen = sorted(set(images.get(image_key(cohort.sdata, slide, image), [])) & set(cohort.slides))
+    entries = recorded(table, "stain").get("slides", {})
+    for slide in slides:
+        images = entries.get(_keys.sanitize(slide.name), {}).get("images", {})
+        seen = sorted(set(images.get(slide.image(image).pyramid.key, [])) & {s.name for s in slides})
         if seen:
             raise ValueError(
-                f"image={image!r} of slide {slide!r} was recolored by a stain reference fitted on slides {seen}, which "
+                f"image={image!r} of slide {slide.name!r} was recolored by a stain reference fitted on slides {seen}, which "
                 f"are scored: use the shipped one, sh.pp.normalize_stain(sdata, reference='canonical'), or one fitted "
                 f"on slides that are not scored"
             )
@@ -124,11 +130,11 @@ def _duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> st
     )
 
 
-def _count_vectors(cohort: Cohort, slide: str) -> set[bytes]:
-    """Hashes of the count vectors of a slide; near-empty spots say nothing and are left out."""
+def _count_vectors(counts: Any) -> set[bytes]:
+    """Hashes of count vectors; near-empty spots say nothing and are left out."""
     from scipy.sparse import csr_matrix
 
-    counts = csr_matrix(cohort.table.X[cohort.rows(slide)])
+    counts = csr_matrix(counts)
     counts.eliminate_zeros()
     counts.sort_indices()
     deep = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() >= MIN_COUNTS_COMPARED)

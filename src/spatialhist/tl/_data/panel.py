@@ -10,17 +10,18 @@ import numpy as np
 from spatialhist._sdata.layers import dense_columns, gene_positions, get_layer, recorded
 
 if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
+    from anndata import AnnData
+
+    from spatialhist._sdata.slide import Slide
 
 
-def slide_means(cohort: Cohort, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def slide_means(counts: Any, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Mean log1p expression of every gene per slide (counts per 10,000)."""
     from scipy.sparse import csr_matrix
 
     from spatialhist.pp._expression.normalize import log1p_counts
 
-    X = cohort.table.X
-    return {s: np.asarray(log1p_counts(csr_matrix(X[r]), 1e4).mean(axis=0)).ravel() for s, r in rows.items()}
+    return {s: np.asarray(log1p_counts(csr_matrix(counts[r]), 1e4).mean(axis=0)).ravel() for s, r in rows.items()}
 
 
 def choose_panel(
@@ -52,18 +53,24 @@ def measured_everywhere(measured: dict[str, np.ndarray], slides: Sequence[str]) 
 
 
 def fold_panels(
-    cohort: Cohort, rows: dict[str, np.ndarray], training: dict[str, list[str]], genes: int | Sequence[str]
+    table: AnnData,
+    slides: Sequence[Slide],
+    rows: dict[str, np.ndarray],
+    training: dict[str, list[str]],
+    genes: int | Sequence[str],
 ) -> dict[str, np.ndarray]:
     """Positions of each fold's genes in the table.
 
     Parameters
     ----------
-    cohort
+    table
+        Holds the counts.
+    slides
         The slides.
     rows
         Rows of the table, per slide.
     training
-        Slides that each fold trains on; nothing else of the cohort is looked at.
+        Slides that each fold trains on; nothing else is looked at.
     genes
         Size of the panel, or names, of which a fold models those that its training slides measured.
 
@@ -72,21 +79,23 @@ def fold_panels(
     ValueError
         If no gene is left, or the number is not positive.
     """
-    measured = {s: cohort.genes_measured(s) for s in rows}
+    measured = {s.name: s.genes_measured for s in slides}
     if isinstance(genes, int | np.integer):
         if genes < 1:
             raise ValueError(f"genes={genes} must be at least 1, or a list of names")
-        means = slide_means(cohort, rows)
-        return {fold: choose_panel(means, measured, slides, int(genes)) for fold, slides in training.items()}
-    named = np.sort(gene_positions(cohort, genes))
-    panels = {fold: named[measured_everywhere(measured, slides)[named]] for fold, slides in training.items()}
+        means = slide_means(table.X, rows)
+        return {fold: choose_panel(means, measured, names, int(genes)) for fold, names in training.items()}
+    named = np.sort(gene_positions(table, genes))
+    panels = {fold: named[measured_everywhere(measured, names)[named]] for fold, names in training.items()}
     empty = [fold for fold, panel in panels.items() if not len(panel)]
     if empty:
         raise ValueError(f"none of the {len(named)} genes= was measured on all training slides of fold {empty[0]!r}")
     return panels
 
 
-def refuse_missing_values(cohort: Cohort, rows: dict[str, np.ndarray], layer: str, columns: np.ndarray) -> None:
+def refuse_missing_values(
+    table: AnnData, slides: Sequence[Slide], rows: dict[str, np.ndarray], layer: str, columns: np.ndarray
+) -> None:
     """Refuse targets that are NaN or infinite, for genes that a slide measured.
 
     Raises
@@ -94,27 +103,27 @@ def refuse_missing_values(cohort: Cohort, rows: dict[str, np.ndarray], layer: st
     ValueError
         Naming slide and layer.
     """
-    matrix, _ = target_source(cohort, layer)
-    for slide, mine in rows.items():
-        known = columns[cohort.genes_measured(slide)[columns]]
-        bad = ~np.isfinite(dense_columns(matrix, mine, known)).all(axis=1)
+    matrix, _ = target_source(table, layer)
+    for slide in slides:
+        known = columns[slide.genes_measured[columns]]
+        bad = ~np.isfinite(dense_columns(matrix, rows[slide.name], known)).all(axis=1)
         if bad.any():
             raise ValueError(
-                f"{bad.sum()} spots of slide {slide!r} are NaN or infinite in layer {layer!r}: drop them with "
+                f"{bad.sum()} spots of slide {slide.name!r} are NaN or infinite in layer {layer!r}: drop them with "
                 f"sh.pp.filter_spots(sdata, layer={layer!r})"
             )
 
 
-def target_source(cohort: Cohort, layer: str) -> tuple[Any, dict[str, Any] | None]:
+def target_source(table: AnnData, layer: str) -> tuple[Any, dict[str, Any] | None]:
     """Matrix that targets are taken from, and how to rank it within a panel (None for targets taken as they are).
 
     Ranks depend on the genes that are ranked, so ``layers["ranks"]`` itself is no target: the way it was made is used
     to rank the panel of each fold, for training and truth alike.
     """
-    params = recorded(cohort.table, layer)
+    params = recorded(table, layer)
     if not {"method", "scale", "layer"} <= set(params) or params.get("smoothed"):
-        return get_layer(cohort.table, layer), None
-    return get_layer(cohort.table, params["layer"]), {"method": params["method"], "scale": params["scale"]}
+        return get_layer(table, layer), None
+    return get_layer(table, params["layer"]), {"method": params["method"], "scale": params["scale"]}
 
 
 def make_targets(values: np.ndarray, ranking: dict[str, Any] | None) -> np.ndarray:

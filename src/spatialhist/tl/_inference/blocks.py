@@ -14,18 +14,11 @@ import numpy as np
 from spatialhist._runtime.executor import run_tasks
 from spatialhist._runtime.files import load_array, write_array
 from spatialhist._runtime.threads import pinned_threads
-from spatialhist._sdata.geometry import open_image
-from spatialhist._sdata.pixel_hash import pixel_hash
 from spatialhist.nn import get_encoder
-from spatialhist.tiles import PixelSource
-from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
-from spatialhist.tl._data.context import Surroundings
-from spatialhist.tl._data.features import SlideFeatures, relative_position, slide_features
-from spatialhist.tl._data.gather import point_samples
+from spatialhist.tl._data.features import SlideFeatures, Tissue, View, own_tissue, slide_position
 from spatialhist.tl._inference.grid import areas
 
 if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
     from spatialhist.tl._inference.grid import Grid
     from spatialhist.tl._inference.trained import Applier
 
@@ -36,103 +29,70 @@ class Block:
 
     Attributes
     ----------
-    slide, patient
-        Ids.
+    view
+        Pixels of the slide.
+    tissue
+        Its own tissue.
     training_slide
         Name under which the run was trained on the slide.
-    source
-        The pixels.
-    extents_px, tile_extent_px
-        Sides of the squares that features and networks look at, in pixels of the source.
-    pixels, tile_pixels
-        Sides of their tiles.
-    statistics
-        Mean and deviation of the features over the slide's tissue.
-    surroundings
-        What is averaged around points.
     encoder
         Its name, or the callable.
     applier
         The model.
     """
 
-    slide: str
-    patient: str | None
+    view: View
+    tissue: Tissue
     training_slide: str | None
-    source: PixelSource
-    extents_px: tuple[float, ...]
-    tile_extent_px: float | None
-    pixels: int
-    tile_pixels: int
-    statistics: list[np.ndarray]
-    surroundings: Surroundings
     encoder: str | Callable[..., Any]
     applier: Applier
 
     @classmethod
-    def of(cls, cohort: Cohort, grid: Grid, applier: Applier) -> Block:
+    def of(cls, grid: Grid, applier: Applier) -> Block:
         """Take it from a slide; its tissue is encoded."""
-        design, slide = grid.design, grid.slide
+        design = grid.design
+        view = View.of(grid.slide, design, tiles=applier.needs_tiles)
         with pinned_threads(applier.threads):
-            tissue = slide_features(cohort, slide, grid.points[:0], design, _encoder(design.encoder), None)
-        opened = [open_image(cohort.sdata, slide, spec.extent, design.image) for spec in design.specs]
-        tile = (
-            open_image(cohort.sdata, slide, design.tile_spec.extent, design.image)[1] if applier.needs_tiles else None
-        )
-        return cls(
-            slide, cohort.patient(slide), grid.training_slide, PixelSource(opened[0][0]), tuple(e for _, e in opened),
-            tile, design.pixels, design.tile_pixels, tissue.statistics, tissue.surroundings, design.encoder, applier,
-        )  # fmt: skip
+            tissue = own_tissue(grid.slide, view, design, _encoder(design.encoder))
+        return cls(view, tissue, grid.training_slide, design.encoder, applier)
 
     def predict(self, points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``(n, genes)`` at points of the image, and say ``(n,)`` how far they are from training spots."""
         encode = _encoder(self.encoder)
         with pinned_threads(self.applier.threads):
-            spots = [
-                encode_tiles(encoding_reader(self.source), points, encode, extent_px=extent, pixels=self.pixels)
-                for extent in self.extents_px
-            ]
-            tiles = None
-            if self.tile_extent_px is not None:
-                tiles = encoding_reader(self.source).read(points, self.tile_extent_px, self.tile_pixels)
-            blocks = SlideFeatures(points, spots, self.statistics, self.surroundings).blocks()
-            samples = point_samples(self.slide, self.patient, position, blocks, self.statistics, tiles)
+            spots = self.view.encode(points, encode)
+            samples = SlideFeatures(self.view, self.tissue, points, position, spots).samples()
             values = self.applier.predict(samples, training_slide=self.training_slide)
             return values, self.applier.out_of_distribution(samples, training_slide=self.training_slide)
 
 
 def predict_blocks(
-    cohort: Cohort, grid: Grid, applier: Applier, *, block: int, executor: Any, cache: Path | None, progress: bool
+    grid: Grid, applier: Applier, *, block: int, executor: Any, cache: Path | None, progress: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict ``(n, genes)`` at all points of a grid, and say ``(n,)`` how far they are from training spots."""
     from tqdm.auto import tqdm
 
-    values = np.empty((len(grid.points), len(applier.genes)), dtype=np.float32)
-    away = np.empty(len(grid.points), dtype=np.float32)
-    with tqdm(total=len(values), desc=f"predict {grid.slide}", unit="spot", disable=not progress) as bar:
-        for rows, (predicted, far) in _parts(cohort, grid, applier, block, executor, cache):
+    values = np.empty((len(grid.slide.spots), len(applier.genes)), dtype=np.float32)
+    away = np.empty(len(values), dtype=np.float32)
+    with tqdm(total=len(values), desc=f"predict {grid.slide.name}", unit="spot", disable=not progress) as bar:
+        for rows, (predicted, far) in _parts(grid, applier, block, executor, cache):
             values[rows], away[rows] = predicted, far
             bar.update(len(rows))
     return values, away
 
 
 def _parts(
-    cohort: Cohort, grid: Grid, applier: Applier, block: int, executor: Any, cache: Path | None
+    grid: Grid, applier: Applier, block: int, executor: Any, cache: Path | None
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    position = relative_position(grid.points, grid.pitch_px)
-    parts = areas(grid.points, grid.spacing_px * np.sqrt(block))
-    shared = Block.of(cohort, grid, applier)
-    tasks = [(shared, grid.points[rows], position[rows]) for rows in parts]
+    slide, shared = grid.slide, Block.of(grid, applier)
+    points, position = slide.spots, slide_position(slide)
+    parts = areas(points, grid.spacing_px / slide.image().px * np.sqrt(block))
+    tasks = [(shared, points[rows], position[rows]) for rows in parts]
     if cache is None:
         yield from zip(parts, run_tasks(Block.predict, tasks, executor), strict=True)
         return
-    facts = [
-        applier.run.run_id,
-        applier.name,
-        pixel_hash(cohort, grid.slide),
-        repr((shared.extents_px, shared.tile_extent_px)),
-    ]
-    names = [block_name(facts, [*shared.statistics, *task[1:]]) for task in tasks]
+    facts = [applier.run.run_id, applier.name, slide.pixel_hash, repr(shared.view.sizes)]
+    names = [block_name(facts, [*shared.tissue.statistics, *task[1:]]) for task in tasks]
     kept = keep_blocks(cache, names, lambda some: run_tasks(Block.predict, [tasks[i] for i in some], executor))
     yield from zip(parts, kept, strict=True)
 

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from spatialhist import _keys
-from spatialhist._sdata.geometry import apply
-from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
-from spatialhist._sdata.pixel_hash import pixel_hash
-from spatialhist._sdata.scale import Scale, scale
 from spatialhist.tl._inference.trained_scale import TrainedScale, check_pitch, design_in_px
 
 if TYPE_CHECKING:
-    from spatialdata import SpatialData
-
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.scale import Scale
+    from spatialhist._sdata.slide import Slide
     from spatialhist.tl._data.design import Design
     from spatialhist.tl._inference.trained import Applier
 
@@ -31,33 +25,28 @@ class Grid:
     Attributes
     ----------
     slide
-        Slide id.
-    points
-        Centers ``(n, 2)`` in pixels of the slide's image.
-    pitch_px
-        Distance of the model's spots in pixels of the image, to which positions are relative.
+        The slide with these spots, of the size that the model was trained on.
     spacing_px
-        Distance of the points in pixels of the image.
-    scale
-        Of the grid: its ``pitch_px`` is the distance of its spots.
+        Distance of the spots in pixels of the slide.
     design
         What the model looks at, in pixels of the slide.
     training_slide
         Name under which the run was trained on it.
     """
 
-    slide: str
-    points: np.ndarray
-    pitch_px: float
+    slide: Slide
     spacing_px: float
-    scale: Scale
     design: Design
     training_slide: str | None
 
+    @property
+    def scale(self) -> Scale:
+        """Of the grid: its ``pitch_px`` is the distance of its spots."""
+        return replace(self.slide.scale, pitch_px=self.spacing_px)
+
 
 def lay_grid(
-    cohort: Cohort,
-    slide: str,
+    slide: Slide,
     applier: Applier,
     design: Design,
     *,
@@ -72,48 +61,32 @@ def lay_grid(
     KeyError, ValueError
         If the slide lacks something that the model needs.
     """
-    sdata, trained = cohort.sdata, TrainedScale.of(applier.run.manifest)
-    image_key(sdata, slide, design.image)
-    tissue_mask(sdata, slide)
-    own = scale(sdata, slide)
+    trained, own, name = TrainedScale.of(applier.run.manifest), slide.scale, slide.name
+    slide.image(design.image)
+    mask, factors = slide.tissue
     spots = trained.spots(own)
-    check_pitch(spots, slide, [("pitch", 1.0)])
-    design = design_in_px(design, trained.complete(own), slide, tiles=applier.needs_tiles)
-    training_slide = applier.trained_on(pixel_hash(cohort, slide))
+    check_pitch(spots, name, [("pitch", 1.0)])
+    design = design_in_px(design, trained.complete(own), name, tiles=applier.needs_tiles)
+    training_slide = applier.trained_on(slide.pixel_hash)
     applier.check_slide(training_slide)
-    distance = spots.spot_diameter_px if spacing is None else spots.px(spacing, slide)
+    distance = spots.spot_diameter_px if spacing is None else spots.px(spacing, name)
     if not 0 < distance < np.inf:
         raise ValueError(f"spacing={spacing!r} must be a positive length")
-    # The spots of a slide lie in its coordinate system, the mask in the image.
-    size = float(np.sqrt(abs(np.linalg.det(affine(sdata.images[_keys.image(slide)], slide)[:2, :2]))))
-    points = _points(sdata, slide, distance / size, lattice, within)
+    if within == TISSUE:
+        points = lattice_on(mask, factors, distance / slide.image().px, lattice)
+    else:
+        points = _on_image(slide, distance / slide.image().px, lattice, within)
     if not len(points):
         raise ValueError(
-            f"no spot at a distance of {distance:g} px lies on the {within} of slide {slide!r}: look at its mask"
+            f"no spot at a distance of {distance:g} px lies on the {within} of slide {name!r}: look at its mask"
         )
-    laid = replace(spots, pitch_px=distance)
-    return Grid(slide, points, spots.pitch_px / size, distance / size, laid, design, training_slide)
+    return Grid(slide.with_spots(points, spots), distance, design, training_slide)
 
 
-def _points(sdata: SpatialData, slide: str, spacing: float, lattice: Lattice, within: str) -> np.ndarray:
-    if within == TISSUE:
-        return lattice_on(*tissue_mask(sdata, slide), spacing, lattice)
-    image = pyramid(sdata, image_key(sdata, slide))
+def _on_image(slide: Slide, spacing: float, lattice: Lattice, within: str) -> np.ndarray:
+    image = slide.image().pyramid
     points = lattice_on(np.ones((1, 1), dtype=bool), (image.width, image.height), spacing, lattice)
-    return points if within == IMAGE else points[_inside(sdata, slide, points, within)]
-
-
-def _inside(sdata: SpatialData, slide: str, points: np.ndarray, region: str) -> np.ndarray:
-    """Boolean per point of the image: it lies in one of the polygons of an element."""
-    import shapely
-
-    if region not in sdata.shapes:
-        raise KeyError(f"within={region!r} is not 'tissue', 'image' or polygons in sdata.shapes: {list(sdata.shapes)}")
-    shapes = sdata.shapes[region]
-    if not set(shapes.geom_type) <= {"Polygon", "MultiPolygon"}:
-        raise ValueError(f"within={region!r} holds {sorted(set(shapes.geom_type))}: want polygons")
-    to_region = np.linalg.inv(affine(shapes, slide)) @ affine(sdata.images[_keys.image(slide)], slide)
-    return np.asarray(shapely.contains_xy(shapes.union_all(), apply(to_region, points)))
+    return points if within == IMAGE else points[slide.inside(points, within)]
 
 
 def areas(points: np.ndarray, side: float) -> list[np.ndarray]:

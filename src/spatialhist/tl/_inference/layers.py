@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import Cohort
-from spatialhist._sdata.layers import add_dense_rows, record, recorded, with_genes
-from spatialhist._sdata.pixel_hash import pixel_hash
+from spatialhist._sdata.layers import add_dense_rows, record, recorded
 from spatialhist.tl._inference.trained import Applier
 from spatialhist.tl._scores.card import add_reliability
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from spatialhist._sdata.slide import Slide
+
 
 def write_predictions(
-    cohort: Cohort,
-    table_key: str,
+    table: AnnData,
     key_added: str,
+    rows: dict[str, np.ndarray],
     values: dict[str, np.ndarray],
     applier: Applier,
     training: dict[str, str | None],
 ) -> None:
-    """Put predictions of slides into a layer, with genes the table lacks and how they were made."""
-    table = with_genes(cohort.table, applier.genes)
-    if table is not cohort.table:
-        cohort.sdata.tables[table_key] = table
+    """Put predictions of slides into a layer, each into its rows, and say how they were made."""
     columns = table.var_names.get_indexer(applier.genes)
     before, made = recorded(table, key_added), provenance(applier, training)
     same = all(before.get(k) == made[k] for k in ("step", "run_id", "predictor"))
     if not same:
         table.layers.pop(key_added, None)
     for slide, predicted in values.items():
-        add_dense_rows(table, key_added, cohort.rows(slide), columns, predicted)
+        add_dense_rows(table, key_added, rows[slide], columns, predicted)
     record(table, key_added, _with_slides_before(made, before) if same else made)
     add_reliability(table, key_added, applier.card)
 
 
-def _write_scores(cohort: Cohort, table: AnnData, away: dict[str, np.ndarray], applier: Applier) -> None:
+def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np.ndarray], applier: Applier) -> None:
     """Put the scores of slides into ``obs``; those of another run are forgotten."""
     key, run = _keys.OUT_OF_DISTRIBUTION, str(applier.run.folder)
     before = recorded(table, key)
@@ -50,7 +47,7 @@ def _write_scores(cohort: Cohort, table: AnnData, away: dict[str, np.ndarray], a
         before = {}
     column = table.obs[key].to_numpy(dtype=np.float32, copy=True)
     for slide, score in away.items():
-        column[cohort.rows(slide)] = score
+        column[rows[slide]] = score
     table.obs[key] = column
     slides = [*(str(s) for s in before.get("predicted_slides", []) if s not in away), *away]
     record(table, key, {"step": "predict", "run": run, "predicted_slides": slides})
@@ -97,7 +94,7 @@ def _with_slides_before(made: dict[str, Any], before: dict[str, Any]) -> dict[st
     }
 
 
-def check_predicted_by(cohort: Cohort, layer: str, applier: Applier) -> None:
+def check_predicted_by(table: AnnData, layer: str, applier: Applier) -> None:
     """Refuse a layer that something else predicted.
 
     Raises
@@ -105,7 +102,7 @@ def check_predicted_by(cohort: Cohort, layer: str, applier: Applier) -> None:
     ValueError
         With what did.
     """
-    made = recorded(cohort.table, layer)
+    made = recorded(table, layer)
     if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
         raise ValueError(
             f"layer {layer!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
@@ -113,12 +110,28 @@ def check_predicted_by(cohort: Cohort, layer: str, applier: Applier) -> None:
         )
 
 
-def groups_of_slides(cohort: Cohort, layer: str, applier: Applier) -> dict[str, str | None]:
-    """Group of every slide that was predicted, None for one that no fold has seen."""
-    made, slides = recorded(cohort.table, layer), applier.run.manifest["slides"]
+def groups_of_slides(
+    table: AnnData, slides: Sequence[str], layer: str, applier: Applier, slide: Callable[[str], Slide]
+) -> dict[str, str | None]:
+    """Group of every slide that was predicted, None for one that no fold has seen.
+
+    Parameters
+    ----------
+    table
+        Holds the layer.
+    slides
+        Its slides.
+    layer
+        Layer of predictions.
+    applier
+        What predicted it.
+    slide
+        Gives out a slide by name.
+    """
+    made, trained = recorded(table, layer), applier.run.manifest["slides"]
     if "predicted_slides" not in made:
-        return {s: slides[s]["group"] for s in cohort.slides if s in slides}
-    names = [s for s in cohort.slides if s in list(made["predicted_slides"])]
+        return {s: trained[s]["group"] for s in slides if s in trained}
+    names = [s for s in slides if s in list(made["predicted_slides"])]
     # A grid has no image of its own.
-    known = {s: applier.trained_on(pixel_hash(cohort, made.get("slide", s))) for s in names}
-    return {s: slides[name]["group"] if name else None for s, name in known.items()}
+    known = {s: applier.trained_on(slide(made.get("slide", s)).pixel_hash) for s in names}
+    return {s: trained[name]["group"] if name else None for s, name in known.items()}

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spatialhist._sdata.layers import recorded
-from spatialhist._sdata.scale import scale, stain_target
 from spatialhist.tl._inference.trained_scale import TrainedScale
 
 if TYPE_CHECKING:
-    from spatialdata import SpatialData
+    from collections.abc import Sequence
 
-    from spatialhist._sdata.cohort import Cohort
+    from anndata import AnnData
+
+    from spatialhist._sdata.slide import Slide
     from spatialhist.tl._inference.trained import Applier
 
 MIN_SHARED = 0.5
 """Share of the panel below which genes are likely to go by other names."""
 
 
-def mismatches(cohort: Cohort, applier: Applier) -> list[str]:
+def mismatches(table: AnnData, slides: Sequence[Slide], applier: Applier) -> list[str]:
     """Warnings about scale, genes and units of slides, each with what to do.
 
     Raises
@@ -27,15 +28,15 @@ def mismatches(cohort: Cohort, applier: Applier) -> list[str]:
         If a slide's stain was normalized in another way than that of the training slides.
     """
     trained = TrainedScale.of(applier.run.manifest)
-    for slide in cohort.slides:
-        refuse_other_stain(cohort.sdata, slide, applier.run.manifest)
-    found = [trained.mismatch(scale(cohort.sdata, s).mpp, s) for s in cohort.slides]
-    found += [_other_genes(cohort, s, applier.genes) for s in cohort.slides]
-    found.append(_other_units(cohort, applier.run.manifest))
+    for slide in slides:
+        refuse_other_stain(slide, applier.run.manifest)
+    found = [trained.mismatch(s.scale.mpp, s.name) for s in slides]
+    found += [_other_genes(table, s, applier.genes) for s in slides]
+    found.append(_other_units(table, applier.run.manifest))
     return [text for text in found if text]
 
 
-def refuse_other_stain(sdata: SpatialData, slide: str, manifest: dict[str, Any]) -> None:
+def refuse_other_stain(slide: Slide, manifest: dict[str, Any]) -> None:
     """Refuse a slide whose image was recolored in another way than those of training.
 
     Raises
@@ -44,11 +45,11 @@ def refuse_other_stain(sdata: SpatialData, slide: str, manifest: dict[str, Any])
         Naming both ways.
     """
     image = manifest["identity"]["design"]["image"]
-    own = stain_target(sdata, slide, image)
+    own = slide.stain_target(image)
     known = [s.get("stain") for s in manifest["slides"].values()]
     if _colors(own) not in [_colors(k) for k in known]:
         raise ValueError(
-            f"image={image!r} of slide {slide!r} was recolored by {_name(own)}, those of the training slides by "
+            f"image={image!r} of slide {slide.name!r} was recolored by {_name(own)}, those of the training slides by "
             f"{_name(known[0])}: call sh.pp.normalize_stain(sdata) with method= and reference= of the training slides"
         )
 
@@ -65,25 +66,24 @@ def _name(target: dict[str, Any] | None) -> str:
     return f"{target['method']!r} to {f'a reference fitted on {fitted_on}' if fitted_on else 'the shipped reference'}"
 
 
-def _other_genes(cohort: Cohort, slide: str, genes: list[str]) -> str | None:
-    rows = cohort.rows(slide)
-    if not cohort.measured()[rows].any():
+def _other_genes(table: AnnData, slide: Slide, genes: list[str]) -> str | None:
+    if not slide.measured.any():
         return None
-    own = cohort.table.var_names[cohort.genes_measured(slide)]
+    own = table.var_names[slide.genes_measured]
     shared = len(own.intersection(genes))
     if shared >= MIN_SHARED * len(genes):
         return None
     return (
-        f"slide {slide!r} measured {shared} of the {len(genes)} genes that the model predicts ({genes[0]!r}, ...); its own "
+        f"slide {slide.name!r} measured {shared} of the {len(genes)} genes that the model predicts ({genes[0]!r}, ...); its own "
         f"are {own[0]!r}, ...: if these are other names of the same genes, rename table.var_names"
     )
 
 
-def _other_units(cohort: Cohort, manifest: dict[str, Any]) -> str | None:
+def _other_units(table: AnnData, manifest: dict[str, Any]) -> str | None:
     """Compare the layer that the model predicts with that of the slides, as far as both are recorded."""
     layer = manifest["identity"]["layer"]
     trained = {**manifest.get("units", {}), **(manifest["ranking"] or {})}
-    own = {k: v for k, v in recorded(cohort.table, layer).items() if k in trained}
+    own = {k: v for k, v in recorded(table, layer).items() if k in trained}
     differ = {k: (own[k], trained[k]) for k in own if own[k] != trained[k]}
     if not differ:
         return None

@@ -15,9 +15,8 @@ import numpy as np
 from spatialhist._runtime.executor import n_workers
 from spatialhist._runtime.files import whole_folder
 from spatialhist._runtime.threads import pinned_threads
-from spatialhist._sdata.cohort import Cohort, open_cohort, usable_rows
+from spatialhist._sdata.cohort import usable_rows
 from spatialhist._sdata.layers import get_layer, recorded
-from spatialhist._sdata.scale import scale, stain_target
 from spatialhist.nn import get_encoder
 from spatialhist.tl._data.design import Design, default_context, default_extents
 from spatialhist.tl._data.features import check_slide
@@ -29,8 +28,9 @@ from spatialhist.tl._runs.folder import FORMAT, check_free, claim
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
 
 if TYPE_CHECKING:
-    from spatialdata import SpatialData
+    from anndata import AnnData
 
+    from spatialhist._sdata.slide import Slide
     from spatialhist.tl._predictors.protocol import Predictor
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "spatialdata", "torch")
@@ -42,7 +42,9 @@ class Task:
 
     Attributes
     ----------
-    cohort
+    table
+        Spots and genes.
+    slides
         The measured slides.
     rows
         Rows of the table that are trained on, per slide.
@@ -56,7 +58,8 @@ class Task:
         Of every fit.
     """
 
-    cohort: Cohort
+    table: AnnData
+    slides: list[Slide]
     rows: dict[str, np.ndarray]
     layer: str
     design: Design
@@ -67,11 +70,10 @@ class Task:
     @classmethod
     def of(
         cls,
-        sdata: SpatialData,
+        table: AnnData,
+        slides: Sequence[Slide],
         models: str | Predictor | Sequence[str | Predictor],
         *,
-        slides: str | Sequence[str] | None,
-        table_key: str,
         layer: str,
         encoder: str | Callable[..., Any],
         extents: Sequence[tuple[str, float]] | None,
@@ -93,21 +95,22 @@ class Task:
             raise ValueError(f"threads={threads} must be at least 1")
         if not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"seed={seed!r} must be a whole number of at least 0")
-        cohort = open_cohort(sdata, slides, table_key=table_key)
-        get_layer(cohort.table, layer)
-        rows = usable_rows(cohort)
+        get_layer(table, layer)
+        rows = usable_rows(slides)
         if not rows:
-            raise ValueError(f"none of the slides {cohort.slides} has measured spots that passed pp.filter_spots")
-        cohort = Cohort(sdata, cohort.table, list(rows))
+            names = [s.name for s in slides]
+            raise ValueError(f"none of the slides {names} has measured spots that passed pp.filter_spots")
+        used = [s for s in slides if s.name in rows]
+        scales = [s.scale for s in used]
         looks = Design(
             encoder=encoder,
-            extents=tuple(extents or default_extents(cohort)),
-            context=default_context(cohort) if context is None else tuple(context),
+            extents=tuple(extents or default_extents(scales)),
+            context=default_context(scales) if context is None else tuple(context),
             **design,
         )
-        for slide in cohort.slides:
-            check_slide(cohort, slide, looks)
-        return cls(cohort, rows, layer, looks, resolve_models(models, looks), seed, threads)
+        for slide in used:
+            check_slide(slide, looks)
+        return cls(table, used, rows, layer, looks, resolve_models(models, looks), seed, threads)
 
     def recipe(self) -> dict[str, Any]:
         """What is fitted on, in what way, whatever the slides."""
@@ -118,7 +121,7 @@ class Task:
         }
 
     def manifest(
-        self, what: str, columns: np.ndarray, slides: dict[str, dict[str, Any]], **identity: Any
+        self, what: str, columns: np.ndarray, assigned: dict[str, str] | None = None, **identity: Any
     ) -> dict[str, Any]:
         """Everything that a run folder says of itself, but for the hash of its data.
 
@@ -128,8 +131,8 @@ class Task:
             ``"cross-validation"`` or ``"model"``.
         columns
             Genes of all panels, as positions in the table.
-        slides
-            Facts of every slide.
+        assigned
+            Group of every slide, where some are held out.
         identity
             Further parameters on which the result depends.
         """
@@ -145,16 +148,17 @@ class Task:
                 **identity,
             },
             "slides": {
-                s: {
-                    **facts,
-                    "spots": len(self.rows[s]),
-                    "stain": stain_target(self.cohort.sdata, s, self.design.image),
-                    **asdict(scale(self.cohort.sdata, s)),
+                s.name: {
+                    **({} if assigned is None else {"group": assigned[s.name]}),
+                    "pixels": s.pixel_hash,
+                    "spots": len(self.rows[s.name]),
+                    "stain": s.stain_target(self.design.image),
+                    **asdict(s.scale),
                 }
-                for s, facts in slides.items()
+                for s in self.slides
             },
-            "genes": list(self.cohort.table.var_names[columns]),
-            "units": _units(recorded(self.cohort.table, self.layer)),
+            "genes": list(self.table.var_names[columns]),
+            "units": _units(recorded(self.table, self.layer)),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         }
 
@@ -180,11 +184,12 @@ class Task:
         ValueError
             If targets are missing.
         """
-        refuse_missing_values(self.cohort, self.rows, self.layer, columns)
+        refuse_missing_values(self.table, self.slides, self.rows, self.layer, columns)
         check_free(folder, manifest["identity"], overwrite=overwrite)
         with whole_folder(folder / "inputs") as beside:
             inputs = gather_run(
-                self.cohort,
+                self.table,
+                self.slides,
                 beside,
                 folder / "cache",
                 rows=self.rows,

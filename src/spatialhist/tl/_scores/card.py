@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from spatialhist.tl._scores.summarize import summarize
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ FRACTION, SCORE, VERDICT = "ceiling_fraction", "score", "verdict"
 
 
 def make_card(
-    cohort: Cohort,
+    table: AnnData,
+    slides: Sequence[Slide],
     rows: np.ndarray,
     columns: np.ndarray,
     name: str,
@@ -46,8 +47,10 @@ def make_card(
 
     Parameters
     ----------
-    cohort
-        The slides of the run.
+    table
+        Spots and genes.
+    slides
+        Those of the run.
     rows, columns
         Spots and genes of the run, as positions in the table.
     name
@@ -64,15 +67,15 @@ def make_card(
     dict[str, Any]
         What JSON can hold; without scores where no spot is deep enough to be scored.
     """
-    made = recorded(cohort.table, layer)
+    made = recorded(table, layer)
     about = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer}
     try:
-        scorer = Scorer.of(cohort, made["layer"] if made.get("smoothed") else layer, chosen=(HEADLINE,))
+        scorer = Scorer.of(table, slides, made["layer"] if made.get("smoothed") else layer, chosen=(HEADLINE,))
     except ValueError as error:
         logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
         return about | {"scores": [], "genes": {}}
     records: list[Record] = []
-    dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
+    dense = np.full(table.shape, np.nan, dtype=np.float32)
     for predictor, kind, values in predictions:
         dense[np.ix_(rows, columns)] = values
         records += scorer.score(dense, predictor, kind, groups)

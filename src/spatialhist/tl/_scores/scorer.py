@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys, metrics
-from spatialhist._sdata.cohort import Cohort, usable_rows
+from spatialhist._sdata.cohort import usable_rows
 from spatialhist._sdata.layers import dense_columns, recorded
-from spatialhist._sdata.scale import scale
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.panel import make_targets, target_source
 from spatialhist.tl._scores.metrics import ALL, DEFAULT, HEADLINE, POOLED, RELIABILITY, Row, ceiling_rows, score_slide
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spatialhist._sdata.slide import Slide
 
 MIN_COUNTS = 50
 CEILING = "noise_ceiling"
@@ -47,8 +51,10 @@ class Scorer:
 
     Attributes
     ----------
-    cohort
-        The slides.
+    table
+        Spots and genes.
+    slides
+        The slides, by name.
     truth
         Layer of measurements.
     rows
@@ -57,14 +63,21 @@ class Scorer:
         Names of metrics.
     """
 
-    cohort: Cohort
+    table: AnnData
+    slides: dict[str, Slide]
     truth: str
     rows: dict[str, np.ndarray]
     chosen: tuple[str, ...] = DEFAULT
 
     @classmethod
     def of(
-        cls, cohort: Cohort, truth: str, *, min_counts: int = MIN_COUNTS, chosen: tuple[str, ...] = DEFAULT
+        cls,
+        table: AnnData,
+        slides: Sequence[Slide],
+        truth: str,
+        *,
+        min_counts: int = MIN_COUNTS,
+        chosen: tuple[str, ...] = DEFAULT,
     ) -> Scorer:
         """Find the spots to score.
 
@@ -73,15 +86,16 @@ class Scorer:
         ValueError
             If the truth was smoothed, or no measured spot is deep enough.
         """
-        if recorded(cohort.table, truth).get("smoothed"):
+        if recorded(table, truth).get("smoothed"):
             raise ValueError(
                 f"layer {truth!r} was smoothed, and smoothed truth flatters whatever is smooth: score against the "
                 "layer it was made from"
             )
-        rows = _deep_rows(cohort, min_counts)
+        rows = _deep_rows(table, slides, min_counts)
         if not rows:
-            raise ValueError(f"no measured spot of slides {cohort.slides} has {min_counts} counts: lower min_counts")
-        return cls(cohort, truth, rows, chosen)
+            names = [s.name for s in slides]
+            raise ValueError(f"no measured spot of slides {names} has {min_counts} counts: lower min_counts")
+        return cls(table, {s.name: s for s in slides}, truth, rows, chosen)
 
     def score(
         self, values: np.ndarray, name: str, kind: str, groups: Mapping[str, str], *, same_units: bool = True
@@ -114,8 +128,8 @@ class Scorer:
 
     def oracles(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Score what sees the truth, on the spots and genes of a prediction."""
-        graph = self.cohort.table.obsp.get(_keys.CONNECTIVITIES)
-        counts = self.cohort.table.X
+        graph = self.table.obsp.get(_keys.CONNECTIVITIES)
+        counts = self.table.X
         records: list[Record] = []
         for slide, part in self._parts(values):
             actual, here = self._actual(part), ("oracle", groups[slide], slide)
@@ -128,7 +142,7 @@ class Scorer:
 
     def ceilings(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Noise ceiling on the spots and genes of a prediction; nothing where it is not known."""
-        table = self.cohort.table
+        table = self.table
         wanted = {HEADLINE, RELIABILITY} & set(self.chosen)
         if not wanted or self.truth != _keys.LOG1P or not holds_counts(table.X):
             return []
@@ -147,16 +161,16 @@ class Scorer:
             held = values[rows]
             known = ~np.isnan(held).all(axis=1)
             mine, held = rows[known], held[known]
-            columns = np.flatnonzero(~np.isnan(held).any(axis=0) & self.cohort.genes_measured(slide))
+            columns = np.flatnonzero(~np.isnan(held).any(axis=0) & self.slides[slide].genes_measured)
             if len(mine) and len(columns):
                 yield slide, Part(mine, columns, held[:, columns])
 
     def _actual(self, part: Part) -> np.ndarray:
-        matrix, ranking = target_source(self.cohort, self.truth)
+        matrix, ranking = target_source(self.table, self.truth)
         return make_targets(dense_columns(matrix, part.rows, part.columns), ranking)
 
     def _names(self, part: Part) -> list[str]:
-        return list(self.cohort.table.var_names[part.columns])
+        return list(self.table.var_names[part.columns])
 
     def _records(
         self,
@@ -167,14 +181,14 @@ class Scorer:
         *,
         same_units: bool = True,
     ) -> list[Record]:
-        table = self.cohort.table
+        table = self.table
         graph = table.obsp.get(_keys.CONNECTIVITIES)
         rows: Iterator[Row] = score_slide(
             actual,
             predicted,
             self._names(part),
             xy=table.obsm[_keys.SPATIAL][part.rows],
-            pitch=scale(self.cohort.sdata, head[-1]).pitch_px,
+            pitch=self.slides[head[-1]].scale.pitch_px,
             connectivities=None if graph is None else graph[part.rows][:, part.rows],
             same_units=same_units,
             chosen=self.chosen,
@@ -188,12 +202,12 @@ def holds_counts(matrix: Any) -> bool:
     return bool(len(values)) and bool(np.all(values == np.rint(values)))
 
 
-def _deep_rows(cohort: Cohort, min_counts: int) -> dict[str, np.ndarray]:
+def _deep_rows(table: AnnData, slides: Sequence[Slide], min_counts: int) -> dict[str, np.ndarray]:
     """Measured spots with enough counts, per slide."""
-    if not holds_counts(cohort.table.X):
-        return usable_rows(cohort)
-    deep = np.asarray(cohort.table.X.sum(axis=1)).ravel() >= min_counts
-    rows = {s: r[deep[r]] for s, r in usable_rows(cohort).items()}
+    if not holds_counts(table.X):
+        return usable_rows(slides)
+    deep = np.asarray(table.X.sum(axis=1)).ravel() >= min_counts
+    rows = {s: r[deep[r]] for s, r in usable_rows(slides).items()}
     return {s: r for s, r in rows.items() if len(r)}
 
 

@@ -1,0 +1,170 @@
+"""One slide of an object: whatever a step asks of it, answered once and in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.alignment import image_points
+from spatialhist._sdata.geometry import apply, inside, spot_pixels
+from spatialhist._sdata.images import affine, image_key, length_factor, pyramid, tissue_mask
+from spatialhist._sdata.pixel_hash import hash_pixels
+from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from spatialhist._sdata.images import Pyramid
+
+
+@dataclass(frozen=True, eq=False)
+class SlideImage:
+    """An image of a slide.
+
+    Attributes
+    ----------
+    pyramid
+        Its levels, read when they are indexed.
+    """
+
+    pyramid: Pyramid
+    _element: Any = field(repr=False)
+    _slide: str = field(repr=False)
+
+    @cached_property
+    def to_slide(self) -> np.ndarray:
+        """3x3 matrix from full-resolution pixels of the image to those of the slide."""
+        return affine(self._element, self._slide)
+
+    @property
+    def px(self) -> float:
+        """Pixels of the slide a pixel of the image: more than 1 for a thumbnail."""
+        return length_factor(self.to_slide)
+
+    def pixels(self, xy: np.ndarray) -> np.ndarray:
+        """Points of the slide in full-resolution pixels of the image."""
+        return apply(np.linalg.inv(self.to_slide), xy)
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """A slide, made by :meth:`spatialhist._sdata.cohort.Cohort.slide`.
+
+    Attributes
+    ----------
+    name
+        Slide id.
+    """
+
+    name: str
+    _sdata: SpatialData = field(repr=False)
+    _table: AnnData = field(repr=False)
+    _laid: tuple[np.ndarray, Scale] | None = field(default=None, repr=False)
+    _images: dict[str | None, SlideImage] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Row numbers of the slide's spots in the table."""
+        return np.flatnonzero((self._table.obs[_keys.REGION] == self.name).to_numpy())
+
+    @property
+    def measured(self) -> np.ndarray:
+        """Boolean per spot: it carries measurements."""
+        return is_measured(self._table)[self.rows]
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Rows that are trained on and scored: measured, and not marked by :func:`spatialhist.pp.filter_spots`."""
+        good = self.measured
+        if _keys.SPOT_QC in self._table.obs:
+            good &= (self._table.obs[_keys.SPOT_QC].iloc[self.rows] == "ok").to_numpy()
+        return self.rows[good]
+
+    @property
+    def genes_measured(self) -> np.ndarray:
+        """Boolean per gene: the slide's data holds this gene (genes are outer-joined between slides)."""
+        flags = self._table.varm.get(_keys.MEASURED)
+        if flags is None or self.name not in getattr(flags, "columns", []):
+            return np.ones(self._table.n_vars, dtype=bool)
+        return flags[self.name].to_numpy(dtype=bool)
+
+    @cached_property
+    def patient(self) -> str | None:
+        """Patient of the slide, None where it is not known.
+
+        Raises
+        ------
+        ValueError
+            If its spots name several patients.
+        """
+        if not len(self.rows):
+            return slide_info(self._sdata, self.name).get(_keys.PATIENT)
+        if _keys.PATIENT not in self._table.obs:
+            return None
+        names = self._table.obs[_keys.PATIENT].iloc[self.rows].dropna().astype(str).unique()
+        if len(names) > 1:
+            raise ValueError(f"slide {self.name!r} names several patients in obs['patient']: {sorted(names)}")
+        return names[0] if len(names) else None
+
+    @property
+    def scale(self) -> Scale:
+        """Micrometers per pixel, distance and diameter of spots, in pixels of the slide."""
+        return scale(self._sdata, self.name) if self._laid is None else self._laid[1]
+
+    @cached_property
+    def spots(self) -> np.ndarray:
+        """Spot centers ``(n, 2)`` in full-resolution pixels of the H&E image, placed by their footprint alone."""
+        return image_points(self._sdata, self._table, self.name) if self._laid is None else self._laid[0]
+
+    def with_spots(self, points: np.ndarray, spots: Scale) -> Slide:
+        """The slide with other spots, of another distance and size, laid on its H&E image."""
+        return replace(self, _laid=(points, spots))
+
+    def centers(self, which: str | None = None) -> np.ndarray:
+        """Spot centers ``(n, 2)`` as they are placed, in full-resolution pixels of an image."""
+        return spot_pixels(self._sdata, self._table, self.name, self.image(which).pyramid.key)
+
+    def image(self, which: str | None = None) -> SlideImage:
+        """The H&E image, or another one, as :func:`spatialhist._sdata.images.image_key` takes it."""
+        if which not in self._images:
+            key = image_key(self._sdata, self.name, which)
+            self._images[which] = SlideImage(pyramid(self._sdata, key), self._sdata.images[key], self.name)
+        return self._images[which]
+
+    def px(self, length: tuple[str, float], which: str | None = None) -> float:
+        """A length in full-resolution pixels of an image."""
+        return self.scale.px(length, self.name) / self.image(which).px
+
+    @property
+    def tissue(self) -> tuple[np.ndarray, tuple[float, float]]:
+        """Boolean tissue mask ``(y, x)`` and full-resolution pixels of the H&E image per mask pixel, ``(x, y)``.
+
+        It is read each time: masks of many slides would fill the memory.
+        """
+        return tissue_mask(self._sdata, self.name)
+
+    def inside(self, points: np.ndarray, region: str) -> np.ndarray:
+        """Boolean per point of the H&E image: it lies in one of the polygons of an element."""
+        return inside(self._sdata, self.name, self.image().to_slide, points, region)
+
+    @cached_property
+    def pixel_hash(self) -> str:
+        """Hash of pixels of the H&E image; ``""`` without one."""
+        key = _keys.image(self.name)
+        return hash_pixels(pyramid(self._sdata, key).levels[0]) if key in self._sdata.images else ""
+
+    def stain_target(self, which: str) -> dict[str, Any] | None:
+        """What an image was recolored to, as the manifest of a run keeps it; None for the H&E image itself."""
+        return stain_target(self._sdata, self.name, which)
+
+
+def is_measured(table: AnnData) -> np.ndarray:
+    """Boolean per row of a table: the spot carries measurements."""
+    if _keys.MEASURED not in table.obs:
+        return np.ones(table.n_obs, dtype=bool)
+    return table.obs[_keys.MEASURED].to_numpy(dtype=bool, copy=True)
