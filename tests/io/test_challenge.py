@@ -8,12 +8,12 @@ from tests.io.conftest import picture
 
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid, read_level
-from spatialhist.io._images import plain as _pixels
+from spatialhist.io._images import arrays
 
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_train_and_test_in_one_object(challenge, tmp_path, monkeypatch, stored):
-    monkeypatch.setattr(_pixels, "ROWS", 99)
+    monkeypatch.setattr(arrays, "ROWS", 99)
     store = tmp_path / "x.zarr"
     sdata = sh.io.read_challenge(challenge, store=store if stored else None)
     if not stored:

@@ -55,7 +55,7 @@ def test_pixels_are_read_in_squares(tmp_path, monkeypatch):
     monkeypatch.setattr(_tiff, "READ_PX", 128)
     sdata = read(write_tiff(tmp_path / "a.tif", picture(300, 700)), slide="S1", mpp=0.25)
     np.testing.assert_array_equal(pixels_of(sdata, "S1"), np.moveaxis(picture(300, 700), -1, 0))
-    lazy, _ = _tiff.read_tiff(tmp_path / "a.tif")
+    lazy = _tiff.read_tiff(tmp_path / "a.tif")
     assert lazy.chunks == ((3,), (128, 128, 44), (128, 128, 128, 128, 128, 60))
 
 
@@ -104,7 +104,7 @@ def test_scales_that_are_none(tmp_path):
         read(dots)
     assert read(dots, mpp=0.5).attrs["spatialhist"]["slides"]["a"]["mpp"] == 0.5
     oblong = write_tiff(tmp_path / "b.tif", resolution=(2e4, 1e4), resolutionunit="CENTIMETER")
-    with pytest.raises(ValueError, match="0.5 x 1 um, not square"):
+    with pytest.raises(ValueError, match="pixels of 0.5 x 1 um, which are not square: pass mpp="):
         read(oblong)
     with pytest.raises(ValueError, match="mpp=-1 must be positive"):
         read(dots, mpp=-1)
@@ -122,10 +122,12 @@ def test_refused(tmp_path, monkeypatch):
         read(tmp_path / "nothing.svs")
     with pytest.raises(ValueError, match="holds float32: want 8 or 16 bits"):
         read(write_tiff(tmp_path / "real.tif", picture().astype(np.float32), photometric="rgb"), mpp=1)
-    with pytest.raises(ValueError, match="want one plane of 1, 3 or 4 channels"):
+    with pytest.raises(ValueError, match="want one plane, 'YX'"):
         read(write_tiff(tmp_path / "stack.tif", np.zeros((5, 64, 64, 3), np.uint8), photometric="rgb"), mpp=1)
     (tmp_path / "text.svs").write_text("no slide")
-    with pytest.raises(ValueError, match=r"text\.svs cannot be read as a slide"):
+    with pytest.raises(
+        ValueError, match=r"text\.svs cannot be read as an image: .*MRXS, CZI, VSI, DICOM\) have to be converted"
+    ):
         read(tmp_path / "text.svs", mpp=1)
     path = write_tiff(tmp_path / "a.tif")
     with pytest.raises(ValueError, match="try 'a_b'"):
@@ -162,8 +164,33 @@ def test_without_tiffslide(tmp_path, monkeypatch):
         return load(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match=r"pip install spatialhist\[wsi\]"):
-        read(write_tiff(tmp_path / "a.tif"), mpp=1)
+    path = write_tiff(tmp_path / "a.tif", **per_cm(0.5))
+    with pytest.raises(ImportError, match=r"pip install spatialhist\[wsi\], or pass mpp="):
+        read(path)
+    assert read(path, mpp=0.5).attrs["spatialhist"]["slides"]["a"]["mpp"] == 0.5
+
+
+ODD = {
+    "Aperio in words": {
+        "metadata": None,
+        "description": "Aperio Image Library v12.0.15\n500x300 [0,0 500x300] (64x64) JPEG/RGB Q=30|AppMag = 20|MPP = half",
+    },
+    "oblong": {"resolution": (2e4, 1e4), "resolutionunit": "CENTIMETER"},
+    "dots": {"resolution": (72, 72), "resolutionunit": "INCH"},
+    "nothing": {},
+    "unit of x only": {"ome": True, "metadata": {"axes": "YXS", "PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm",
+                       "PhysicalSizeY": 500}},
+    "units that differ": {"ome": True, "metadata": {"axes": "YXS", "PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm",
+                          "PhysicalSizeY": 500, "PhysicalSizeYUnit": "cm"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", ODD.values(), ids=ODD)
+def test_mpp_overrules_whatever_a_file_says(tmp_path, options):
+    path = write_tiff(tmp_path / "a.tif", photometric="rgb", **options)
+    with pytest.raises(ValueError, match="a.tif .*: pass mpp="):
+        read(path)
+    assert read(path, mpp=0.5).attrs["spatialhist"]["slides"]["a"]["mpp"] == 0.5
 
 
 @pytest.mark.real_data

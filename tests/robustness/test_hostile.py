@@ -23,7 +23,7 @@ import spatialhist as sh
 from spatialhist import _keys
 from spatialhist._runtime import files
 from spatialhist.io import _st
-from spatialhist.io._images.plain import read_pixels
+from spatialhist.io._images.image_file import read_pixels
 
 SRC = Path(sh.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]

@@ -217,7 +217,7 @@ FILES = [
     Case("io.read_visium", "an illegal slide", lambda b: sh.io.read_visium(b.tmp, slide="a/b"), ValueError, ("try 'a_b'",)),
     Case("io.read_wsi", "no file", lambda b: sh.io.read_wsi(b.tmp / "a.svs"), FileNotFoundError, ("a.svs",)),
     Case("io.read_wsi", "text", lambda b: sh.io.read_wsi(b.tmp / "a.svs", store=b.tmp / "n.zarr"), ValueError,
-         ("a.svs", "cannot be read as a slide"), _text_file("a.svs")),
+         ("a.svs", "cannot be read as an image"), _text_file("a.svs")),
     Case("io.read_wsi", "no scale", lambda b: sh.io.read_wsi(b.tmp / "a.png"), ValueError, ("a.png", "mpp="), _png),
     Case("io.read_wsi", "negative scale", lambda b: sh.io.read_wsi(b.tmp / "a.png", mpp=-1), ValueError,
          ("mpp=-1", "positive"), _png),

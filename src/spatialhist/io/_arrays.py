@@ -81,11 +81,11 @@ def from_arrays(
     S1_1    1.0   5.0
     """
     from spatialhist.io._assembly.slide import check_centers, make_slide
-    from spatialhist.io._images.plain import to_rgb8
+    from spatialhist.io._images.arrays import to_rgb8
 
     if isinstance(image, str | os.PathLike):
         raise TypeError(f"image={str(image)!r} is a path: read it with sh.io.read_wsi, or pass its pixels")
-    pixels = to_rgb8(image)
+    pixels = np.moveaxis(to_rgb8(image), -1, 0)
     centers = check_centers(xy, slide)
     values, names = _name_genes(counts, genes, len(centers))
     sdata = make_slide(

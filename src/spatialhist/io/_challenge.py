@@ -148,7 +148,7 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
         counts[:] = np.column_stack([spots[t] for t in targets])
     pitch = lattice_pitch(xy)
     with _decoded(file.filename):
-        pixels = _read_image(file, f"images/{part}/{slide}")
+        pixels = np.moveaxis(_read_image(file, f"images/{part}/{slide}"), -1, 0)
     return make_slide(
         pixels,
         xy,
@@ -164,7 +164,7 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
 
 def _read_image(file: h5py.File, key: str) -> np.ndarray:
     """Pixels as uint8, converted block by block."""
-    from spatialhist.io._images.plain import ROWS, check_pixels, to_uint8
+    from spatialhist.io._images.arrays import ROWS, check_pixels, to_uint8
 
     image: Any = _members(file, key.rpartition("/")[0]).get(key.rpartition("/")[2])
     name = f"{file.filename}: {key}"

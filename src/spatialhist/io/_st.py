@@ -232,7 +232,7 @@ def _sum_repeated(matrix: sparse.csr_matrix, genes: list[str]) -> tuple[sparse.c
 
 def _build(folder: Path, row: pd.Series, spots: _Spots) -> SpatialData:
     from spatialhist.io._assembly.slide import make_slide
-    from spatialhist.io._images.plain import read_pixels
+    from spatialhist.io._images.image_file import read_pixels
 
     return make_slide(
         read_pixels(_image_path(folder, row)),

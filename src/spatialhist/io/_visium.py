@@ -128,7 +128,7 @@ def _add_full_image(part: SpatialData, slide: str, path: Path) -> None:
     from spatialdata.transformations import Identity
 
     from spatialhist._sdata.pyramids import parse_image
-    from spatialhist.io._images.plain import read_pixels
+    from spatialhist.io._images.image_file import read_pixels
 
-    pixels = np.moveaxis(read_pixels(path), -1, 0)
+    pixels = read_pixels(path)
     part.images[_keys.image(slide)] = parse_image(pixels, {slide: Identity()})

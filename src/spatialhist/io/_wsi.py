@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PLAIN = {".png", ".jpg", ".jpeg"}
 MPP_RANGE = (0.02, 20.0)
 """Of microscopes; programs that know no scale write 72 dots an inch, which is 353 um."""
 MPP_TOLERANCE = 1.1
@@ -37,12 +36,12 @@ def read_wsi(
     Parameters
     ----------
     path
-        SVS, NDPI, SCN, QPTIFF, TIFF or OME-TIFF (through tiffslide, ``pip install spatialhist[wsi]``), PNG or JPEG. Of
-        several images in a file the largest is the slide.
+        SVS, NDPI, SCN, QPTIFF, TIFF or OME-TIFF, PNG or JPEG. Of several images in a file the largest is the slide.
     slide
         Slide id; made from the name of the file if None.
     mpp
-        Micrometers per pixel; those of the file if None.
+        Micrometers per pixel, whatever the file says; those of the file if None (scanners' records are read through
+        tiffslide, ``pip install spatialhist[wsi]``).
     patient
         Patient id.
     store
@@ -63,7 +62,7 @@ def read_wsi(
     FileNotFoundError, FileExistsError
         If there is no such file, or the store exists.
     ImportError
-        If tiffslide is missing.
+        If tiffslide is missing and ``mpp`` is None.
     ValueError
         If the file holds no RGB or gray plane of 8 or 16 bits, is too large, or says nothing of its scale and ``mpp`` is
         None.
@@ -84,7 +83,7 @@ def read_wsi(
     """
     from spatialhist.io._assembly.cohort import check_new
     from spatialhist.io._assembly.slide import check_slide_id
-    from spatialhist.io._images.tiff import read_tiff
+    from spatialhist.io._images.image_file import read_image
 
     path = Path(path)
     check_new(store)
@@ -92,8 +91,8 @@ def read_wsi(
         raise FileNotFoundError(f"no image {path}")
     name = slide or _keys.sanitize(path.name.split(".")[0]).strip("_.-") or "S1"
     check_slide_id(name)
-    pixels, found = _read_plain(path) if path.suffix.lower() in PLAIN else read_tiff(path)
-    sdata = _build(pixels, name, _choose_mpp(mpp, found, path), patient)
+    pixels = read_image(path)
+    sdata = _build(pixels, name, _choose_mpp(mpp, path), patient)
     if store is not None:
         try:
             sdata = _write(sdata, Path(store), progress)
@@ -103,26 +102,37 @@ def read_wsi(
     return sdata
 
 
-def _choose_mpp(given: float | None, found: float | None, path: Path) -> float:
+def _choose_mpp(given: float | None, path: Path) -> float:
     """Micrometers per pixel as the caller says, else as the file says."""
-    plausible = found is not None and MPP_RANGE[0] <= found <= MPP_RANGE[1]
+    if given is not None and not 0 < given < np.inf:
+        raise ValueError(f"mpp={given} must be positive")
+    found, says = _recorded_mpp(path, given)
     if given is None:
-        if not plausible:
-            says = f"says {found:g} um per pixel, which no microscope has" if found else "does not say its scale"
+        if says:
             raise ValueError(f"{path} {says}: pass mpp=, micrometers per pixel (about 0.25 at 40x, 0.5 at 20x)")
         return found
-    if not 0 < given < np.inf:
-        raise ValueError(f"mpp={given} must be positive")
-    if plausible and not 1 / MPP_TOLERANCE < given / found < MPP_TOLERANCE:
+    if found is not None and not 1 / MPP_TOLERANCE < given / found < MPP_TOLERANCE:
         warnings.warn(f"{path} says {found:g} um per pixel; mpp={given:g} is taken", UserWarning, stacklevel=3)
     return float(given)
 
 
-def _read_plain(path: Path) -> tuple[np.ndarray, None]:
-    """Pixels ``(c, y, x)`` of a file that has no scale."""
-    from spatialhist.io._images.plain import read_pixels
+def _recorded_mpp(path: Path, given: float | None) -> tuple[float | None, str]:
+    """Scale by the file, or what is wrong with it; nothing that the file says can keep a given one from being taken."""
+    from spatialhist.io._images.image_file import read_mpp
 
-    return np.moveaxis(read_pixels(path), -1, 0), None
+    try:
+        found = read_mpp(path)
+    except ImportError:
+        if given is None:
+            raise
+        return None, "is not asked for its scale"
+    except ValueError as error:
+        return None, str(error)
+    if found is None:
+        return None, "does not say its scale"
+    if not MPP_RANGE[0] <= found <= MPP_RANGE[1]:
+        return None, f"says {found:g} um per pixel, which no microscope has"
+    return found, ""
 
 
 def _build(pixels: Any, slide: str, mpp: float, patient: str | None) -> SpatialData:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from spatialhist.io._images import tiff_scale as _tiff_scale
-from spatialhist.io._images.tiff import open_slide
+from spatialhist.io._images.tiff_scale import tiff_mpp
 
 PIXELS = np.zeros((96, 128, 3), dtype=np.uint8)
 TAGS = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
@@ -18,8 +17,7 @@ PHILIPS = (
 
 def mpp(path, pixels=PIXELS, **options):
     tifffile.imwrite(path, pixels, **{"photometric": "rgb", "tile": (64, 64), **options})
-    opened = open_slide(path)
-    return _tiff_scale.tiff_mpp(opened, opened.ts_tifffile.series[0].keyframe)
+    return tiff_mpp(path)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +43,7 @@ def test_ome_of_several_images_means_the_largest(tmp_path):
             tiff.write(
                 pixels, photometric="rgb", metadata={"axes": "YXS", "PhysicalSizeX": size, "PhysicalSizeY": size}
             )
-    opened = open_slide(path)
-    assert _tiff_scale.tiff_mpp(opened, opened.ts_tifffile.series[1].keyframe) == 0.5
+    assert tiff_mpp(path) == 0.5
 
 
 def test_aperio(tmp_path):
@@ -78,5 +75,35 @@ def test_tags(tmp_path):
     assert mpp(tmp_path / "a.tif") is None
     assert mpp(tmp_path / "b.tif", resolution=(50800, 50800), resolutionunit="INCH") == pytest.approx(0.5)
     assert mpp(tmp_path / "c.tif", resolution=(0, 0), resolutionunit="INCH") is None
-    with pytest.raises(ValueError, match="0.5 x 1 um, not square: resample it"):
+    with pytest.raises(ValueError, match="records pixels of 0.5 x 1 um, which are not square"):
         mpp(tmp_path / "d.tif", resolution=(2e4, 1e4), resolutionunit="CENTIMETER")
+
+
+def test_decimal_commas_are_read(tmp_path):
+    assert mpp(tmp_path / "a.svs", description=APERIO.format("|MPP = 0,4990"), metadata=None) == 0.499
+    sizes = {f"PhysicalSize{axis}": "0,5" for axis in "XY"}
+    description = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        'DimensionOrder="XYCZT" Type="uint8" SizeX="128" SizeY="96" SizeC="3" SizeZ="1" SizeT="1" '
+        f'PhysicalSizeX="{sizes["PhysicalSizeX"]}" PhysicalSizeY="{sizes["PhysicalSizeY"]}">'
+        '<Channel ID="Channel:0:0" SamplesPerPixel="3"/><TiffData/></Pixels></Image></OME>'
+    )
+    assert mpp(tmp_path / "b.ome.tif", description=description, metadata=None) == 0.5
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 500},
+        {"PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 500, "PhysicalSizeYUnit": "cm"},
+    ],
+    ids=["unit of x only", "units that differ"],
+)
+def test_units_that_do_not_fit_are_named(tmp_path, about):
+    with pytest.raises(ValueError, match="records pixels of 0.5 x .* which are not square"):
+        mpp(tmp_path / "a.ome.tif", metadata={"axes": "YXS", **about})
+
+
+def test_a_record_that_is_no_number_is_named(tmp_path):
+    with pytest.raises(ValueError, match="records a scale that cannot be read .*'about 0.5'"):
+        mpp(tmp_path / "a.svs", description=APERIO.format("|MPP = about 0.5"), metadata=None)

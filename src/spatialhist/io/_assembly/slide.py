@@ -30,7 +30,7 @@ def make_slide(
     spot_diameter_px: float | None = None,
     **rest: Any,
 ) -> SpatialData:
-    """Check one slide and build it; ``image`` is ``(y, x, 3)`` uint8, the rest as in ``build_slide``."""
+    """Check one slide and build it; ``image`` is ``(3, y, x)`` uint8, the rest as in ``build_slide``."""
     from spatialhist._sdata.build import build_slide
 
     check_slide_id(slide)
@@ -41,9 +41,9 @@ def make_slide(
         if length is not None and not (isinstance(length, Real) and 0 < length < np.inf):
             given = length if isinstance(length, Real) else repr(length)
             raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
-    _warn_outside(centers, image.shape, (spot_diameter_px or 0) / 2, slide)
+    _warn_outside(centers, image.shape[1:], (spot_diameter_px or 0) / 2, slide)
     return build_slide(
-        np.moveaxis(image, -1, 0),
+        image,
         centers,
         values,
         slide=slide,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from spatialhist.io._images.arrays import BROKEN
+from spatialhist.io._images.tiff import largest, open_tiff
+from spatialhist.io._images.tiff_colors import largest_in_ome
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
-    from tiffslide import TiffSlide
 
 MICRO = dict.fromkeys(("µm", "\N{GREEK SMALL LETTER MU}m", "um", "\\u00B5m", "micron", "microns", "micrometer"), 1.0)
 IN_UM = {**MICRO, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0, "inch": 25400.0}
@@ -18,53 +21,67 @@ TAG_UNITS = {2: 25400.0, 3: 1e4, 4: 1e3, 5: 1.0}
 MAX_OBLONG = 0.02
 
 
-def tiff_mpp(opened: TiffSlide, page: TiffPage) -> float | None:
-    """Micrometers per pixel of an image, by OME-XML, else the scanner's own record, else ImageJ's, else the tags.
+def tiff_mpp(path: Path) -> float | None:
+    """Micrometers per pixel of the largest image, by OME-XML, else the scanner's record, else ImageJ's, else the tags.
 
     Raises
     ------
+    ImportError
+        If tiffslide is missing, which reads what scanners record.
     ValueError
-        If pixels are not square.
+        If pixels are not square, or the record cannot be read.
     """
-    file = opened.ts_tifffile
-    found = _of_ome(file) or _of_scanner(opened) or _of_imagej(file, page) or _of_tags(page)
+    try:
+        with open_tiff(path) as file:
+            page = file.series[largest(file)].keyframe
+            found = _of_ome(file) or _of_scanner(path) or _of_imagej(file, page) or _of_tags(page)
+    except BROKEN as error:
+        raise ValueError(f"records a scale that cannot be read ({error})") from error
     if found is None:
         return None
     x, y = found
     if abs(x / y - 1) > MAX_OBLONG:
-        raise ValueError(f"its pixels are {x:g} x {y:g} um, not square: resample it")
+        raise ValueError(f"records pixels of {x:g} x {y:g} um, which are not square")
     return (x + y) / 2
 
 
 def _of_ome(file: TiffFile) -> tuple[float, float] | None:
     """Of the largest image, which is the one that is read."""
-    if not file.ome_metadata:
-        return None
-    images = [element for element in ET.fromstring(file.ome_metadata).iter() if element.tag.endswith("}Pixels")]
-    largest = max(images, key=lambda pixels: int(pixels.get("SizeX", 0)) * int(pixels.get("SizeY", 0)), default=None)
+    largest = largest_in_ome(file) if file.ome_metadata else None
     if largest is None:
         return None
     sizes = [largest.get(f"PhysicalSize{axis}") for axis in "XY"]
     units = [largest.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
     if None in sizes or not set(units) <= set(IN_UM):
         return None
-    x, y = (float(size) * IN_UM[unit] for size, unit in zip(sizes, units, strict=True))
+    x, y = (_number(size) * IN_UM[unit] for size, unit in zip(sizes, units, strict=True))
     return (x, y) if x > 0 and y > 0 else None
 
 
-def _of_scanner(opened: TiffSlide) -> tuple[float, float] | None:
-    """Aperio, Leica, Philips, as tiffslide reads them; its record of a damaged header is as good as none."""
-    from spatialhist.io._images.plain import BROKEN
+def _number(text: Any) -> float:
+    """A number, also with the decimal comma that some countries' settings write."""
+    return float(str(text).replace(",", "."))
 
+
+def _of_scanner(path: Path) -> tuple[float, float] | None:
+    """Aperio, Leica, Philips, as tiffslide reads them; its record of a damaged header is as good as none."""
     try:
-        with warnings.catch_warnings():
-            # tiffslide warns of properties of the scanner that are not used here
+        from tiffslide import TiffSlide
+    except ImportError as error:
+        raise ImportError(
+            f"the scale that a scanner wrote into {path} is read through tiffslide: pip install spatialhist[wsi], or "
+            "pass mpp="
+        ) from error
+    options = {"is_ndpi": True} if path.suffix.lower() == ".ndpi" else None
+    try:
+        with warnings.catch_warnings(), TiffSlide(path, tifffile_options=options) as opened:
+            # of what tiffslide does not know about a scanner, which nobody asked
             warnings.simplefilter("ignore")
             known = opened.properties
     except (*BROKEN, StopIteration):
         return None
     x, y = (known.get(f"tiffslide.mpp-{axis}") for axis in "xy")
-    return (float(x), float(y)) if x and y and known.get("tiffslide.vendor") else None
+    return (_number(x), _number(y)) if x and y and known.get("tiffslide.vendor") else None
 
 
 def _of_imagej(file: TiffFile, page: TiffPage) -> tuple[float, float] | None:

@@ -1,0 +1,91 @@
+"""Arrays of any common kind into ``(y, x, 3)`` uint8."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+MAX_PIXELS = 2_000_000_000
+"""Images whose header promises more are refused before memory is asked for (6 GB of uint8 RGB)."""
+ROWS = 512
+"""Rows converted at a time, so that no second full-size copy exists."""
+
+BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What decoders raise on a damaged file."""
+
+
+def check_pixels(height: int, width: int, name: str) -> None:
+    """Refuse an image that is empty or too large, from its header alone."""
+    if not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"{name} is {width} x {height} pixels: an image has 1 to {MAX_PIXELS:,} of them")
+
+
+def to_rgb8(image: Any, *, name: str = "image") -> np.ndarray:
+    """Bring an image into ``(y, x, 3)`` uint8; one that is so already is not copied.
+
+    Gray becomes three equal channels, alpha is laid on white, float in [0, 1] is scaled to 0..255 and rounded.
+
+    Raises
+    ------
+    TypeError
+        If the pixels are neither uint8 nor float.
+    ValueError
+        If it is not clear which axis holds the channels, or floats are missing or outside [0, 1].
+    """
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
+        raise TypeError(f"{name} holds {pixels.dtype}: give uint8 of 0..255, or float of [0, 1]")
+    pixels = _channels_last(pixels, name)
+    check_pixels(pixels.shape[0], pixels.shape[1], name)
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        return pixels
+    rgb = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
+    for top in range(0, len(pixels), ROWS):
+        rgb[top : top + ROWS] = _convert(pixels[top : top + ROWS], name)
+    return rgb
+
+
+def _channels_last(pixels: np.ndarray, name: str) -> np.ndarray:
+    if pixels.ndim == 2:
+        return pixels[:, :, None]
+    if pixels.ndim != 3:
+        raise ValueError(f"{name} has shape {pixels.shape}; want (y, x), (y, x, channels) or (channels, y, x)")
+    first, last = (pixels.shape[axis] in (1, 3, 4) for axis in (0, 2))
+    if first == last:
+        why = "either end could be the channels" if first else "neither end has 1, 3 or 4 channels"
+        raise ValueError(f"{name} has shape {pixels.shape}: {why}; give (y, x, 3)")
+    return pixels if last else np.moveaxis(pixels, 0, -1)
+
+
+def _convert(pixels: np.ndarray, name: str) -> np.ndarray:
+    values = to_uint8(pixels, name) if pixels.dtype.kind == "f" else pixels
+    return values if values.shape[2] < 4 else on_white(values)
+
+
+def on_white(pixels: np.ndarray) -> np.ndarray:
+    """Lay ``(y, x, 4)`` uint8, the last channel alpha, on white."""
+    alpha = pixels[:, :, 3:].astype(np.float32) / 255
+    return np.rint(pixels[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def to_uint8(values: np.ndarray, name: str) -> np.ndarray:
+    """Scale floats in [0, 1] to 0..255."""
+    low, high = values.min(), values.max()
+    if np.isnan(low):
+        raise ValueError(f"{name} holds NaN: want [0, 1], or uint8 of 0..255")
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"{name} holds floats from {low} to {high}: want [0, 1], or uint8 of 0..255")
+    return np.rint(values * 255).astype(np.uint8)

@@ -1,0 +1,149 @@
+"""Stored colors of any common kind as RGB of 8 bits."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spatialhist.io._images.arrays import on_white
+
+NAMED = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2}
+UNTOLD = re.compile(r"(channel|ch|c|band|sample)?[\s_:#-]*[\d:]*")
+"""Names that programs give where nobody named a channel."""
+DEPTHS = (8, 10, 12, 14)
+"""Bits that cameras fill of 16."""
+
+
+@dataclass(frozen=True, eq=False)
+class Colors:
+    """What the channels of stored pixels are.
+
+    Attributes
+    ----------
+    kind
+        ``"rgb"``, ``"gray"``, ``"white_is_zero"`` (gray), ``"cmyk"``, ``"ycbcr"`` or ``"palette"``.
+    bits
+        Bits in use, of 8 or 16.
+    order
+        Which channels are red, green and blue, where they lie in another order.
+    alpha
+        What the channel after the colors is: ``"straight"``, ``"premultiplied"``, or ``""`` for something else.
+    palette
+        Colors ``(n, 3)`` uint8.
+    """
+
+    kind: str
+    bits: int = 8
+    order: tuple[int, ...] | None = None
+    alpha: str = ""
+    palette: np.ndarray | None = None
+
+    def glass(self, highest: int) -> int:
+        """Stored value of glass, of which scanners leave out whole tiles; ``highest`` is the largest that fits."""
+        if self.palette is not None:
+            return int(self.palette.sum(axis=1, dtype=int).argmax())
+        return 0 if self.kind in ("white_is_zero", "cmyk") else highest
+
+    def to_rgb(self, pixels: np.ndarray) -> np.ndarray:
+        """Bring ``(y, x, c)`` to RGB of 8 bits; alpha is laid on white, what is neither color nor alpha dropped."""
+        if self.palette is not None:
+            return self.palette[np.minimum(pixels[:, :, 0], len(self.palette) - 1)]
+        pixels = _to_8_bits(pixels, self.bits)
+        if self.order is not None:
+            return pixels[:, :, list(self.order)]
+        n = {"rgb": 3, "ycbcr": 3, "cmyk": 4}.get(self.kind, 1)
+        rgb = _COLORS.get(self.kind, _as_it_is)(pixels[:, :, :n])
+        return _laid_on_white(rgb, pixels[:, :, n:], self.alpha)
+
+
+def _to_8_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.minimum(pixels.astype(np.float32) * (255 / (2**bits - 1)) + 0.5, 255).astype(np.uint8)
+
+
+def _as_it_is(pixels: np.ndarray) -> np.ndarray:
+    return pixels
+
+
+def _gray(pixels: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels, 3, axis=2)
+
+
+def _inverted(pixels: np.ndarray) -> np.ndarray:
+    return _gray(255 - pixels)
+
+
+def _of_cmyk(pixels: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels), "CMYK").convert("RGB"))
+
+
+def _of_ycbcr(pixels: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    rgb = np.array(Image.fromarray(np.ascontiguousarray(pixels), "YCbCr").convert("RGB"))
+    # Tiles that were left out are 255 in every channel, which is no color of YCbCr.
+    rgb[(pixels == 255).all(axis=2)] = 255
+    return rgb
+
+
+_COLORS = {"gray": _gray, "white_is_zero": _inverted, "cmyk": _of_cmyk, "ycbcr": _of_ycbcr}
+
+
+def _laid_on_white(rgb: np.ndarray, rest: np.ndarray, alpha: str) -> np.ndarray:
+    if not alpha:
+        return rgb
+    if alpha == "premultiplied":
+        return rgb + (255 - np.maximum(rest[:, :, :1], rgb.max(axis=2, keepdims=True)))
+    return on_white(np.dstack([rgb, rest[:, :, :1]]))
+
+
+def filled_bits(highest: int) -> int:
+    """Bits that are in use of 16, by the highest value seen: those of a camera of 12 bits would look black."""
+    return next((bits for bits in DEPTHS if highest < 2**bits), 16)
+
+
+def named_order(names: Sequence[Any] | None, name: str) -> tuple[int, ...] | None:
+    """Which channels are red, green and blue by their names; None where names do not tell.
+
+    Raises
+    ------
+    ValueError
+        If channels are named, and not after these colors.
+    """
+    if not names:
+        return None
+    plain = [str(n).strip().lower() for n in names]
+    positions = {NAMED[n]: i for i, n in enumerate(plain) if n in NAMED}
+    if len(positions) == 3:
+        return positions[0], positions[1], positions[2]
+    if all(UNTOLD.fullmatch(n) for n in plain):
+        return None
+    shown = ", ".join(map(repr, map(str, names[:6]))) + (", ..." if len(names) > 6 else "")
+    raise ValueError(
+        f"{name} has the channels {shown}: want red, green and blue. Take an image stained with H&E, or name its "
+        "channels 'r', 'g' and 'b'"
+    )
+
+
+def warn_gray(name: str) -> None:
+    """Say that an image has no colors, which H&E lives from."""
+    warnings.warn(
+        f"{name} has one channel: read as gray. Stain and color features need the RGB image", UserWarning, stacklevel=3
+    )
+
+
+def warn_cmyk(name: str) -> None:
+    """Say that colors of inks depend on the printer."""
+    warnings.warn(
+        f"{name} holds CMYK, brought to RGB by the plain formula: its colors are approximate. Save it as RGB to be sure",
+        UserWarning,
+        stacklevel=3,
+    )
