@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import spatialdata as sd
+from tests.io.conftest import write_space_ranger
 
 import spatialhist as sh
 from spatialhist.io import _read
@@ -10,10 +11,10 @@ from spatialhist.io import _read
 @pytest.mark.parametrize(
     ("name", "reader", "expected"),
     [
-        ("visium/spatial", "read_visium", {"slide": "visium"}),
+        ("visium/spatial", "read_visium", {"slide": "visium", "store": None}),
         ("slides.h5", "read_challenge", {}),
         ("st/slides.csv", "read_st", {"slides": None, "store": None}),
-        ("slide.SVS", "read_wsi", {"mpp": None, "store": None}),
+        ("slide.SVS", "read_wsi", {"slide": None, "mpp": None, "store": None}),
     ],
 )
 def test_formats_are_told_by_what_is_there(tmp_path, monkeypatch, name, reader, expected):
@@ -40,3 +41,25 @@ def test_what_cannot_be_read_is_named(tmp_path):
         sh.io.read(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"mpp is for image files .* has its own scale"):
         sh.io.read(tmp_path / "empty", mpp=0.5)
+
+
+def test_slides_of_space_ranger_are_called_after_the_sample(tmp_path):
+    folders = [write_space_ranger(tmp_path / f"sample {s}" / "outs", header=True) for s in "AB"]
+    both = sh.io.concat([sh.io.read(folder) for folder in folders])
+    assert both["table"].obs["region"].cat.categories.tolist() == ["sample_A", "sample_B"]
+    assert list(sh.io.read(folders[0], slide="V1", store=tmp_path / "a.zarr").shapes) == ["V1"]
+    moved = folders[0].rename(tmp_path / "sample.3")
+    assert list(sh.io.read(moved).shapes) == ["sample.3"]
+
+
+def test_a_slide_id_is_not_for_what_names_its_own(tmp_path):
+    (tmp_path / "st").mkdir()
+    (tmp_path / "st" / "slides.csv").touch()
+    with pytest.raises(ValueError, match="slide='A' is for Space Ranger folders and image files; .*st names its own"):
+        sh.io.read(tmp_path / "st", slide="A")
+
+
+def test_the_folder_above_outs_names_it(tmp_path):
+    write_space_ranger(tmp_path / "sample" / "outs", header=True)
+    with pytest.raises(ValueError, match=r"did you mean .*outs\?"):
+        sh.io.read(tmp_path / "sample")

@@ -12,6 +12,7 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
 from spatialhist._sdata.geometry import lattice_pitch
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.scale import slide_info
@@ -173,9 +174,14 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
     import anndata as ad
     from spatialdata.models import TableModel
 
-    tables = _with_common_layers([_with_unique_names(c.table) for c in cohorts])
+    named = with_common_names([c.table for c in cohorts])
+    tables = _with_common_layers([_with_unique_names(t) for t in named])
     table = ad.concat(tables, join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first")
-    genes = pd.concat([_gene_flags(c) for c in cohorts], axis=1).reindex(table.var_names)
+    ids = joined_ids(named, table.var_names)
+    if ids is not None:
+        table.var[IDS] = ids
+    flags = [_gene_flags(c).set_axis(t.var_names) for c, t in zip(cohorts, named, strict=True)]
+    genes = pd.concat(flags, axis=1).reindex(table.var_names)
     table.varm[_keys.MEASURED] = genes.astype("boolean").fillna(False).astype(bool)
     table.obs[_keys.REGION] = pd.Categorical(table.obs[_keys.REGION], categories=slides)
     table.obs[_keys.MEASURED] = np.concatenate([c.measured() for c in cohorts])

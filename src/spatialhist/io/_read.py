@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spatialhist import _keys
 from spatialhist._runtime.files import new_folder
 from spatialhist._sdata.compat import quiet
 from spatialhist.io._assembly.cohort import open_store
 from spatialhist.io._challenge import read_challenge
+from spatialhist.io._space_ranger.unread import refuse_unread
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium
 from spatialhist.io._wsi import read_wsi
@@ -17,12 +19,14 @@ from spatialhist.io._wsi import read_wsi
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+OUTS = "outs"
 IMAGES = {".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
 
 
 def read(
     path: str | Path,
     *,
+    slide: str | None = None,
     slides: Sequence[str] | None = None,
     mpp: float | None = None,
     store: str | Path | None = None,
@@ -32,9 +36,11 @@ def read(
     Parameters
     ----------
     path
-        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder (:func:`read_visium`, the folder's name becomes
-        the slide id), ``.h5`` file of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or
-        ``.zarr`` store.
+        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder (:func:`read_visium`), ``.h5`` file of the
+        challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
+    slide
+        Slide id of a Space Ranger folder or an image file; the name of the file or folder if None, and that of the
+        folder above for one that is called ``outs``.
     slides
         Some slides of a ``slides.csv`` folder.
     mpp
@@ -52,29 +58,41 @@ def read(
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If it holds none of these, is broken, or ``mpp`` is given for something that has its own scale.
+        If it holds none of these, is broken, or ``mpp`` or ``slide`` is given for something that has its own.
     """
     path, store = Path(path), None if store is None else Path(store)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    refuse_unread(path)
     if path.suffix.lower() in IMAGES:
-        return read_wsi(path, mpp=mpp, store=store)
+        return read_wsi(path, slide=slide, mpp=mpp, store=store)
     if mpp is not None:
         raise ValueError(f"mpp is for image files {sorted(IMAGES)}; {path} has its own scale")
-    if (path / "slides.csv").exists():
+    sheet = (path / "slides.csv").exists()
+    if (path / "spatial").exists() and not sheet:
+        return read_visium(path, slide=slide or _sample(path), store=store)
+    if slide is not None:
+        raise ValueError(f"slide={slide!r} is for Space Ranger folders and image files; {path} names its own slides")
+    if sheet:
         return read_st(path, slides=slides, store=store)
     sdata = _read_whole(path)
     return sdata if store is None else _stored(sdata, store)
 
 
+def _sample(path: Path) -> str:
+    """Name of a sample as a slide id; Space Ranger calls every folder ``outs``."""
+    folder = path.resolve()
+    name = folder.parent.name if folder.name == OUTS else folder.name
+    return _keys.sanitize(name).strip("_.-") or "S1"
+
+
 def _read_whole(path: Path) -> SpatialData:
     if path.suffix == ".zarr":
         return _read_store(path)
-    if (path / "spatial").exists():
-        return read_visium(path, slide=path.name)
     if path.suffix in (".h5", ".hdf5"):
         return read_challenge(path)
-    raise ValueError(f"{path} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image")
+    advice = f"; did you mean {path / OUTS}?" if (path / OUTS).is_dir() else ""
+    raise ValueError(f"{path} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image{advice}")
 
 
 def _read_store(path: Path) -> SpatialData:

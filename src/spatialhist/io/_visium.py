@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._sdata.gene_names import unique_names
+from spatialhist.io._space_ranger.files import POSITIONS, SCALE_FACTORS
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+    from spatialhist.io._space_ranger.files import SpaceRangerFiles
+
 logger = logging.getLogger(__name__)
 
-_POSITIONS = ("tissue_positions.csv", "tissue_positions_list.csv")
+COUNTS = "filtered_feature_bc_matrix.h5"
 
 
 def read_visium(
@@ -34,7 +40,8 @@ def read_visium(
     Parameters
     ----------
     path
-        The ``outs`` folder: ``filtered_feature_bc_matrix.h5`` and ``spatial/``.
+        The ``outs`` folder: ``filtered_feature_bc_matrix.h5`` and ``spatial/``; files may have the sample's name before
+        theirs, as downloads do.
     slide
         Slide id; it names the spots, the region in the table and the coordinate system.
     image
@@ -51,7 +58,8 @@ def read_visium(
     -------
     SpatialData
         The slide as :func:`spatialdata_io.visium` names it, with thumbnail and scale (spots are 100 µm apart) added;
-        with ``store``, the one read back from there. Gene names are made unique by a number.
+        with ``store``, the one read back from there. Genes of one symbol are numbered in the order of their ids.
+        Features that are no genes are left out with a warning.
 
     Raises
     ------
@@ -70,13 +78,20 @@ def read_visium(
     from spatialhist._sdata.cohort import open_cohort
     from spatialhist.io._assembly.cohort import assemble, check_new
     from spatialhist.io._assembly.slide import check_slide_id
+    from spatialhist.io._space_ranger.features import warn_other_features
+    from spatialhist.io._space_ranger.files import find_files
+    from spatialhist.io._space_ranger.unread import refuse_unread
 
     path = Path(path)
     check_new(store)
     check_slide_id(slide)
-    counts_file = f"{'raw' if raw else 'filtered'}_feature_bc_matrix.h5"
-    _check_files(path, counts_file, image)
-    part = _read_tables(path, slide, counts_file, patient)
+    refuse_unread(path)
+    files = find_files(path, f"{'raw' if raw else 'filtered'}_feature_bc_matrix.h5")
+    if image is not None and not Path(image).is_file():
+        raise FileNotFoundError(f"no image {image}")
+    part = _read_tables(files, slide, patient)
+    warn_other_features(files.counts)
+    _add_small_images(part, files, slide)
     if image is not None:
         _add_full_image(part, slide, Path(image))
     open_cohort(part)
@@ -85,30 +100,16 @@ def read_visium(
     return sdata
 
 
-def _check_files(path: Path, counts_file: str, image: str | Path | None) -> None:
-    spatial = path / "spatial"
-    needed = [path / counts_file, spatial / "scalefactors_json.json"]
-    missing = [str(f) for f in needed if not f.is_file()]
-    if not any((spatial / name).is_file() for name in _POSITIONS):
-        missing.append(f"{spatial / _POSITIONS[0]} (or {_POSITIONS[1]})")
-    if image is not None and not Path(image).is_file():
-        missing.append(str(image))
-    if missing:
-        advice = f"; did you mean {path / 'outs'}?" if (path / "outs").is_dir() else ""
-        raise FileNotFoundError(f"missing for a Space Ranger output: {', '.join(missing)}{advice}")
+def _read_tables(files: SpaceRangerFiles, slide: str, patient: str | None) -> SpatialData:
+    from spatialhist.io._space_ranger.features import symbols
 
-
-def _read_tables(path: Path, slide: str, counts_file: str, patient: str | None) -> SpatialData:
-    from spatialdata_io import visium
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Variable names are not unique")
-        warnings.filterwarnings("ignore", "Converting `region_key")
-        part = visium(path, dataset_id=slide, counts_file=counts_file)
+    genes = symbols(files.counts)
+    part = _read_by_standard_names(files, slide)
     table = part.tables[_keys.TABLE]
     lost = int(np.isnan(table.obsm[_keys.SPATIAL]).any(axis=1).sum())
     if lost:
-        raise ValueError(f"{lost} of {table.n_obs} barcodes of {path / counts_file} have no position in {path}/spatial")
+        raise ValueError(f"{lost} of {table.n_obs} barcodes of {files.counts} have no position in {files.positions}")
+    table.var_names = unique_names(genes["symbol"], genes["id"])
     table.obs[_keys.MEASURED] = True
     table.obs_names = slide + "_" + table.obs_names
     metadata = table.uns[_keys.SPATIAL][slide]["metadata"]
@@ -119,9 +120,53 @@ def _read_tables(path: Path, slide: str, counts_file: str, patient: str | None) 
     return part
 
 
+def _read_by_standard_names(files: SpaceRangerFiles, slide: str) -> SpatialData:
+    """Let spatialdata-io read the tables from a folder in which every file has the name it asks for."""
+    from spatialdata_io import visium
+
+    from spatialhist.io._space_ranger.positions import read_positions
+
+    positions = read_positions(files.positions)
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Variable names are not unique")
+        warnings.filterwarnings("ignore", "Converting `region_key")
+        spatial = Path(folder, "spatial")
+        spatial.mkdir()
+        _link(files.scale_factors, spatial / SCALE_FACTORS)
+        _link(files.counts, Path(folder, COUNTS))
+        positions.to_csv(spatial / POSITIONS[0])
+        try:
+            return visium(folder, dataset_id=slide, counts_file=COUNTS)
+        except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+            raise ValueError(f"{files.counts} or {files.scale_factors} cannot be read: {error}") from error
+
+
+def _link(file: Path, there: Path) -> None:
+    try:
+        there.symlink_to(file.resolve())
+    except OSError:  # Windows asks for a privilege
+        shutil.copy(file, there)
+
+
 def _text(value: Any) -> str:
     first = np.ravel(value)[0]
     return first.decode() if isinstance(first, bytes) else str(first)
+
+
+def _add_small_images(part: SpatialData, files: SpaceRangerFiles, slide: str) -> None:
+    """Add Space Ranger's small images, named and placed as spatialdata-io does."""
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import Identity, get_transformation
+
+    from spatialhist.io._images.image_file import read_pixels
+
+    for size, file in (("hires", files.hires), ("lowres", files.lowres)):
+        if file is not None:
+            small = f"{slide}_downscaled_{size}"
+            placed = {small: Identity(), slide: get_transformation(part.shapes[slide], small).inverse()}
+            part.images[f"{slide}_{size}_image"] = Image2DModel.parse(
+                read_pixels(file), dims=("c", "y", "x"), c_coords=list(_keys.CHANNELS), transformations=placed
+            )
 
 
 def _add_full_image(part: SpatialData, slide: str, path: Path) -> None:

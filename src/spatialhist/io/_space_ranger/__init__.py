@@ -1,0 +1,1 @@
+"""Files of Space Ranger, under whatever names people have them."""

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spatialhist.io._space_ranger.positions import COLUMNS, read_positions
+
+HEADER = ",".join(COLUMNS)
+ROWS = "AA-1,1,0,0,100,107\nAC-1,0,0,2,101,140"
+
+
+@pytest.mark.parametrize("name", ["tissue_positions.csv", "tissue_positions_list.csv"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEADER}\n{ROWS}",
+        ROWS,
+        f"{HEADER}\n" + ROWS.replace(",1,0,", ",True,0,").replace(",0,0,2", ",False,0,2"),
+        '"","'
+        + HEADER.replace(",", '","')
+        + '"\n'
+        + "\n".join(f'"{i}",{row}' for i, row in enumerate(ROWS.split("\n"))),
+        f"\ufeff{HEADER}\r\n" + ROWS.replace("\n", "\r\n"),
+    ],
+    ids=["header", "none", "words", "row names of R", "mark and line ends of Windows"],
+)
+def test_any_header_under_any_name(tmp_path, name, text):
+    (tmp_path / name).write_text(text, newline="")
+    frame = read_positions(tmp_path / name)
+    expected = pd.DataFrame(
+        [[1, 0, 0, 100, 107], [0, 0, 2, 101, 140]],
+        index=pd.Index(["AA-1", "AC-1"], name="barcode"),
+        columns=COLUMNS[1:],
+    )
+    pd.testing.assert_frame_equal(frame, expected, check_names=False)
+    assert all(np.issubdtype(t, np.integer) for t in frame.dtypes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"barcode,x,y\n{ROWS}", r"first row of .*p.csv is barcode,x,y: want barcode,in_tissue"),
+        ("AA-1,100,107\nAC-1,101,140", r"first row of .*p.csv is AA-1,100,107: want barcode"),
+        (ROWS.replace("140", "far"), r"p.csv holds no numbers for 1 barcodes, e.g. 'AC-1': .*'far'"),
+        (ROWS.replace("140", ""), r"p.csv holds no numbers for 1 barcodes, e.g. 'AC-1'"),
+        (f"{ROWS}\nAA-1,1,0,4,1,1", r"p.csv holds barcodes twice, e.g. 'AA-1'"),
+        (ROWS.replace("AC-1,0", "AC-1,maybe"), r"column 'in_tissue' of .*p.csv holds 'maybe': want True and False"),
+        ("", r"p.csv has no rows"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, message):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_positions(tmp_path / "p.csv")

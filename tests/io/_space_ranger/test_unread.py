@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import anndata as ad
+import h5py
+import numpy as np
+import pytest
+
+import spatialhist as sh
+
+KINDS = {
+    "hd/binned_outputs/square_008um/spatial/tissue_positions.parquet": (
+        "hd",
+        "output of Visium HD.*spatialdata_io.visium_hd",
+    ),
+    "bins/spatial/tissue_positions.parquet": (
+        "bins",
+        r"output of Visium HD.*\(it has spatial/tissue_positions.parquet\)",
+    ),
+    "seg/filtered_feature_cell_matrix.h5": ("seg", "cells that Space Ranger segmented.*sh.io.from_arrays"),
+    "xenium/experiment.xenium": ("xenium", "Xenium output.*spatialdata_io.xenium"),
+    "old/transcripts.csv.gz": ("old", "Xenium output"),
+    "a.h5ad": ("a.h5ad", "is an AnnData.*sh.io.from_arrays"),
+    "a.mrxs": ("a.mrxs", "format other than TIFF: convert it to OME-TIFF"),
+}
+
+
+@pytest.mark.parametrize("file", KINDS)
+def test_kinds_are_told_by_name_with_a_way_to_read_them(tmp_path, file):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    path, message = KINDS[file]
+    with pytest.raises(ValueError, match=f"{path} .*{message}"):
+        sh.io.read(tmp_path / path)
+    if (tmp_path / path).is_dir():
+        with pytest.raises(ValueError, match=message):
+            sh.io.read_visium(tmp_path / path)
+
+
+def test_a_matrix_alone_is_told_from_the_file_of_the_challenge(tmp_path):
+    with h5py.File(tmp_path / "filtered_feature_bc_matrix.h5", "w") as file:
+        file["matrix/barcodes"] = np.array([b"AA-1"])
+    with pytest.raises(ValueError, match="matrix without positions: give the folder that also has spatial/"):
+        sh.io.read(tmp_path / "filtered_feature_bc_matrix.h5")
+    (tmp_path / "b.h5").write_text("text")
+    with pytest.raises(ValueError, match="b.h5 is not an HDF5 file"):
+        sh.io.read(tmp_path / "b.h5")
+
+
+def test_what_the_message_says_of_an_anndata_works(tmp_path):
+    counts = np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)
+    xy = np.array([[50.0, 60], [90, 60], [70, 95]])
+    ad.AnnData(counts, obsm={"spatial": xy}).write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(ValueError, match="AnnData") as said:
+        sh.io.read(tmp_path / "a.h5ad")
+    image, adata = np.full((120, 150, 3), 200, np.uint8), ad.read_h5ad(tmp_path / "a.h5ad")
+    call = str(said.value).split("to sh.io.")[1]
+    sdata = eval(f"sh.io.{call}", {"sh": sh, "image": image, "adata": adata})
+    np.testing.assert_array_equal(sdata["table"].X, counts)
+    np.testing.assert_array_equal(sdata["table"].obsm["spatial"], xy)
