@@ -30,14 +30,14 @@ def read_positions(path: Path) -> pd.DataFrame:
     if frame.empty:
         raise ValueError(f"{path} has no rows")
     frame = frame.dropna(axis=1, how="all")
-    first = [str(name).strip() for name in frame.iloc[0].dropna()]
+    first = [str(name).strip() for name in frame.iloc[0].fillna("")]
     if set(COLUMNS) <= set(first):
         frame = frame.iloc[1:].set_axis(first, axis=1)[COLUMNS]
     elif frame.shape[1] == len(COLUMNS) and _is_number(first[-1]):
         frame = frame.set_axis(COLUMNS, axis=1)
     else:
         raise ValueError(
-            f"the first row of {path} is {','.join(first[:7])}: want {','.join(COLUMNS)}, or the first spot in this order"
+            f"the first row of {path} is {','.join(first[:7]).strip(',')}: want {','.join(COLUMNS)}, or the first spot in this order"
         )
     return _numbers(frame.set_index("barcode"), path)
 
