@@ -62,9 +62,19 @@ def test_centers_follow_the_rows_of_the_table(slide_of_five):
 
 def test_centers_of_lost_spots(slide_of_five):
     table = slide_of_five["table"]
-    table.obs["spot_id"] = table.obs["spot_id"].astype(str)
-    with pytest.raises(ValueError, match="5 spots of slide 'S1' are in the table but not in its shapes"):
+    table.obs["spot_id"] += 2
+    with pytest.raises(
+        ValueError, match=r"2 spots of slide 'S1' .* shapes: obs\['spot_id'\] holds \[5, 6\], .*\[0, 1, 2\]"
+    ):
         spot_centers(slide_of_five, table, "S1")
+
+
+@pytest.mark.parametrize("kind", [str, "category", "Int64", "string", lambda i: f"{i}".encode()])
+def test_one_id_in_two_types(slide_of_five, kind):
+    table = slide_of_five["table"]
+    ids = table.obs["spot_id"].iloc[::-1]
+    table.obs["spot_id"] = (ids.map(kind) if callable(kind) else ids.astype(kind)).to_numpy()
+    np.testing.assert_array_equal(spot_centers(slide_of_five, table, "S1"), XY[::-1])
 
 
 def test_spot_pixels_undo_the_placement_of_the_image(slide_of_five):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import sparse
 
 from spatialhist import metrics
 
@@ -66,3 +68,18 @@ def test_same_seed_same_ceiling():
     assert (first != other).any()
     with pytest.raises(ValueError, match="repeats must be at least 1, found 0"):
         metrics.noise_ceiling(counts, np.log1p, repeats=0)
+
+
+KINDS = {
+    "sparse": sparse.csr_array,
+    "unsigned": lambda c: c.astype(np.uint8),
+    "nullable": lambda c: pd.DataFrame(c).astype("Int64"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counts_of_any_kind(kind):
+    counts = np.random.default_rng(0).poisson(4.0, (50, 3))
+    np.testing.assert_array_equal(
+        metrics.noise_ceiling(KINDS[kind](counts), np.sqrt, seed=1), metrics.noise_ceiling(counts, np.sqrt, seed=1)
+    )

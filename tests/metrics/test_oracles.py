@@ -64,3 +64,12 @@ def test_oracles_of_a_real_section_lie_below_its_ceiling(data_root):
 
 def log_normalized(counts: np.ndarray) -> np.ndarray:
     return np.log1p(1e4 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+
+
+@pytest.mark.parametrize("kind", [sparse.csc_array, np.asfortranarray, lambda c: pd.DataFrame(c).astype("UInt8")])
+def test_depth_of_small_unsigned_counts(kind):
+    counts = np.random.default_rng(0).integers(0, 250, (30, 40)).astype(np.uint8)
+    layer = np.random.default_rng(1).normal(size=(30, 2))
+    np.testing.assert_allclose(
+        metrics.depth_oracle(kind(counts), layer), metrics.depth_oracle(counts.astype(float), layer)
+    )

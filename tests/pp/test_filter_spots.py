@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from spatialhist import pp
 from spatialhist._sdata.images import add_mask
@@ -171,3 +174,23 @@ def test_result_survives_the_store(masked, tmp_path):
     pp.filter_spots(back)
     assert back["table"].uns["spatialhist"]["filter_spots"]["counts"]["S1"]["low_activity"] == 1
     assert back["table"].n_obs == 53
+
+
+def test_totals_of_logarithms_are_named_where_totals_decide(masked):
+    masked["table"].X = masked["table"].X.log1p()
+    with pytest.warns(UserWarning, match="X of table 'table' is taken for raw counts"):
+        pp.filter_spots(masked, drop=False, min_counts=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pp.filter_spots(masked, drop=False, min_counts=0)
+
+
+def test_a_missing_value_is_found_in_its_own_row_of_columns(masked):
+    """A matrix of columns with as many rows as columns is where rows and columns are mixed up."""
+    table = masked["table"]
+    counts = table.X.toarray()
+    counts[7, 3] = np.nan
+    for kind in (sp.csc_matrix, sp.csc_array, sp.csr_array):
+        table.X = kind(counts)
+        pp.filter_spots(masked, drop=False, min_counts=0)
+        assert np.flatnonzero(table.obs["spot_qc"] == "nan").tolist() == [7]

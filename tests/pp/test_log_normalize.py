@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -57,3 +59,17 @@ def test_negative_counts_are_refused(cohort):
 def test_target_sum_must_be_positive(cohort):
     with pytest.raises(ValueError, match="target_sum=0"):
         pp.log_normalize(cohort, target_sum=0)
+
+
+def test_logarithms_taken_for_counts_are_named(cohort):
+    table = cohort["table"]
+    table.layers["counts"] = table.X.copy()
+    pp.log_normalize(cohort, layer="counts")
+    table.X = table.layers["log1p"].copy()
+    table.uns["log1p"] = {"base": None}
+    with pytest.warns(UserWarning, match=r"uns\['log1p'\].*call sh\.pp\.log_normalize\(sdata, layer='counts'\)"):
+        pp.log_normalize(cohort)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pp.log_normalize(cohort, layer="counts")
+    np.testing.assert_array_equal(table.layers["log1p"].toarray(), table.X.toarray())

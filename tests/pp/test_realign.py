@@ -177,3 +177,9 @@ def test_errors_change_nothing(right):
     with pytest.raises(KeyError, match="no layer 'none'"):
         sh.pp.realign(sdata, use_expression=True, layer="none")
     assert "alignment" not in slide_info(sdata, "S1")
+
+
+def test_logarithms_taken_for_expression_are_named(cohort):
+    cohort["table"].X = cohort["table"].X.log1p()
+    with pytest.warns(UserWarning, match=r"call sh\.pp\.realign|layer="):
+        sh.pp.realign(cohort, use_expression=True)

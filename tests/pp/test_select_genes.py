@@ -66,3 +66,9 @@ def test_wrong_arguments_are_named(cohort):
     cohort["table"].obs["measured"] = False
     with pytest.raises(ValueError, match="no spot is measured"):
         pp.select_genes(cohort)
+
+
+def test_logarithms_taken_for_counts_are_named(cohort):
+    cohort["table"].X = cohort["table"].X.log1p()
+    with pytest.warns(UserWarning, match="X of table 'table' is taken for raw counts, .*'S1', 'S2'"):
+        pp.select_genes(cohort)

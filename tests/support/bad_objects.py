@@ -190,8 +190,8 @@ CASES = [
         for name in NEED_MASK
     ),
     *(
-        Case(name, "integer ids in the table, text in the shapes", BOTH[name], ValueError,
-             ("'S2'", "spot_id", "int64", "same ids"), _text_ids)
+        Case(name, "other ids in the table than in the shapes", BOTH[name], ValueError,
+             ("'S2'", "spot_id", "'spot 0'", "same ids"), _text_ids)
         for name in NEED_PLACE
     ),
     *(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.sparse import csr_matrix
@@ -212,3 +213,16 @@ def test_groups_are_patients_where_the_layer_names_none(toy):
     toy["table"].layers["unknown"] = toy["table"].layers["oof_mine"]
     scores = sh.tl.evaluate(toy, layers=["unknown"], oracles=False)
     assert set(scores["group"]) == {"P1", "P2", "all"}
+
+
+def test_counts_are_those_that_the_truth_was_made_from(toy):
+    """Where X holds logarithms, as scanpy leaves it, limit, depth and ceiling come from the layer that was named."""
+    sh.pp.spot_distances(toy)
+    table = toy["table"]
+    limit = int(np.median(np.asarray(table.X.sum(axis=1))))
+    expected = sh.tl.evaluate(toy, min_counts=limit)
+    table.layers["counts"] = table.X.copy()
+    sh.pp.log_normalize(toy, layer="counts")
+    table.X = table.layers["log1p"].copy()
+    pd.testing.assert_frame_equal(sh.tl.evaluate(toy, min_counts=limit), expected)
+    assert expected["n"].min() < 96

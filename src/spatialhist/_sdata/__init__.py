@@ -8,6 +8,8 @@ geometry   where spots lie in pixels, which points lie in polygons
 alignment  how spots were moved from where the reader put them
 images     pyramids, levels, masks: reading pixels and adding image elements
 pyramids   making the resolution levels of an image
+values     what tables of other programs hold, as plain numbers, flags and ids
+counts     whether a matrix holds raw counts, and which one does
 layers     layers, columns and provenance of the table
 build      one slide from arrays, several slides into one cohort
 subset     some slides or spots of an object

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.values import as_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,9 @@ def _array_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
     """
     if not {"array_row", "array_col"} <= set(obs):
         return None
-    design = np.column_stack([obs["array_col"], obs["array_row"], np.ones(len(obs))]).astype(float)
+    design = np.column_stack([as_numbers(obs["array_col"]), as_numbers(obs["array_row"]), np.ones(len(obs))])
+    if not np.isfinite(design).all():
+        return None
     step, _, rank, _ = np.linalg.lstsq(design, centers, rcond=None)
     return 2 * float(np.hypot(*step[0])) if rank == 3 else None
 

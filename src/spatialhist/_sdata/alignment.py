@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.geometry import apply, spot_centers, spot_pixels
+from spatialhist._sdata.geometry import apply, copied_centers, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.scale import slide_info
 
@@ -54,8 +54,9 @@ def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.nda
 
 def refresh_centers(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Copy a slide's spot centers into ``obsm["spatial"]``, where squidpy and scanpy look."""
-    centers = np.array(table.obsm.get(_keys.SPATIAL, np.full((table.n_obs, 2), np.nan)), dtype=float)
-    centers[(table.obs[_keys.REGION] == slide).to_numpy()] = spot_centers(sdata, table, slide)
+    known = _keys.SPATIAL in table.obsm
+    centers = copied_centers(table).copy() if known else np.full((table.n_obs, 2), np.nan)
+    centers[(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)] = spot_centers(sdata, table, slide)
     table.obsm[_keys.SPATIAL] = centers
 
 

@@ -16,6 +16,7 @@ from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
 from spatialhist._sdata.geometry import lattice_pitch
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.scale import slide_info
+from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,8 +158,9 @@ def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
         raise ValueError(f"slides {twice} are in more than one object: slide ids must be unique in a cohort")
     table = _concat_tables(cohorts, slides)
     elements = {name: element for p in parts for _, name, element in p.gen_spatial_elements()}
-    if not pd.api.types.is_integer_dtype(table.obs[_keys.INSTANCE]):
-        table.obs[_keys.INSTANCE] = table.obs[_keys.INSTANCE].astype(str)
+    ids = as_ids(table.obs[_keys.INSTANCE])
+    table.obs[_keys.INSTANCE] = ids.to_numpy()
+    if ids.dtype == object:
         elements |= {slide: _with_text_index(elements[slide]) for slide in slides}
     joined = sd.SpatialData.init_from_elements(elements)
     joined.tables[_keys.TABLE] = TableModel.parse(
@@ -215,7 +217,7 @@ def _with_common_layers(tables: list[AnnData]) -> list[AnnData]:
 
 def _with_text_index(shapes: GeoDataFrame) -> GeoDataFrame:
     shapes = shapes.copy()
-    shapes.index = shapes.index.astype(str)
+    shapes.index = as_ids(shapes.index).astype(str)
     return shapes
 
 

@@ -10,9 +10,12 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt
+from spatialhist._sdata.geometry import copied_centers
 from spatialhist._sdata.slide import Slide, is_measured
+from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -24,12 +27,13 @@ class Cohort:
     sdata: SpatialData
     table: AnnData
     slides: list[str]
+    table_key: str = _keys.TABLE
     _opened: dict[str, Slide] = field(default_factory=dict, repr=False, compare=False)
 
     def slide(self, name: str) -> Slide:
         """One slide; what it has answered once it knows."""
         if name not in self._opened:
-            self._opened[name] = Slide(name, self.sdata, self.table)
+            self._opened[name] = Slide(name, self.sdata, self.table, self.table_key)
         return self._opened[name]
 
     def every_slide(self) -> list[Slide]:
@@ -46,7 +50,15 @@ class Cohort:
 
     def measured(self) -> np.ndarray:
         """Boolean per row: the spot carries measurements."""
-        return is_measured(self.table)
+        return is_measured(self.table, self.table_key)
+
+    def spot_ids(self) -> pd.Index:
+        """Id of every row of the table, whole numbers or text."""
+        return as_ids(self.table.obs[_keys.INSTANCE])
+
+    def centers(self) -> np.ndarray:
+        """Spot centers of every row ``(n, 2)``: the copy for squidpy and scanpy."""
+        return copied_centers(self.table)
 
 
 def open_cohort(
@@ -74,7 +86,7 @@ def open_cohort(
         raise KeyError(f"slides {missing} have no spots in sdata.shapes; found {list(sdata.shapes)}")
     for slide in chosen:
         adopt(sdata, table, slide)
-    return Cohort(sdata, table, chosen)
+    return Cohort(sdata, table, chosen, table_key)
 
 
 def open_images(
@@ -102,7 +114,7 @@ def open_images(
     spotted = [s for s in chosen if s in with_spots]
     if spotted:
         open_cohort(sdata, spotted, table_key=table_key)
-    return Cohort(sdata, table, chosen)
+    return Cohort(sdata, table, chosen, table_key)
 
 
 def get_slide(sdata: SpatialData, slide: str) -> Slide:

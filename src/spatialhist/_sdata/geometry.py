@@ -8,8 +8,10 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.images import affine
+from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     """Spot centers ``(n, 2)`` as (x, y) in the slide's coordinate system, in the order of the table's rows."""
     shapes = sdata.shapes[slide]
-    ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy()]
-    row = shapes.index.get_indexer(ids)
+    ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
+    row = _positions(ids, shapes.index)
     if (row < 0).any():
-        lost = list(ids[row < 0][:3])
         raise ValueError(
-            f"{(row < 0).sum()} spots of slide {slide!r} are in the table but not in its shapes, e.g. {lost}; "
-            f"obs['spot_id'] is {ids.dtype}, the shapes' index {shapes.index.dtype}: both must hold the same ids"
+            f"{(row < 0).sum()} spots of slide {slide!r} are in the table but not in its shapes: obs[{_keys.INSTANCE!r}] "
+            f"holds {list(ids[row < 0][:3])}, the index of sdata.shapes[{slide!r}] {list(shapes.index[:3])}: both must "
+            "hold the same ids"
         )
     if not (shapes.geom_type == "Point").all():
         raise ValueError(
@@ -32,6 +34,19 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
         )
     xy = np.column_stack([shapes.geometry.x.to_numpy(), shapes.geometry.y.to_numpy()])[row]
     return apply(affine(shapes, slide), xy)
+
+
+def _positions(ids: pd.Series, index: pd.Index) -> np.ndarray:
+    """Position of each id in an index, -1 where it is not there; 7 and "7" are the same id."""
+    wanted, there = as_ids(ids), as_ids(index)
+    if wanted.dtype != there.dtype:
+        wanted, there = wanted.astype(str), there.astype(str)
+    return there.get_indexer(wanted)
+
+
+def copied_centers(table: AnnData) -> np.ndarray:
+    """Spot centers of every row ``(n, 2)`` in ``obsm["spatial"]``, the copy for squidpy and scanpy."""
+    return np.asarray(table.obsm[_keys.SPATIAL], dtype=float)[:, :2]
 
 
 def spot_pixels(sdata: SpatialData, table: AnnData, slide: str, image: str) -> np.ndarray:

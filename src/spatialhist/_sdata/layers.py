@@ -10,6 +10,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.values import as_matrix
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,16 +35,16 @@ def check_layer_size(n_obs: int, n_vars: int, *, n_layers: int = 1, max_layer_gb
 
 
 def get_layer(table: AnnData, layer: str | None) -> Any:
-    """Return ``X`` for None or ``"X"``, else a layer, or say which layers there are."""
+    """Return ``X`` for None or ``"X"``, else a layer, as CSR or an array; or say which layers there are."""
     if layer in (None, "X"):
         if table.X is None:
             raise KeyError(f"the table has no X; it has the layers {layer_names(table)}")
-        return table.X
+        return as_matrix(table.X, "X")
     if layer not in table.layers:
         calls = {_keys.LOG1P: "pp.log_normalize", _keys.RANKS: "pp.rank_expression", _keys.PREDICTED: "tl.predict"}
         advice = f"; make it with sh.{calls[layer]}(sdata, ...)" if layer in calls else ""
         raise KeyError(f"no layer {layer!r}; found {layer_names(table)}{advice}")
-    return table.layers[layer]
+    return as_matrix(table.layers[layer], f"layers[{layer!r}]")
 
 
 def check_key(key: str) -> None:
@@ -58,6 +59,12 @@ def check_key(key: str) -> None:
         raise ValueError(
             f"key_added={key!r} must hold only letters, digits, '_', '.', '-'; try {_keys.sanitize(key)!r}"
         )
+
+
+def get_dense_layer(table: AnnData, layer: str | None) -> np.ndarray:
+    """Return ``X`` or a layer as an array."""
+    values = get_layer(table, layer)
+    return values if isinstance(values, np.ndarray) else values.toarray()
 
 
 def add_dense_rows(
@@ -82,7 +89,13 @@ def add_dense_rows(
     if fresh or layer not in table.layers:
         check_layer_size(table.n_obs, table.n_vars)
         table.layers[layer] = np.full(table.shape, np.nan, dtype=np.float32)
+    elif not _is_dense(table.layers[layer]):
+        table.layers[layer] = get_dense_layer(table, layer).astype(np.float32)
     table.layers[layer][np.ix_(rows, columns)] = values
+
+
+def _is_dense(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == np.float32
 
 
 def record(table: AnnData, key: str, params: Mapping[str, Any]) -> None:
@@ -126,14 +139,15 @@ def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
     def widen(values: Any, fill: float) -> Any:
         if issparse(values):
             return hstack([values, csr_matrix((table.n_obs, len(new)), dtype=values.dtype)], format="csr")
-        return np.hstack([values, np.full((table.n_obs, len(new)), fill, dtype=np.asarray(values).dtype)])
+        kind = np.result_type(values, np.float32) if np.isnan(fill) else values.dtype
+        return np.hstack([values, np.full((table.n_obs, len(new)), fill, dtype=kind)])
 
     names = [*table.var_names, *new]
     slides = table.obs[_keys.REGION].astype(str).unique()
     before = table.varm.get(_keys.MEASURED, pd.DataFrame(True, index=table.var_names, columns=slides))
     flags = pd.concat([before, pd.DataFrame(False, index=new, columns=before.columns)])
     wider = ad.AnnData(
-        widen(table.X, 0),
+        None if table.X is None else widen(get_layer(table, None), 0),
         obs=table.obs,
         var=table.var.reindex(names),
         uns=table.uns,
@@ -141,7 +155,7 @@ def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
         obsp=dict(table.obsp),
         varm={key: _taller(values, names) for key, values in table.varm.items()} | {_keys.MEASURED: flags.astype(bool)},
         varp={key: _larger(values, len(new)) for key, values in table.varp.items()},
-        layers={key: widen(table.layers[key], np.nan) for key in layer_names(table)},
+        layers={key: widen(get_layer(table, key), np.nan) for key in layer_names(table)},
     )
     if table.raw is not None:
         wider.raw = table.raw.to_adata()

@@ -14,6 +14,7 @@ from spatialhist._sdata.geometry import apply, inside, spot_pixels
 from spatialhist._sdata.images import affine, image_key, length_factor, pyramid, tissue_mask
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
+from spatialhist._sdata.values import as_flags, as_words, settled_flags, word
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -64,34 +65,57 @@ class Slide:
     name: str
     _sdata: SpatialData = field(repr=False)
     _table: AnnData = field(repr=False)
+    _table_key: str = field(default=_keys.TABLE, repr=False)
     _laid: tuple[np.ndarray, Scale] | None = field(default=None, repr=False)
     _images: dict[str | None, SlideImage] = field(default_factory=dict, repr=False)
 
     @cached_property
     def rows(self) -> np.ndarray:
         """Row numbers of the slide's spots in the table."""
-        return np.flatnonzero((self._table.obs[_keys.REGION] == self.name).to_numpy())
+        return np.flatnonzero((self._table.obs[_keys.REGION] == self.name).to_numpy(dtype=bool))
 
     @property
     def measured(self) -> np.ndarray:
         """Boolean per spot: it carries measurements."""
-        return is_measured(self._table)[self.rows]
+        return is_measured(self._table, self._table_key)[self.rows]
 
     @property
     def usable(self) -> np.ndarray:
-        """Rows that are trained on and scored: measured, and not marked by :func:`spatialhist.pp.filter_spots`."""
+        """Rows that are trained on and scored: measured, and not marked by :func:`spatialhist.pp.filter_spots`.
+
+        Spots of a slide that it never judged are used.
+        """
         good = self.measured
         if _keys.SPOT_QC in self._table.obs:
-            good &= (self._table.obs[_keys.SPOT_QC].iloc[self.rows] == "ok").to_numpy()
+            found = self._table.obs[_keys.SPOT_QC].iloc[self.rows]
+            good &= (found.isna() | (found.astype(object).map(word) == _keys.QC_REASONS[-1])).to_numpy(dtype=bool)
         return self.rows[good]
+
+    @property
+    def in_tissue(self) -> np.ndarray:
+        """Boolean per spot: the reader found it on tissue; all where it does not say of the slide."""
+        if _keys.IN_TISSUE not in self._table.obs:
+            return np.ones(len(self.rows), dtype=bool)
+        column, name = self._table.obs[_keys.IN_TISSUE], f"sdata[{self._table_key!r}].obs[{_keys.IN_TISSUE!r}]"
+        if as_flags(column.iloc[self.rows], name).isna().all():
+            return np.ones(len(self.rows), dtype=bool)
+        return settled_flags(column, name, self.rows, gaps_are=True)
 
     @property
     def genes_measured(self) -> np.ndarray:
         """Boolean per gene: the slide's data holds this gene (genes are outer-joined between slides)."""
         flags = self._table.varm.get(_keys.MEASURED)
-        if flags is None or self.name not in getattr(flags, "columns", []):
+        if flags is None:
             return np.ones(self._table.n_vars, dtype=bool)
-        return flags[self.name].to_numpy(dtype=bool)
+        name = f"sdata[{self._table_key!r}].varm[{_keys.MEASURED!r}]"
+        if not hasattr(flags, "columns"):
+            raise ValueError(
+                f"{name} is a {type(flags).__name__} whose columns name no slides: make it a data frame of True and "
+                f"False with a column a slide, or delete it, del {name}, where every slide measured every gene"
+            )
+        if self.name not in flags.columns:
+            return np.ones(self._table.n_vars, dtype=bool)
+        return settled_flags(flags[self.name], f"{name}[{self.name!r}]")
 
     @cached_property
     def patient(self) -> str | None:
@@ -106,7 +130,7 @@ class Slide:
             return slide_info(self._sdata, self.name).get(_keys.PATIENT)
         if _keys.PATIENT not in self._table.obs:
             return None
-        names = self._table.obs[_keys.PATIENT].iloc[self.rows].dropna().astype(str).unique()
+        names = as_words(self._table.obs[_keys.PATIENT].iloc[self.rows]).dropna().unique()
         if len(names) > 1:
             raise ValueError(f"slide {self.name!r} names several patients in obs['patient']: {sorted(names)}")
         return names[0] if len(names) else None
@@ -163,8 +187,8 @@ class Slide:
         return stain_target(self._sdata, self.name, which)
 
 
-def is_measured(table: AnnData) -> np.ndarray:
+def is_measured(table: AnnData, table_key: str = _keys.TABLE) -> np.ndarray:
     """Boolean per row of a table: the spot carries measurements."""
     if _keys.MEASURED not in table.obs:
         return np.ones(table.n_obs, dtype=bool)
-    return table.obs[_keys.MEASURED].to_numpy(dtype=bool, copy=True)
+    return settled_flags(table.obs[_keys.MEASURED], f"sdata[{table_key!r}].obs[{_keys.MEASURED!r}]")

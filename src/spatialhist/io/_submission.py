@@ -104,9 +104,9 @@ def _check_complete(values: np.ndarray, slide_of_row: np.ndarray, layer: str) ->
 
 
 def _ids(cohort: Cohort, rows: np.ndarray, slides: list[str]) -> pd.Index:
-    ids = cohort.table.obs[_keys.INSTANCE].iloc[rows]
+    ids = cohort.spot_ids()[rows]
     if len(slides) > 1:
-        ids = pd.Index(cohort.slide_of_row()[rows]) + "_" + ids.astype(str).to_numpy()
+        ids = pd.Index(cohort.slide_of_row()[rows]) + "_" + ids.astype(str)
     return pd.Index(ids, name="ID")
 
 

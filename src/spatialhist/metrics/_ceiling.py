@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatialhist.metrics._correlation import is_constant, pearson
+from spatialhist.metrics._shared.arrays import as_floating
 
 
 def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -41,7 +42,7 @@ def split_half(counts: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.
     array([[4, 0],
            [7, 1]])
     """
-    values = np.asarray(counts)
+    values = as_floating(counts, "counts")
     if not ((values >= 0) & (values < np.inf) & (values == np.floor(values))).all():
         raise ValueError("counts must be whole numbers from 0 up; pass raw counts, not a normalized layer")
     whole = values.astype(np.int64)
@@ -121,5 +122,5 @@ def noise_ceiling(
     halves = (split_half(counts, rng) for _ in range(repeats))
     correlation = sum(np.nan_to_num(pearson(transform(a), transform(b))) for a, b in halves) / repeats
     ceiling = np.sqrt(reliability(correlation))
-    ceiling[is_constant(transform(np.asarray(counts)))] = np.nan
+    ceiling[is_constant(transform(as_floating(counts, "counts").astype(np.int64)))] = np.nan
     return ceiling

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from spatialhist.metrics._shared.arrays import as_matrices
+from spatialhist.metrics._shared.arrays import as_floating, as_matrices
 from spatialhist.metrics._shared.graph import neighbor_weights
 
 
@@ -42,8 +42,8 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
     array([2., 3., 4.])
     """
     truth = as_matrices(layer=layer)["layer"].astype(np.float64)
-    matrix: Any = counts if sparse.issparse(counts) else np.asarray(counts)
-    depth = np.log1p(np.asarray(matrix.sum(axis=1)).ravel())
+    matrix: Any = counts if sparse.issparse(counts) else as_floating(counts, "counts")
+    depth = np.log1p(np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel())
     if depth.size != len(truth):
         raise ValueError(f"counts have {depth.size} spots and layer has {len(truth)}; pass the same spots")
     depth -= depth.mean()

@@ -9,7 +9,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
 from spatialhist.pl._draw.style import CYCLE, FONT, chart, new_axes
 from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 
@@ -93,7 +93,7 @@ def _pairs_by_group(cohort: Cohort, layer: str) -> dict[str, Pairs]:
 
 
 def _pairs_by_slide(cohort: Cohort, layer: str) -> Iterator[tuple[str, Pairs]]:
-    values, measured = get_layer(cohort.table, layer), cohort.measured()
+    values, measured = get_dense_layer(cohort.table, layer), cohort.measured()
     for slide in cohort.slides:
         rows = cohort.rows(slide)
         rows = rows[measured[rows] & np.isfinite(values[rows]).any(axis=1)]

@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys, metrics
 from spatialhist._sdata.cohort import Cohort, open_cohort
 from spatialhist._sdata.layers import get_layer
+from spatialhist._sdata.values import as_numbers
 from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
 from spatialhist.pl._draw.style import EXPRESSION, check_axes
 from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
@@ -129,7 +130,7 @@ def _far(cohort: Cohort, slide: str) -> str:
     """Say it in the picture, which travels without the warning, where most spots are unlike those of training."""
     if _keys.OUT_OF_DISTRIBUTION not in cohort.table.obs:
         return ""
-    scores = cohort.table.obs[_keys.OUT_OF_DISTRIBUTION].to_numpy(dtype=np.float32)[cohort.rows(slide)]
+    scores = as_numbers(cohort.table.obs[_keys.OUT_OF_DISTRIBUTION])[cohort.rows(slide)]
     share = float((scores > FAR).mean()) if len(scores) else 0.0
     return f"\n{share:.0%} of spots unlike training" if share > FAR_SHARE else ""
 

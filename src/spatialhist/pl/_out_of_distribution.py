@@ -9,6 +9,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.values import as_numbers
 from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
 from spatialhist.pl._draw.style import check_axes
 
@@ -75,7 +76,8 @@ def out_of_distribution(
     key = _keys.OUT_OF_DISTRIBUTION
     if key not in cohort.table.obs:
         raise KeyError(f"no obs[{key!r}] in table {table_key!r}: predict it with sh.tl.predict or sh.tl.predict_grid")
-    scores = {s: cohort.table.obs[key].to_numpy(dtype=np.float32)[cohort.rows(s)] for s in cohort.slides}
+    away = as_numbers(cohort.table.obs[key])
+    scores = {s: away[cohort.rows(s)] for s in cohort.slides}
     panels = np.array([Panel(s, f"{s}\n{_share(v)}", UNIT, v) for s, v in scores.items()], dtype=object)[None, :, None]
     if axes is None:
         cells: Any = new_cells(panels.shape, slides_per_row)

@@ -13,11 +13,13 @@ import scipy.sparse as sp
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
 from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.counts import get_counts
 from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
 from spatialhist._sdata.layers import get_layer, record, recorded
 from spatialhist._sdata.scale import scale
 from spatialhist._sdata.subset import keep_spots
+from spatialhist._sdata.values import word
 from spatialhist.pp._tissue.disc import disc_share
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STEP = "filter_spots"
+STEP_CALL = "sh.pp.filter_spots(sdata"
 OK = _keys.QC_REASONS[-1]
 BY_LABELS = ("nan", "low_activity")
 
@@ -67,7 +70,7 @@ def filter_spots(
         Drop the spots that are not ``ok`` from table and shapes; otherwise only mark them. The table in ``sdata`` is
         replaced; one taken out of it before is not changed.
     min_counts
-        Smallest total of a spot; 0 for values that are not counts.
+        Smallest total of a spot; 0 for values that are not counts, which any other value warns of.
     min_tissue
         Smallest share of a spot's disc on tissue. The default keeps spots on the border of a section, whose
         measurements are real, and drops those that touch no more than its edge; 0 needs no tissue mask.
@@ -106,7 +109,8 @@ def filter_spots(
     check_range("min_tissue", min_tissue, 0, 1)
     check_range("max_mads", 0 if max_mads is None else max_mads, 0)
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    matrix = get_layer(cohort.table, layer)
+    sums = min_counts > 0 or max_mads is not None
+    matrix = get_counts(cohort, layer, step=STEP_CALL) if sums else get_layer(cohort.table, layer)
     reasons = _previous(cohort)
     for slide in cohort.slides:
         rows = cohort.rows(slide)
@@ -124,7 +128,8 @@ def filter_spots(
 def _previous(cohort: Cohort) -> np.ndarray:
     """Reasons given by an earlier call, for the slides that this one does not check."""
     if _keys.SPOT_QC in cohort.table.obs:
-        return cohort.table.obs[_keys.SPOT_QC].astype(object).to_numpy(copy=True)
+        found = cohort.table.obs[_keys.SPOT_QC].astype(object)
+        return found.map(word, na_action="ignore").to_numpy(dtype=object, copy=True)
     return np.full(cohort.table.n_obs, None, dtype=object)
 
 
@@ -133,7 +138,7 @@ def _judge(
 ) -> np.ndarray:
     """Return the first reason of every spot of a slide."""
     rows = cohort.rows(slide)
-    obs, measured = cohort.table.obs.iloc[rows], cohort.measured()[rows]
+    measured = cohort.measured()[rows]
     image = image_key(cohort.sdata, slide)
     xy = spot_pixels(cohort.sdata, cohort.table, slide, image)
     pyr = pyramid(cohort.sdata, image)
@@ -143,7 +148,7 @@ def _judge(
         "nan": nan,
         "duplicate": _duplicates(xy, nan),
         "out_of_bounds": ((xy < 0) | (xy > (pyr.width, pyr.height))).any(axis=1),
-        "not_in_tissue": ~obs.get(_keys.IN_TISSUE, pd.Series(True, index=obs.index)).astype(bool).to_numpy(),
+        "not_in_tissue": ~cohort.slide(slide).in_tissue,
         "off_tissue": _off_tissue(cohort, slide, image, xy, min_tissue),
         "low_activity": measured & _low_activity(totals, measured & ~nan, min_counts, max_mads),
     }
@@ -151,10 +156,10 @@ def _judge(
 
 
 def _finite_rows(matrix: Any) -> np.ndarray:
-    """Boolean per row of a dense or sparse matrix: every value is finite."""
+    """Boolean per row of an array or a CSR matrix: every value is finite."""
     if not sp.issparse(matrix):
         return np.isfinite(matrix).all(axis=1)
-    bad = ~np.isfinite(matrix.tocsr().data)
+    bad = ~np.isfinite(matrix.data)
     return ~np.isin(np.arange(matrix.shape[0]), np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[bad])
 
 
@@ -206,7 +211,7 @@ def _write(cohort: Cohort, reasons: np.ndarray, params: dict[str, Any], drop: bo
         counts[slide] = {r: int((now == r).sum()) + int(gone.get(r, 0)) for r in _keys.QC_REASONS}
         dropped[slide] = {**counts[slide], OK: 0} if drop else gone
         if drop:
-            ids = table.obs[_keys.INSTANCE].to_numpy()[cohort.rows(slide)]
+            ids = cohort.spot_ids()[cohort.rows(slide)]
             by_labels[slide] = by_labels.get(slide, []) + [str(i) for i in ids[np.isin(now, BY_LABELS)]]
     table.obs[_keys.SPOT_QC] = pd.Categorical(reasons, categories=_keys.QC_REASONS)
     found = {"counts": counts, "dropped": dropped, "dropped_by_labels": by_labels}

@@ -15,6 +15,7 @@ from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid
 from spatialhist._sdata.layers import record_slides
 from spatialhist._sdata.scale import scale
+from spatialhist._sdata.values import as_flags, as_numbers
 from spatialhist.pp._tissue.density import ink_mask
 from spatialhist.pp._tissue.disc import disc_share
 from spatialhist.pp._tissue.find import um_per_px
@@ -23,6 +24,7 @@ from spatialhist.pp._tissue.overview import overview
 from spatialhist.pp._tissue.sharpness import spot_quality
 
 if TYPE_CHECKING:
+    import pandas as pd
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
@@ -101,8 +103,7 @@ def flag_artifacts(
     found = {slide: _measure(cohort, slide) for slide in cohort.slides}
     obs = cohort.table.obs
     for flag, column in _keys.ARTIFACTS.items():
-        values = obs[column].to_numpy(copy=True) if column in obs else np.full(len(obs), np.nan, np.float32)
-        flags = obs[flag].to_numpy(dtype=bool, copy=True) if flag in obs else np.zeros(len(obs), dtype=bool)
+        values, flags = _earlier(obs, column, flag)
         for slide, measures in found.items():
             rows = cohort.rows(slide)
             values[rows] = measures[flag]
@@ -111,6 +112,13 @@ def flag_artifacts(
     record_slides(cohort.table, "flag_artifacts", dict.fromkeys(cohort.slides, limits))
     counts = {f: int(obs[f].sum()) for f in _keys.ARTIFACTS}
     logger.info("added obs %s: %s spots", list(_keys.ARTIFACTS), counts)
+
+
+def _earlier(obs: pd.DataFrame, column: str, flag: str) -> tuple[np.ndarray, np.ndarray]:
+    """Measures and flags of an earlier call, for the slides that this one does not judge."""
+    values = as_numbers(obs[column]) if column in obs else np.full(len(obs), np.nan)
+    flags = as_flags(obs[flag], f"obs[{flag!r}]").fillna(False) if flag in obs else np.zeros(len(obs))
+    return values.astype(np.float32), np.array(flags, dtype=bool)
 
 
 def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, max_fold: float) -> np.ndarray:

@@ -9,7 +9,8 @@ import scipy.sparse as sp
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record
+from spatialhist._sdata.counts import get_counts
+from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, record
 from spatialhist.pp._expression.normalize import log1p_counts
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def log_normalize(
     target_sum
         Total of a spot after scaling.
     layer
-        Counts; X if None.
+        Counts; X if None. What holds values that are no whole numbers is taken as it is, with a warning.
     key_added
         Name of the new layer.
     table_key
@@ -68,9 +69,10 @@ def log_normalize(
     """
     if not target_sum > 0:
         raise ValueError(f"target_sum={target_sum!r} must be positive")
-    table = open_cohort(sdata, table_key=table_key).table
+    cohort = open_cohort(sdata, table_key=table_key)
+    table = cohort.table
     check_key(key_added)
-    counts = get_layer(table, layer)
+    counts = get_counts(cohort, layer, step="sh.pp.log_normalize(sdata")
     if not sp.issparse(counts):
         check_layer_size(*table.shape, max_layer_gb=max_layer_gb)
     table.layers[key_added] = log1p_counts(counts, target_sum)

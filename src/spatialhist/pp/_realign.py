@@ -11,9 +11,10 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment, set_alignment
 from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.counts import get_counts
 from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.images import affine, image_key
-from spatialhist._sdata.layers import get_layer, record_slides
+from spatialhist._sdata.layers import record_slides
 from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.pp._registration.activity import MIN_LEAD
 from spatialhist.pp._registration.register import Registration, register
@@ -112,7 +113,8 @@ def realign(
         raise ValueError(f"max_shift={max_shift} is not a positive number of spot spacings")
     cohort = open_cohort(sdata, slides, table_key=table_key)
     options = {"model": model, "orientations": orientations, "max_shift": max_shift, "seed": seed}
-    reports = {slide: _report(cohort, slide, use_expression, layer, options) for slide in cohort.slides}
+    values = get_counts(cohort, layer, step="sh.pp.realign(sdata, use_expression=True") if use_expression else None
+    reports = {slide: _report(cohort, slide, values, options) for slide in cohort.slides}
     for slide, report in reports.items():
         matrix = np.array(report["matrix"])
         if not np.array_equal(matrix, alignment(sdata, slide)):
@@ -122,13 +124,11 @@ def realign(
     logger.info("realigned slides %s", [s for s, r in reports.items() if r["accepted"]])
 
 
-def _report(
-    cohort: Cohort, slide: str, use_expression: bool, layer: str | None, options: dict[str, Any]
-) -> dict[str, Any]:
+def _report(cohort: Cohort, slide: str, values: Any, options: dict[str, Any]) -> dict[str, Any]:
     rows = cohort.rows(slide)
     xy = _reader_pixels(cohort, slide)
-    best = footprint = _register(cohort, slide, xy, _in_tissue(cohort, rows), None, options)
-    activity = _activity(cohort, rows, layer) if use_expression else None
+    best = footprint = _register(cohort, slide, xy, _in_tissue(cohort, slide), None, options)
+    activity = _activity(cohort, rows, values) if values is not None else None
     if activity is not None:
         best = _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
     if activity is not None and best.sharpness < MIN_LEAD:
@@ -170,17 +170,14 @@ def _reader_pixels(cohort: Cohort, slide: str) -> np.ndarray:
     return apply(to_image @ undo, spot_centers(cohort.sdata, cohort.table, slide)).round(6)
 
 
-def _in_tissue(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
+def _in_tissue(cohort: Cohort, slide: str) -> np.ndarray:
     """Spots that the reader found on tissue; all where it does not say."""
-    if _keys.IN_TISSUE not in cohort.table.obs:
-        return np.ones(len(rows), dtype=bool)
-    flag = cohort.table.obs[_keys.IN_TISSUE].iloc[rows].to_numpy() == 1
+    flag = cohort.slide(slide).in_tissue
     return flag if flag.any() else ~flag
 
 
-def _activity(cohort: Cohort, rows: np.ndarray, layer: str | None) -> np.ndarray | None:
+def _activity(cohort: Cohort, rows: np.ndarray, values: Any) -> np.ndarray | None:
     """Log total expression of each spot; None where nothing was measured."""
-    values = get_layer(cohort.table, layer)
     if not cohort.measured()[rows].all():
         return None
     totals = np.nan_to_num(np.asarray(values[rows].sum(axis=1), dtype=float).ravel())

@@ -10,7 +10,8 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.layers import get_layer, record
+from spatialhist._sdata.counts import get_counts
+from spatialhist._sdata.layers import record
 from spatialhist._sdata.subset import keep_genes
 from spatialhist.pp._expression.normalize import log1p_counts
 
@@ -48,7 +49,7 @@ def select_genes(
         Replace the table in ``sdata`` by one with these genes alone; a table taken out of ``sdata`` before is not
         changed.
     layer
-        Counts; X if None.
+        Counts; X if None. What holds values that are no whole numbers is taken as it is, with a warning.
     table_key
         Name of the table.
 
@@ -80,7 +81,7 @@ def select_genes(
     check_choice("by", by, By)
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
-    scores = _scores(cohort, get_layer(table, layer), by)
+    scores = _scores(cohort, get_counts(cohort, layer, step="sh.pp.select_genes(sdata"), by)
     best = np.argsort(-scores, kind="stable")[:n]
     table.var["selected"] = np.isin(np.arange(table.n_vars), best)
     record(table, "select_genes", {"n": n, "by": by, "layer": layer or "X"})

@@ -15,6 +15,7 @@ from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import image_key, tissue_mask
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record, recorded
 from spatialhist._sdata.scale import scale
+from spatialhist._sdata.values import as_matrix
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -119,6 +120,7 @@ def _averaging(
 ) -> tuple[sp.csr_matrix, list[str]]:
     """Return the matrix that averages, rows not yet normalized, and the slides whose gaps it respects."""
     graph = cohort.table.obsp.get(_keys.DISTANCES)
+    graph = None if graph is None else as_matrix(graph, f"obsp[{_keys.DISTANCES!r}]")
     facts = recorded(cohort.table, _keys.DISTANCES).get("slides", {})
     if graph is None or any(slide not in facts for slide in cohort.slides):
         raise KeyError("the table has no graph of neighboring spots: make it with sh.pp.spot_distances(sdata)")
@@ -126,7 +128,7 @@ def _averaging(
     blocks, masked = [], []
     for slide in cohort.slides:
         rows = cohort.rows(slide)
-        edges = graph[rows][:, rows].tocoo()
+        edges = sp.coo_matrix(graph[rows][:, rows])
         length = edges.data / facts[slide]["mpp"] if in_um else edges.data
         keep = _near(cohort, slide, length, radius, facts[slide]["radius_px"])
         on_tissue = _on_tissue(cohort, slide, edges.row, edges.col)

@@ -11,7 +11,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
-from spatialhist._sdata.layers import add_dense_rows, check_layer_size, get_layer, record
+from spatialhist._sdata.layers import add_dense_rows, check_layer_size, dense_columns, get_layer, record
 from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
 from spatialhist.tl._inference.trained import Applier, Source
 from spatialhist.tl._runs.as_written import AsWritten
@@ -174,6 +174,6 @@ def _add_bounds(table: AnnData, layer: str, radius: Sequence[tuple[np.ndarray, n
     columns = columns[kept]
     for i, (rows, every) in enumerate(radius):
         half = every[kept]
-        values = np.asarray(table.layers[layer][np.ix_(rows, columns)])
+        values = dense_columns(get_layer(table, layer), rows, columns)
         add_dense_rows(table, f"{layer}_lower", rows, columns, values - half, fresh=i == 0)
         add_dense_rows(table, f"{layer}_upper", rows, columns, values + half, fresh=i == 0)

@@ -16,6 +16,7 @@ from spatialhist import _keys
 from spatialhist._runtime.executor import n_workers
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_layer_size, record, recorded
+from spatialhist._sdata.values import as_ids
 from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._data.panel import fold_panels
@@ -151,7 +152,7 @@ def cross_validate(
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)
     names = sorted(set(assigned.values()))
     training = {g: [s for s, group in assigned.items() if group != g] for g in names}
-    panels = fold_panels(table, used, task.rows, training, genes)
+    panels = fold_panels(table, used, task.rows, training, genes, layer)
     columns = np.unique(np.concatenate(list(panels.values())))
     manifest = task.manifest(
         "cross-validation",
@@ -204,7 +205,7 @@ def _write_layers(table: AnnData, cv: CrossValidation, rows: np.ndarray, columns
     record(table, LATEST, {"latest": recorded(table, LATEST).get("latest", {}) | {target: cv.run_id}})
     ids = {
         _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),
-        _keys.INSTANCE: table.obs[_keys.INSTANCE].iloc[rows].tolist(),
+        _keys.INSTANCE: as_ids(table.obs[_keys.INSTANCE])[rows].tolist(),
     }
     write_oof(cv.folder, stored, ids, cv.genes)
     logger.info("cross_validate: added layers %s", [_keys.oof(n) for n in stored])

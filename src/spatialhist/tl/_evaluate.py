@@ -12,7 +12,7 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
-from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
 from spatialhist.tl._runs.cross_validation import LATEST
 from spatialhist.tl._scores.metrics import choose_metrics
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer
@@ -99,14 +99,16 @@ def evaluate(
     for layer in chosen:
         made = recorded(table, layer)
         records += scorer.score(
-            get_layer(table, layer),
+            get_dense_layer(table, layer),
             made.get("predictor", layer),
             made.get("kind", "model"),
             group_of_slides(table, every, layer),
             same_units="space" not in made,
         )
     if oracles:
-        records += scorer.oracles(get_layer(table, chosen[0]), group_of_slides(table, every, chosen[0]), seed=seed)
+        records += scorer.oracles(
+            get_dense_layer(table, chosen[0]), group_of_slides(table, every, chosen[0]), seed=seed
+        )
     scores = pd.DataFrame(records, columns=COLUMNS)
     logger.info("evaluate: %d scores of %d layers on %d slides", len(scores), len(chosen), len(scorer.rows))
     return scores

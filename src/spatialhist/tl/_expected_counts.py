@@ -9,7 +9,15 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.layers import add_dense_rows, check_key, check_layer_size, get_layer, record, recorded
+from spatialhist._sdata.layers import (
+    add_dense_rows,
+    check_key,
+    check_layer_size,
+    dense_columns,
+    get_layer,
+    record,
+    recorded,
+)
 from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
 from spatialhist.tl._inference.trained import Applier, Source
 from spatialhist.tl._runs.cross_validation import CrossValidation
@@ -90,7 +98,7 @@ def expected_counts(
     factor = {g: _factor(trained, g) for g in set(groups.values())}
     for i, (slide, group) in enumerate(groups.items()):
         rows = cohort.rows(slide)
-        predicted = np.asarray(table.layers[layer][np.ix_(rows, columns[kept])], dtype=np.float64)
+        predicted = dense_columns(get_layer(table, layer), rows, columns[kept]).astype(np.float64)
         values = np.maximum(np.exp(predicted) * factor[group][kept] - 1, 0)
         add_dense_rows(table, key, rows, columns[kept], values.astype(np.float32), fresh=i == 0)
     made = {k: v for k, v in recorded(table, layer).items() if k in ("predictor", "run_id")}

@@ -128,9 +128,9 @@ def _panel(task: Task, genes: int | Sequence[str], start: Model | None) -> np.nd
     """Genes as positions in the table; those of a model that is gone on from, in its order."""
     everything = {"all": list(task.rows)}
     if start is None:
-        return fold_panels(task.table, task.slides, task.rows, everything, genes)["all"]
+        return fold_panels(task.table, task.slides, task.rows, everything, genes, task.layer)["all"]
     check_start(start, task, genes)
-    found = fold_panels(task.table, task.slides, task.rows, everything, start.genes)["all"]
+    found = fold_panels(task.table, task.slides, task.rows, everything, start.genes, task.layer)["all"]
     check_panel(start, list(task.table.var_names[found]))
     return task.table.var_names.get_indexer(start.genes)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 
 from spatialhist import metrics
 from spatialhist.metrics._shared import arrays as _arrays
@@ -46,6 +48,35 @@ def test_size_of_blocks_changes_nothing(pair, score, monkeypatch):
 
 def test_whole_numbers_and_lists_are_accepted():
     np.testing.assert_allclose(metrics.pearson([[1], [2], [3]], np.array([[2], [4], [6]])), [1])
+
+
+KINDS = {
+    "sparse": sparse.csc_array,
+    "masked": lambda v: np.ma.masked_invalid(v),
+    "frame": pd.DataFrame,
+    "nullable": lambda v: pd.DataFrame(v).astype("Float64"),
+    "objects": lambda v: pd.DataFrame(v).astype(object),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("score", PAIRED)
+def test_matrices_of_any_kind_score_the_same(pair, score, kind):
+    np.testing.assert_allclose(score(*(KINDS[kind](m) for m in pair)), score(*pair), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, bool, np.float16])
+@pytest.mark.parametrize("score", [metrics.rmse, metrics.pearson, metrics.r2])
+def test_small_types_do_not_overflow(score, dtype):
+    rng = np.random.default_rng(0)
+    truth, predicted = (rng.integers(0, 250, (40, 3)).astype(dtype) for _ in range(2))
+    expected = score(truth.astype(np.float64), predicted.astype(np.float64))
+    np.testing.assert_allclose(score(truth, predicted), expected, rtol=1e-12)
+
+
+def test_words_are_refused_by_name():
+    with pytest.raises(ValueError, match="predicted holds object, not numbers"):
+        metrics.pearson(np.ones((2, 1)), pd.DataFrame([["a"], ["b"]]))
 
 
 def test_an_infinite_target_is_an_error_not_left_out():

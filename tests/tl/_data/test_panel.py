@@ -56,33 +56,37 @@ def test_no_gene_in_common_is_refused():
 def test_slide_means_are_log1p_per_ten_thousand(cohort, rows):
     counts = cohort.table.X.toarray()[3:5]
     expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(slide_means(cohort.table.X, {"b": np.array([3, 4])})["b"], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        slide_means(cohort.table, cohort.every_slide(), {"b": np.array([3, 4])}, "X")["b"], expected, rtol=1e-5
+    )
 
 
 def test_a_fold_chooses_without_its_own_slides(cohort, rows):
     training = {"a": ["b", "c"], "c": ["a", "b"]}
-    panels = fold_panels(cohort.table, cohort.every_slide(), rows, training, 3)
-    means = slide_means(cohort.table.X, rows)
+    panels = fold_panels(cohort.table, cohort.every_slide(), rows, training, 3, "X")
+    means = slide_means(cohort.table, cohort.every_slide(), rows, "X")
     best = np.argsort(-(means["a"] + means["b"]))[:3]
     assert panels["c"].tolist() == sorted(best)
     assert panels["a"].tolist() == [0, 1, 2]
 
 
 def test_named_genes_are_modeled_where_training_slides_measured_them(cohort, rows):
-    panels = fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"], "c": ["a", "b"]}, ["g3", "g1"])
+    panels = fold_panels(
+        cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"], "c": ["a", "b"]}, ["g3", "g1"], "X"
+    )
     assert panels["a"].tolist() == [1]
     assert panels["c"].tolist() == [1, 3]
 
 
 def test_named_genes_that_no_fold_can_model_are_refused(cohort, rows):
     with pytest.raises(ValueError, match="none of the 1 genes= was measured on all training slides of fold 'a'"):
-        fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"]}, ["g3"])
+        fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"]}, ["g3"], "X")
 
 
 @pytest.mark.parametrize("genes", [0, -3])
 def test_a_panel_has_at_least_one_gene(cohort, rows, genes):
     with pytest.raises(ValueError, match=f"genes={genes} must be at least 1"):
-        fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b"]}, genes)
+        fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b"]}, genes, "X")
 
 
 def test_names_are_checked(cohort):
@@ -130,3 +134,20 @@ def test_smoothed_ranks_are_taken_as_they_are(cohort):
     matrix, ranking = target_source(cohort.table, "ranks_smooth")
     assert matrix is cohort.table.layers["ranks_smooth"]
     assert ranking is None
+
+
+def test_panel_follows_the_counts_that_the_layer_was_made_from(cohort):
+    told = cohort.table.X[:, [3, 2, 1, 0]]
+    cohort.table.layers["counts"] = told
+    cohort.table.X = cohort.table.X.copy()
+    cohort.table.X.data = np.log1p(cohort.table.X.data)
+    record(cohort.table, "log1p", {"layer": "counts"})
+    expected = np.log1p(1e4 * told.toarray() / told.sum(axis=1))[3]
+    found = slide_means(cohort.table, cohort.every_slide(), {"b": np.array([3])}, "log1p")["b"]
+    np.testing.assert_allclose(found, np.asarray(expected).ravel(), rtol=1e-5)
+
+
+def test_no_logarithm_is_taken_of_what_holds_no_counts(cohort):
+    cohort.table.X = cohort.table.X * 0.25
+    found = slide_means(cohort.table, cohort.every_slide(), {"b": np.array([3, 4])}, "X")["b"]
+    np.testing.assert_allclose(found, cohort.table.X.toarray()[3:5].mean(axis=0))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 BLOCK_VALUES = 2_000_000  # 16 MB a float64 temporary, for any number of spots
 
@@ -32,7 +34,7 @@ def map_columns(function: Callable[..., NDArray], **arrays: ArrayLike) -> NDArra
 
 def as_matrices(**arrays: ArrayLike) -> dict[str, NDArray[np.floating]]:
     """Return the arrays as floating matrices of one common shape with at least one spot."""
-    matrices = {name: _as_floating(array, name) for name, array in arrays.items()}
+    matrices = {name: as_floating(array, name) for name, array in arrays.items()}
     shapes = {name: matrix.shape for name, matrix in matrices.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 2 for shape in shapes.values()):
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
@@ -71,11 +73,29 @@ def _has_values(matrix: NDArray[np.floating], name: str) -> NDArray[np.bool_]:
     return scored
 
 
-def _as_floating(array: ArrayLike, name: str) -> NDArray[np.floating]:
+def as_floating(array: Any, name: str) -> NDArray[np.floating]:
+    """Return numbers of any kind as a floating array: sparse, masked and nullable ones too, gaps as NaN."""
+    if sparse.issparse(array):
+        array = array.toarray()
+    elif isinstance(array, np.ma.MaskedArray):
+        array = array.astype(np.float64).filled(np.nan)
+    elif hasattr(array, "to_numpy"):
+        array = _of_pandas(array)
     matrix = np.asarray(array)
     if matrix.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds {matrix.dtype}, not numbers")
-    return matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
+    return matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
+
+
+def _of_pandas(array: Any) -> NDArray[Any]:
+    """Values of a data frame or series; as objects where they are no numbers."""
+    plain = array.to_numpy()
+    if plain.dtype != object:
+        return plain
+    try:
+        return array.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        return plain
 
 
 def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:

@@ -60,7 +60,7 @@ def draw_panel(ax: Axes, cohort: Cohort, panel: Panel, norm: Any, cmap: str) -> 
     one = ad.AnnData(
         panel.values[:, None],
         obs=cohort.table.obs[[_keys.REGION]].iloc[rows].astype(str).astype("category"),
-        obsm={_keys.SPATIAL: cohort.table.obsm[_keys.SPATIAL][rows]},
+        obsm={_keys.SPATIAL: cohort.centers()[rows]},
         uns={_keys.SPATIAL: {panel.slide: entry}},
     )
     image = "images" in entry

@@ -10,6 +10,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment
+from spatialhist._sdata.counts import counts_behind
 from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.layers import recorded
 from spatialhist._sdata.scale import scale, slide_info
@@ -54,12 +55,13 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
 
 def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
     columns = ["slide", "group", "patient", "spots used", "µm per pixel", "pitch, px", "pitch, µm", "median counts"]
-    totals = np.asarray(cohort.table.X.sum(axis=1)).ravel()
+    counts = counts_behind(cohort.table, cohort.every_slide(), _target(cv))
+    totals = None if counts is None else np.asarray(counts.sum(axis=1)).ravel()
     rows = []
     for slide, entry in cv.manifest["slides"].items():
         s = scale(cohort.sdata, slide)
         um = s.pitch_px * s.mpp if s.pitch_px and s.mpp else None
-        median = float(np.median(totals[cohort.rows(slide)]))
+        median = None if totals is None else float(np.median(totals[cohort.rows(slide)]))
         rows.append(
             [
                 slide,
@@ -73,6 +75,11 @@ def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
             ]
         )
     return Table(columns, rows)
+
+
+def _target(cv: CrossValidation) -> str:
+    """Layer that was predicted."""
+    return str(cv.manifest["identity"]["layer"])
 
 
 def _round(value: float | None, digits: int) -> str | None:
@@ -163,7 +170,7 @@ def _placed_by_expression(cohort: Cohort) -> list[str]:
 
 def _bounds(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> dict[str, Any]:
     """What is recorded of the intervals of the predictions in the headline."""
-    layer = layer_of(cohort, headline(scores), cv.manifest["identity"]["layer"])
+    layer = layer_of(cohort, headline(scores), _target(cv))
     return recorded(cohort.table, f"{layer}_lower")
 
 

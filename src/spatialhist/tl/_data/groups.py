@@ -8,10 +8,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.layers import recorded
+from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.values import as_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,9 +75,8 @@ def _automatic(slides: Sequence[Slide]) -> str:
 def _constant(table: AnnData, slide: Slide, column: str) -> str:
     if column not in table.obs:
         raise KeyError(f"groups={column!r} is no column of obs; found {list(table.obs.columns)}")
-    values = table.obs[column].iloc[slide.rows]
-    names = values.unique()
-    if len(names) != 1 or pd.isna(names[0]):
+    names = as_words(table.obs[column].iloc[slide.rows]).unique()
+    if len(names) != 1 or names[0] is None:
         raise ValueError(f"obs[{column!r}] must name one group for slide {slide.name!r}, it holds {list(names)[:5]}")
     return str(names[0])
 
@@ -91,7 +90,8 @@ def refuse_duplicates(table: AnnData, slides: Sequence[Slide], assigned: dict[st
         If two slides of different groups have equal pixels, or share more than half of their count vectors.
     """
     hashes = {s.name: s.pixel_hash for s in slides}
-    vectors = {s.name: _count_vectors(table.X[s.rows]) for s in slides}
+    counts = None if table.X is None else get_layer(table, None)
+    vectors = {s.name: set() if counts is None else _count_vectors(counts[s.rows]) for s in slides}
     for a, b in itertools.combinations(assigned, 2):
         if assigned[a] == assigned[b]:
             continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialhist._sdata.counts import counts_behind
 from spatialhist._sdata.layers import dense_columns, gene_positions, get_layer, recorded
 
 if TYPE_CHECKING:
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
 
 
-def slide_means(counts: Any, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Mean log1p expression of every gene per slide (counts per 10,000)."""
+def slide_means(
+    table: AnnData, slides: Sequence[Slide], rows: dict[str, np.ndarray], layer: str
+) -> dict[str, np.ndarray]:
+    """Mean log1p expression of every gene per slide (counts per 10,000).
+
+    Where no counts lie behind the layer, the means of the layer itself, of which no further logarithm is taken.
+    """
     from scipy.sparse import csr_matrix
 
     from spatialhist.pp._expression.normalize import log1p_counts
 
+    counts = counts_behind(table, slides, layer)
+    if counts is None:
+        values = target_source(table, layer)[0]
+        return {s: np.asarray(values[r].mean(axis=0)).ravel() for s, r in rows.items()}
     return {s: np.asarray(log1p_counts(csr_matrix(counts[r]), 1e4).mean(axis=0)).ravel() for s, r in rows.items()}
 
 
@@ -58,6 +68,7 @@ def fold_panels(
     rows: dict[str, np.ndarray],
     training: dict[str, list[str]],
     genes: int | Sequence[str],
+    layer: str,
 ) -> dict[str, np.ndarray]:
     """Positions of each fold's genes in the table.
 
@@ -73,6 +84,8 @@ def fold_panels(
         Slides that each fold trains on; nothing else is looked at.
     genes
         Size of the panel, or names, of which a fold models those that its training slides measured.
+    layer
+        What is predicted; the panel is chosen by the counts that it was made from.
 
     Raises
     ------
@@ -83,7 +96,7 @@ def fold_panels(
     if isinstance(genes, int | np.integer):
         if genes < 1:
             raise ValueError(f"genes={genes} must be at least 1, or a list of names")
-        means = slide_means(table.X, rows)
+        means = slide_means(table, slides, rows, layer)
         return {fold: choose_panel(means, measured, names, int(genes)) for fold, names in training.items()}
     named = np.sort(gene_positions(table, genes))
     panels = {fold: named[measured_everywhere(measured, names)[named]] for fold, names in training.items()}

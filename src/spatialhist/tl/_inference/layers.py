@@ -9,6 +9,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.layers import add_dense_rows, record, recorded
+from spatialhist._sdata.values import as_numbers
 from spatialhist.tl._inference.trained import Applier
 from spatialhist.tl._scores.card import add_reliability
 
@@ -45,7 +46,7 @@ def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np
     if before.get("run") != run or key not in table.obs:
         table.obs[key] = np.full(table.n_obs, np.nan, dtype=np.float32)
         before = {}
-    column = table.obs[key].to_numpy(dtype=np.float32, copy=True)
+    column = as_numbers(table.obs[key]).astype(np.float32)
     for slide, score in away.items():
         column[rows[slide]] = score
     table.obs[key] = column

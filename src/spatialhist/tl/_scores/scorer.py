@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys, metrics
 from spatialhist._sdata.cohort import usable_rows
+from spatialhist._sdata.counts import counts_behind, totalled
+from spatialhist._sdata.geometry import copied_centers
 from spatialhist._sdata.layers import dense_columns, recorded
+from spatialhist._sdata.values import as_matrix
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.panel import make_targets, target_source
 from spatialhist.tl._scores.metrics import ALL, DEFAULT, HEADLINE, POOLED, RELIABILITY, Row, ceiling_rows, score_slide
@@ -91,7 +95,7 @@ class Scorer:
                 f"layer {truth!r} was smoothed, and smoothed truth flatters whatever is smooth: score against the "
                 "layer it was made from"
             )
-        rows = _deep_rows(table, slides, min_counts)
+        rows = _deep_rows(slides, counts_behind(table, slides, truth), min_counts)
         if not rows:
             names = [s.name for s in slides]
             raise ValueError(f"no measured spot of slides {names} has {min_counts} counts: lower min_counts")
@@ -128,13 +132,13 @@ class Scorer:
 
     def oracles(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Score what sees the truth, on the spots and genes of a prediction."""
-        graph = self.table.obsp.get(_keys.CONNECTIVITIES)
-        counts = self.table.X
+        graph, counts = self._graph, totalled(self.table, self._every_slide, self.truth)
         records: list[Record] = []
         for slide, part in self._parts(values):
             actual, here = self._actual(part), ("oracle", groups[slide], slide)
-            depth = metrics.depth_oracle(counts[part.rows], actual)
-            records += self._records(("oracle_depth", *here), part, actual, depth)
+            if counts is not None:
+                depth = metrics.depth_oracle(counts[part.rows], actual)
+                records += self._records(("oracle_depth", *here), part, actual, depth)
             if graph is not None:
                 near = metrics.neighbor_oracle(actual, graph[part.rows][:, part.rows])
                 records += self._records(("oracle_neighbors", *here), part, actual, near)
@@ -142,15 +146,15 @@ class Scorer:
 
     def ceilings(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Noise ceiling on the spots and genes of a prediction; nothing where it is not known."""
-        table = self.table
         wanted = {HEADLINE, RELIABILITY} & set(self.chosen)
-        if not wanted or self.truth != _keys.LOG1P or not holds_counts(table.X):
+        counts = counts_behind(self.table, self._every_slide, self.truth)
+        if not wanted or self.truth != _keys.LOG1P or counts is None:
             return []
-        target_sum = recorded(table, self.truth).get("target_sum", 1e4)
+        target_sum = recorded(self.table, self.truth).get("target_sum", 1e4)
         records: list[Record] = []
         for slide, part in self._parts(values):
-            whole = dense_columns(table.X, part.rows, part.columns).astype(np.int64)
-            total = np.asarray(table.X[part.rows].sum(axis=1)).ravel()
+            whole = dense_columns(counts, part.rows, part.columns).astype(np.int64)
+            total = np.asarray(counts[part.rows].sum(axis=1)).ravel()
             rows = ceiling_rows(whole, total, self._names(part), target_sum=target_sum, seed=seed, chosen=self.chosen)
             records += [(CEILING, "oracle", groups[slide], slide, *row) for row in rows]
         return records
@@ -166,8 +170,21 @@ class Scorer:
                 yield slide, Part(mine, columns, held[:, columns])
 
     def _actual(self, part: Part) -> np.ndarray:
-        matrix, ranking = target_source(self.table, self.truth)
+        matrix, ranking = self._source
         return make_targets(dense_columns(matrix, part.rows, part.columns), ranking)
+
+    @property
+    def _every_slide(self) -> list[Slide]:
+        return list(self.slides.values())
+
+    @cached_property
+    def _source(self) -> tuple[Any, dict[str, Any] | None]:
+        return target_source(self.table, self.truth)
+
+    @cached_property
+    def _graph(self) -> Any:
+        graph = self.table.obsp.get(_keys.CONNECTIVITIES)
+        return None if graph is None else as_matrix(graph, f"obsp[{_keys.CONNECTIVITIES!r}]")
 
     def _names(self, part: Part) -> list[str]:
         return list(self.table.var_names[part.columns])
@@ -181,13 +198,12 @@ class Scorer:
         *,
         same_units: bool = True,
     ) -> list[Record]:
-        table = self.table
-        graph = table.obsp.get(_keys.CONNECTIVITIES)
+        graph = self._graph
         rows: Iterator[Row] = score_slide(
             actual,
             predicted,
             self._names(part),
-            xy=table.obsm[_keys.SPATIAL][part.rows],
+            xy=copied_centers(self.table)[part.rows],
             pitch=self.slides[head[-1]].scale.pitch_px,
             connectivities=None if graph is None else graph[part.rows][:, part.rows],
             same_units=same_units,
@@ -196,17 +212,11 @@ class Scorer:
         return [(*head, *row) for row in rows]
 
 
-def holds_counts(matrix: Any) -> bool:
-    """Whether the first stored values are whole numbers."""
-    values = matrix.data[:10_000] if hasattr(matrix, "indptr") else np.asarray(matrix[:100]).ravel()
-    return bool(len(values)) and bool(np.all(values == np.rint(values)))
-
-
-def _deep_rows(table: AnnData, slides: Sequence[Slide], min_counts: int) -> dict[str, np.ndarray]:
-    """Measured spots with enough counts, per slide."""
-    if not holds_counts(table.X):
+def _deep_rows(slides: Sequence[Slide], counts: Any, min_counts: int) -> dict[str, np.ndarray]:
+    """Measured spots with enough counts, per slide; all of them where there are no counts."""
+    if counts is None:
         return usable_rows(slides)
-    deep = np.asarray(table.X.sum(axis=1)).ravel() >= min_counts
+    deep = np.asarray(counts.sum(axis=1)).ravel() >= min_counts
     rows = {s: r[deep[r]] for s, r in usable_rows(slides).items()}
     return {s: r for s, r in rows.items() if len(r)}
 

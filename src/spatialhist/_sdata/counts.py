@@ -1,0 +1,110 @@
+"""Whether a matrix holds raw counts, and which matrix of a table does."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.layers import get_layer, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
+
+SPOTS_TRIED = 256
+"""Spots of a slide, evenly spread, whose values are looked at."""
+LOG_MARK = "log1p"
+"""Where scanpy notes in ``uns`` that it has taken logarithms of ``X``."""
+
+
+def slides_without_counts(matrix: Any, slides: Sequence[Slide]) -> dict[str, float]:
+    """Slides whose measured rows of a matrix hold no counts, each with a value that is none."""
+    rows = {slide.name: slide.rows[slide.measured] for slide in slides}
+    found = {name: _odd_value(matrix, r) for name, r in rows.items() if len(r)}
+    return {slide: value for slide, value in found.items() if value is not None}
+
+
+def _odd_value(matrix: Any, rows: np.ndarray) -> float | None:
+    """Return a value of some rows that is no whole number; what is not finite says nothing."""
+    part = matrix[rows[np.linspace(0, len(rows) - 1, min(len(rows), SPOTS_TRIED)).astype(int)]]
+    values = part.data if hasattr(part, "indptr") else part.ravel()
+    odd = values[np.isfinite(values) & (values != np.rint(values))]
+    return float(odd[0]) if len(odd) else None
+
+
+def get_counts(cohort: Cohort, layer: str | None, *, step: str) -> Any:
+    """Return ``X`` or a layer as counts, and warn where it holds something else.
+
+    Parameters
+    ----------
+    cohort
+        The slides.
+    layer
+        Name of the layer, ``X`` if None.
+    step
+        Call that needs counts, as in ``sh.pp.log_normalize(sdata``.
+    """
+    matrix = get_layer(cohort.table, layer)
+    odd = slides_without_counts(matrix, cohort.every_slide())
+    if odd:
+        warnings.warn(_not_counts(cohort, layer, odd, step), UserWarning, stacklevel=3)
+    return matrix
+
+
+def _not_counts(cohort: Cohort, layer: str | None, odd: dict[str, float], step: str) -> str:
+    table, name = cohort.table, "X" if layer in (None, "X") else f"layers[{layer!r}]"
+    slide, value = next(iter(odd.items()))
+    says = f", and uns[{LOG_MARK!r}] says that scanpy took logarithms" if name == "X" and LOG_MARK in table.uns else ""
+    text = (
+        f"{name} of table {cohort.table_key!r} is taken for raw counts, but holds values that are no whole numbers on "
+        f"slides {list(odd)}, e.g. {value:.4g} on {slide!r}{says}"
+    )
+    better = next((k for k in layer_names(table) if _is_counts(cohort, k)), None)
+    key = "" if cohort.table_key == _keys.TABLE else f", table_key={cohort.table_key!r}"
+    if better is not None:
+        return f"{text}: layer {better!r} holds counts, call {step}, layer={better!r}{key})"
+    return f"{text}: put raw counts into a layer and name it by layer=, or go on if these are abundances"
+
+
+def _is_counts(cohort: Cohort, layer: str) -> bool:
+    """Whether a layer that a user made holds counts."""
+    return not recorded(cohort.table, layer) and _holds_counts(get_layer(cohort.table, layer), cohort.every_slide())
+
+
+def _holds_counts(matrix: Any, slides: Sequence[Slide]) -> bool:
+    """Whether every slide's rows hold counts, and some are not 0."""
+    values = matrix.data if hasattr(matrix, "indptr") else matrix
+    return bool(values.any()) and not slides_without_counts(matrix, slides)
+
+
+def counts_behind(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
+    """Return the counts that a layer was made from, step by step, else ``X``; None where that holds no counts.
+
+    Whoever called ``sh.pp.log_normalize(sdata, layer="counts")`` has said where the counts are.
+    """
+    seen: set[str] = set()
+    while layer not in seen and "layer" in recorded(table, layer):
+        seen.add(layer)
+        layer = recorded(table, layer)["layer"]
+    for name in dict.fromkeys((layer, "X")):
+        if name in layer_names(table) or (name == "X" and table.X is not None):
+            matrix = get_layer(table, name)
+            if _holds_counts(matrix, slides):
+                return matrix
+    return None
+
+
+def totalled(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
+    """Return what the depth of a spot is summed over: counts behind a layer, else abundances; never logarithms."""
+    counts = counts_behind(table, slides, layer)
+    if counts is not None or table.X is None or LOG_MARK in table.uns:
+        return counts
+    return get_layer(table, None)
