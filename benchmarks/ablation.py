@@ -66,7 +66,7 @@ def main() -> None:
 
 def steps(read, models: str, workers: int) -> None:
     """Print one row a change, for each protocol."""
-    resolved = resolve_models(models, DESIGN)
+    resolved = resolve_models(models)
     as_read = prepared(read())
     sh.pp.realign(as_read)
     moved = [s for s, info in as_read.attrs["spatialhist"]["slides"].items() if info["alignment_report"]["accepted"]]

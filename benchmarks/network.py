@@ -102,7 +102,7 @@ def fold(sdata: sd.SpatialData, held: str, network: TileNetwork) -> None:
 def with_and_without(train: Samples, scored: Samples, network: np.ndarray) -> pd.Series:
     """Mean of the default models, alone and with the network as a further one."""
     predictions = []
-    for model in resolve_models("default", DESIGN):
+    for model in resolve_models("default"):
         with tempfile.TemporaryDirectory() as scratch:
             predictions.append(model.fit(train, seed=0, scratch=Path(scratch)).predict(scored))
     means = {"alone": np.mean(predictions, axis=0), "with the network": np.mean([*predictions, network], axis=0)}
@@ -113,9 +113,9 @@ def with_and_without(train: Samples, scored: Samples, network: np.ndarray) -> pd
 def ridges(train: Samples, held: Samples) -> pd.Series:
     """Score ridges on color and texture: one field of view, four, four standardized by slide."""
     models = {
-        "ridge, one field of view (150 um)": Ridge(standardized=False, extents=(1,)),
-        "ridge, four fields of view": Ridge(standardized=False, extents=(0, 1, 2, 3)),
-        "ridge, four fields of view, standardized by slide": Ridge(extents=(0, 1, 2, 3)),
+        "ridge, one field of view (150 um)": Ridge(standardized=False, blocks=(1,)),
+        "ridge, four fields of view": Ridge(standardized=False),
+        "ridge, four fields of view, standardized by slide": Ridge(),
     }
     scratch = Path(tempfile.gettempdir())
     fitted = {name: model.fit(train, seed=0, scratch=scratch).predict(held) for name, model in models.items()}
@@ -127,7 +127,7 @@ def heads(train: Samples, held: Samples, seeds: int = 3) -> pd.Series:
     predictions = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as scratch:
-            fitted = FeatureNetwork(accelerator="cpu").fit(train, seed=seed, scratch=Path(scratch))
+            fitted = FeatureNetwork(members=1, accelerator="cpu").fit(train, seed=seed, scratch=Path(scratch))
         predictions.append(fitted.predict(held))
     named = {f"head, seed {i}": p for i, p in enumerate(predictions)} | {
         f"head, mean of {seeds} seeds": np.mean(predictions, axis=0)

@@ -120,14 +120,12 @@ def many_spots(n: int) -> Steps:
 
 
 def default_models(n: int) -> Steps:
-    from spatialhist.tl._data.design import CONTEXT_UM, EXTENTS_UM, Design
     from spatialhist.tl._predictors.registry import resolve_models
     from spatialhist.tl._runs.fits import Fit, run_fit
 
-    design = Design(extents=tuple(("um", e) for e in EXTENTS_UM), context=tuple(("um", r) for r in CONTEXT_UM))
     with tempfile.TemporaryDirectory() as folder:
         inputs = simulated_inputs(Path(folder) / "inputs", n)
-        for model in resolve_models("default", design):
+        for model in resolve_models("default"):
             fit = Fit(model, ("g0",), tuple(range(250)), Path(folder) / model.name, seed=0, threads=1)
             yield f"fit {model.name}", lambda fit=fit: run_fit(fit, inputs)
 
@@ -148,7 +146,7 @@ def simulated_inputs(folder: Path, n: int, n_slides: int = 4) -> Path:
         slide_code=np.arange(n) * n_slides // n, position=rng.normal(size=(n, 2)),
         features=([hidden[rows] @ w + rng.standard_normal((len(hidden[rows]), 224), np.float32) for w in weights] for rows in row_parts(n)),
         statistics=[np.tile(np.array([[0], [4]], np.float32), (n_slides, 1, 224))] * 16,
-        values=values, tiles=None, ranking=None,
+        values=values, tiles=None, ranking=None, n_own=4,
     )  # fmt: skip
     return folder
 
@@ -159,7 +157,7 @@ def many_genes(n: int) -> Steps:
     # smoothed, 20,000 genes would fill the table: that is for what is left of them
     *before, smooth = preprocess(sh, sdata)
     yield from before
-    # a cross-validation adds six dense layers of what is left
+    # a cross-validation adds seven dense layers of what is left
     yield "select_genes", lambda: sh.pp.select_genes(sdata, n=500, subset=True)
     yield smooth
     yield "rank_expression", lambda: sh.pp.rank_expression(sdata)

@@ -24,7 +24,7 @@ SPREAD = 0.02
 
 
 def head(**options) -> FeatureNetwork:
-    return FeatureNetwork(**{"epochs": 2, "batch": 32, "dim": 8, "accelerator": "cpu"} | options)
+    return FeatureNetwork(**{"members": 1, "epochs": 2, "batch": 32, "dim": 8, "accelerator": "cpu"} | options)
 
 
 def apart(values: np.ndarray, reference: np.ndarray, slide: np.ndarray) -> float:

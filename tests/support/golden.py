@@ -20,9 +20,9 @@ def scores() -> dict[str, float]:
 
     sdata = draw_cohort(1, signal=0.8, n_slides=3, n_genes=10)
     models = [
-        Ridge(components=6),
-        KernelRidge(components=6, landmarks=60),
-        FeatureNetwork(epochs=5, batch=32, dim=8, accelerator="cpu"),
+        Ridge(components=6, blocks="all"),
+        KernelRidge(components=6, landmarks=60, standardized=True, blocks="all"),
+        FeatureNetwork(members=1, epochs=5, batch=32, dim=8, accelerator="cpu"),
     ]
     cv = sh.tl.cross_validate(sdata, models=models, genes=6, groups="patient", **FAST)
     sh.tl.stack(sdata, cv)

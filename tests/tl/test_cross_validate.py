@@ -101,7 +101,7 @@ class TestResuming:
         capsys.readouterr()
         again = draw_cohort(1, signal=0.8)
         cv = sh.tl.cross_validate(again, **options)
-        assert "fits to run (21 done already)" in capsys.readouterr().err
+        assert "fits to run (24 done already)" in capsys.readouterr().err
         assert contents(cv.folder) == expected
         assert layers_of(again) == layers
 
@@ -182,7 +182,7 @@ class TestRefusals:
             "spatialhist._sdata.layers.check_layer_size.__kwdefaults__", {"n_layers": 1, "max_layer_gb": 1e-6}
         )
         with pytest.raises(
-            MemoryError, match="7 dense layer\\(s\\).*sh.pp.select_genes\\(sdata, n=2000, subset=True\\)"
+            MemoryError, match="8 dense layer\\(s\\).*sh.pp.select_genes\\(sdata, n=2000, subset=True\\)"
         ):
             validate(three)
 
@@ -287,10 +287,10 @@ class Twice:
     needs_tiles: bool = False
 
     def fit(self, samples, *, seed, scratch):
-        return Doubled(Ridge(components=4, extents=(0,)).fit(samples, seed=seed, scratch=scratch), self.factor)
+        return Doubled(Ridge(components=4, blocks=(0,)).fit(samples, seed=seed, scratch=scratch), self.factor)
 
     def restore(self, state):
-        return Doubled(FittedLinear.from_state(Ridge(components=4, extents=(0,)), state), self.factor)
+        return Doubled(FittedLinear.from_state(Ridge(components=4, blocks=(0,)), state), self.factor)
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,7 @@ class Pooled(torch.nn.Module):
 
 
 def test_own_predictors_and_own_networks_take_part(three, tmp_path):
-    models = [ONE, Ridge(name="first", components=4, extents=(0,)), Twice(), TileNetwork(build=Pooled, epochs=1)]
+    models = [ONE, Ridge(name="first", components=4, blocks=(0,)), Twice(), TileNetwork(build=Pooled, epochs=1)]
     cv = validate(three, models=models, out=tmp_path)
     layers = three["table"].layers
     np.testing.assert_allclose(layers["oof_twice"], 2 * layers["oof_first"], rtol=1e-6)
@@ -332,7 +332,7 @@ def test_own_predictors_and_own_networks_take_part(three, tmp_path):
 def test_an_interrupted_network_ends_as_if_nothing_had_happened(three, tmp_path, monkeypatch):
     from spatialhist.tl._predictors.training import Regression
 
-    head = FeatureNetwork(epochs=3, dim=4, accelerator="cpu")
+    head = FeatureNetwork(members=1, epochs=3, dim=4, accelerator="cpu")
     options = {"models": head, "slides": ["S1", "S2"]}
     whole = validate(three, out=tmp_path / "whole", **options)
     step = Regression.training_step
@@ -353,3 +353,24 @@ def test_an_interrupted_network_ends_as_if_nothing_had_happened(three, tmp_path,
     assert contents(parts.folder) == contents(whole.folder)
     assert steps.count(2) == 2 * steps.count(1)
     assert steps.count(0) == steps.count(1)
+
+
+def blind(tiles):
+    return torch.zeros(len(tiles), 2)
+
+
+def test_the_color_baseline_is_the_same_for_every_encoder(three):
+    looks = {"extents": [("px", 30.0), ("px", 50.0)], "pixels": 64, "models": ONE, "genes": 6}
+    values = {}
+    for encoder in ("color_texture", blind):
+        sdata = draw_cohort(5, signal=0.8, n_slides=3, n_genes=6)
+        cv = validate(sdata, encoder=encoder, **looks)
+        values[encoder] = sdata["table"].layers["oof_baseline_color"]
+        names = {p.name for p in cv.baselines}
+        assert ("baseline_single_scale" in names) == (encoder is blind)
+        assert (cv.folder / "inputs" / "colors.npy").exists() == (encoder is blind)
+    np.testing.assert_array_equal(values[blind], values["color_texture"])
+    assert sdata["table"].layers["oof_baseline_color"].std(axis=0).min() > 0
+    slide = sdata["table"].obs["region"].astype(str).to_numpy()
+    single = sdata["table"].layers["oof_baseline_single_scale"]
+    assert all(np.ptp(single[slide == s], axis=0).max() == 0 for s in ("S1", "S2", "S3"))

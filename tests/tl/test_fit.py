@@ -80,7 +80,7 @@ def test_a_model_carries_what_a_cross_validation_says_of_it(sdata, tmp_path):
         fit(sdata, genes=6, judged_by=tmp_path / "cv", models=Ridge(components=3))
 
 
-HEAD = FeatureNetwork(epochs=2, dim=4, learning_rate=1e-2, dropout=0.0, accelerator="cpu")
+HEAD = FeatureNetwork(members=1, epochs=2, dim=4, learning_rate=1e-2, dropout=0.0, accelerator="cpu")
 PIXELS = TileNetwork(width=1, epochs=1, accelerator="cpu")
 
 

@@ -15,9 +15,8 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
-from spatialhist.tl._data.design import Design
 from spatialhist.tl._predictors import linear as _linear
-from spatialhist.tl._predictors.registry import CLASSES, DEFAULT, by_name
+from spatialhist.tl._predictors.registry import DEFAULT, by_name, presets
 from spatialhist.tl._runs import fits as _fits
 
 HELD = "P2"
@@ -41,12 +40,11 @@ def predictors():
         Ridge(components=6),
         Ridge(name="ridge_raw", standardized=False, components=6),
         KernelRidge(landmarks=30, components=6),
-        FeatureNetwork(epochs=2, dim=8),
+        FeatureNetwork(members=1, epochs=2, dim=8),
         TileNetwork(build=SmallNetwork, epochs=2, members=2, ema=0.9),
         TileNetwork(name="group_norm", width=1, norm="group", epochs=1),
     ]
-    design = Design(extents=tuple(FAST["extents"]))
-    named = [by_name(name, design) for name in DEFAULT]
+    named = [by_name(name) for name in DEFAULT]
     return [*own, *(small(p) for p in named if p.name not in {o.name for o in own})]
 
 
@@ -99,6 +97,7 @@ LAYERS = [
         "oof_baseline_patient",
         "oof_baseline_position",
         "oof_baseline_color",
+        "oof_baseline_single_scale",
         "oof_control_permuted",
     ),
     *(f"oof_stack_{m}" for m in ("nnls", "mean", "rank_mean")),
@@ -106,8 +105,7 @@ LAYERS = [
 
 
 def test_every_class_of_predictors_is_here():
-    baselines = {"MeanProfile", "PatientMean", "PositionNeighbors"}
-    assert {type(p).__name__ for p in predictors()} == set(CLASSES) - baselines
+    assert {type(p) for p in predictors()} == {type(p) for p in presets() if p.kind == "model"}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -223,7 +221,7 @@ class TestPlantedLeaks:
             return dataclasses.replace(honest(self, n), epochs=1 + scored["digest"] % 7)
 
         monkeypatch.setattr(FeatureNetwork, "_schedule", by_scored_group)
-        assert self.moved(tmp_path, FeatureNetwork(dim=4))
+        assert self.moved(tmp_path, FeatureNetwork(members=1, dim=4))
 
     def test_stack_fitted_with_the_scored_group(self, tmp_path, monkeypatch):
         from spatialhist.tl import _stack
@@ -277,7 +275,7 @@ def remember_scored_targets(monkeypatch) -> dict[str, int]:
 def test_noise_scores_nothing(layer, tmp_path):
     """Labels that know nothing of the image: every scored layer averages to 0 over 20 cohorts."""
     means = []
-    models = [Ridge(components=6), KernelRidge(landmarks=30, components=6), FeatureNetwork(epochs=1, dim=8)]
+    models = [Ridge(components=6), KernelRidge(landmarks=30, components=6), FeatureNetwork(members=1, epochs=1, dim=8)]
     for seed in range(20):
         sdata = draw_cohort(seed, n_genes=120, signal=0.0)
         if layer == "ranks":

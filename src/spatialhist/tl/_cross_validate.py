@@ -167,7 +167,7 @@ def cross_validate(
     with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
-            progress=progress,
+            progress=progress, colors=True,
         )  # fmt: skip
         cv = replace(CrossValidation.load(folder, models=task.models), _temporary=temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])

@@ -116,7 +116,7 @@ def fit(
             executor=executor, progress=progress,
         )  # fmt: skip
         model = replace(Model.load(folder, models=task.models), _temporary=temporary)
-        fits = model.fits() if before is None else from_start(model.fits(), before)
+        fits = model.fits() if before is None else from_start(model.fits(), before, task.design.to_json())
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         if card:
             write_card(folder, card)

@@ -61,7 +61,7 @@ def test_features_stay_in_their_files_until_they_are_indexed(inputs):
         np.testing.assert_array_equal(block, FEATURES[e][[4, 0, 3]])
     some = samples.blocks(False, (1,), [2, 0])
     np.testing.assert_array_equal(some, [FEATURES[1][[3, 4]]])
-    np.testing.assert_array_equal(samples.blocks(True, None, slice(1, 2))[0], samples.standardized[0][1:2])
+    np.testing.assert_array_equal(samples.blocks(True, "all", slice(1, 2))[0], samples.standardized[0][1:2])
     np.testing.assert_array_equal(samples.take(np.array([1])).standardized[0], samples.standardized[0][[1]])
     assert [b.shape for b in samples.features[:1]] == [(3, 3)]
     samples.standardized[0][:] = 0

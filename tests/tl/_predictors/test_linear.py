@@ -58,7 +58,7 @@ def test_ridge_is_that_of_sklearn_on_centered_targets():
 
 def test_kernel_ridge_on_all_landmarks_is_that_of_sklearn():
     samples = draw_samples(noise=1.0)
-    fitted = fit(KernelRidge(components=8, landmarks=1000, width=0.9, ranks=(0,)), samples)
+    fitted = fit(KernelRidge(standardized=True, components=8, landmarks=1000, width=0.9, ranks=(0,)), samples)
     centered, level = center_by_slide(samples.targets.astype(float), samples.slide)
     points = fitted.reducer.transform(np.concatenate(samples.standardized, axis=1))
     width = 0.9 * np.median(pdist(points))
@@ -125,25 +125,20 @@ def test_a_mean_far_from_zero_costs_no_digits():
     np.testing.assert_allclose(reducer.mean, x.astype(np.float64).mean(axis=0), rtol=1e-7)
 
 
-def test_extents_and_standardization_choose_the_features():
+def test_blocks_and_standardization_choose_the_features():
     samples = draw_samples()
     np.testing.assert_array_equal(*feature_parts(samples, True, (1,)), samples.standardized[1])
-    np.testing.assert_array_equal(*feature_parts(samples, False, None), np.concatenate(samples.features, axis=1))
-    one = fit(Ridge(extents=(1,)), samples)
+    np.testing.assert_array_equal(*feature_parts(samples, False, "all"), np.concatenate(samples.features, axis=1))
+    one = fit(Ridge(blocks=(1,)), samples)
     other = replace(samples, standardized=(samples.standardized[0] * 0, samples.standardized[1]))
     np.testing.assert_array_equal(one.predict(samples), one.predict(other))
 
 
-def test_shuffled_labels_stay_within_their_slide_and_tell_nothing():
-    samples = draw_samples(sizes=(80, 80, 80))
-    fitted = fit(Ridge(shuffle=True, components=8, ranks=(0,)), samples)
-    new = draw_samples(5, sizes=(200,))
-    r = np.mean([np.corrcoef(p, t)[0, 1] for p, t in zip(fitted.predict(new).T, new.targets.T, strict=True)])
-    assert abs(r) < 0.5
-    from spatialhist.tl._predictors.linear import _shuffled
-
-    shuffled = _shuffled(samples, 0)
-    for slide in np.unique(samples.slide):
-        rows = samples.slide == slide
-        assert not np.array_equal(shuffled[rows], samples.targets[rows])
-        np.testing.assert_array_equal(np.sort(shuffled[rows], axis=0), np.sort(samples.targets[rows], axis=0))
+def test_averages_over_the_context_are_seen_where_they_are_asked_for():
+    samples = replace(draw_samples(n_features=(5, 3, 2)), n_own=2)
+    assert next(feature_parts(samples, True, "own")).shape[1] == 8
+    assert next(feature_parts(samples, True, "all")).shape[1] == 10
+    other = replace(samples, standardized=(*samples.standardized[:2], samples.standardized[2] + 1))
+    own, everything = fit(Ridge(), samples), fit(Ridge(blocks="all"), samples)
+    np.testing.assert_array_equal(own.predict(samples), own.predict(other))
+    assert not np.array_equal(everything.predict(samples), everything.predict(other))

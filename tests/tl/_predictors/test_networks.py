@@ -13,7 +13,7 @@ from spatialhist.tl._predictors.networks import FittedNetwork, TargetScaler
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
 from spatialhist.tl._runs.fits import read_state, write_state
 
-HEAD = FeatureNetwork(epochs=2, dim=8, accelerator="cpu")
+HEAD = FeatureNetwork(members=1, epochs=2, dim=8, accelerator="cpu")
 
 
 class MeanColor(torch.nn.Module):
@@ -76,7 +76,9 @@ def test_members_are_averaged(predictor, samples, tmp_path):
 
 def test_a_head_learns_what_features_tell(tmp_path):
     many = draw_samples(sizes=(150, 150), noise=0.01)
-    fitted = FeatureNetwork(epochs=25, dim=16, dropout=0.0, accelerator="cpu").fit(many, seed=0, scratch=tmp_path)
+    fitted = FeatureNetwork(members=1, epochs=25, dim=16, dropout=0.0, accelerator="cpu").fit(
+        many, seed=0, scratch=tmp_path
+    )
     new = draw_samples(9, sizes=(60,), noise=0.01)
     r = [np.corrcoef(p, t)[0, 1] for p, t in zip(fitted.predict(new).T, new.targets.T, strict=True)]
     assert min(r) > 0.7

@@ -8,11 +8,11 @@ import torch
 
 from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._predictors.baselines import MeanProfile
+from spatialhist.tl._predictors.baselines import MeanProfile, Permuted
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._predictors.registry import baselines, by_name, describe, from_description, resolve_models
 
-DESIGN = Design(extents=(("um", 75.0), ("um", 150.0)), grid=5)
+DESIGN = Design(extents=(("um", 75.0), ("um", 150.0)))
 NAMES = ["ridge", "ridge_raw", "kernel_ridge", "mlp", "mlp_raw", "vision_mlp"]
 
 
@@ -23,6 +23,14 @@ class Mine(MeanProfile):
     name: str = "mine"
     power: float = 2.0
     handle: object = None
+
+
+class Fitless:
+    """A predictor that forgot something."""
+
+    name, kind, needs_tiles = "fitless", "model", False
+
+    def restore(self, state): ...
 
 
 class Plain:
@@ -37,7 +45,7 @@ class Plain:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_makes_a_predictor_that_survives_json(name):
-    predictor = by_name(name, DESIGN)
+    predictor = by_name(name)
     assert predictor.name == name
     assert predictor.kind == "model"
     assert isinstance(predictor, Predictor)
@@ -46,56 +54,67 @@ def test_every_name_makes_a_predictor_that_survives_json(name):
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="no model 'forest'; there are \\['kernel_ridge', .*'vision_mlp'\\]"):
-        by_name("forest", DESIGN)
+        by_name("forest")
 
 
-def test_raw_models_look_at_raw_features_and_the_network_at_the_grid_of_the_design():
-    assert not any(by_name(n, DESIGN).standardized for n in NAMES if n.endswith("_raw"))
-    assert by_name("vision_mlp", DESIGN).grid == 5
+def test_raw_models_look_at_raw_features():
+    assert not any(by_name(n).standardized for n in NAMES if n.endswith("_raw"))
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [("ridge", Ridge()), ("kernel_ridge", KernelRidge()), ("mlp", FeatureNetwork()), ("vision_mlp", TileNetwork())],
+)
+def test_a_name_is_the_class_with_its_defaults(name, default):
+    assert by_name(name) == default
 
 
 def test_models_are_named_alone_together_or_by_default():
-    ridge, head = Ridge(extents=(0, 1)), FeatureNetwork(members=3)
-    kernel = KernelRidge(name="kernel_ridge", standardized=False, extents=(0, 1))
-    assert resolve_models("ridge", DESIGN) == [ridge]
-    assert resolve_models("default", DESIGN) == [ridge, kernel, head]
-    assert resolve_models(Ridge(name="a"), DESIGN) == [Ridge(name="a")]
-    assert resolve_models(["ridge", Mine()], DESIGN) == [ridge, Mine()]
+    assert resolve_models("ridge") == [Ridge()]
+    assert resolve_models("default") == [Ridge(), KernelRidge(), FeatureNetwork()]
+    assert resolve_models(Ridge(name="a")) == [Ridge(name="a")]
+    assert resolve_models(["ridge", Mine()]) == [Ridge(), Mine()]
 
 
 @pytest.mark.parametrize("models", [["ridge", Ridge()], [], [Ridge(name="a b"), Ridge(name="a_b")]])
 def test_names_must_differ(models):
     with pytest.raises(ValueError, match="models need different names"):
-        resolve_models(models, DESIGN)
+        resolve_models(models)
 
 
-@pytest.mark.parametrize("thing", [3, Ridge, object()])
-def test_what_is_no_predictor_is_refused(thing):
-    with pytest.raises(
-        TypeError, match="is no predictor: it needs name, kind, needs_tiles, fit\\(\\) and restore\\(\\)"
-    ):
-        resolve_models([thing], DESIGN)
+@pytest.mark.parametrize(
+    ("thing", "match"),
+    [
+        (3, r"3 is no predictor: it lacks \['name', 'kind', 'needs_tiles', 'fit', 'restore'\]"),
+        (Ridge, r"models=Ridge is a class: pass one of its objects, Ridge\(\)"),
+        (Fitless(), r"it lacks \['fit'\]"),
+    ],
+)
+def test_what_is_no_predictor_is_refused(thing, match):
+    with pytest.raises(TypeError, match=match):
+        resolve_models([thing])
 
 
-def test_baselines_are_five_and_the_color_baseline_looks_at_one_extent():
-    found = {p.name: p for p in baselines(DESIGN)}
-    assert list(found) == [
-        "baseline_mean",
-        "baseline_patient",
-        "baseline_position",
-        "baseline_color",
-        "control_permuted",
-    ]
+@pytest.mark.parametrize(("encoder", "single"), [("color_texture", []), ("other", ["baseline_single_scale"])])
+def test_baselines_of_a_run(encoder, single):
+    found = {p.name: p for p in baselines(replace(DESIGN, encoder=encoder))}
+    names = ["baseline_mean", "baseline_patient", "baseline_position", "baseline_color", *single, "control_permuted"]
+    assert list(found) == names
     assert {p.kind for p in found.values()} == {"baseline"}
-    assert found["baseline_color"].extents == (1,)
-    assert {p.name: p for p in baselines(replace(DESIGN, extents=DESIGN.extents[:1]))}["baseline_color"].extents == (0,)
     for predictor in found.values():
         assert from_description(json.loads(json.dumps(describe(predictor)))) == predictor
 
 
+def test_the_baseline_of_a_single_scale_sees_the_second_field_of_view_or_the_only_one():
+    several = replace(DESIGN, encoder="other")
+    for design, block in ((several, 1), (replace(several, extents=DESIGN.extents[:1]), 0)):
+        (found,) = (p for p in baselines(design) if p.name == "baseline_single_scale")
+        assert found.predictor == Ridge(standardized=False, blocks=(block,))
+
+
 def test_own_predictors_are_told_by_class_and_plain_parameters():
     assert describe(Mine(handle=object())) == {
-        "class": "custom:Mine", "name": "mine", "kind": "baseline", "needs_tiles": False, "power": 2.0,
+        "class": "custom:Mine", "name": "mine", "power": 2.0,
     }  # fmt: skip
     assert describe(Mine()) != describe(Mine(power=3.0))
     assert describe(Plain()) == {"class": "custom:Plain", "name": "plain"}
@@ -124,3 +143,15 @@ def test_a_class_of_a_newer_version_is_refused():
 
 def test_parameters_of_a_newer_version_are_ignored():
     assert from_description({**describe(Ridge()), "color": "blue"}) == Ridge()
+
+
+def test_a_class_of_the_same_name_is_none_of_ours():
+    stranger = type("Ridge", (Plain,), {})()
+    assert describe(stranger)["class"] == "custom:Ridge"
+
+
+def test_a_control_of_ones_own_predictor_is_restored_with_it():
+    control = Permuted(Mine(power=3.0), name="control_mine")
+    data = json.loads(json.dumps(describe(control)))
+    assert data["predictor"]["class"] == "custom:Mine"
+    assert from_description(data, [Mine(power=3.0)]) == control

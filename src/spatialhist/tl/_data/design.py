@@ -11,6 +11,9 @@ from spatialhist.tiles import TileSpec
 if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
 
+COLOR_TEXTURE = "color_texture"
+PIXELS = 64
+"""Side of the tiles that color and texture are measured on, unless a run says otherwise."""
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
 EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
 """The same areas on a lattice of 100 um, for slides whose scale is not known."""
@@ -38,9 +41,9 @@ class Design:
         Radii within which features of the surrounding tissue are averaged.
     """
 
-    encoder: str | Callable[..., Any] = "color_texture"
+    encoder: str | Callable[..., Any] = COLOR_TEXTURE
     extents: tuple[tuple[str, float], ...] = field(default_factory=tuple)
-    pixels: int = 64
+    pixels: int = PIXELS
     image: str = "full"
     tile_extent: tuple[str, float] = ("pitch", 3.0)
     tile_pixels: int = 78
@@ -51,6 +54,11 @@ class Design:
     def specs(self) -> tuple[TileSpec, ...]:
         """One tile specification per feature block; refuses an extent that is none."""
         return tuple(TileSpec(extent=e, pixels=self.pixels, grid=1) for e in self.extents)
+
+    @property
+    def single_scale(self) -> int:
+        """Position of the field of view that baselines of a single one see: the second, where there is one."""
+        return min(1, len(self.extents) - 1)
 
     @property
     def tile_spec(self) -> TileSpec:

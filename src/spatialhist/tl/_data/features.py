@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from spatialhist.tiles import FeatureCache
 from spatialhist.tiles._features.encode import encoding_reader
 from spatialhist.tiles._reading.view import TileView
 from spatialhist.tl._data.context import Surroundings
+from spatialhist.tl._data.design import PIXELS
 from spatialhist.tl._data.samples import Samples, row_parts, standardize
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class SlideFeatures:
             features=tuple(blocks),
             standardized=tuple(standardize(f, *s) for f, s in zip(blocks, self.tissue.statistics, strict=True)),
             tiles=self.view.tiles(self.points[rows]),
+            n_own=len(self.spots),
         )
 
 
@@ -173,6 +175,12 @@ def slide_features(
     both = view.encode(np.concatenate([centers, slide_tissue(slide)]), encoder, cache)
     tissue = _tissue([b[len(centers) :] for b in both], _surroundings(slide, view, design, encoder, cache))
     return SlideFeatures(view, tissue, centers, slide_position(slide)[rows], [b[: len(centers)] for b in both])
+
+
+def slide_colors(slide: Slide, design: Design, encoder: Encoder, cache: Path | None, *, rows: Any) -> np.ndarray:
+    """Encode some spots of a slide ``(n, F)`` in the field of view that baselines of a single one see."""
+    single = replace(design, extents=(design.extents[design.single_scale],), pixels=PIXELS)
+    return View.of(slide, single).encode(slide.spots[rows], encoder, cache)[0]
 
 
 def own_tissue(slide: Slide, view: View, design: Design, encoder: Encoder) -> Tissue:

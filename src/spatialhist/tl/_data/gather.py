@@ -11,7 +11,8 @@ import numpy as np
 
 from spatialhist._runtime.threads import thread_pool
 from spatialhist._sdata.layers import dense_columns
-from spatialhist.tl._data.features import SlideFeatures, View, slide_features
+from spatialhist.tl._data.design import COLOR_TEXTURE
+from spatialhist.tl._data.features import SlideFeatures, View, slide_colors, slide_features
 from spatialhist.tl._data.panel import target_source
 from spatialhist.tl._data.samples import Inputs, row_parts, write_inputs
 
@@ -34,6 +35,7 @@ def gather_run(
     layer: str,
     design: Design,
     encoder: Callable[..., Any],
+    colors: Callable[..., Any] | None = None,
     tiles: bool,
     workers: int,
     threads: int,
@@ -59,6 +61,8 @@ def gather_run(
         What is predicted.
     design, encoder
         What models look at.
+    colors
+        Encoder of color and texture for baselines, where that of the run is another one.
     tiles
         Whether any model looks at pixels.
     workers, threads
@@ -68,9 +72,14 @@ def gather_run(
     """
     from tqdm.auto import tqdm
 
+    used = {s.name: np.searchsorted(s.rows, rows[s.name]) for s in slides}
+
     def look(slide: Slide) -> SlideFeatures:
-        used = np.searchsorted(slide.rows, rows[slide.name])
-        return slide_features(slide, View.of(slide, design, tiles=tiles), design, encoder, cache, rows=used)
+        view = View.of(slide, design, tiles=tiles)
+        return slide_features(slide, view, design, encoder, cache, rows=used[slide.name])
+
+    def look_at_colors(slide: Slide) -> np.ndarray:
+        return slide_colors(slide, design, colors, cache, rows=used[slide.name])
 
     matrix, ranking = target_source(table, layer)
     with thread_pool(workers, threads) as pool:
@@ -87,6 +96,9 @@ def gather_run(
             values=dense_columns(matrix, np.concatenate([rows[s.name] for s in slides]), columns),
             tiles=(f.view.tiles(f.points[part]) for f, part in _pieces(found)) if tiles else None,
             ranking=ranking,
+            n_own=len(design.extents),
+            color=design.single_scale if design.encoder == COLOR_TEXTURE else None,
+            colors=None if colors is None else np.concatenate(list(pool.map(look_at_colors, slides))),
         )
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from spatialhist._runtime.files import intact
 from spatialhist.tl._data.panel import make_targets
 
 TILES = "tiles.npy"
+BLOCKS = "blocks.json"
+"""What the blocks of features are; apart from what is hashed, since version 0.1.0 did not write it."""
 CLIP = 8.0
 """Standardized features are clipped here: one odd tile must not steer a linear model."""
 ROWS = 8192
@@ -64,24 +66,33 @@ class StoredBlocks(Sequence[np.ndarray]):
         return StoredBlocks(self.arrays, self.rows[rows], self.statistics, self.slide_code[rows])
 
 
+Blocks = Literal["own", "all"] | tuple[int, ...]
+"""Which blocks of features: those of the encoder's fields of view, averages over the context too, or positions."""
+
+
 @dataclass(frozen=True)
 class Samples:
-    """Some spots, with everything a predictor may look at.
+    """Some spots, with everything that a :class:`Predictor` may look at.
 
     Attributes
     ----------
     slide, group, patient
         Ids ``(n,)``; the patient is ``""`` where unknown.
     position
-        Spot centers ``(n, 2)``, relative to the center of the slide's spots, in pitches.
+        Spot centers ``(n, 2)``, relative to the center of the slide's spots, in spot spacings.
     features
-        One array ``(n, F)`` per extent, as the encoder gave them; each may be read only when it is indexed.
+        Blocks of features ``(n, F)`` as the encoder gave them: one per field of view, then one per average over the
+        context. A block is read when it is indexed, so that no more of them than needed are in memory.
     standardized
         The same, relative to mean and deviation of the slide's own tissue.
     tiles
         ``(n, 3, pixels, pixels)`` uint8, in memory or read a batch at a time; None where no predictor asked for pixels.
     targets
-        ``(n, genes)`` float32, or None where there is nothing to learn from.
+        ``(n, genes)`` float32, or None for spots to be predicted.
+    n_own
+        Blocks that are fields of view; None where all are.
+    color
+        A single block, color and texture of one field of view, whatever the encoder; None for spots to be predicted.
     """
 
     slide: np.ndarray
@@ -92,12 +103,25 @@ class Samples:
     standardized: Sequence[np.ndarray]
     tiles: np.ndarray | StoredTiles | None = None
     targets: np.ndarray | None = None
+    n_own: int | None = None
+    color: Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.slide)
 
     def take(self, rows: np.ndarray) -> Samples:
-        """Some of the spots."""
+        """Return some of the spots.
+
+        Parameters
+        ----------
+        rows
+            Positions, or a boolean per spot.
+
+        Returns
+        -------
+        Samples
+            These spots.
+        """
         return Samples(
             slide=self.slide[rows],
             group=self.group[rows],
@@ -107,15 +131,40 @@ class Samples:
             standardized=_take(self.standardized, rows),
             tiles=None if self.tiles is None else self.tiles[rows],
             targets=None if self.targets is None else self.targets[rows],
+            n_own=self.n_own,
+            color=None if self.color is None else _take(self.color, rows),
         )
 
-    def blocks(self, standardized: bool, extents: Sequence[int] | None, rows: Any = slice(None)) -> list[np.ndarray]:
-        """Features of some of the spots, one array per chosen block; ``extents`` are positions, None for all."""
+    def blocks(self, standardized: bool, which: Blocks = "own", rows: Any = slice(None)) -> list[np.ndarray]:
+        """Return features of some of the spots.
+
+        Parameters
+        ----------
+        standardized
+            Relative to the slide's own tissue, or as the encoder gave them.
+        which
+            ``"own"`` for the encoder's fields of view, ``"all"`` for averages over the context too, or positions.
+        rows
+            Which spots.
+
+        Returns
+        -------
+        list
+            One array ``(n, F)`` per block.
+        """
         blocks = _take(self.standardized if standardized else self.features, rows)
-        return [blocks[e] for e in (range(len(blocks)) if extents is None else extents)]
+        if isinstance(which, str):
+            return [blocks[i] for i in range(len(blocks))[: self.n_own if which == "own" else None]]
+        return [blocks[i] for i in which]
 
     def inner_groups(self) -> np.ndarray:
-        """Who may be held out inside: groups, or slides where only one group is left."""
+        """Return what may be left out to choose something: groups, or slides where there is only one group.
+
+        Returns
+        -------
+        numpy.ndarray
+            One name per spot.
+        """
         return self.group if len(np.unique(self.group)) > 1 else self.slide
 
 
@@ -169,8 +218,10 @@ class Inputs:
     @classmethod
     def open(cls, folder: Path) -> Inputs:
         """Open what :func:`write_inputs` wrote."""
+        blocks = folder / BLOCKS
         with intact(folder):
-            return cls(folder, json.loads((folder / "inputs.json").read_text()))
+            meta = json.loads((folder / "inputs.json").read_text())
+            return cls(folder, meta | (json.loads(blocks.read_text()) if blocks.exists() else {}))
 
     def _array(self, name: str) -> np.ndarray:
         with intact(self.folder):
@@ -205,7 +256,16 @@ class Inputs:
             standardized=StoredBlocks(arrays, rows, statistics, slide_code),
             tiles=StoredTiles(self.folder / TILES, rows) if tiles else None,
             targets=None if values is None else make_targets(np.asarray(values), self.meta["ranking"]),
+            n_own=self.meta.get("n_own"),
+            color=self._colors(arrays, rows, slide_code),
         )
+
+    def _colors(self, arrays: tuple[np.ndarray, ...], rows: np.ndarray, slide_code: np.ndarray) -> StoredBlocks | None:
+        """Color and texture: a block of the run's own encoder, or one of its own."""
+        block = self.meta.get("color")
+        if (self.folder / "colors.npy").exists():
+            return StoredBlocks((np.asarray(self._array("colors")),), rows, None, slide_code)
+        return None if block is None else StoredBlocks((arrays[block],), rows, None, slide_code)
 
 
 def write_inputs(
@@ -221,6 +281,9 @@ def write_inputs(
     values: np.ndarray,
     tiles: Iterable[np.ndarray] | None,
     ranking: dict[str, Any] | None,
+    n_own: int | None = None,
+    color: int | None = None,
+    colors: np.ndarray | None = None,
 ) -> Inputs:
     """Write the spots of a run.
 
@@ -244,10 +307,16 @@ def write_inputs(
         ``(n, 3, pixels, pixels)`` uint8 in parts, written one after another; or None.
     ranking
         How targets are ranked within a panel, None if they are not.
+    n_own
+        Blocks that are fields of view, None where all are.
+    color
+        Which block holds color and texture, None where none does.
+    colors
+        Color and texture ``(n, F)``, where no block holds them and a baseline asked for them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {"slide_code": slide_code, "position": position, "values": values}
-    arrays |= {f"statistics_{e}": s for e, s in enumerate(statistics)}
+    arrays |= {f"statistics_{e}": s for e, s in enumerate(statistics)} | ({} if colors is None else {"colors": colors})
     _write_parts([folder / f"features_{e}.npy" for e in range(len(statistics))], features, len(slide_code))
     if tiles is not None:
         _write_parts([folder / TILES], ([part] for part in tiles), len(slide_code))
@@ -261,7 +330,8 @@ def write_inputs(
         "ranking": ranking,
     }
     (folder / "inputs.json").write_text(json.dumps(meta))
-    return Inputs(folder, meta)
+    (folder / BLOCKS).write_text(json.dumps({"n_own": n_own, "color": color}))
+    return Inputs.open(folder)
 
 
 def _write_parts(paths: Sequence[Path], parts: Iterable[Sequence[np.ndarray]], n: int) -> None:

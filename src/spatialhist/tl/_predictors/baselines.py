@@ -1,27 +1,28 @@
-"""Baselines: predictors that do not look at the image, and that a model has to beat."""
+"""Baselines, which a model has to beat: they see no image, or less of it, or no labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from spatialhist.tl._predictors.linear import Ridge
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
 
 if TYPE_CHECKING:
     from spatialhist.tl._data.samples import Samples
-    from spatialhist.tl._predictors.protocol import State
+    from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
 
 
 @dataclass(frozen=True)
 class MeanProfile:
     """The mean expression of the training slides, the same for every spot."""
 
+    kind: ClassVar[str] = "baseline"
+    needs_tiles: ClassVar[bool] = False
     name: str = "baseline_mean"
-    kind: str = "baseline"
-    needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedMeans:
         """Average the training slides, each with the same weight."""
@@ -37,9 +38,9 @@ class MeanProfile:
 class PatientMean:
     """The mean expression of the scored patient's other slides; NaN where training holds none."""
 
+    kind: ClassVar[str] = "baseline"
+    needs_tiles: ClassVar[bool] = False
     name: str = "baseline_patient"
-    kind: str = "baseline"
-    needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedMeans:
         """Average each patient's training slides."""
@@ -90,10 +91,10 @@ class PositionNeighbors:
         Training spots averaged.
     """
 
+    kind: ClassVar[str] = "baseline"
+    needs_tiles: ClassVar[bool] = False
     name: str = "baseline_position"
     neighbors: int = 20
-    kind: str = "baseline"
-    needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedNeighbors:
         """Remember where training spots lie."""
@@ -124,3 +125,119 @@ class FittedNeighbors:
     def state(self) -> State:
         """Positions and targets."""
         return {"position": self.position, "targets": self.targets}, {}
+
+
+@dataclass(frozen=True)
+class ColorBaseline:
+    """A plain ridge on color and texture of one field of view, for a run of any encoder.
+
+    Parameters
+    ----------
+    predictor
+        What is fitted on them, as the only block of features.
+    name
+        Name of its layer.
+    """
+
+    kind: ClassVar[str] = "baseline"
+    needs_tiles: ClassVar[bool] = False
+    predictor: Predictor = Ridge(standardized=False, blocks=(0,))
+    name: str = "baseline_color"
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedColor:
+        """Fit on color and texture of the training spots."""
+        return FittedColor(self.predictor.fit(_colors_of(samples), seed=seed, scratch=scratch))
+
+    def restore(self, state: State) -> FittedColor:
+        """Rebuild from arrays."""
+        return FittedColor(self.predictor.restore(state))
+
+
+@dataclass(frozen=True)
+class FittedColor:
+    """A predictor that was fitted on color and texture."""
+
+    fitted: Fitted
+
+    def predict(self, samples: Samples) -> np.ndarray:
+        """Predict from color and texture alone."""
+        return self.fitted.predict(_colors_of(samples))
+
+    def state(self) -> State:
+        """State of what was fitted."""
+        return self.fitted.state()
+
+
+def _colors_of(samples: Samples) -> Samples:
+    if samples.color is None:
+        raise ValueError("these samples hold no features of color and texture: gather them with a cross-validation")
+    return replace(samples, features=samples.color, standardized=(), n_own=1)
+
+
+@dataclass(frozen=True)
+class SingleScale:
+    """A plain ridge on what the run's encoder sees in one field of view.
+
+    Parameters
+    ----------
+    predictor
+        What is fitted, with its only block of features.
+    name
+        Name of its layer.
+    """
+
+    kind: ClassVar[str] = "baseline"
+    needs_tiles: ClassVar[bool] = False
+    predictor: Predictor = Ridge(standardized=False, blocks=(1,))
+    name: str = "baseline_single_scale"
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:
+        """Fit on training spots."""
+        return self.predictor.fit(samples, seed=seed, scratch=scratch)
+
+    def restore(self, state: State) -> Fitted:
+        """Rebuild from arrays."""
+        return self.predictor.restore(state)
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """A negative control: any predictor, fitted on labels that were permuted between the spots of each slide.
+
+    Parameters
+    ----------
+    predictor
+        What is fitted.
+    name
+        Name of its layer.
+    """
+
+    kind: ClassVar[str] = "baseline"
+    predictor: Predictor = Ridge()
+    name: str = "control_permuted"
+
+    @property
+    def needs_tiles(self) -> bool:
+        """Whether what is fitted looks at pixels besides features."""
+        return self.predictor.needs_tiles
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:
+        """Fit on permuted labels."""
+        return self.predictor.fit(replace(samples, targets=permuted(samples, seed)), seed=seed, scratch=scratch)
+
+    def restore(self, state: State) -> Fitted:
+        """Rebuild from arrays."""
+        return self.predictor.restore(state)
+
+
+def permuted(samples: Samples, seed: int) -> np.ndarray:
+    """Permute targets between the spots of each slide."""
+    rng = np.random.default_rng(seed)
+    targets = samples.targets.copy()
+    for name in np.unique(samples.slide):
+        rows = np.flatnonzero(samples.slide == name)
+        targets[rows] = samples.targets[rng.permutation(rows)]
+    return targets
+
+
+PRESETS = (MeanProfile(), PatientMean(), PositionNeighbors(), ColorBaseline(), SingleScale(), Permuted())

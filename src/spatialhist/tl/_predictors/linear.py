@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -16,44 +16,41 @@ from spatialhist.tl._predictors import ridge_solver as ridge
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from spatialhist.tl._data.samples import Samples
+    from spatialhist.tl._data.samples import Blocks, Samples
     from spatialhist.tl._predictors.protocol import State
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """Ridge over principal components of the features of all extents.
+    """Ridge regression on principal components of the features of every field of view.
 
     Parameters
     ----------
     name
-        Names the layer.
+        Name of its layer.
     standardized
-        Look at features relative to the slide's own tissue.
-    extents
-        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
+        Use features relative to the slide's own tissue.
+    blocks
+        Which features: those of the encoder's fields of view (``"own"``), their averages over the context too (``"all"``),
+        or positions among these.
     components
         Principal components kept.
     ranks
         Candidates for the number of target components, 0 for all.
-    shuffle
-        Permute the labels within slides before fitting: a baseline.
     """
 
+    kind: ClassVar[str] = "model"
+    needs_tiles: ClassVar[bool] = False
     name: str = "ridge"
     standardized: bool = True
-    extents: tuple[int, ...] | None = None
+    blocks: Blocks = "own"
     components: int = 128
     ranks: tuple[int, ...] = ridge.RANKS
-    shuffle: bool = False
-    kind: str = "model"
-    needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
-        targets = _shuffled(samples, seed) if self.shuffle else samples.targets
         reducer, points = _reduce(self, samples)
-        return _regress(self, samples, reducer, None, points, targets)
+        return _regress(self, samples, reducer, None, points)
 
     def restore(self, state: State) -> FittedLinear:
         """Rebuild from arrays."""
@@ -67,11 +64,12 @@ class KernelRidge:
     Parameters
     ----------
     name
-        Names the layer.
+        Name of its layer.
     standardized
-        Look at features relative to the slide's own tissue.
-    extents
-        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
+        Use features relative to the slide's own tissue.
+    blocks
+        Which features: those of the encoder's fields of view (``"own"``), their averages over the context too (``"all"``),
+        or positions among these.
     components
         Principal components the kernel sees.
     landmarks
@@ -82,21 +80,21 @@ class KernelRidge:
         Candidates for the number of target components, 0 for all.
     """
 
+    kind: ClassVar[str] = "model"
+    needs_tiles: ClassVar[bool] = False
     name: str = "kernel_ridge"
-    standardized: bool = True
-    extents: tuple[int, ...] | None = None
+    standardized: bool = False
+    blocks: Blocks = "own"
     components: int = 128
     landmarks: int = 1000
     width: float = 1.5
     ranks: tuple[int, ...] = ridge.RANKS
-    kind: str = "model"
-    needs_tiles: bool = False
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
         reducer, points = _reduce(self, samples)
         kernel = Nystroem.fit(points, self.landmarks, self.width, seed)
-        return _regress(self, samples, reducer, kernel, points, samples.targets)
+        return _regress(self, samples, reducer, kernel, points)
 
     def restore(self, state: State) -> FittedLinear:
         """Rebuild from arrays."""
@@ -178,25 +176,15 @@ class Nystroem:
         return design
 
 
-def _shuffled(samples: Samples, seed: int) -> np.ndarray:
-    """Targets permuted between the spots of each slide."""
-    rng = np.random.default_rng(seed)
-    shuffled = samples.targets.copy()
-    for name in np.unique(samples.slide):
-        rows = np.flatnonzero(samples.slide == name)
-        shuffled[rows] = samples.targets[rng.permutation(rows)]
-    return shuffled
-
-
-def feature_parts(samples: Samples, standardized: bool, extents: Sequence[int] | None) -> Iterator[np.ndarray]:
+def feature_parts(samples: Samples, standardized: bool, blocks: Blocks) -> Iterator[np.ndarray]:
     """Features of the chosen blocks side by side ``(m, F)``, some of the spots after the other."""
     for rows in row_parts(len(samples)):
-        yield np.concatenate(samples.blocks(standardized, extents, rows), axis=1)
+        yield np.concatenate(samples.blocks(standardized, blocks, rows), axis=1)
 
 
 def _reduce(predictor: Ridge | KernelRidge, samples: Samples) -> tuple[Reducer, np.ndarray]:
     """Components of training features, and the training spots in them ``(n, components)``."""
-    features = partial(feature_parts, samples, predictor.standardized, predictor.extents)
+    features = partial(feature_parts, samples, predictor.standardized, predictor.blocks)
     reducer = Reducer.fit(features, predictor.components)
     return reducer, np.concatenate([reducer.transform(part) for part in features()])
 
@@ -207,9 +195,8 @@ def _regress(
     reducer: Reducer,
     kernel: Nystroem | None,
     points: np.ndarray,
-    targets: np.ndarray,
 ) -> FittedLinear:
-    centered, intercept = ridge.center_by_slide(targets.astype(np.float64), samples.slide)
+    centered, intercept = ridge.center_by_slide(samples.targets.astype(np.float64), samples.slide)
     design = ridge.Design(points) if kernel is None else ridge.Design(points, kernel.transform)
     inner = samples.inner_groups()
     sums = ridge.GroupSums.of(design, centered, inner)
@@ -237,7 +224,7 @@ class FittedLinear:
 
     def predict(self, samples: Samples) -> np.ndarray:
         """Predict ``(n, genes)``."""
-        parts = feature_parts(samples, self.predictor.standardized, self.predictor.extents)
+        parts = feature_parts(samples, self.predictor.standardized, self.predictor.blocks)
         return np.concatenate([self._predict(part) for part in parts])
 
     def _predict(self, features: np.ndarray) -> np.ndarray:
@@ -271,3 +258,6 @@ class FittedLinear:
         kernel = Nystroem(a["landmarks"], a["whiten"], float(a["width"][0])) if "landmarks" in a else None
         reducer = Reducer(a["mean"], a["scale"], a["axes"])
         return cls(predictor, reducer, kernel, a["level"], a["weights"], a["intercept"], chosen)
+
+
+PRESETS = (Ridge(), Ridge(name="ridge_raw", standardized=False), KernelRidge())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from spatialhist.tl._predictors.training import Regression, Schedule, train
 
 if TYPE_CHECKING:
     from spatialhist.nn._blocks import Norm
-    from spatialhist.tl._data.samples import Samples, StoredTiles
+    from spatialhist.tl._data.samples import Blocks, Samples, StoredTiles
     from spatialhist.tl._predictors.protocol import State
 
 PREDICT_BATCH = 512
@@ -25,18 +25,19 @@ PREDICT_BATCH = 512
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """One branch per extent over the features, joined by a decoder (:class:`spatialhist.nn.FeatureHead`).
+    """A small network on features: a branch per field of view, joined by a decoder (:class:`spatialhist.nn.FeatureHead`).
 
     Parameters
     ----------
     name
-        Names the layer.
+        Name of its layer.
     standardized
-        Look at features relative to the slide's own tissue.
-    extents
-        Which blocks of features, as positions: extents, then averages of the surroundings; None for all.
+        Use features relative to the slide's own tissue.
+    blocks
+        Which features: those of the encoder's fields of view (``"own"``), their averages over the context too (``"all"``),
+        or positions among these.
     dim, dropout
-        Of the head.
+        Of the network.
     rank
         Principal components of the targets that are learned, 0 for all: the rest is mostly noise.
     members
@@ -54,13 +55,15 @@ class FeatureNetwork:
         Naming a size that no network can have.
     """
 
+    kind: ClassVar[str] = "model"
+    needs_tiles: ClassVar[bool] = False
     name: str = "mlp"
     standardized: bool = True
-    extents: tuple[int, ...] | None = None
+    blocks: Blocks = "all"
     dim: int = 64
     dropout: float = 0.4
     rank: int = 16
-    members: int = 1
+    members: int = 3
     loss: str = "mse"
     epochs: int = 30
     max_steps: int = 3000
@@ -68,8 +71,6 @@ class FeatureNetwork:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     accelerator: str = "auto"
-    kind: str = "model"
-    needs_tiles: bool = False
 
     def __post_init__(self) -> None:
         _at_least(self, dim=1, rank=0, members=1, epochs=1, max_steps=1, batch=1)
@@ -100,8 +101,8 @@ class FeatureNetwork:
 
     def inputs(self, samples: Samples, rows: slice | list[int]) -> list[torch.Tensor]:
         """What the head looks at, of some spots."""
-        blocks = samples.blocks(self.standardized, self.extents, rows)
-        return [torch.from_numpy(np.ascontiguousarray(b)) for b in blocks]
+        chosen = samples.blocks(self.standardized, self.blocks, rows)
+        return [torch.from_numpy(np.ascontiguousarray(b)) for b in chosen]
 
     def forward(self, network: torch.nn.Module, samples: Samples, rows: slice) -> torch.Tensor:
         """Predict some spots in scaled units."""
@@ -119,7 +120,7 @@ class TileNetwork:
     Parameters
     ----------
     name
-        Names the layer.
+        Name of its layer.
     build
         ``build(n_outputs) -> nn.Module`` that takes ``(n, 3, pixels, pixels)`` uint8 tiles; None for
         :class:`spatialhist.nn.VisionMLPMultiTask`.
@@ -145,6 +146,8 @@ class TileNetwork:
         Naming a size that no network can have.
     """
 
+    kind: ClassVar[str] = "model"
+    needs_tiles: ClassVar[bool] = True
     name: str = "vision_mlp"
     build: Callable[[int], torch.nn.Module] | None = None
     width: int = 16
@@ -160,8 +163,6 @@ class TileNetwork:
     accelerator: str = "auto"
     ema: float = 0.0
     devices: int = 1
-    kind: str = "model"
-    needs_tiles: bool = True
 
     def __post_init__(self) -> None:
         _at_least(self, width=1, grid=1, members=1, epochs=1, batch=1, devices=1)
@@ -315,3 +316,6 @@ class ArrayData(Dataset):
 
     def __getitems__(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(self.inputs[rows]), self.targets[rows]
+
+
+PRESETS = (FeatureNetwork(), FeatureNetwork(name="mlp_raw", standardized=False), TileNetwork())

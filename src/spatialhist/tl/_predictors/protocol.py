@@ -17,43 +17,128 @@ State = tuple[dict[str, "np.ndarray"], dict[str, Any]]
 
 @runtime_checkable
 class Fitted(Protocol):
-    """A predictor that has seen its training spots and never changes again."""
+    """A fitted predictor. :meth:`Predictor.fit` and :meth:`Predictor.restore` return one.
+
+    It never changes again: a fold's predictions are made once, and must come out the same from its stored state.
+    """
 
     def predict(self, samples: Samples) -> np.ndarray:
-        """Predict ``(n, genes)`` float32."""
+        """Predict every spot.
+
+        Parameters
+        ----------
+        samples
+            Spots without targets.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n, genes)`` float32, in the units of the targets it was fitted on; NaN where it cannot tell.
+        """
         ...
 
     def state(self) -> State:
-        """Everything that ``restore`` of its predictor needs."""
+        """Return all that is needed to predict again.
+
+        Returns
+        -------
+        tuple
+            Arrays by name, which are stored as safetensors, and a dictionary that JSON can hold.
+        """
         ...
 
 
 @runtime_checkable
 class Predictor(Protocol):
-    """A recipe; it holds parameters only, so that every fold gets a fresh model."""
+    """A recipe for a model. Write one of your own and pass it as ``models=`` of :func:`cross_validate` and :func:`fit`.
+
+    It holds parameters only, so that every fold gets a fresh model; a frozen dataclass does, whose plain fields are then
+    part of what identifies a run. Nothing has to be inherited.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from typing import ClassVar
+    >>> import numpy as np
+    >>> import spatialhist as sh
+    >>> @dataclass(frozen=True)
+    ... class Darkness:
+    ...     name: str = "darkness"
+    ...     kind: ClassVar[str] = "model"
+    ...     needs_tiles: ClassVar[bool] = False
+    ...
+    ...     def fit(self, samples, *, seed, scratch):
+    ...         first = samples.blocks(True, "own")[0][:, :1]
+    ...         return FittedDarkness(first.T @ samples.targets / len(samples))
+    ...
+    ...     def restore(self, state):
+    ...         return FittedDarkness(state[0]["slope"])
+    >>> @dataclass(frozen=True)
+    ... class FittedDarkness:
+    ...     slope: np.ndarray
+    ...
+    ...     def predict(self, samples):
+    ...         return samples.blocks(True, "own")[0][:, :1] @ self.slope
+    ...
+    ...     def state(self):
+    ...         return {"slope": self.slope}, {}
+    >>> isinstance(Darkness(), sh.tl.Predictor)
+    True
+    """
 
     @property
     def name(self) -> str:
-        """Names the layer of its out-of-fold predictions, ``oof_NAME``."""
+        """Name of the layer of its out-of-fold predictions, ``oof_NAME``."""
         ...
 
     @property
     def kind(self) -> str:
-        """``"model"`` or ``"baseline"``."""
+        """``"model"``, or ``"baseline"`` for one that models are compared with."""
         ...
 
     @property
     def needs_tiles(self) -> bool:
-        """Whether it looks at pixels besides features."""
+        """Whether it looks at pixels (``samples.tiles``) and not at features alone."""
         ...
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:
-        """Fit on training spots only; whatever it chooses, it chooses on these.
+        """Fit on training spots.
 
-        ``scratch`` is a folder for logs and checkpoints.
+        Whatever is chosen, such as the strength of a penalty, is chosen on these alone, by leaving out
+        :meth:`Samples.inner_groups`.
+
+        Parameters
+        ----------
+        samples
+            Training spots with their targets.
+        seed
+            For whatever is random.
+        scratch
+            Folder for logs and checkpoints. A fit that was killed finds it again; it is removed once the fit is stored.
+
+        Returns
+        -------
+        Fitted
+            What predicts.
         """
         ...
 
     def restore(self, state: State) -> Fitted:
-        """Rebuild a fitted predictor from its state."""
+        """Rebuild what :meth:`fit` returned.
+
+        Parameters
+        ----------
+        state
+            What :meth:`Fitted.state` returned.
+
+        Returns
+        -------
+        Fitted
+            What predicts, with the same result.
+        """
         ...
+
+
+def lacking(candidate: object) -> list[str]:
+    """Members of :class:`Predictor` that an object lacks."""
+    return [name for name in ("name", "kind", "needs_tiles", "fit", "restore") if not hasattr(candidate, name)]

@@ -1,58 +1,54 @@
-"""Predictors by name."""
+"""Predictors by name, and as JSON holds them; those of this package stand at the foot of their files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from spatialhist import _keys
-from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.renamed import BASELINES, KINDS
-from spatialhist.tl._predictors.baselines import MeanProfile, PatientMean, PositionNeighbors
-from spatialhist.tl._predictors.linear import KernelRidge, Ridge
-from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._data.design import COLOR_TEXTURE, Design
+from spatialhist.tl._data.renamed import current_description
+from spatialhist.tl._predictors.baselines import (
+    ColorBaseline,
+    MeanProfile,
+    PatientMean,
+    Permuted,
+    PositionNeighbors,
+    SingleScale,
+)
+from spatialhist.tl._predictors.protocol import Predictor, lacking
 
+FILES = ("linear", "baselines", "networks")
+"""Networks last, which bring torch and Lightning: they are imported when one is asked for."""
 DEFAULT = ("ridge", "kernel_ridge", "mlp")
-MEMBERS = 3
-"""Networks of the default ``mlp``: the mean of a few seeds is better than one, and each costs little."""
-CLASSES = ("Ridge", "KernelRidge", "FeatureNetwork", "TileNetwork", "MeanProfile", "PatientMean", "PositionNeighbors")
-
-RENAMED_CLASSES = {"DonorMean": "PatientMean"}
-RENAMED_MODELS = {
-    ("KernelRidge", "kernel_ridge_raw"): "kernel_ridge",
-    ("FeatureNetwork", "head"): "mlp",
-    ("FeatureNetwork", "head_raw"): "mlp_raw",
-}
-"""Class and former name of models whose name is another one since version 0.1.0."""
+"""Models that look at different things make a better stack: the ridge sees features relative to the slide's tissue, the
+kernel ridge features as they are, and the network averages over the context too."""
 
 
-def by_name(name: str, design: Design) -> Predictor:
-    """Make one of the built-in predictors.
+def presets() -> Iterator[Predictor]:
+    """All predictors of this package, with the parameters that their names stand for."""
+    for file in FILES:
+        yield from import_module(f"{__package__}.{file}").PRESETS
 
-    Models that look at different things make a better stack: of the default ones the ridge sees features relative to the
-    slide's tissue, the kernel ridge features as they are, and the network their averages over the context too.
+
+def by_name(name: str) -> Predictor:
+    """Return one of the models of this package.
 
     Raises
     ------
     ValueError
-        Listing the names.
+        If there is none of this name.
     """
-    own = tuple(range(len(design.extents)))
-    makers = {
-        "ridge": lambda: Ridge(extents=own),
-        "ridge_raw": lambda: Ridge(name="ridge_raw", standardized=False, extents=own),
-        "kernel_ridge": lambda: KernelRidge(standardized=False, extents=own),
-        "mlp": lambda: _class("FeatureNetwork")(members=MEMBERS),
-        "mlp_raw": lambda: _class("FeatureNetwork")(name="mlp_raw", standardized=False, members=MEMBERS),
-        "vision_mlp": lambda: _class("TileNetwork")(grid=design.grid),
-    }
-    if name not in makers:
-        raise ValueError(f"no model {name!r}; there are {sorted(makers)}, or pass a predictor of your own")
-    return makers[name]()
+    models = (p for p in presets() if p.kind == "model")
+    if found := next((p for p in models if p.name == name), None):
+        return found
+    names = sorted(p.name for p in presets() if p.kind == "model")
+    raise ValueError(f"no model {name!r}; there are {names}, or pass a predictor of your own")
 
 
-def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: Design) -> list[Predictor]:
+def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[Predictor]:
     """Turn names into predictors and check that they can be told apart.
 
     Raises
@@ -66,10 +62,12 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: 
         models = DEFAULT if models == "default" else (models,)
     elif isinstance(models, Predictor):
         models = (models,)
-    resolved = [by_name(m, design) if isinstance(m, str) else m for m in models]
+    resolved = [by_name(m) if isinstance(m, str) else m for m in models]
     for predictor in resolved:
-        if isinstance(predictor, type) or not isinstance(predictor, Predictor):
-            raise TypeError(f"{predictor!r} is no predictor: it needs name, kind, needs_tiles, fit() and restore()")
+        if isinstance(predictor, type):
+            raise TypeError(f"models={predictor.__name__} is a class: pass one of its objects, {predictor.__name__}()")
+        if missing := lacking(predictor):
+            raise TypeError(f"{predictor!r} is no predictor: it lacks {missing}; see sh.tl.Predictor")
     names = [_keys.sanitize(p.name) for p in resolved]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"models need different names, got {names}")
@@ -77,28 +75,27 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor], design: 
 
 
 def baselines(design: Design) -> list[Predictor]:
-    """Baselines: no image, or a plain ridge on one field of view, or no labels."""
-    near = design.extents[0] if len(design.extents) == 1 else design.extents[1]
-    one = design.extents.index(near)
-    return [
-        MeanProfile(),
-        PatientMean(),
-        PositionNeighbors(),
-        Ridge(name="baseline_color", standardized=False, extents=(one,), kind="baseline"),
-        Ridge(name="control_permuted", shuffle=True, extents=tuple(range(len(design.extents))), kind="baseline"),
-    ]
+    """Baselines of a run: no image, or a plain ridge on one field of view of it, or no labels."""
+    single = SingleScale()
+    alone = replace(single, predictor=replace(single.predictor, blocks=(design.single_scale,)))
+    own_encoder = [] if design.encoder == COLOR_TEXTURE else [alone]
+    return [MeanProfile(), PatientMean(), PositionNeighbors(), ColorBaseline(), *own_encoder, Permuted()]
 
 
 def describe(predictor: Predictor) -> dict[str, Any]:
     """Class and parameters, as JSON can hold them; of a predictor from outside, the plain ones of a dataclass."""
-    name = type(predictor).__name__
     parameters: dict[str, Any] = {}
     if is_dataclass(predictor):
         parameters = {f.name: getattr(predictor, f.name) for f in fields(predictor)}
-    if name not in CLASSES or parameters.get("build") is not None:
+    name = type(predictor).__name__
+    if not _is_ours(predictor) or parameters.get("build") is not None:
         plain = {k: v for k, v in parameters.items() if isinstance(v, bool | int | float | str | tuple)}
         return {"class": f"custom:{name}", **plain, "name": predictor.name}
-    return {"class": name, **parameters}
+    return {"class": name} | {k: describe(v) if isinstance(v, Predictor) else v for k, v in parameters.items()}
+
+
+def _is_ours(predictor: Predictor) -> bool:
+    return type(predictor).__module__.startswith(f"{__package__}.")
 
 
 def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> Predictor:
@@ -118,27 +115,15 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
         if not own:
             raise ValueError(f"the model holds your own predictor {data['name']!r}: pass it in models=[...] to load it")
         return own[0]
-    if name not in CLASSES:
+    cls = next((type(p) for p in presets() if type(p).__name__ == name), None)
+    if cls is None:
         raise ValueError(f"unknown predictor class {name!r}: the model was made by a newer version of spatialhist")
-    cls = _class(name)
     known = {f.name for f in fields(cls)}
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
-    return cls(**given)
+    return cls(**{k: _restored(v, custom) for k, v in data.items() if k in known})
 
 
-def current_description(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a description in the words of this version, so that one that an earlier version wrote can be compared."""
-    cls = RENAMED_CLASSES.get(data["class"], data["class"])
-    kind, name = KINDS.get(data.get("kind", "model"), data.get("kind", "model")), data["name"]
-    if kind == "baseline" and not cls.startswith("custom:"):
-        name = BASELINES.get(name, name)
-    return data | {"class": cls, "kind": kind, "name": RENAMED_MODELS.get((cls, name), name)}
-
-
-def _class(name: str) -> Any:
-    """Import networks only when one is asked for: they bring torch and Lightning."""
-    if name in ("FeatureNetwork", "TileNetwork"):
-        from spatialhist.tl._predictors import networks
-
-        return getattr(networks, name)
-    return globals()[name]
+def _restored(value: Any, custom: Sequence[Predictor]) -> Any:
+    """Parameter as JSON gave it back."""
+    if isinstance(value, dict):
+        return from_description(value, custom)
+    return tuple(value) if isinstance(value, list) else value

@@ -72,7 +72,8 @@ def comparable(identity: dict[str, Any]) -> dict[str, Any]:
     """Return parameters of a run as JSON holds them, in the words of this version."""
     identity = renamed.identity(json.loads(json.dumps(identity)))
     kinds = [kind for kind in ("models", "baselines") if kind in identity]
-    return identity | {kind: [current_description(d) for d in identity[kind]] for kind in kinds}
+    design = identity.get("design")
+    return identity | {kind: [current_description(d, design) for d in identity[kind]] for kind in kinds}
 
 
 def check_free(folder: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:

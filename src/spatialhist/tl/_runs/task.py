@@ -18,7 +18,7 @@ from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import usable_rows
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist.nn import get_encoder
-from spatialhist.tl._data.design import Design, default_context, default_extents
+from spatialhist.tl._data.design import COLOR_TEXTURE, Design, default_context, default_extents
 from spatialhist.tl._data.features import check_slide
 from spatialhist.tl._data.gather import fingerprint, gather_run
 from spatialhist.tl._data.panel import refuse_missing_values
@@ -110,7 +110,7 @@ class Task:
         )
         for slide in used:
             check_slide(slide, looks)
-        return cls(table, used, rows, layer, looks, resolve_models(models, looks), seed, threads)
+        return cls(table, used, rows, layer, looks, resolve_models(models), seed, threads)
 
     def recipe(self) -> dict[str, Any]:
         """What is fitted on, in what way, whatever the slides."""
@@ -172,10 +172,12 @@ class Task:
         overwrite: bool,
         executor: Any,
         progress: bool,
+        colors: bool = False,
     ) -> Inputs:
         """Gather the inputs and claim the folder; ``manifest`` gets the hash of the data and how it is ranked.
 
         Inputs are gathered beside those of the run that the folder may hold, so that a refused call changes nothing.
+        ``colors`` says whether a baseline sees color and texture, which another encoder does not give.
 
         Raises
         ------
@@ -198,6 +200,7 @@ class Task:
                 layer=self.layer,
                 design=self.design,
                 encoder=get_encoder(self.design.encoder),
+                colors=get_encoder(COLOR_TEXTURE) if colors and self.design.encoder != COLOR_TEXTURE else None,
                 tiles=any(m.needs_tiles for m in self.models),
                 workers=n_workers(executor),
                 threads=self.threads,

@@ -54,7 +54,7 @@ def check_start(start: Model, task: Task, genes: int | Sequence[str]) -> None:
         )
     theirs, mine = comparable(start.manifest["identity"]), comparable(task.recipe())
     differ = [key for key in ("layer", "design") if theirs[key] != mine[key]]
-    differ += [f"model {m.name!r}" for m in networks if not _before(m, start.models)]
+    differ += [f"model {m.name!r}" for m in networks if not _before(m, start.models, mine["design"])]
     if not isinstance(genes, int) and set(genes) != set(start.genes):
         differ.append("genes")
     if differ:
@@ -76,23 +76,22 @@ def check_panel(start: Model, found: Sequence[str]) -> None:
         )
 
 
-def from_start(fits: Sequence[Fit], start: Model) -> list[Fit]:
+def from_start(fits: Sequence[Fit], start: Model, design: dict[str, Any]) -> list[Fit]:
     """Let the fits of networks go on from those of a model; the others start afresh."""
     folders = {f.predictor.name: f.folder for f in start.fits()}
     return [
-        replace(f, start=folders[_before(f.predictor, start.models)[0].name]) if can_go_on(f.predictor) else f
+        replace(f, start=folders[_before(f.predictor, start.models, design)[0].name]) if can_go_on(f.predictor) else f
         for f in fits
     ]
 
 
-def _before(predictor: Predictor, models: Sequence[Predictor]) -> list[Predictor]:
+def _before(predictor: Predictor, models: Sequence[Predictor], design: dict[str, Any]) -> list[Predictor]:
     """Models with the weights of a network: that of its name, else one that had another name in an earlier version."""
-    alike = [m for m in models if _shape(m) == _shape(predictor)]
+    alike = [m for m in models if _shape(m, design) == _shape(predictor, design)]
     return sorted(alike, key=lambda m: m.name != predictor.name)
 
 
-def _shape(predictor: Predictor) -> dict[str, Any]:
+def _shape(predictor: Predictor, design: dict[str, Any]) -> dict[str, Any]:
     """Parameters on which the weights depend."""
-    return {
-        k: v for k, v in json.loads(json.dumps(current_description(describe(predictor)))).items() if k not in MAY_DIFFER
-    }
+    described = current_description(json.loads(json.dumps(describe(predictor))), design)
+    return {k: v for k, v in described.items() if k not in MAY_DIFFER}
