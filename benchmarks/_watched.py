@@ -15,6 +15,7 @@ import spatialdata as sd
 import torch
 
 import spatialhist as sh
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist.nn import augment, get_loss
 from spatialhist.tl import TileNetwork
 from spatialhist.tl._data.panel import fold_panels
@@ -120,16 +121,14 @@ def split(
         "image": "full",
         **design,
     }
-    task = Task.of(
-        sdata, "vision_mlp", slides=slides, table_key="table", layer="log1p", seed=0, threads=1, **options
-    )  # fmt: skip
-    training = [s for s in task.cohort.slides if s not in held]
-    columns = fold_panels(task.cohort, task.rows, {"fold": training}, genes)["fold"]
+    cohort = open_cohort(sdata, slides)
+    task = Task.of(cohort.table, cohort.every_slide(), "vision_mlp", layer="log1p", seed=0, threads=1, **options)
+    training = [s for s in task.rows if s not in held]
+    columns = fold_panels(task.table, task.slides, task.rows, {"fold": training}, genes)["fold"]
     with tempfile.TemporaryDirectory() as folder:
         inputs = task.begin(
-            Path(folder), task.manifest("model", columns, {s: {} for s in task.cohort.slides}),
-            assigned={s: s for s in task.cohort.slides}, columns=columns, overwrite=False, executor=None,
-            progress=False,
+            Path(folder), task.manifest("model", columns), assigned={s: s for s in task.rows}, columns=columns,
+            overwrite=False, executor=None, progress=False,
         )  # fmt: skip
         out = np.isin(inputs.column("slide"), held)
         every = range(len(columns))

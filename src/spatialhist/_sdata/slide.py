@@ -165,6 +165,12 @@ class Slide:
         return self.scale.px(length, self.name) / self.image(which).px
 
     @property
+    def has_tissue(self) -> bool:
+        """Whether the H&E image has a tissue mask."""
+        image = _keys.image(self.name)
+        return image in self._sdata.images and _keys.tissue(image) in self._sdata.labels
+
+    @property
     def tissue(self) -> tuple[np.ndarray, tuple[float, float]]:
         """Boolean tissue mask ``(y, x)`` and full-resolution pixels of the H&E image per mask pixel, ``(x, y)``.
 

@@ -271,7 +271,6 @@ def _analyze(
 ) -> None:
     """The main way: preprocess, cross-validate, stack, score, report."""
     import spatialhist as sh
-    from spatialhist.tl._calibrate import calibrate_if_possible
 
     _preprocess(sdata, image=image, layer=layer, realign=realign)
     cv = sh.tl.cross_validate(
@@ -290,7 +289,7 @@ def _analyze(
     stacked = sh.tl.stack(sdata, cv, seed=seed) if stackable else None
     scores = sh.tl.evaluate(sdata, truth=layer, metrics="all", seed=seed)
     _write_scores(scores, out / "scores.parquet")
-    reason = calibrate_if_possible(sdata, stacked or cv) if stacked or len(cv.models) == 1 else None
+    reason = _calibrate(sdata, stacked or cv) if stacked or len(cv.models) == 1 else None
     if sdata.path is not None:
         sh.pp.save(sdata)
     page = sh.report.write(sdata, cv, stack=stacked, scores=scores)
@@ -304,6 +303,20 @@ def _analyze(
     if reason:
         typer.echo(f"no intervals: {reason}")
     typer.echo(f"report: {page}")
+
+
+def _calibrate(sdata: SpatialData, source: Any) -> str | None:
+    """Calibrate the out-of-fold predictions, or remember and return why there are too few groups for it."""
+    import spatialhist as sh
+    from spatialhist import _keys
+    from spatialhist.tl._calibrate import TooFewGroups, remember_skipped
+
+    try:
+        sh.tl.calibrate(sdata, source, layer=_keys.OOF)
+    except TooFewGroups as error:
+        remember_skipped(sdata[_keys.TABLE], str(error))
+        return str(error)
+    return None
 
 
 def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:

@@ -10,8 +10,6 @@ from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment as placed_by
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import apply, spot_centers
-from spatialhist._sdata.images import image_key
-from spatialhist._sdata.scale import scale as scale_of
 from spatialhist._sdata.scale import slide_info
 from spatialhist.pl._draw.style import CYCLE, FONT, new_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_outline, fit_view, window_of
@@ -65,10 +63,11 @@ def alignment(
     'S1: not realigned'
     """
     cohort = open_cohort(sdata, slide, table_key=table_key)
-    key = image_key(sdata, slide, image)
+    opened = cohort.slide(slide)
+    shown = opened.image(image)
     ax = new_axes(ax, (5, 4.4))
-    tissue = draw_outline(ax, sdata, slide, OUTLINE)
-    scale = scale_of(sdata, slide)
+    tissue = draw_outline(ax, opened, OUTLINE)
+    scale = opened.scale
     matrix = placed_by(sdata, slide)
     after = spot_centers(sdata, cohort.table, slide)
     before = apply(np.linalg.inv(matrix), after)
@@ -77,7 +76,7 @@ def alignment(
         _draw_spots(ax, centers, scale.spot_diameter_px, color)
     _draw_legend(ax, moved=moved, outlined=len(tissue) > 0)
     window = window_of(np.concatenate([before, after, tissue]), 2 * scale.spot_diameter_px)
-    draw_detail(ax, sdata, slide, key, window)
+    draw_detail(ax, shown, window)
     fit_view(ax, window)
     shift = float(np.nanmean(np.linalg.norm(after - before, axis=1)))
     picture(ax, _title(slide, slide_info(sdata, slide).get("alignment_report", {}), shift, scale.pitch_px))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
 from spatialhist.pl._draw.style import CYCLE, FONT, chart, new_axes
 from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 N_BINS = 10
 Pairs = tuple[np.ndarray, np.ndarray]
@@ -67,7 +70,7 @@ def calibration(
         raise ValueError(
             f"layer {layer!r} holds no predictions: name one that tl.cross_validate or tl.predict has made"
         )
-    groups = _pairs_by_group(cohort, layer)
+    groups = _pairs_by_group(cohort.table, cohort.every_slide(), layer)
     if not groups:
         raise ValueError(f"no spot has both a measurement and a prediction in layer {layer!r}")
     ax = new_axes(ax, (4.4, 4))
@@ -82,36 +85,35 @@ def calibration(
     return ax
 
 
-def _pairs_by_group(cohort: Cohort, layer: str) -> dict[str, Pairs]:
+def _pairs_by_group(table: AnnData, slides: Sequence[Slide], layer: str) -> dict[str, Pairs]:
     """Differences from the slide's means, by held-out group; by slide where no group was held out."""
-    entry = recorded(cohort.table, layer)
+    entry = recorded(table, layer)
     group_of = dict(zip(entry.get("slides", []), entry.get("groups", []), strict=True))
     found: dict[str, list[Pairs]] = {}
-    for slide, pairs in _pairs_by_slide(cohort, layer):
+    for slide, pairs in _pairs_by_slide(table, slides, layer):
         found.setdefault(group_of.get(slide, slide), []).append(pairs)
     return {g: (np.concatenate([p for p, _ in s]), np.concatenate([m for _, m in s])) for g, s in found.items()}
 
 
-def _pairs_by_slide(cohort: Cohort, layer: str) -> Iterator[tuple[str, Pairs]]:
-    values, measured = get_dense_layer(cohort.table, layer), cohort.measured()
-    for slide in cohort.slides:
-        rows = cohort.rows(slide)
-        rows = rows[measured[rows] & np.isfinite(values[rows]).any(axis=1)]
-        columns = np.flatnonzero(np.isfinite(values[rows]).all(axis=0) & cohort.slide(slide).genes_measured)
+def _pairs_by_slide(table: AnnData, slides: Sequence[Slide], layer: str) -> Iterator[tuple[str, Pairs]]:
+    values = get_dense_layer(table, layer)
+    for slide in slides:
+        rows = slide.rows[slide.measured & np.isfinite(values[slide.rows]).any(axis=1)]
+        columns = np.flatnonzero(np.isfinite(values[rows]).all(axis=0) & slide.genes_measured)
         if len(rows) > 1 and len(columns):
-            pair = values[np.ix_(rows, columns)], _truth(cohort, layer, rows, columns)
+            pair = values[np.ix_(rows, columns)], _truth(table, layer, rows, columns)
             predicted, actual = (v - v.mean(axis=0) for v in pair)
-            yield slide, (predicted.ravel(), actual.ravel())
+            yield slide.name, (predicted.ravel(), actual.ravel())
 
 
-def _truth(cohort: Cohort, layer: str, rows: np.ndarray, columns: np.ndarray) -> Any:
+def _truth(table: AnnData, layer: str, rows: np.ndarray, columns: np.ndarray) -> Any:
     """What was measured; where ranks were predicted, ranked within the same genes."""
     from spatialhist.pp._expression.ranks import rank_rows
 
-    target = target_of(cohort.table, layer)
-    ranking = recorded(cohort.table, layer).get("ranking")
-    source = recorded(cohort.table, target)["layer"] if ranking else target
-    part = get_layer(cohort.table, source)[rows][:, columns]
+    target = target_of(table, layer)
+    ranking = recorded(table, layer).get("ranking")
+    source = recorded(table, target)["layer"] if ranking else target
+    part = get_layer(table, source)[rows][:, columns]
     part = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
     return rank_rows(part, **ranking).astype(np.float32) if ranking else part
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys, metrics
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.values import as_numbers
 from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
@@ -17,7 +17,10 @@ from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 from spatialhist.pl._out_of_distribution import FAR
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 SLIDES_PER_ROW = 3
 FAR_SHARE = 0.5
@@ -93,61 +96,61 @@ def genes(
         get_layer(cohort.table, layer)
     if not names or not shown:
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
-    panels = _panels(cohort, names, shown)
+    panels = _panels(cohort.table, cohort.every_slide(), names, shown)
     if axes is None:
         cells: Any = new_cells(panels.shape, slides_per_row)
     else:
         cells = check_axes(axes, panels.shape, "genes x slides x layers")
     for index, panel in np.ndenumerate(panels):
         norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
-        draw_panel(cells[index], cohort, panel, norm, cmap)
+        draw_panel(cells[index], cohort.table, panel, norm, cmap)
     for row, drawn in zip(panels, cells, strict=True):
         add_color_bars(row, drawn)
     return cells
 
 
-def _panels(cohort: Cohort, names: list[str], layers: list[str]) -> np.ndarray:
-    shape = (len(names), len(cohort.slides), len(layers))
+def _panels(table: AnnData, slides: Sequence[Slide], names: list[str], layers: list[str]) -> np.ndarray:
+    shape = (len(names), len(slides), len(layers))
     panels = np.empty(shape, dtype=object)
     for i, j in np.ndindex(shape[:2]):
-        gene, slide = names[i], cohort.slides[j]
-        values = {layer: _values(cohort, slide, gene, layer) for layer in layers}
+        gene, slide = names[i], slides[j]
+        values = {layer: _values(table, slide, gene, layer) for layer in layers}
         for k, layer in enumerate(layers):
-            title = _title(cohort, slide, gene, layer, values)
-            panels[i, j, k] = Panel(slide, title, unit_of(cohort.table, layer), values[layer])
+            title = _title(table, slide, gene, layer, values)
+            panels[i, j, k] = Panel(slide, title, unit_of(table, layer), values[layer])
     return panels
 
 
-def _title(cohort: Cohort, slide: str, gene: str, layer: str, values: dict[str, np.ndarray]) -> str:
+def _title(table: AnnData, slide: Slide, gene: str, layer: str, values: dict[str, np.ndarray]) -> str:
     """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
-    what = "predicted" if is_predicted(cohort.table, layer) else "measured"
+    what = "predicted" if is_predicted(table, layer) else "measured"
     name = "" if layer == what else f" · {layer}"
-    far = _far(cohort, slide) if what == "predicted" else ""
-    return f"{gene} · {slide}{name}\n{what}{_score(cohort, layer, values)}{far}"
+    far = _far(table, slide) if what == "predicted" else ""
+    return f"{gene} · {slide.name}{name}\n{what}{_score(table, layer, values)}{far}"
 
 
-def _far(cohort: Cohort, slide: str) -> str:
+def _far(table: AnnData, slide: Slide) -> str:
     """Say it in the picture, which travels without the warning, where most spots are unlike those of training."""
-    if _keys.OUT_OF_DISTRIBUTION not in cohort.table.obs:
+    if _keys.OUT_OF_DISTRIBUTION not in table.obs:
         return ""
-    scores = as_numbers(cohort.table.obs[_keys.OUT_OF_DISTRIBUTION])[cohort.rows(slide)]
+    scores = as_numbers(table.obs[_keys.OUT_OF_DISTRIBUTION])[slide.rows]
     share = float((scores > FAR).mean()) if len(scores) else 0.0
     return f"\n{share:.0%} of spots unlike training" if share > FAR_SHARE else ""
 
 
-def _values(cohort: Cohort, slide: str, gene: str, layer: str) -> np.ndarray:
+def _values(table: AnnData, slide: Slide, gene: str, layer: str) -> np.ndarray:
     """Values of a slide's spots; NaN where nothing was measured or predicted."""
-    rows, column = cohort.rows(slide), cohort.table.var_names.get_loc(gene)
-    part = get_layer(cohort.table, layer)[rows][:, [column]]
+    column = table.var_names.get_loc(gene)
+    part = get_layer(table, layer)[slide.rows][:, [column]]
     values = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32).ravel()
-    if is_predicted(cohort.table, layer):
+    if is_predicted(table, layer):
         return values
-    known = cohort.measured()[rows] & cohort.slide(slide).genes_measured[column]
+    known = slide.measured & slide.genes_measured[column]
     return np.where(known, values, np.float32(np.nan))
 
 
-def _score(cohort: Cohort, layer: str, values: dict[str, np.ndarray]) -> str:
-    target = target_of(cohort.table, layer)
+def _score(table: AnnData, layer: str, values: dict[str, np.ndarray]) -> str:
+    target = target_of(table, layer)
     if target not in values or target == layer:
         return ""
     known = np.isfinite(values[target]) & np.isfinite(values[layer])

@@ -77,14 +77,14 @@ def out_of_distribution(
     if key not in cohort.table.obs:
         raise KeyError(f"no obs[{key!r}] in table {table_key!r}: predict it with sh.tl.predict or sh.tl.predict_grid")
     away = as_numbers(cohort.table.obs[key])
-    scores = {s: away[cohort.rows(s)] for s in cohort.slides}
-    panels = np.array([Panel(s, f"{s}\n{_share(v)}", UNIT, v) for s, v in scores.items()], dtype=object)[None, :, None]
+    scores = [(s, away[s.rows]) for s in cohort.every_slide()]
+    panels = np.array([Panel(s, f"{s.name}\n{_share(v)}", UNIT, v) for s, v in scores], dtype=object)[None, :, None]
     if axes is None:
         cells: Any = new_cells(panels.shape, slides_per_row)
     else:
         cells = check_axes(axes, panels.shape, "slides")
     for index, panel in np.ndenumerate(panels):
-        draw_panel(cells[index], cohort, panel, Normalize(0, 1), cmap)
+        draw_panel(cells[index], cohort.table, panel, Normalize(0, 1), cmap)
     add_color_bars(panels, cells, extend="neither")
     return cells.ravel()
 

@@ -9,8 +9,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import spot_centers
-from spatialhist._sdata.images import image_key
-from spatialhist._sdata.scale import scale, slide_info
+from spatialhist._sdata.scale import Scale, slide_info
 from spatialhist.pl._draw.style import FONT, check_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_overview
 
@@ -72,30 +71,30 @@ def stain(
 
     cohort = open_cohort(sdata, slide, table_key=table_key)
     entry: dict[str, Any] = slide_info(sdata, slide).get("stain", {})
-    after = image_key(sdata, slide, image)
-    before = image_key(sdata, slide, entry.get("image"))
-    window = _window(spot_centers(sdata, cohort.table, slide), scale(sdata, slide).px(_detail(sdata, slide), slide))
+    opened = cohort.slide(slide)
+    after, before = opened.image(image), opened.image(entry.get("image"))
+    side = opened.scale.px(_detail(opened.scale), slide)
+    window = _window(spot_centers(sdata, cohort.table, slide), side)
     if axes is None:
         _, cells = plt.subplots(2, 2, figsize=(6, 5), layout="constrained")
     else:
         cells = check_axes(axes, (2, 2), "before and after x slide and detail")
     titles = (f"{slide}: before", f"{slide}: after{_method(entry)}")
-    for row, key, title in zip(cells, (before, after), titles, strict=True):
-        draw_overview(row[0], sdata, slide, key)
-        draw_detail(row[1], sdata, slide, key, window)
+    for row, shown, title in zip(cells, (before, after), titles, strict=True):
+        draw_overview(row[0], shown)
+        draw_detail(row[1], shown, window)
         picture(row[0], title)
         picture(row[1], "detail")
         for ax in row:
-            scale_bar(ax, scale(sdata, slide).mpp)
+            scale_bar(ax, opened.scale.mpp)
     for row, name in zip(cells, ("source", "target"), strict=True):
         if "stain_matrix" in entry.get(name, {}):
             _draw_swatches(row[1], entry[name])
     return cells
 
 
-def _detail(sdata: SpatialData, slide: str) -> tuple[str, float]:
+def _detail(known: Scale) -> tuple[str, float]:
     """Side of the detail; a slide of one spot has no spot spacing."""
-    known = scale(sdata, slide)
     return ("pitch", DETAIL_PITCHES) if known.pitch_px else ("px", 4 * known.spot_diameter_px)
 
 

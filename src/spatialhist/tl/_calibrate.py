@@ -125,19 +125,11 @@ def calibrate(
     )
 
 
-def calibrate_if_possible(
-    sdata: SpatialData, source: Source, *, level: float = 0.8, table_key: str = _keys.TABLE
-) -> str | None:
-    """Calibrate the out-of-fold predictions, or remember and return why there are groups too few for it."""
-    try:
-        calibrate(sdata, source, level=level, layer=_keys.OOF, table_key=table_key)
-    except TooFewGroups as error:
-        table = sdata.tables[table_key]
-        for bound in ("lower", "upper"):  # of an earlier run
-            table.layers.pop(f"{_keys.OOF}_{bound}", None)
-        record(table, SKIPPED, {"reason": str(error)})
-        return str(error)
-    return None
+def remember_skipped(table: AnnData, reason: str) -> None:
+    """Remember why out-of-fold predictions have no intervals; those of an earlier run go."""
+    for bound in ("lower", "upper"):
+        table.layers.pop(f"{_keys.OOF}_{bound}", None)
+    record(table, SKIPPED, {"reason": reason})
 
 
 def leaves_residuals(applier: Applier, level: float, *, trained_on: bool) -> bool:

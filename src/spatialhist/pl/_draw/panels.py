@@ -9,14 +9,16 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import quiet
-from spatialhist._sdata.scale import Scale, scale
+from spatialhist._sdata.geometry import copied_centers
+from spatialhist._sdata.scale import Scale
 from spatialhist.pl._draw.style import FONT, MISSING, picture, scale_bar
 from spatialhist.pl._draw.tissue import fit_view, window_of
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from matplotlib.axes import Axes
 
-    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
 
 SPOT_SHARE = 0.8
 """Diameter of a spot in plots, relative to the spot spacing: the gaps between spots nearly close."""
@@ -26,7 +28,7 @@ SPOT_SHARE = 0.8
 class Panel:
     """Values of the spots of one slide, for instance of a gene in a layer; those in the same unit share colors."""
 
-    slide: str
+    slide: Slide
     title: str
     unit: str
     values: np.ndarray
@@ -48,23 +50,22 @@ def new_cells(shape: tuple[int, ...], per_row: int) -> np.ndarray:
     return cells[:, :n]
 
 
-def draw_panel(ax: Axes, cohort: Cohort, panel: Panel, norm: Any, cmap: str) -> None:
+def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> None:
     """Draw one panel; squidpy gets a table of this slide and this gene, since it stumbles over further ones."""
     import anndata as ad
 
     with quiet():
         import squidpy as sq
 
-    rows = cohort.rows(panel.slide)
-    entry = cohort.table.uns[_keys.SPATIAL][panel.slide]
+    rows, name, known = panel.slide.rows, panel.slide.name, panel.slide.scale
+    entry = table.uns[_keys.SPATIAL][name]
     one = ad.AnnData(
         panel.values[:, None],
-        obs=cohort.table.obs[[_keys.REGION]].iloc[rows].astype(str).astype("category"),
-        obsm={_keys.SPATIAL: cohort.centers()[rows]},
-        uns={_keys.SPATIAL: {panel.slide: entry}},
+        obs=table.obs[[_keys.REGION]].iloc[rows].astype(str).astype("category"),
+        obsm={_keys.SPATIAL: copied_centers(table)[rows]},
+        uns={_keys.SPATIAL: {name: entry}},
     )
     image = "images" in entry
-    known = scale(cohort.sdata, panel.slide)
     sq.pl.spatial_scatter(
         one,
         color=one.var_names[0],

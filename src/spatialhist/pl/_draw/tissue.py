@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist import _keys
 from spatialhist._sdata.geometry import apply
-from spatialhist._sdata.images import affine, pyramid, read_overview, tissue_mask
+from spatialhist._sdata.images import read_overview
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide, SlideImage
 
 Window = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
@@ -21,23 +21,22 @@ OVERVIEW_PX = 700
 DETAIL_PX = 500
 
 
-def draw_overview(ax: Axes, sdata: SpatialData, slide: str, key: str) -> None:
+def draw_overview(ax: Axes, image: SlideImage) -> None:
     """Draw a whole image."""
-    pyr = pyramid(sdata, key)
+    pyr = image.pyramid
     pixels, _ = read_overview(pyr, OVERVIEW_PX)
-    _show(ax, pixels, affine(sdata.images[key], slide), (0, 0, pyr.width, pyr.height))
+    _show(ax, pixels, image.to_slide, (0, 0, pyr.width, pyr.height))
 
 
-def draw_detail(ax: Axes, sdata: SpatialData, slide: str, key: str, window: Window) -> None:
+def draw_detail(ax: Axes, image: SlideImage, window: Window) -> None:
     """Draw a window of an image at the level that fits; what lies outside the image is left out."""
-    pyr = pyramid(sdata, key)
-    placed = affine(sdata.images[key], slide)
-    corners = apply(np.linalg.inv(placed), np.reshape(window, (2, 2))).clip(0, (pyr.width, pyr.height))
+    pyr = image.pyramid
+    corners = image.pixels(np.reshape(window, (2, 2))).clip(0, (pyr.width, pyr.height))
     level = pyr.level_for(float(np.ptp(corners, axis=0).max()) / DETAIL_PX)
     factors = np.array(pyr.factors[level])
     (x0, y0), (x1, y1) = np.round(corners / factors).astype(int)
     pixels = np.moveaxis(np.asarray(pyr.levels[level][:, y0:y1, x0:x1]), 0, -1)
-    _show(ax, pixels, placed, (*((x0, y0) * factors), *((x1, y1) * factors)))
+    _show(ax, pixels, image.to_slide, (*((x0, y0) * factors), *((x1, y1) * factors)))
 
 
 def _show(ax: Axes, pixels: np.ndarray, placed: np.ndarray, window: Window) -> None:
@@ -45,16 +44,15 @@ def _show(ax: Axes, pixels: np.ndarray, placed: np.ndarray, window: Window) -> N
     ax.imshow(pixels[..., :3], extent=(x0, x1, y1, y0), interpolation="antialiased")
 
 
-def draw_outline(ax: Axes, sdata: SpatialData, slide: str, color: str) -> np.ndarray:
+def draw_outline(ax: Axes, slide: Slide, color: str) -> np.ndarray:
     """Draw the border of the tissue; returns what lies on tissue as points ``(n, 2)``, none without a tissue mask."""
-    key = _keys.image(slide)
-    if _keys.tissue(key) not in sdata.labels:
+    if not slide.has_tissue:
         return np.empty((0, 2))
-    mask, factors = tissue_mask(sdata, slide)
+    mask, factors = slide.tissue
     step = -(-max(mask.shape) // OVERVIEW_PX)
     small = mask[::step, ::step]
     y, x = np.indices(small.shape) * step + step / 2
-    xy = apply(affine(sdata.images[key], slide), np.column_stack([x.ravel(), y.ravel()]) * factors)
+    xy = apply(slide.image().to_slide, np.column_stack([x.ravel(), y.ravel()]) * factors)
     if small.any() and not small.all():
         ax.contour(*xy.T.reshape(2, *small.shape), small, levels=[0.5], colors=color, linewidths=1)
     return xy[small.ravel()]
