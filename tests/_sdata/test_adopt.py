@@ -33,12 +33,36 @@ def test_space_ranger_metadata_gives_mpp(slide_of_five):
     assert slide_of_five.attrs["spatialhist"]["slides"]["S1"]["mpp"] == 0.5
 
 
-def test_pitch_from_array_columns_holds_for_scattered_spots(slide_of_five):
+def test_pitch_from_array_numbers_holds_for_scattered_spots(slide_of_five):
     strip(slide_of_five)
     obs = slide_of_five["table"].obs
-    obs["array_col"], obs["array_row"] = XY[:, 0] / 25, XY[:, 1] / 50
+    obs["array_col"], obs["array_row"] = XY[:, 0] / 50, XY[:, 1] / 50
     open_cohort(slide_of_five)
-    assert slide_of_five.attrs["spatialhist"]["slides"]["S1"]["pitch_px"] == pytest.approx(50)
+    assert slide_of_five.attrs["spatialhist"]["slides"]["S1"]["pitch_px"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("entry", "mpp"),
+    [
+        ({"metadata": {"chemistry_description": "Visium HD v1"}}, None),
+        ({"metadata": {"chemistry_description": np.array([b"Spatial 3' v1"])}}, 0.5),
+        ({"scalefactors": {"microns_per_pixel": 0.27}}, 0.27),
+        ({}, None),
+    ],
+)
+def test_only_spots_of_visium_are_a_hundred_micrometers_apart(slide_of_five, entry, mpp):
+    strip(slide_of_five)
+    slide_of_five["table"].uns["spatial"] = {"S1": entry}
+    open_cohort(slide_of_five)
+    assert slide_of_five.attrs["spatialhist"]["slides"]["S1"]["mpp"] == mpp
+
+
+def test_numbers_of_the_array_may_be_text(slide_of_five):
+    strip(slide_of_five)
+    obs = slide_of_five["table"].obs
+    obs["array_col"], obs["array_row"] = (XY[:, i].astype(int).astype(str) for i in (0, 1))
+    open_cohort(slide_of_five)
+    assert slide_of_five.attrs["spatialhist"]["slides"]["S1"]["pitch_px"] == pytest.approx(100)
 
 
 def test_pitch_of_one_array_row_is_that_of_the_lattice(slide_of_five):

@@ -9,7 +9,7 @@ from tests._sdata.conftest import XY
 
 from spatialhist._sdata.alignment import alignment, refresh_centers, set_alignment
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import apply, lattice_pitch, spot_centers, spot_pixels
+from spatialhist._sdata.geometry import apply, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine
 from spatialhist._sdata.scale import Scale, scale, slide_info
 
@@ -38,20 +38,6 @@ def test_length_that_is_not_known(extent, message):
 def test_scale_of_a_slide(slide_of_five):
     slide_info(slide_of_five, "S1")["mpp"] = 0.7
     assert scale(slide_of_five, "S1") == Scale(0.7, 200.0, pytest.approx(110.0))
-
-
-@pytest.mark.parametrize("angle", [0.0, 0.3])
-def test_pitch_of_a_hexagonal_lattice(angle):
-    column, row = np.meshgrid(np.arange(9), np.arange(7))
-    xy = np.column_stack([(column + row % 2 / 2).ravel() * 40, row.ravel() * 40 * np.sqrt(3) / 2])
-    turned = xy @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    assert lattice_pitch(turned) == pytest.approx(40)
-
-
-def test_pitch_skips_doubles_and_missing_positions():
-    xy = np.array([[0.0, 0], [0, 0], [30, 0], [np.nan, 1], [60, 0]])
-    assert lattice_pitch(xy) == 30
-    assert lattice_pitch(xy[:2]) is None
 
 
 def test_centers_follow_the_rows_of_the_table(slide_of_five):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from spatialhist._sdata.values import as_flags, as_ids, as_matrix, as_numbers, as_words, settled_flags
+from spatialhist._sdata.values import as_ids, as_matrix, as_numbers, as_words
 
 VALUES = np.array([[0, 3, 0, 250], [1, 0, 0, 0], [0, 0, 7, 2]])
 GAP = np.where(VALUES == 7, np.nan, VALUES)
@@ -58,53 +58,6 @@ def test_rows_of_plain_numbers_are_not_copied():
 def test_what_holds_no_numbers_is_refused_by_name(matrix):
     with pytest.raises(ValueError, match=r"layers\['mine'\] holds .*not numbers"):
         as_matrix(matrix, "layers['mine']")
-
-
-FLAGS = {
-    "bool": pd.Series([True, False, True]),
-    "whole": pd.Series([1, 0, 1], dtype=np.uint8),
-    "words": pd.Series(["True", "FALSE", "yes"]),
-    "digits": pd.Series(["1", "0", "1"], dtype="category"),
-    "bytes": pd.Series([b"1", b"0", b"1"]),
-    "category": pd.Series(pd.Categorical([True, False, True])),
-    "string": pd.Series(["t", "f", "t"], dtype="string"),
-}
-
-
-@pytest.mark.parametrize("kind", FLAGS)
-def test_flags_of_any_type(kind):
-    assert as_flags(FLAGS[kind], "obs['in_tissue']").tolist() == [True, False, True]
-
-
-@pytest.mark.parametrize("kind", [k for k in FLAGS if k not in ("bool", "whole")])
-def test_gaps_among_flags_stay_gaps(kind):
-    holed = FLAGS[kind].where([True, True, False])
-    assert as_flags(holed, "obs['in_tissue']").isna().tolist() == [False, False, True]
-
-
-@pytest.mark.parametrize("gap", ["nan", "", "None"])
-def test_gaps_that_were_written_as_text(gap):
-    assert as_flags(pd.Series(["1", gap]), "obs['in_tissue']").isna().tolist() == [False, True]
-
-
-def test_what_is_no_flag_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"obs\['in_tissue'\] must hold flags, .*\['inside', 'outside'\]"):
-        as_flags(pd.Series(["inside", "outside"]), "obs['in_tissue']")
-
-
-@pytest.mark.parametrize("gaps_are", [True, False])
-@pytest.mark.parametrize("kind", [k for k in FLAGS if k not in ("bool", "whole")])
-def test_advice_on_gaps_helps_when_followed(kind, gaps_are):
-    obs = pd.DataFrame({"measured": FLAGS[kind].where([True, True, False])})
-    with pytest.raises(ValueError, match="missing for 1 of 3 entries") as error:
-        settled_flags(obs["measured"], "obs['measured']", gaps_are=gaps_are)
-    exec(str(error.value).partition(" by ")[2])
-    assert settled_flags(obs["measured"], "obs['measured']").tolist() == [True, False, gaps_are]
-
-
-def test_gaps_of_rows_that_are_not_asked_for_do_not_count():
-    flags = pd.Series([True, None, False], dtype="boolean")
-    assert settled_flags(flags, "obs['measured']", np.array([2, 0])).tolist() == [False, True]
 
 
 def test_words():

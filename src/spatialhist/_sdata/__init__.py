@@ -4,11 +4,14 @@
 cohort     which slides, which rows of the table, who was measured
 slide      one slide: whatever a step asks of it
 scale      how large a pixel is, what the object remembers of a slide
+lattice    how far apart neighbors on a lattice are
 geometry   where spots lie in pixels, which points lie in polygons
 alignment  how spots were moved from where the reader put them
 images     pyramids, levels, masks: reading pixels and adding image elements
 pyramids   making the resolution levels of an image
-values     what tables of other programs hold, as plain numbers, flags and ids
+values     what tables of other programs hold, as plain numbers, words and ids
+flags      columns of yes and no, of any type
+gene_names what slides call their genes
 counts     whether a matrix holds raw counts, and which one does
 layers     layers, columns and provenance of the table
 build      one slide from arrays, several slides into one cohort

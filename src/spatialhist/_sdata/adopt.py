@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.values import as_numbers
+from spatialhist._sdata.lattice import array_pitch, lattice_pitch
+from spatialhist._sdata.values import as_numbers, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,38 +37,34 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
 
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
-    from spatialhist._sdata.geometry import lattice_pitch
     from spatialhist._sdata.images import affine, length_factor
 
     shapes = sdata.shapes[slide]
     if "radius" not in shapes:
         raise ValueError(f"shapes {slide!r} have no radius: spots must be circles (ShapesModel.parse(..., radius=))")
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
-    pitch = info.setdefault("pitch_px", _array_pitch(obs, centers) or lattice_pitch(centers))
+    pitch = info.setdefault("pitch_px", _numbered_pitch(obs, centers) or lattice_pitch(centers))
     diameter = float(shapes["radius"].median()) * 2 * length_factor(affine(shapes, slide))
     info.setdefault("spot_diameter_px", diameter)
-    known = pitch and _is_visium(table, slide)
-    info.setdefault("mpp", VISIUM_PITCH_UM / pitch if known else None)
+    info.setdefault("mpp", _space_ranger_mpp(table, slide, pitch))
 
 
-def _array_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
-    """Distance of neighboring spots by Space Ranger's array columns, of which neighbors in a row are two apart.
-
-    Unlike the distance to the nearest spot it holds where only some spots are in the table.
-    """
+def _numbered_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
+    """Distance of neighboring spots where the table numbers the rows and columns of their array."""
     if not {"array_row", "array_col"} <= set(obs):
         return None
-    design = np.column_stack([as_numbers(obs["array_col"]), as_numbers(obs["array_row"]), np.ones(len(obs))])
-    if not np.isfinite(design).all():
-        return None
-    step, _, rank, _ = np.linalg.lstsq(design, centers, rcond=None)
-    return 2 * float(np.hypot(*step[0])) if rank == 3 else None
+    return array_pitch(np.column_stack([as_numbers(obs["array_row"]), as_numbers(obs["array_col"])]), centers)
 
 
-def _is_visium(table: AnnData, slide: str) -> bool:
-    """Whether Space Ranger wrote this slide; its capture spots are 100 um apart."""
-    metadata = table.uns.get(_keys.SPATIAL, {}).get(slide, {}).get("metadata", {})
-    return "chemistry_description" in metadata
+def _space_ranger_mpp(table: AnnData, slide: str, pitch: float | None) -> float | None:
+    """Micrometers per pixel where Space Ranger says them, or wrote a slide of Visium, whose spots are 100 um apart."""
+    entry = table.uns.get(_keys.SPATIAL, {}).get(slide, {})
+    said = entry.get("scalefactors", {}).get("microns_per_pixel")
+    if said is not None:
+        return float(said)
+    chemistry = np.ravel(entry.get("metadata", {}).get("chemistry_description", ""))[0]
+    visium = chemistry != "" and "HD" not in word(chemistry).upper().split()
+    return VISIUM_PITCH_UM / pitch if visium and pitch else None
 
 
 def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:

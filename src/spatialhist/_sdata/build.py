@@ -13,7 +13,7 @@ from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
-from spatialhist._sdata.geometry import lattice_pitch
+from spatialhist._sdata.lattice import lattice_pitch
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.scale import slide_info
 from spatialhist._sdata.values import as_ids

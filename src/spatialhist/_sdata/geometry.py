@@ -60,17 +60,6 @@ def apply(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
     return xy @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-def lattice_pitch(xy: np.ndarray) -> float | None:
-    """Distance between neighbors on a lattice: the median distance to the nearest other point."""
-    from scipy.spatial import cKDTree
-
-    points = np.unique(xy[np.isfinite(xy).all(axis=1)], axis=0)
-    if len(points) < 2:
-        return None
-    distance, _ = cKDTree(points).query(points, k=2)
-    return float(np.median(distance[:, 1]))
-
-
 def inside(sdata: SpatialData, slide: str, to_slide: np.ndarray, points: np.ndarray, region: str) -> np.ndarray:
     """Boolean per point: it lies in one of the polygons of an element, by their place on a slide.
 

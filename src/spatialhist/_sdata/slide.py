@@ -10,11 +10,12 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.alignment import image_points
+from spatialhist._sdata.flags import nullable_flags, settled_flags
 from spatialhist._sdata.geometry import apply, inside, spot_pixels
 from spatialhist._sdata.images import affine, image_key, length_factor, pyramid, tissue_mask
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
-from spatialhist._sdata.values import as_flags, as_words, settled_flags, word
+from spatialhist._sdata.values import as_words, word
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -97,7 +98,7 @@ class Slide:
         if _keys.IN_TISSUE not in self._table.obs:
             return np.ones(len(self.rows), dtype=bool)
         column, name = self._table.obs[_keys.IN_TISSUE], f"sdata[{self._table_key!r}].obs[{_keys.IN_TISSUE!r}]"
-        if as_flags(column.iloc[self.rows], name).isna().all():
+        if nullable_flags(column.iloc[self.rows], name).isna().all():
             return np.ones(len(self.rows), dtype=bool)
         return settled_flags(column, name, self.rows, gaps_are=True)
 

@@ -1,4 +1,4 @@
-"""What tables of other programs hold, as plain numbers, flags, words and ids; conversions leave many types behind."""
+"""What tables of other programs hold, as plain numbers, words and ids; conversions leave many types behind."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-_TRUE = {"true", "t", "yes", "y", "1", "1.0"}
-_FALSE = {"false", "f", "no", "n", "0", "0.0"}
 _GAPS = {"", "nan", "None", "<NA>"}
 """What gaps become where a column is written as plain text."""
-_SHOWN = 5
 
 
 def as_matrix(values: Any, name: str) -> csr_matrix | np.ndarray:
@@ -93,60 +90,6 @@ def word(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
-
-
-def as_flags(column: pd.Series, name: str) -> pd.Series:
-    """Return a column of flags as nullable booleans.
-
-    True and False, 1 and 0, and their words (``"true"``, ``"no"``) in any case are flags, whatever type holds them.
-
-    Raises
-    ------
-    ValueError
-        If it holds something else.
-    """
-    if column.dtype == bool:
-        return column.astype("boolean")
-    words = as_words(column).str.strip().str.lower()
-    odd = sorted(set(words.dropna()) - _TRUE - _FALSE)
-    if odd:
-        raise ValueError(f"{name} must hold flags, True or False, and holds {odd[:_SHOWN]}")
-    return words.map(lambda w: None if w is None else w in _TRUE, na_action="ignore").astype("boolean")
-
-
-def settled_flags(
-    column: pd.Series, name: str, rows: np.ndarray | slice = slice(None), *, gaps_are: bool = False
-) -> np.ndarray:
-    """Return some rows of a column of flags, which must have no gaps, as booleans.
-
-    Parameters
-    ----------
-    column
-        The column.
-    name
-        How a user reaches it, as in ``sdata['table'].obs['measured']``.
-    rows
-        Positions that are wanted.
-    gaps_are
-        What the message proposes to count gaps as.
-
-    Raises
-    ------
-    ValueError
-        If it holds something else, or a flag is missing.
-    """
-    flags = as_flags(column, name)
-    chosen = flags.iloc[rows]
-    gaps = int(chosen.isna().sum())
-    if gaps:
-        other = [
-            v.item() if isinstance(v, np.generic) else v for v in column[(flags != gaps_are).fillna(False)].unique()
-        ]
-        raise ValueError(
-            f"{name} is missing for {gaps} of {len(chosen)} entries: set it, or let gaps count as {gaps_are} by "
-            f"{name} = {'~' if gaps_are else ''}{name}.isin({other})"
-        )
-    return chosen.to_numpy(dtype=bool, copy=True)
 
 
 def as_ids(values: Any) -> pd.Index:

@@ -139,7 +139,7 @@ def _targets(train: dict[str, np.ndarray], name: str) -> list[str]:
 
 
 def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: list[str]) -> SpatialData:
-    from spatialhist._sdata.geometry import lattice_pitch
+    from spatialhist._sdata.lattice import lattice_pitch
     from spatialhist.io._assembly.slide import make_slide
 
     xy = np.column_stack([spots["x"], spots["y"]]).astype(float)

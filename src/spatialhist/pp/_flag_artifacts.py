@@ -11,11 +11,12 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
 from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.flags import as_flags
 from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid
 from spatialhist._sdata.layers import record_slides
 from spatialhist._sdata.scale import scale
-from spatialhist._sdata.values import as_flags, as_numbers
+from spatialhist._sdata.values import as_numbers
 from spatialhist.pp._tissue.density import ink_mask
 from spatialhist.pp._tissue.disc import disc_share
 from spatialhist.pp._tissue.find import um_per_px
@@ -117,7 +118,7 @@ def flag_artifacts(
 def _earlier(obs: pd.DataFrame, column: str, flag: str) -> tuple[np.ndarray, np.ndarray]:
     """Measures and flags of an earlier call, for the slides that this one does not judge."""
     values = as_numbers(obs[column]) if column in obs else np.full(len(obs), np.nan)
-    flags = as_flags(obs[flag], f"obs[{flag!r}]").fillna(False) if flag in obs else np.zeros(len(obs))
+    flags = as_flags(obs[flag], f"obs[{flag!r}]", gap=False) if flag in obs else np.zeros(len(obs))
     return values.astype(np.float32), np.array(flags, dtype=bool)
 
 
