@@ -27,7 +27,7 @@ def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence
     key
         Name of the map.
     values
-        ``(genes, y, x)`` float32, NaN where nothing is known; the map is 0 there, for spatialdata-plot refuses NaN.
+        ``(genes, y, x)`` float32, NaN where nothing is known.
     names
         Of the genes.
     image
@@ -43,7 +43,6 @@ def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence
     levels = [values]
     while min(levels[-1].shape[1:]) > 1 and (len(levels) == 1 or max(levels[-1].shape[1:]) > MIN_LEVEL_PX):
         levels.append(halve_known(levels[-1]))
-    levels = [np.nan_to_num(level, nan=0.0) for level in levels]
     to_image = Scale([step, step], axes=("x", "y"))
     placed = get_transformation(sdata.images[image], get_all=True)
     element = Image2DModel.parse(

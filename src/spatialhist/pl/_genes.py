@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,8 @@ def genes(
         Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same units share
         the color scale of a gene over all its slides, from the 1st to the 99th percentile; the color bar names the
         units. Spots without a value are gray. A prediction's title gives its within-slide Pearson r with the
-        measurements beside it, over all spots that have both, and says where most spots are unlike those of training.
+        measurements beside it, over all spots that have both, and says where most spots are unlike those of training,
+        or that the gene was not modeled.
 
     Raises
     ------
@@ -75,6 +77,12 @@ def genes(
         If a gene, slide or layer is missing; the message lists what there is.
     ValueError
         If there is nothing to draw, or the number of ``axes`` is another.
+
+    Warns
+    -----
+    UserWarning
+        If a layer of predictions holds nothing of a gene on a slide, since the gene was not in the panel of the fold
+        (or of the model) that predicted it.
 
     Examples
     --------
@@ -97,6 +105,7 @@ def genes(
     if not names or not shown:
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
     panels = _panels(cohort.table, cohort.every_slide(), names, shown)
+    _warn_of_not_modeled(panels)
     if axes is None:
         cells: Any = new_cells(panels.shape, slides_per_row)
     else:
@@ -116,15 +125,32 @@ def _panels(table: AnnData, slides: Sequence[Slide], names: list[str], layers: l
         gene, slide = names[i], slides[j]
         values = {layer: _values(table, slide, gene, layer) for layer in layers}
         for k, layer in enumerate(layers):
-            title = _title(table, slide, gene, layer, values)
-            panels[i, j, k] = Panel(slide, title, unit_of(table, layer), values[layer])
+            empty = is_predicted(table, layer) and not np.isfinite(values[layer]).any()
+            title = _title(table, slide, gene, layer, values, empty=empty)
+            note = f"{gene} in layers[{layer!r}] of slide {slide.name!r}" if empty else ""
+            panels[i, j, k] = Panel(slide, title, unit_of(table, layer), values[layer], note)
     return panels
 
 
-def _title(table: AnnData, slide: Slide, gene: str, layer: str, values: dict[str, np.ndarray]) -> str:
+def _warn_of_not_modeled(panels: np.ndarray) -> None:
+    notes = [panel.not_modeled for panel in panels.flat if panel.not_modeled]
+    if notes:
+        warnings.warn(
+            f"not modeled, so that there is nothing to draw: {', '.join(notes)}. A fold models the genes of its panel: "
+            "train with genes=[...] to name the genes, or with always=[...] to add them to every panel",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _title(
+    table: AnnData, slide: Slide, gene: str, layer: str, values: dict[str, np.ndarray], *, empty: bool
+) -> str:
     """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
     what = "predicted" if is_predicted(table, layer) else "measured"
     name = "" if layer == what else f" · {layer}"
+    if empty:
+        return f"{gene} · {slide.name}{name}\nnot modeled in this fold"
     far = _far(table, slide) if what == "predicted" else ""
     return f"{gene} · {slide.name}{name}\n{what}{_score(table, layer, values)}{far}"
 

@@ -45,6 +45,7 @@ def cross_validate(
     models: str | Predictor | Sequence[str | Predictor] = "default",
     layer: str = _keys.LOG1P,
     genes: int | Sequence[str] = 250,
+    always: str | Sequence[str] = (),
     groups: str = "auto",
     slides: str | Sequence[str] | None = None,
     image: str = "full",
@@ -80,6 +81,8 @@ def cross_validate(
     genes
         Size of the panel, chosen in each fold by the highest mean log1p over its training slides; or names, of which a
         fold models those that all its training slides measured.
+    always
+        Names of genes that are in the panel of every fold, beside those that are chosen.
     groups
         ``"auto"``, ``"patient"``, ``"slide"`` or a column of ``obs``.
     slides
@@ -152,7 +155,7 @@ def cross_validate(
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)
     names = sorted(set(assigned.values()))
     training = {g: [s for s, group in assigned.items() if group != g] for g in names}
-    panels = fold_panels(table, used, task.rows, training, genes, layer)
+    panels = fold_panels(table, used, task.rows, training, genes, layer, always)
     columns = np.unique(np.concatenate(list(panels.values())))
     manifest = task.manifest(
         "cross-validation",

@@ -35,6 +35,7 @@ def fit(
     models: str | Predictor | Sequence[str | Predictor] = "default",
     layer: str = _keys.LOG1P,
     genes: int | Sequence[str] = 250,
+    always: str | Sequence[str] = (),
     slides: str | Sequence[str] | None = None,
     image: str = "full",
     encoder: str | Callable[..., Any] = "color_texture",
@@ -65,7 +66,7 @@ def fit(
         The cohort, with a tissue mask a slide.
     models
         Name, predictor, or several, whose predictions are averaged.
-    layer, genes, slides, image, encoder, extents, context, pixels, tile_extent, tile_pixels
+    layer, genes, always, slides, image, encoder, extents, context, pixels, tile_extent, tile_pixels
         See :func:`cross_validate`.
     start
         A fitted model, or its folder, from whose weights the networks among the models go on; its panel is kept, a
@@ -104,7 +105,7 @@ def fit(
     )  # fmt: skip
     card = {} if judged_by is None else _card_of(judged_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
-    columns = _panel(task, genes, before)
+    columns = _panel(task, genes, always, before)
     origin = {} if before is None else {"start": before.run_id}
     manifest = task.manifest("model", columns, **origin)
     manifest["license"] = license
@@ -124,11 +125,11 @@ def fit(
     return model
 
 
-def _panel(task: Task, genes: int | Sequence[str], start: Model | None) -> np.ndarray:
+def _panel(task: Task, genes: int | Sequence[str], always: str | Sequence[str], start: Model | None) -> np.ndarray:
     """Genes as positions in the table; those of a model that is gone on from, in its order."""
     everything = {"all": list(task.rows)}
     if start is None:
-        return fold_panels(task.table, task.slides, task.rows, everything, genes, task.layer)["all"]
+        return fold_panels(task.table, task.slides, task.rows, everything, genes, task.layer, always)["all"]
     check_start(start, task, genes)
     found = fold_panels(task.table, task.slides, task.rows, everything, start.genes, task.layer)["all"]
     check_panel(start, list(task.table.var_names[found]))

@@ -71,7 +71,9 @@ def to_image(
     Notes
     -----
     A spot covers a disc of its own radius, or as much as closes the gaps of the lattice. A pixel is the mean of the
-    spots that cover its center, 0 where there is none; coarser levels average what is known.
+    spots that cover its center, NaN where there is none; coarser levels average what is known. napari leaves NaN out;
+    ``render_images`` of spatialdata-plot refuses it: give it a copy that is filled, for instance
+    ``sdata["filled"] = sdata[key].map_over_datasets(lambda level: level.fillna(0))``.
 
     Examples
     --------

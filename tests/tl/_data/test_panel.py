@@ -79,7 +79,7 @@ def test_named_genes_are_modeled_where_training_slides_measured_them(cohort, row
 
 
 def test_named_genes_that_no_fold_can_model_are_refused(cohort, rows):
-    with pytest.raises(ValueError, match="none of the 1 genes= was measured on all training slides of fold 'a'"):
+    with pytest.raises(ValueError, match="none of the 1 named genes was measured on all training slides of fold 'a'"):
         fold_panels(cohort.table, cohort.every_slide(), rows, {"a": ["b", "c"]}, ["g3"], "X")
 
 

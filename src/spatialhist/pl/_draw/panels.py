@@ -26,12 +26,23 @@ SPOT_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Panel:
-    """Values of the spots of one slide, for instance of a gene in a layer; those in the same unit share colors."""
+    """Values of the spots of one slide, for instance of a gene in a layer; those in the same unit share colors.
+
+    Attributes
+    ----------
+    slide, title, unit
+        Slide id, and what stands above the panel and beside its color bar.
+    values
+        Of the spots ``(n,)``; NaN is drawn gray.
+    not_modeled
+        What has no value since no model was trained on it, for a warning; empty where there are values.
+    """
 
     slide: Slide
     title: str
     unit: str
     values: np.ndarray
+    not_modeled: str = ""
 
 
 def new_cells(shape: tuple[int, ...], per_row: int) -> np.ndarray:

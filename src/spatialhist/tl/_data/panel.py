@@ -69,6 +69,7 @@ def fold_panels(
     training: dict[str, list[str]],
     genes: int | Sequence[str],
     layer: str,
+    always: str | Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Positions of each fold's genes in the table.
 
@@ -86,6 +87,8 @@ def fold_panels(
         Size of the panel, or names, of which a fold models those that its training slides measured.
     layer
         What is predicted; the panel is chosen by the counts that it was made from.
+    always
+        Names that are added to every panel of a fold whose training slides measured them.
 
     Raises
     ------
@@ -93,16 +96,28 @@ def fold_panels(
         If no gene is left, or the number is not positive.
     """
     measured = {s.name: s.genes_measured for s in slides}
+    added = _named_panels(table, measured, training, always) if len(always) else {}
     if isinstance(genes, int | np.integer):
         if genes < 1:
             raise ValueError(f"genes={genes} must be at least 1, or a list of names")
         means = slide_means(table, slides, rows, layer)
-        return {fold: choose_panel(means, measured, names, int(genes)) for fold, names in training.items()}
+        panels = {fold: choose_panel(means, measured, names, int(genes)) for fold, names in training.items()}
+    else:
+        panels = _named_panels(table, measured, training, genes)
+    return {fold: np.union1d(panel, added[fold]) if added else panel for fold, panel in panels.items()}
+
+
+def _named_panels(
+    table: AnnData, measured: dict[str, np.ndarray], training: dict[str, list[str]], genes: str | Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Those of the named genes that all training slides of a fold measured."""
     named = np.sort(gene_positions(table, genes))
     panels = {fold: named[measured_everywhere(measured, names)[named]] for fold, names in training.items()}
     empty = [fold for fold, panel in panels.items() if not len(panel)]
     if empty:
-        raise ValueError(f"none of the {len(named)} genes= was measured on all training slides of fold {empty[0]!r}")
+        raise ValueError(
+            f"none of the {len(named)} named genes was measured on all training slides of fold {empty[0]!r}"
+        )
     return panels
 
 
