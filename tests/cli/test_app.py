@@ -42,7 +42,7 @@ def store(tmp_path_factory):
 def finished(store, tmp_path_factory):
     """A run of one model on the store, and what it printed."""
     out = tmp_path_factory.mktemp("cli-run") / "run"
-    result = call("run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1)
+    result = call("run", store, "--out", out, "--model", "ridge", "--n-genes", 5, "--workers", 1)
     return out, result
 
 
@@ -93,14 +93,14 @@ def test_run_leaves_its_source_as_it_was(finished, store):
 
 def test_run_goes_on_with_the_same_slides_and_refuses_others(finished, store, tmp_path):
     out, _ = finished
-    again = call("run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1)
+    again = call("run", store, "--out", out, "--model", "ridge", "--n-genes", 5, "--workers", 1)
     assert "0 fits to run (18 done already)" in again.stderr
     other = tmp_path / "other.zarr"
     other.mkdir()
     assert "choose another --out" in refused("run", other, "--out", out)
     assert "choose another --out" in refused("run", store, "--out", out, "--slide", "S1", "--slide", "S2")
     assert "differ in ['seed']" in refused(
-        "run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1, "--seed", 1
+        "run", store, "--out", out, "--model", "ridge", "--n-genes", 5, "--workers", 1, "--seed", 1
     )
 
 
@@ -132,7 +132,6 @@ def test_errors_are_one_line(finished, store, tmp_path):
     assert refused("predict", tmp_path, tmp_path / "nothing.svs").endswith("nothing.svs does not exist")
     (tmp_path / "folder").mkdir()
     assert "is no slides.csv folder, Space Ranger folder, .h5 file" in refused("info", tmp_path / "folder")
-    assert "name one with --out" in refused("predict", out, tmp_path / "folder")
     assert "is no run or model folder" in refused("predict", tmp_path / "folder", store)
     assert "no model 'forest'" in refused("run", store, "--out", tmp_path / "a", "--model", "forest")
     assert "groups='hospital' is no column of obs" in refused(
@@ -171,7 +170,7 @@ def test_demo_ends_with_scores_and_a_report(tmp_path):
 
 @pytest.mark.slow
 def test_ranks_of_normalized_images_are_run_and_predicted(store, tmp_path):
-    options = ("--layer", "ranks", "--image", "normalized", "--groups", "slide", "--genes", 5, "--workers", 1)
+    options = ("--layer", "ranks", "--image", "normalized", "--groups", "slide", "--n-genes", 5, "--workers", 1)
     call("run", store, "--out", tmp_path / "run", "--model", "ridge", "--model", "ridge_raw", *options)
     call("predict", tmp_path / "run", store, "--out", tmp_path / "new.zarr")
     table = sd.read_zarr(tmp_path / "new.zarr")["table"]
@@ -234,14 +233,37 @@ def test_an_image_file_becomes_a_map(finished, biopsy, tmp_path):
     assert list(sdata.tables) == ["biopsy_grid_table"]
     assert np.isfinite(sdata["biopsy_grid_table"].layers["predicted"]).all()
     assert sdata.attrs["spatialhist"]["slides"]["biopsy_grid"]["pitch_px"] == pytest.approx(25)
-    assert "biopsy: spots 0" in call("info", target).stdout
+    assert "biopsy: spots 0, predicted spots" in call("info", target).stdout
     call("predict", out, target, "--key-added", "again")
     assert layer_names(sd.read_zarr(target)["biopsy_grid_table"]) == ["again"]
 
 
+def test_predictions_of_an_image_file_go_beside_it(finished, biopsy):
+    out, _ = finished
+    result = call("predict", out, biopsy, "--mpp", 2, "--spacing", 2)
+    assert f"layer 'predicted' of {biopsy.with_suffix('.zarr')}" in result.stdout
+    assert list(sd.read_zarr(biopsy.with_suffix(".zarr")).tables) == ["biopsy_grid_table"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(biopsy, monkeypatch):
+    from spatialhist.cli._app import _store_of
+
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="may not be written to: name the store to write with --out"):
+        _store_of(biopsy)
+
+
+def test_genes_that_are_asked_for_are_in_every_panel(store, tmp_path):
+    gene = sd.read_zarr(store)["table"].var_names[-1]
+    call("run", store, "--out", tmp_path / "r", "--model", "ridge", "--n-genes", 2, "--genes", gene, "--workers", 1)
+    assert gene in json.loads((tmp_path / "r" / "manifest.json").read_text())["genes"]
+    layer = sd.read_zarr(tmp_path / "r" / "data.zarr")["table"][:, gene].layers["oof_ridge"]
+    assert np.isfinite(layer).all()
+
+
 def test_an_image_file_is_refused_with_a_reason(finished, biopsy, store, tmp_path):
     out, _ = finished
-    assert "does not say its scale: pass mpp=" in refused("predict", out, biopsy, "--out", tmp_path / "m.zarr")
+    assert "does not say its scale: pass --mpp" in refused("predict", out, biopsy, "--out", tmp_path / "m.zarr")
     assert not (tmp_path / "m.zarr").exists()
     assert "genes ['NONE'] are not predicted by" in refused(
         "predict", out, biopsy, "--mpp", 2, "--genes", "NONE", "--out", tmp_path / "m.zarr"
@@ -251,7 +273,7 @@ def test_an_image_file_is_refused_with_a_reason(finished, biopsy, store, tmp_pat
 
 def test_results_for_programs(finished, store):
     out, _ = finished
-    result = call("run", store, "--out", out, "--model", "ridge", "--genes", 5, "--workers", 1, "--json")
+    result = call("run", store, "--out", out, "--model", "ridge", "--n-genes", 5, "--workers", 1, "--json")
     facts = json.loads(result.stdout)
     assert facts["report"] == str(out / "report.html")
     scores = {row["predictor"]: row for row in facts["scores"]}

@@ -3,12 +3,13 @@ from __future__ import annotations
 import io
 import json
 import sys
+import warnings
 
 import pytest
 import typer
 from tqdm import tqdm
 
-from spatialhist.cli._console import LogLines, in_words, print_json, speaking
+from spatialhist.cli._console import LogLines, as_options, in_words, print_json, speaking
 
 
 def test_a_progress_bar_leaves_lines_in_a_log():
@@ -62,3 +63,14 @@ def test_json_has_no_nan(capsys):
 )
 def test_facts_in_words(value, said):
     assert in_words(value) == said
+
+
+def test_messages_name_options_not_arguments():
+    assert as_options("has no scale: pass mpp= or slides=") == "has no scale: pass --mpp or --slide"
+    assert as_options("groups='x' is no column; pixels= too") == "groups='x' is no column; pixels= too"
+
+
+def test_a_warning_is_one_line_without_the_code_that_gave_it(capsys):
+    with speaking():
+        warnings.warn("no scale: pass mpp=", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "spatialhist: warning: no scale: pass --mpp\n"

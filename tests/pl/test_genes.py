@@ -92,10 +92,13 @@ def test_unmeasured_slides_and_genes_are_missing_not_zero(own):
     assert "r =" not in axes[0, 0, 1].get_title(loc="left")
 
 
-def test_a_layer_of_nothing_is_drawn(own):
+def test_a_gene_that_was_not_modeled_is_said(own):
     own["table"].layers["predicted"][:] = np.nan
-    axes = sh.pl.genes(own, "ERBB2", slides="S1", layers="predicted")
-    assert np.isnan(drawn(axes[0, 0, 0])).all()
+    with pytest.warns(UserWarning, match=r"not modeled.*ERBB2 in layers\['predicted'\] of slide 'S1'.*genes=\[...\]"):
+        axes = sh.pl.genes(own, "ERBB2", slides="S1", layers=("log1p", "predicted"))
+    assert np.isnan(drawn(axes[0, 0, 1])).all()
+    assert axes[0, 0, 1].get_title(loc="left").endswith("not modeled in this fold")
+    assert "not modeled" not in axes[0, 0, 0].get_title(loc="left")
 
 
 def test_ranks_of_a_panel_have_units_of_their_own(own):

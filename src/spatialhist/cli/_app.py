@@ -16,6 +16,8 @@ from spatialhist.cli._console import in_words, print_json, print_scores, print_v
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from spatialdata import SpatialData
 
@@ -26,7 +28,7 @@ Start with
 ```
 spatialhist demo --out demo           # simulated slides, no download
 spatialhist run DATA --out RUN        # your slides: train, evaluate, report
-spatialhist predict RUN a.svs --out a.zarr     # a slide without spots
+spatialhist predict RUN a.svs         # a slide without spots
 ```
 
 Exit codes: 0 done, 1 a bug (please report it), 2 a problem you can fix, named in the last line, 130 interrupted.
@@ -43,7 +45,7 @@ app = typer.Typer(
 GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks"], ["full", "normalized", "masked"]
 
 Out = Annotated[Path, typer.Option(help="Run folder. An interrupted run resumes where it stopped.")]
-Genes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
+NGenes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
 Workers = Annotated[
     int, typer.Option(min=1, help="Fits, or blocks of spots, that run at once; the result is the same.")
 ]
@@ -92,7 +94,10 @@ def run(
     layer: Annotated[
         str, typer.Option(help="What is predicted: log1p or ranks.", autocompletion=lambda: LAYERS)
     ] = "log1p",
-    genes: Genes = 250,
+    n_genes: NGenes = 250,
+    genes: Annotated[
+        list[str] | None, typer.Option(help="Gene that is in every panel; several times for several.")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="Model by name, several times for several. A name that is not known lists those that are."),
@@ -107,7 +112,7 @@ def run(
     """Cross-validate models on slides with measurements, stack, score and report.
 
     ```
-    spatialhist run her2st --groups patient --genes 250 --out runs/first
+    spatialhist run her2st --groups patient --n-genes 250 --out runs/first
     spatialhist run her2st --model ridge --model mlp --out runs/second
     ```
 
@@ -118,7 +123,7 @@ def run(
     with speaking():
         sdata = _import(data, out / "data.zarr", slides)
         _analyze(
-            sdata, out, groups=groups, layer=layer, genes=genes, workers=workers, seed=seed,
+            sdata, out, groups=groups, layer=layer, genes=n_genes, always=genes or (), workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
             as_json=as_json,
         )  # fmt: skip
@@ -133,7 +138,10 @@ def predict(
             metavar="SLIDE", help="Store or folder of slides, or an image file: SVS, NDPI, TIFF, PNG, JPEG."
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Store to write; a .zarr SLIDE is added to by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Store to write; by default a .zarr SLIDE is added to, and others get one beside them."),
+    ] = None,
     key_added: Annotated[str, typer.Option(help="Layer of the predictions.")] = "predicted",
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
     mpp: Annotated[float | None, typer.Option(help="Micrometers per pixel of an image file.")] = None,
@@ -151,10 +159,11 @@ def predict(
 
     ```
     spatialhist predict runs/first cohort.zarr        # adds a layer to it
-    spatialhist predict runs/first biopsy.svs --out b.zarr --genes ERBB2
+    spatialhist predict runs/first biopsy.svs --genes ERBB2
     ```
 
-    The second lays a grid of spots on the tissue, and draws the gene into b.png.
+    The second lays a grid of spots on the tissue, writes biopsy.zarr beside the slide, and draws the gene into
+    biopsy.png.
     """
     with speaking():
         import spatialhist as sh
@@ -163,8 +172,7 @@ def predict(
 
         if not slide.exists():
             raise FileNotFoundError(f"{slide} does not exist")
-        if out is None and slide.suffix != ".zarr":
-            raise ValueError(f"{slide} is no .zarr store that predictions could be added to: name one with --out")
+        out = _store_of(slide) if out is None else out
         trained = Applier.of(run_folder)
         unknown = sorted(set(genes or []) - set(trained.genes))
         if unknown:
@@ -215,6 +223,21 @@ def info(
             typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
 
 
+def _store_of(slide: Path) -> Path | None:
+    """Where predictions go by default: None for into the slide's own store, else a new store beside it.
+
+    Raises
+    ------
+    PermissionError
+        If nothing can be written there.
+    """
+    if slide.suffix == ".zarr":
+        return None
+    if not os.access(slide.parent, os.W_OK):
+        raise PermissionError(f"{slide.parent} may not be written to: name the store to write with --out")
+    return slide.resolve().with_suffix(".zarr") if slide.is_file() else slide.resolve() / "predicted.zarr"
+
+
 def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> list[Path]:
     """Draw predicted genes into a PNG beside the store, one a table."""
     import matplotlib.pyplot as plt
@@ -263,6 +286,7 @@ def _analyze(
     genes: int,
     workers: int,
     seed: int,
+    always: Sequence[str] = (),
     models: Any = "default",
     slides: list[str] | None = None,
     image: str = "full",
@@ -278,6 +302,7 @@ def _analyze(
         models=models,
         layer=layer,
         genes=genes,
+        always=always,
         groups=groups,
         slides=slides,
         image=image,

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -28,7 +29,23 @@ USER_ERRORS = (
     RuntimeError,
     ImportError,
     ConnectionError,
+    PermissionError,
 )
+OPTIONS = {
+    "mpp=": "--mpp",
+    "out=": "--out",
+    "groups=": "--groups",
+    "genes=": "--n-genes",
+    "always=": "--genes",
+    "slides=": "--slide",
+    "models=": "--model",
+    "spacing=": "--spacing",
+    "key_added=": "--key-added",
+    "seed=": "--seed",
+    "layer=": "--layer",
+    "image=": "--image",
+}
+"""What a message of the package calls an argument, and what it is called here."""
 MENDABLE, INTERRUPTED = 2, 130
 LOG_SECONDS = 30
 
@@ -61,6 +78,7 @@ def speaking() -> Iterator[None]:
         stream = LogLines(stream)
     with warnings.catch_warnings(), redirect_stderr(stream):
         _silence_third_parties()
+        warnings.showwarning = _show
         try:
             yield
         except KeyboardInterrupt as error:
@@ -70,8 +88,18 @@ def speaking() -> Iterator[None]:
             if logging.getLogger("spatialhist").level == logging.INFO:
                 raise
             text = error.args[0] if isinstance(error, KeyError) and error.args else error
-            typer.echo(f"spatialhist: {text}", err=True)
+            typer.echo(f"spatialhist: {as_options(str(text))}", err=True)
             raise typer.Exit(MENDABLE) from error
+
+
+def as_options(text: str) -> str:
+    """A message of the package, with the options of the command line in the place of arguments."""
+    return re.sub(r"\b(\w+=)(?=[\s,.:;)]|$)", lambda found: OPTIONS.get(found[1], found[1]), text)
+
+
+def _show(message: Warning | str, *_: Any) -> None:
+    """Print a warning in one line, without the line of Python that gave it."""
+    typer.echo(f"spatialhist: warning: {as_options(str(message))}", err=True)
 
 
 def print_json(facts: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
         s = scale(sdata, slide)
         slides[slide] = {
             "spots": len(cohort.rows(slide)),
+            **_grids(sdata, slide),
             "patient": cohort.slide(slide).patient,
             "mpp": s.mpp,
             "pitch_px": s.pitch_px,
@@ -37,6 +38,15 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
         if verdicts := count_verdicts(cohort.table, layer):
             layers[layer]["genes"] = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
     return {"slides": slides, "genes": cohort.table.n_vars, "layers": layers}
+
+
+def _grids(sdata: SpatialData, slide: str) -> dict[str, str]:
+    """Predicted spots of a slide, by the table that holds them."""
+    from spatialhist._sdata.compat import layer_names
+
+    tables = {key: table for key, table in sdata.tables.items() if key.startswith(f"{slide}_grid")}
+    found = [f"{len(table)} in table {key!r} (layers {', '.join(layer_names(table))})" for key, table in tables.items()]
+    return {"predicted spots": "; ".join(found)} if found else {}
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
