@@ -143,9 +143,7 @@ def _warn_of_not_modeled(panels: np.ndarray) -> None:
         )
 
 
-def _title(
-    table: AnnData, slide: Slide, gene: str, layer: str, values: dict[str, np.ndarray], *, empty: bool
-) -> str:
+def _title(table: AnnData, slide: Slide, gene: str, layer: str, values: dict[str, np.ndarray], *, empty: bool) -> str:
     """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
     what = "predicted" if is_predicted(table, layer) else "measured"
     name = "" if layer == what else f" · {layer}"

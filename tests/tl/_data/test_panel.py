@@ -85,14 +85,14 @@ def test_named_genes_that_no_fold_can_model_are_refused(cohort, rows):
 
 def test_genes_that_are_asked_for_join_every_panel(cohort, rows):
     training = {"a": ["b", "c"], "c": ["a", "b"]}
-    chosen = fold_panels(cohort.table, cohort.every_slide(), rows, training, 1)
+    chosen = fold_panels(cohort.table, cohort.every_slide(), rows, training, 1, "X")
     for genes in (1, ["g0"]):
-        panels = fold_panels(cohort.table, cohort.every_slide(), rows, training, genes, ["g1", "g3"])
+        panels = fold_panels(cohort.table, cohort.every_slide(), rows, training, genes, "X", ["g1", "g3"])
         own = chosen if genes == 1 else {"a": [0], "c": [0]}
         assert panels["a"].tolist() == sorted({*own["a"], 1})  # slide c lacks g3
         assert panels["c"].tolist() == sorted({*own["c"], 1, 3})
     with pytest.raises(KeyError, match="g9"):
-        fold_panels(cohort.table, cohort.every_slide(), rows, training, 1, "g9")
+        fold_panels(cohort.table, cohort.every_slide(), rows, training, 1, "X", "g9")
 
 
 @pytest.mark.parametrize("genes", [0, -3])
