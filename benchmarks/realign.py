@@ -20,6 +20,7 @@ from _her2st import stored_cohort
 from scipy.spatial import cKDTree
 
 import spatialhist as sh
+from spatialhist._sdata.cohort import get_slide
 from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import image_key, pyramid
 from spatialhist._sdata.scale import scale, slide_info
@@ -59,7 +60,7 @@ def real_slides() -> None:
     print("slide ", *(f"{c:>11}" for c in columns))
     medians = []
     for slide in sdata.shapes:
-        pixels, mask, factors = overview(sdata, slide)
+        pixels, mask, factors = overview(get_slide(sdata, slide))
         tissue, table = stain_amount(pixels, mask), sdata["table"]
         pitch, xy = scale(sdata, slide).pitch_px, spot_centers(sdata, table, slide)
         pyr = pyramid(sdata, image_key(sdata, slide))

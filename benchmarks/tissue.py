@@ -13,6 +13,7 @@ import numpy as np
 from _her2st import stored_cohort
 from scipy.spatial import cKDTree
 
+from spatialhist._sdata.cohort import get_slide
 from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import image_key, pyramid
 from spatialhist._sdata.scale import scale
@@ -24,7 +25,7 @@ FAR = 1.5
 
 def main() -> None:
     sdata = stored_cohort()
-    find_tissue(sdata, list(sdata.shapes)[0], "otsu")  # loads squidpy
+    find_tissue(get_slide(sdata, list(sdata.shapes)[0]), "otsu")  # loads squidpy
     print(f"{'slide':<6} {'Mpx':>4}", *(f"{m + ': on':>17} {'far %':>6} {'cpu s':>5}" for m in METHODS))
     for slide in sdata.shapes:
         pyr = pyramid(sdata, image_key(sdata, slide))
@@ -36,7 +37,7 @@ def measure(sdata, slide: str, method: str) -> tuple[float, float, float]:
     seconds = np.inf
     for _ in range(2):
         start = time.process_time()
-        mask = find_tissue(sdata, slide, method)
+        mask = find_tissue(get_slide(sdata, slide), method)
         seconds = min(seconds, time.process_time() - start)
     pyr, known = pyramid(sdata, image_key(sdata, slide)), scale(sdata, slide)
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]

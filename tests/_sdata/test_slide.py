@@ -83,6 +83,7 @@ def test_spots_do_not_follow_expression(sdata, caplog):
         np.testing.assert_allclose(slide.spots, lattice() + [4, 0])
     assert caplog.text.count("placed by their footprint") == 1
     np.testing.assert_allclose(slide.centers(), lattice() + [9, 0])
+    np.testing.assert_array_equal(slide.original_spots, lattice())
 
 
 def test_an_image_knows_how_many_pixels_of_the_slide_one_of_its_own_is(sdata):
@@ -93,6 +94,7 @@ def test_an_image_knows_how_many_pixels_of_the_slide_one_of_its_own_is(sdata):
     assert (small.pyramid.width, small.pyramid.height) == (WIDTH // 2, HEIGHT // 2)
     np.testing.assert_allclose(small.pixels(np.array([[106.0, 42.0]])), [[50, 20]])
     np.testing.assert_allclose(slide.centers("{slide}_hires_image"), (lattice() - [6, 2]) / 2)
+    np.testing.assert_allclose(slide.xy, lattice())
     assert slide.px(("um", 60.0)) == 30
     assert slide.px(("um", 60.0), "{slide}_hires_image") == 15
     assert slide.image() is full
@@ -111,6 +113,12 @@ def test_tissue_covers_the_image(slide):
     mask, factors = slide.tissue
     assert mask.shape == (HEIGHT // 4, WIDTH // 4)
     assert factors == (4.0, 4.0)
+
+
+def test_a_mask_without_its_image_is_none(sdata, slide):
+    assert slide.has_tissue
+    del sdata.images["S2_full_image"]
+    assert not slide.has_tissue
 
 
 def test_other_spots_on_the_same_slide(slide):

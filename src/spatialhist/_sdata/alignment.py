@@ -60,6 +60,16 @@ def refresh_centers(sdata: SpatialData, table: AnnData, slide: str) -> None:
     table.obsm[_keys.SPATIAL] = centers
 
 
+def original_points(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
+    """Original spot coordinates in full-resolution pixels of the slide's H&E image.
+
+    Undoing an earlier move leaves rounding errors; without them a second registration is byte-equal to the first.
+    """
+    undo = np.linalg.inv(alignment(sdata, slide))
+    to_image = np.linalg.inv(affine(sdata.images[image_key(sdata, slide)], slide))
+    return apply(to_image @ undo, spot_centers(sdata, table, slide)).round(6)
+
+
 def image_points(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     """Spot centers in full-resolution pixels of the slide's H&E image (its derived images share them).
 

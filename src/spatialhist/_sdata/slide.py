@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.alignment import image_points
+from spatialhist._sdata.alignment import image_points, original_points
 from spatialhist._sdata.flags import nullable_flags, settled_flags
-from spatialhist._sdata.geometry import apply, inside, spot_pixels
+from spatialhist._sdata.geometry import apply, inside, spot_centers
 from spatialhist._sdata.images import affine, image_key, length_factor, pyramid, tissue_mask
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
@@ -150,9 +150,19 @@ class Slide:
         """The slide with other spots, of another distance and size, laid on its H&E image."""
         return replace(self, _laid=(points, spots))
 
+    @property
+    def xy(self) -> np.ndarray:
+        """Spot centers ``(n, 2)`` as they are placed, in the slide's coordinate system."""
+        return spot_centers(self._sdata, self._table, self.name)
+
     def centers(self, which: str | None = None) -> np.ndarray:
         """Spot centers ``(n, 2)`` as they are placed, in full-resolution pixels of an image."""
-        return spot_pixels(self._sdata, self._table, self.name, self.image(which).pyramid.key)
+        return self.image(which).pixels(self.xy)
+
+    @property
+    def original_spots(self) -> np.ndarray:
+        """Original spot coordinates ``(n, 2)``, before any registration, in full-resolution pixels of the H&E image."""
+        return original_points(self._sdata, self._table, self.name)
 
     def image(self, which: str | None = None) -> SlideImage:
         """The H&E image, or another one, as :func:`spatialhist._sdata.images.image_key` takes it."""

@@ -9,7 +9,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment as placed_by
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import apply, spot_centers
+from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.scale import slide_info
 from spatialhist.pl._draw.style import CYCLE, FONT, new_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_outline, fit_view, window_of
@@ -69,7 +69,7 @@ def alignment(
     tissue = draw_outline(ax, opened, OUTLINE)
     scale = opened.scale
     matrix = placed_by(sdata, slide)
-    after = spot_centers(sdata, cohort.table, slide)
+    after = opened.xy
     before = apply(np.linalg.inv(matrix), after)
     moved = not np.array_equal(matrix, np.eye(3))
     for centers, color in [(before, BEFORE)] * moved + [(after, AFTER)]:

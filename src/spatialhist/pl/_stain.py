@@ -8,7 +8,6 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.scale import Scale, slide_info
 from spatialhist.pl._draw.style import FONT, check_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_overview
@@ -74,7 +73,7 @@ def stain(
     opened = cohort.slide(slide)
     after, before = opened.image(image), opened.image(entry.get("image"))
     side = opened.scale.px(_detail(opened.scale), slide)
-    window = _window(spot_centers(sdata, cohort.table, slide), side)
+    window = _window(opened.xy, side)
     if axes is None:
         _, cells = plt.subplots(2, 2, figsize=(6, 5), layout="constrained")
     else:

@@ -12,18 +12,18 @@ import scipy.sparse as sp
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import get_counts
-from spatialhist._sdata.geometry import spot_pixels
-from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
 from spatialhist._sdata.layers import get_layer, record, recorded
-from spatialhist._sdata.scale import scale
 from spatialhist._sdata.subset import keep_spots
-from spatialhist._sdata.values import word
+from spatialhist._sdata.values import as_ids, word
 from spatialhist.pp._tissue.disc import disc_share
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -111,45 +111,38 @@ def filter_spots(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     sums = min_counts > 0 or max_mads is not None
     matrix = get_counts(cohort, layer, step=STEP_CALL) if sums else get_layer(cohort.table, layer)
-    reasons = _previous(cohort)
-    for slide in cohort.slides:
-        rows = cohort.rows(slide)
-        reasons[rows] = _judge(cohort, slide, matrix[rows], min_counts, min_tissue, max_mads)
+    reasons = _previous(cohort.table)
+    for slide in cohort.every_slide():
+        reasons[slide.rows] = _judge(slide, matrix[slide.rows], min_counts, min_tissue, max_mads)
     if drop:
-        _check_spots_left(cohort, reasons)
+        _check_spots_left(cohort.every_slide(), reasons)
     params = {"min_counts": min_counts, "min_tissue": min_tissue, "max_mads": max_mads, "layer": layer or "X"}
-    counts = _write(cohort, reasons, params, drop)
+    counts = _write(cohort.table, cohort.every_slide(), reasons, params, drop)
     if drop:
         keep_spots(cohort, (reasons == OK) | ~np.isin(cohort.slide_of_row(), cohort.slides))
     for slide, found in counts.items():
         logger.info("%s obs['spot_qc'] of slide %s: %s", "filtered by" if drop else "added", slide, found)
 
 
-def _previous(cohort: Cohort) -> np.ndarray:
+def _previous(table: AnnData) -> np.ndarray:
     """Reasons given by an earlier call, for the slides that this one does not check."""
-    if _keys.SPOT_QC in cohort.table.obs:
-        found = cohort.table.obs[_keys.SPOT_QC].astype(object)
+    if _keys.SPOT_QC in table.obs:
+        found = table.obs[_keys.SPOT_QC].astype(object)
         return found.map(word, na_action="ignore").to_numpy(dtype=object, copy=True)
-    return np.full(cohort.table.n_obs, None, dtype=object)
+    return np.full(table.n_obs, None, dtype=object)
 
 
-def _judge(
-    cohort: Cohort, slide: str, matrix: Any, min_counts: float, min_tissue: float, max_mads: float | None
-) -> np.ndarray:
+def _judge(slide: Slide, matrix: Any, min_counts: float, min_tissue: float, max_mads: float | None) -> np.ndarray:
     """Return the first reason of every spot of a slide."""
-    rows = cohort.rows(slide)
-    measured = cohort.measured()[rows]
-    image = image_key(cohort.sdata, slide)
-    xy = spot_pixels(cohort.sdata, cohort.table, slide, image)
-    pyr = pyramid(cohort.sdata, image)
+    measured, xy, image = slide.measured, slide.centers(), slide.image().pyramid
     totals = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
     nan = ~np.isfinite(xy).all(axis=1) | (measured & ~_finite_rows(matrix))
     flags = {
         "nan": nan,
         "duplicate": _duplicates(xy, nan),
-        "out_of_bounds": ((xy < 0) | (xy > (pyr.width, pyr.height))).any(axis=1),
-        "not_in_tissue": ~cohort.slide(slide).in_tissue,
-        "off_tissue": _off_tissue(cohort, slide, image, xy, min_tissue),
+        "out_of_bounds": ((xy < 0) | (xy > (image.width, image.height))).any(axis=1),
+        "not_in_tissue": ~slide.in_tissue,
+        "off_tissue": _off_tissue(slide, xy, min_tissue),
         "low_activity": measured & _low_activity(totals, measured & ~nan, min_counts, max_mads),
     }
     return np.select(list(flags.values()), list(flags), default=OK).astype(object)
@@ -170,12 +163,11 @@ def _duplicates(xy: np.ndarray, nan: np.ndarray) -> np.ndarray:
     return found
 
 
-def _off_tissue(cohort: Cohort, slide: str, image: str, xy: np.ndarray, min_tissue: float) -> np.ndarray:
+def _off_tissue(slide: Slide, xy: np.ndarray, min_tissue: float) -> np.ndarray:
     if min_tissue <= 0:
         return np.zeros(len(xy), dtype=bool)
-    mask, pixel = tissue_mask(cohort.sdata, slide)
-    size = np.sqrt(abs(np.linalg.det(affine(cohort.sdata.images[image], slide)[:2, :2])))
-    radius = scale(cohort.sdata, slide).spot_diameter_px / 2 / size
+    mask, pixel = slide.tissue
+    radius = slide.scale.spot_diameter_px / 2 / slide.image().px
     return disc_share(mask, xy, radius, pixel) < min_tissue
 
 
@@ -188,32 +180,33 @@ def _low_activity(totals: np.ndarray, usable: np.ndarray, min_counts: float, max
     return low | (logs < median - max_mads * np.median(np.abs(logs[usable] - median)))
 
 
-def _check_spots_left(cohort: Cohort, reasons: np.ndarray) -> None:
-    for slide in cohort.slides:
-        of_slide = reasons[cohort.rows(slide)]
+def _check_spots_left(slides: Sequence[Slide], reasons: np.ndarray) -> None:
+    for slide in slides:
+        of_slide = reasons[slide.rows]
         if not (of_slide == OK).any():
             found = pd.Series(of_slide).value_counts().to_dict()
             raise ValueError(
-                f"slide {slide!r} would lose all its spots: {found}; lower min_counts or min_tissue, or look at the "
-                f"slide with drop=False and sh.pl.alignment(sdata, {slide!r})"
+                f"slide {slide.name!r} would lose all its spots: {found}; lower min_counts or min_tissue, or look at the "
+                f"slide with drop=False and sh.pl.alignment(sdata, {slide.name!r})"
             )
 
 
-def _write(cohort: Cohort, reasons: np.ndarray, params: dict[str, Any], drop: bool) -> dict[str, dict[str, int]]:
+def _write(
+    table: AnnData, slides: Sequence[Slide], reasons: np.ndarray, params: dict[str, Any], drop: bool
+) -> dict[str, dict[str, int]]:
     """Write reasons and counts; what earlier calls dropped stays in the counts."""
-    table = cohort.table
     before = recorded(table, STEP)
     counts, dropped = dict(before.get("counts", {})), dict(before.get("dropped", {}))
     by_labels = {s: list(ids) for s, ids in before.get("dropped_by_labels", {}).items()}
-    for slide in cohort.slides:
-        gone = dropped.get(slide, {})
-        now = reasons[cohort.rows(slide)]
-        counts[slide] = {r: int((now == r).sum()) + int(gone.get(r, 0)) for r in _keys.QC_REASONS}
-        dropped[slide] = {**counts[slide], OK: 0} if drop else gone
+    for slide in slides:
+        name, now = slide.name, reasons[slide.rows]
+        gone = dropped.get(name, {})
+        counts[name] = {r: int((now == r).sum()) + int(gone.get(r, 0)) for r in _keys.QC_REASONS}
+        dropped[name] = {**counts[name], OK: 0} if drop else gone
         if drop:
-            ids = cohort.spot_ids()[cohort.rows(slide)]
-            by_labels[slide] = by_labels.get(slide, []) + [str(i) for i in ids[np.isin(now, BY_LABELS)]]
+            ids = as_ids(table.obs[_keys.INSTANCE])[slide.rows]
+            by_labels[name] = by_labels.get(name, []) + [str(i) for i in ids[np.isin(now, BY_LABELS)]]
     table.obs[_keys.SPOT_QC] = pd.Categorical(reasons, categories=_keys.QC_REASONS)
     found = {"counts": counts, "dropped": dropped, "dropped_by_labels": by_labels}
     record(table, STEP, {**params, "drop": drop, **found})
-    return {slide: counts[slide] for slide in cohort.slides}
+    return {slide.name: counts[slide.name] for slide in slides}

@@ -9,7 +9,6 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_images
-from spatialhist._sdata.images import image_key
 from spatialhist.pp._stain.fit import StainError, fit_pixels, fit_stain
 from spatialhist.pp._stain.reference import StainMethod, StainReference, check_stain_method
 from spatialhist.pp._tissue.masked_blocks import nearest
@@ -69,7 +68,7 @@ def fit_stain_reference(
     """
     check_stain_method(method)
     cohort = open_images(sdata, slides, table_key=table_key)
-    samples = [fit_pixels(sdata, s, image_key(sdata, s, image)) for s in cohort.slides]
+    samples = [fit_pixels(slide, image) for slide in cohort.every_slide()]
     pixels, tissue = samples[0] if len(samples) == 1 else _pool(samples, seed)
     try:
         fitted = fit_stain(pixels, tissue, method)

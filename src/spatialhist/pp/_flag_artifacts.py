@@ -10,12 +10,9 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.flags import as_flags
-from spatialhist._sdata.geometry import spot_pixels
-from spatialhist._sdata.images import Pyramid, affine, image_key, pyramid
 from spatialhist._sdata.layers import record_slides
-from spatialhist._sdata.scale import scale
 from spatialhist._sdata.values import as_numbers
 from spatialhist.pp._tissue.density import ink_mask
 from spatialhist.pp._tissue.disc import disc_share
@@ -27,6 +24,9 @@ from spatialhist.pp._tissue.sharpness import spot_quality
 if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.images import Pyramid
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -101,12 +101,11 @@ def flag_artifacts(
     for name, limit in limits.items():
         check_range(name, limit, 0, 1)
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    found = {slide: _measure(cohort, slide) for slide in cohort.slides}
+    found = [(slide.rows, _measure(slide)) for slide in cohort.every_slide()]
     obs = cohort.table.obs
     for flag, column in _keys.ARTIFACTS.items():
         values, flags = _earlier(obs, column, flag)
-        for slide, measures in found.items():
-            rows = cohort.rows(slide)
+        for rows, measures in found:
             values[rows] = measures[flag]
             flags[rows] = _flag(flag, measures[flag], max_ink, min_sharpness, max_fold)
         obs[column], obs[flag] = values, flags
@@ -130,22 +129,19 @@ def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, m
     return flags if kind == "ink" or flags.mean() <= COMMON else np.zeros_like(flags)
 
 
-def _measure(cohort: Cohort, slide: str) -> dict[str, np.ndarray]:
+def _measure(slide: Slide) -> dict[str, np.ndarray]:
     """Share under ink, sharpness and share on folds of every spot of a slide."""
-    key = image_key(cohort.sdata, slide)
-    pyr = pyramid(cohort.sdata, key)
-    xy = spot_pixels(cohort.sdata, cohort.table, slide, key)
-    size = np.sqrt(abs(np.linalg.det(affine(cohort.sdata.images[key], slide)[:2, :2])))
-    diameter = scale(cohort.sdata, slide).spot_diameter_px / size
-    pixels, tissue, factors = overview(cohort.sdata, slide)
-    um = um_per_px(cohort.sdata, slide, factors[0])
+    image, xy = slide.image(), slide.centers()
+    diameter = slide.scale.spot_diameter_px / image.px
+    pixels, tissue, factors = overview(slide)
+    um = um_per_px(slide.scale, factors[0] * image.px)
     ink = ink_mask(pixels, um_per_px=um)
     masks = {"ink": ink, "fold": fold_mask(pixels, tissue, ~(tissue | ink), um_per_px=um)}
     known = np.isfinite(xy).all(axis=1)
     sharpness = np.full(len(xy), np.nan, np.float32)
     if known.any():
-        level = pyr.level_for(DETAIL_UM / um_per_px(cohort.sdata, slide, 1.0))
-        sharpness[known] = spot_quality(_squares(pyr, level, xy[known], diameter))
+        level = image.pyramid.level_for(DETAIL_UM / um_per_px(slide.scale, image.px))
+        sharpness[known] = spot_quality(_squares(image.pyramid, level, xy[known], diameter))
     return {"blur": sharpness, **{flag: disc_share(mask, xy, diameter / 2, factors) for flag, mask in masks.items()}}
 
 

@@ -12,13 +12,16 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_images
-from spatialhist._sdata.images import Pyramid, add_image, add_mask, image_key, pyramid, tissue_mask
+from spatialhist._sdata.images import add_image, add_mask
 from spatialhist._sdata.layers import record_slides
 from spatialhist.pp._tissue.find import MaskFunction, MaskMethod, find_tissue
 from spatialhist.pp._tissue.masked_blocks import map_masked
 
 if TYPE_CHECKING:
+    import dask.array as da
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -90,16 +93,16 @@ def mask_background(
     if not 0 <= fill_value <= 255:
         raise ValueError(f"fill_value={fill_value} is not between 0 and 255")
     cohort = open_images(sdata, slides, table_key=table_key)
-    keys = {slide: image_key(sdata, slide) for slide in cohort.slides}
-    masks = {slide: find_tissue(sdata, slide, method) for slide in cohort.slides}
-    for slide, mask in masks.items():
-        _warn_if_useless(mask, slide)
-        add_mask(sdata, mask, image=keys[slide])
+    keys = {slide.name: slide.image().pyramid.key for slide in cohort.every_slide()}
+    masks = {slide.name: find_tissue(slide, method) for slide in cohort.every_slide()}
+    for name, mask in masks.items():
+        _warn_if_useless(mask, name)
+        add_mask(sdata, mask, image=keys[name])
         if fill:
-            _add_filled(sdata, slide, keys[slide], fill_value)
-    name = method if isinstance(method, str) else getattr(method, "__name__", "function")
-    record_slides(cohort.table, "tissue", {s: {"method": name, "share": float(m.mean())} for s, m in masks.items()})
-    logger.info("added tissue masks (%s) of slides %s%s", name, cohort.slides, " and masked images" if fill else "")
+            add_image(sdata, _keys.masked(keys[name]), _filled(cohort.slide(name), fill_value), like=keys[name])
+    made_by = method if isinstance(method, str) else getattr(method, "__name__", "function")
+    record_slides(cohort.table, "tissue", {s: {"method": made_by, "share": float(m.mean())} for s, m in masks.items()})
+    logger.info("added tissue masks (%s) of slides %s%s", made_by, cohort.slides, " and masked images" if fill else "")
 
 
 def _warn_if_useless(mask: np.ndarray, slide: str) -> None:
@@ -116,11 +119,9 @@ def _warn_if_useless(mask: np.ndarray, slide: str) -> None:
     )
 
 
-def _add_filled(sdata: SpatialData, slide: str, key: str, fill_value: int) -> None:
-    mask, factors = tissue_mask(sdata, slide)
-    pyr: Pyramid = pyramid(sdata, key)
-    filled = map_masked(pyr.levels[0], mask, factors, partial(_fill, value=fill_value))
-    add_image(sdata, _keys.masked(key), filled, like=key)
+def _filled(slide: Slide, fill_value: int) -> da.Array:
+    """The H&E image with its background filled, computed when it is read."""
+    return map_masked(slide.image().pyramid.levels[0], *slide.tissue, partial(_fill, value=fill_value))
 
 
 def _fill(block: np.ndarray, mask: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, value: int) -> np.ndarray:

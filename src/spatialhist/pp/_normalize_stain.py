@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import Cohort, open_images
-from spatialhist._sdata.images import Pyramid, add_image, image_key, pyramid, tissue_mask
+from spatialhist._sdata.cohort import open_images
+from spatialhist._sdata.images import Pyramid, add_image
 from spatialhist._sdata.layers import check_key, record_slides, recorded
 from spatialhist._sdata.scale import slide_info
 from spatialhist.pp._fit_stain_reference import fit_stain_reference
@@ -22,7 +22,11 @@ from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReferen
 from spatialhist.pp._tissue.masked_blocks import BlockFunction, map_masked
 
 if TYPE_CHECKING:
+    import dask.array as da
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -94,20 +98,28 @@ def normalize_stain(
     """
     check_stain_method(method)
     cohort = open_images(sdata, slides, table_key=table_key)
-    sources = {slide: image_key(sdata, slide, image) for slide in cohort.slides}
-    added = {slide: _key_added(slide, key_added, cohort) for slide in cohort.slides}
-    for slide in cohort.slides:
-        tissue_mask(sdata, slide)
-    target = _resolve_reference(cohort, reference, method, image, seed)
-    entries = {slide: _normalize(sdata, slide, sources[slide], added[slide], target) for slide in cohort.slides}
-    name = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
-    _record(cohort, {slide: {**entry, "reference": name} for slide, entry in entries.items()}, added)
-    logger.info("added stain-normalized images (%s, %s) of slides %s", target.method, name, cohort.slides)
+    opened = cohort.every_slide()
+    sources = {slide.name: slide.image(image).pyramid.key for slide in opened}
+    added = {name: _key_added(name, key_added, len(opened)) for name in cohort.slides}
+    for slide in opened:
+        _ = slide.tissue  # a missing mask is refused before anything is fitted
+    target = _given_reference(reference, method)
+    if target is None:
+        pooled = cohort.slides if isinstance(reference, str) and reference == COHORT else reference
+        target = fit_stain_reference(sdata, slides=pooled, method=method, image=image, seed=seed, table_key=table_key)
+    called = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
+    entries: dict[str, dict[str, Any]] = {}
+    for slide in opened:
+        pixels, found = _normalize(slide, image, target)
+        add_image(sdata, added[slide.name], pixels, like=sources[slide.name])
+        entries[slide.name] = {**found, "reference": called}
+        slide_info(sdata, slide.name)["stain"] = entries[slide.name]
+    _record(cohort.table, entries, added)
+    logger.info("added stain-normalized images (%s, %s) of slides %s", target.method, called, cohort.slides)
 
 
-def _resolve_reference(
-    cohort: Cohort, reference: Any, method: StainMethod, image: str | None, seed: int
-) -> StainReference:
+def _given_reference(reference: Any, method: StainMethod) -> StainReference | None:
+    """A reference that is there already, None where it is to be fitted on slides."""
     if isinstance(reference, StainReference):
         found = reference
     elif isinstance(reference, str) and reference == CANONICAL:
@@ -115,44 +127,41 @@ def _resolve_reference(
     elif isinstance(reference, os.PathLike) or (isinstance(reference, str) and reference.endswith(".json")):
         found = StainReference.load(reference)
     else:
-        slides = cohort.slides if isinstance(reference, str) and reference == COHORT else reference
-        found = fit_stain_reference(cohort.sdata, slides=slides, method=method, image=image, seed=seed)
+        return None
     if found.method != method:
         raise ValueError(f"the reference was fitted by {found.method!r}: pass method={found.method!r}")
     return found
 
 
-def _key_added(slide: str, key_added: str | None, cohort: Cohort) -> str:
+def _key_added(slide: str, key_added: str | None, n_slides: int) -> str:
     if key_added is None:
         return _keys.normalized(_keys.image(slide))
     key = key_added.format(slide=slide)
     check_key(key)
-    if key == key_added and len(cohort.slides) > 1:
-        raise ValueError(f"key_added={key_added!r} is one name for {len(cohort.slides)} slides: put {{slide}} into it")
+    if key == key_added and n_slides > 1:
+        raise ValueError(f"key_added={key_added!r} is one name for {n_slides} slides: put {{slide}} into it")
     return key
 
 
-def _mask_on(sdata: SpatialData, slide: str, pyr: Pyramid) -> tuple[np.ndarray, tuple[float, float]]:
+def _mask_on(slide: Slide, pyr: Pyramid) -> tuple[np.ndarray, tuple[float, float]]:
     """Tissue mask and pixels of this image per mask pixel; the image may be smaller than the one masked."""
-    mask, (x, y) = tissue_mask(sdata, slide)
-    full = pyramid(sdata, image_key(sdata, slide))
+    mask, (x, y) = slide.tissue
+    full = slide.image().pyramid
     return mask, (x * pyr.width / full.width, y * pyr.height / full.height)
 
 
-def _normalize(sdata: SpatialData, slide: str, source: str, added: str, target: StainReference) -> dict[str, Any]:
-    """Add the recolored image of one slide, or the image as it is where no stain could be fitted."""
-    pyr = pyramid(sdata, source)
-    pixels, tissue = fit_pixels(sdata, slide, source)
-    entry = {"image": source, "method": target.method, "fitted_on": list(target.fitted_on), "target": target.to_dict()}
+def _normalize(slide: Slide, image: str | None, target: StainReference) -> tuple[da.Array, dict[str, Any]]:
+    """The recolored image of one slide, or the image as it is where no stain could be fitted, and how it was made."""
+    pyr = slide.image(image).pyramid
+    pixels, tissue = fit_pixels(slide, image)
+    entry = {"image": pyr.key, "method": target.method, "fitted_on": list(target.fitted_on), "target": target.to_dict()}
     try:
         found = fit_stain(pixels, tissue, target.method, white_point=target.white_point)
     except StainError as error:
-        warnings.warn(f"slide {slide!r}: stain left as it is, {error}", UserWarning, stacklevel=3)
-        add_image(sdata, added, pyr.levels[0], like=source)
-        return {**entry, "applied": False, "reason": str(error)}
-    mask, factors = _mask_on(sdata, slide, pyr)
-    add_image(sdata, added, map_masked(pyr.levels[0], mask, factors, _recolor(found, target)), like=source)
-    return {**entry, "applied": True, "source": found.to_dict()}
+        warnings.warn(f"slide {slide.name!r}: stain left as it is, {error}", UserWarning, stacklevel=3)
+        return pyr.levels[0], {**entry, "applied": False, "reason": str(error)}
+    recolored = map_masked(pyr.levels[0], *_mask_on(slide, pyr), _recolor(found, target))
+    return recolored, {**entry, "applied": True, "source": found.to_dict()}
 
 
 def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
@@ -165,13 +174,12 @@ def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
     return partial(recolor_basis, tables=basis_tables(basis_change(source, target), target.white_point))
 
 
-def _record(cohort: Cohort, entries: dict[str, dict[str, Any]], added: dict[str, str]) -> None:
-    known = recorded(cohort.table, "stain").get("slides", {})
+def _record(table: AnnData, entries: dict[str, dict[str, Any]], added: dict[str, str]) -> None:
+    known = recorded(table, "stain").get("slides", {})
     brief = {}
     for slide, entry in entries.items():
-        slide_info(cohort.sdata, slide)["stain"] = entry
         images = {**known.get(_keys.sanitize(slide), {}).get("images", {}), added[slide]: entry["fitted_on"]}
         brief[slide] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | {"images": images}
-    record_slides(cohort.table, "stain", brief)
-    entry = recorded(cohort.table, "stain")
+    record_slides(table, "stain", brief)
+    entry = recorded(table, "stain")
     entry["fitted_on"] = sorted({s for one in entry["slides"].values() for s in one["fitted_on"]})

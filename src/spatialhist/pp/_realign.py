@@ -10,12 +10,10 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment, set_alignment
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import get_counts
-from spatialhist._sdata.geometry import apply, spot_centers
-from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.layers import record_slides
-from spatialhist._sdata.scale import scale, slide_info
+from spatialhist._sdata.scale import slide_info
 from spatialhist.pp._registration.activity import MIN_LEAD
 from spatialhist.pp._registration.register import Registration, register
 from spatialhist.pp._registration.search import Model
@@ -24,6 +22,8 @@ from spatialhist.pp._tissue.overview import overview
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def realign(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     options = {"model": model, "orientations": orientations, "max_shift": max_shift, "seed": seed}
     values = get_counts(cohort, layer, step="sh.pp.realign(sdata, use_expression=True") if use_expression else None
-    reports = {slide: _report(cohort, slide, values, options) for slide in cohort.slides}
+    reports = {slide.name: _report(slide, values, options) for slide in cohort.every_slide()}
     for slide, report in reports.items():
         matrix = np.array(report["matrix"])
         if not np.array_equal(matrix, alignment(sdata, slide)):
@@ -124,19 +124,18 @@ def realign(
     logger.info("realigned slides %s", [s for s, r in reports.items() if r["accepted"]])
 
 
-def _report(cohort: Cohort, slide: str, values: Any, options: dict[str, Any]) -> dict[str, Any]:
-    rows = cohort.rows(slide)
-    xy = _reader_pixels(cohort, slide)
-    best = footprint = _register(cohort, slide, xy, _in_tissue(cohort, slide), None, options)
-    activity = _activity(cohort, rows, values) if values is not None else None
+def _report(slide: Slide, values: Any, options: dict[str, Any]) -> dict[str, Any]:
+    xy = slide.original_spots
+    best = footprint = _register(slide, xy, _in_tissue(slide), None, options)
+    activity = _activity(values[slide.rows]) if values is not None and slide.measured.all() else None
     if activity is not None:
-        best = _register(cohort, slide, xy, np.ones(len(xy), bool), activity, options)
+        best = _register(slide, xy, np.ones(len(xy), bool), activity, options)
     if activity is not None and best.sharpness < MIN_LEAD:
-        logger.info("slide %r is placed by its footprint: its expression does not determine a position", slide)
+        logger.info("slide %r is placed by its footprint: its expression does not determine a position", slide.name)
         best = footprint
     if not best.accepted:
-        logger.info("slide %r stays as it was read: %s", slide, best.reason)
-    to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
+        logger.info("slide %r stays as it was read: %s", slide.name, best.reason)
+    to_slide = slide.image().to_slide
 
     def in_slide(matrix: np.ndarray) -> list[list[float]]:
         return (to_slide @ matrix @ np.linalg.inv(to_slide)).tolist()
@@ -160,33 +159,20 @@ def _arrays(report: dict[str, Any]) -> dict[str, Any]:
     return {key: np.array(value) if isinstance(value, list) else value for key, value in report.items()}
 
 
-def _reader_pixels(cohort: Cohort, slide: str) -> np.ndarray:
-    """Spot centers in image pixels where the reader put them.
-
-    Undoing an earlier move leaves rounding errors; without them a second run is byte-equal to the first.
-    """
-    undo = np.linalg.inv(alignment(cohort.sdata, slide))
-    to_image = np.linalg.inv(affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide))
-    return apply(to_image @ undo, spot_centers(cohort.sdata, cohort.table, slide)).round(6)
-
-
-def _in_tissue(cohort: Cohort, slide: str) -> np.ndarray:
+def _in_tissue(slide: Slide) -> np.ndarray:
     """Spots that the reader found on tissue; all where it does not say."""
-    flag = cohort.slide(slide).in_tissue
+    flag = slide.in_tissue
     return flag if flag.any() else ~flag
 
 
-def _activity(cohort: Cohort, rows: np.ndarray, values: Any) -> np.ndarray | None:
-    """Log total expression of each spot; None where nothing was measured."""
-    if not cohort.measured()[rows].all():
-        return None
-    totals = np.nan_to_num(np.asarray(values[rows].sum(axis=1), dtype=float).ravel())
+def _activity(values: Any) -> np.ndarray:
+    """Log total expression of each spot."""
+    totals = np.nan_to_num(np.asarray(values.sum(axis=1), dtype=float).ravel())
     return np.log1p(np.maximum(totals, 0))
 
 
 def _register(
-    cohort: Cohort,
-    slide: str,
+    slide: Slide,
     xy: np.ndarray,
     keep: np.ndarray,
     activity: np.ndarray | None,
@@ -195,10 +181,8 @@ def _register(
     keep = keep & np.isfinite(xy).all(axis=1)
     if keep.sum() < MIN_SPOTS:
         return _identity(f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
-    pixels, mask, factors = overview(cohort.sdata, slide)
-    pitch = scale(cohort.sdata, slide).pitch_px
-    to_slide = affine(cohort.sdata.images[image_key(cohort.sdata, slide)], slide)
-    pitch /= np.sqrt(abs(np.linalg.det(to_slide[:2, :2])))
+    pixels, mask, factors = overview(slide)
+    pitch = slide.px(("pitch", 1.0))
     if activity is None:
         # whoever places spots by eye looks at what is stained, not at where it fades out
         return register(stain_amount(pixels, mask), factors, xy[keep], pitch, **options)

@@ -9,14 +9,18 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import get_counts
 from spatialhist._sdata.layers import record
 from spatialhist._sdata.subset import keep_genes
 from spatialhist.pp._expression.normalize import log1p_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +85,7 @@ def select_genes(
     check_choice("by", by, By)
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
-    scores = _scores(cohort, get_counts(cohort, layer, step="sh.pp.select_genes(sdata"), by)
+    scores = _scores(cohort.every_slide(), get_counts(cohort, layer, step="sh.pp.select_genes(sdata"), by)
     best = np.argsort(-scores, kind="stable")[:n]
     table.var["selected"] = np.isin(np.arange(table.n_vars), best)
     record(table, "select_genes", {"n": n, "by": by, "layer": layer or "X"})
@@ -90,21 +94,19 @@ def select_genes(
     logger.info("added var['selected']: %d of %d genes by %s%s", len(best), len(scores), by, ", kept" * subset)
 
 
-def _scores(cohort: Cohort, counts: Any, by: By) -> np.ndarray:
+def _scores(slides: Sequence[Slide], counts: Any, by: By) -> np.ndarray:
     """Score every gene: the mean over the slides that measured it, -inf where none did."""
-    measured = cohort.measured()
-    total, slides = np.zeros(cohort.table.n_vars), np.zeros(cohort.table.n_vars)
-    for slide in cohort.slides:
-        rows = cohort.rows(slide)
-        rows = rows[measured[rows]]
+    total, n = np.zeros(counts.shape[1]), np.zeros(counts.shape[1])
+    for slide in slides:
+        rows = slide.rows[slide.measured]
         if len(rows) == 0:
             continue
-        known = cohort.slide(slide).genes_measured
+        known = slide.genes_measured
         total[known] += _moment(log1p_counts(counts[rows], TARGET_SUM), by)[known]
-        slides += known
-    if not slides.any():
+        n += known
+    if not n.any():
         raise ValueError("no spot is measured (obs['measured'] is False everywhere), so genes cannot be compared")
-    return np.divide(total, slides, out=np.full(len(total), -np.inf), where=slides > 0)
+    return np.divide(total, n, out=np.full(len(total), -np.inf), where=n > 0)
 
 
 def _moment(matrix: Any, by: By) -> np.ndarray:

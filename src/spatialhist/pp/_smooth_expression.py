@@ -10,15 +10,17 @@ import scipy.sparse as sp
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice, check_range
-from spatialhist._sdata.cohort import Cohort, open_cohort
-from spatialhist._sdata.geometry import spot_pixels
-from spatialhist._sdata.images import image_key, tissue_mask
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record, recorded
-from spatialhist._sdata.scale import scale
 from spatialhist._sdata.values import as_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +108,7 @@ def smooth_expression(
     values = get_layer(table, layer)
     if not sp.issparse(values):
         check_layer_size(*table.shape, max_layer_gb=max_layer_gb)
-    averaging, masked = _averaging(cohort, weights, radius, n_neighs)
+    averaging, masked = _averaging(table, cohort.every_slide(), weights, radius, n_neighs)
     if sp.issparse(values):
         _check_filled(averaging, values, max_layer_gb)
     table.layers[key] = _average(averaging, values)
@@ -116,50 +118,53 @@ def smooth_expression(
 
 
 def _averaging(
-    cohort: Cohort, weights: Weights, radius: tuple[str, float] | None, n_neighs: int | None
+    table: AnnData,
+    slides: Sequence[Slide],
+    weights: Weights,
+    radius: tuple[str, float] | None,
+    n_neighs: int | None,
 ) -> tuple[sp.csr_matrix, list[str]]:
     """Return the matrix that averages, rows not yet normalized, and the slides whose gaps it respects."""
-    graph = cohort.table.obsp.get(_keys.DISTANCES)
+    graph = table.obsp.get(_keys.DISTANCES)
     graph = None if graph is None else as_matrix(graph, f"obsp[{_keys.DISTANCES!r}]")
-    facts = recorded(cohort.table, _keys.DISTANCES).get("slides", {})
-    if graph is None or any(slide not in facts for slide in cohort.slides):
+    facts = recorded(table, _keys.DISTANCES).get("slides", {})
+    if graph is None or any(slide.name not in facts for slide in slides):
         raise KeyError("the table has no graph of neighboring spots: make it with sh.pp.spot_distances(sdata)")
-    in_um = recorded(cohort.table, _keys.DISTANCES)["unit"] == "um"
+    in_um = recorded(table, _keys.DISTANCES)["unit"] == "um"
     blocks, masked = [], []
-    for slide in cohort.slides:
-        rows = cohort.rows(slide)
-        edges = sp.coo_matrix(graph[rows][:, rows])
-        length = edges.data / facts[slide]["mpp"] if in_um else edges.data
-        keep = _near(cohort, slide, length, radius, facts[slide]["radius_px"])
-        on_tissue = _on_tissue(cohort, slide, edges.row, edges.col)
-        masked += [slide] if on_tissue is not None else []
+    for slide in slides:
+        of_graph = facts[slide.name]
+        edges = sp.coo_matrix(graph[slide.rows][:, slide.rows])
+        length = edges.data / of_graph["mpp"] if in_um else edges.data
+        keep = _near(slide, length, radius, of_graph["radius_px"])
+        on_tissue = _on_tissue(slide, edges.row, edges.col)
+        masked += [slide.name] if on_tissue is not None else []
         keep &= True if on_tissue is None else on_tissue
         block = sp.csr_matrix((length[keep], (edges.row[keep], edges.col[keep])), shape=edges.shape)
         block = block if n_neighs is None else _nearest(block, n_neighs)
-        blocks.append(_weigh(block, weights, facts[slide].get("pitch_px")))
-    rows = np.argsort(np.concatenate([cohort.rows(slide) for slide in cohort.slides]))
+        blocks.append(_weigh(block, weights, of_graph.get("pitch_px")))
+    rows = np.argsort(np.concatenate([slide.rows for slide in slides]))
     return sp.block_diag(blocks, format="csr")[rows][:, rows], masked
 
 
-def _near(cohort: Cohort, slide: str, length: np.ndarray, radius: tuple[str, float] | None, limit: float) -> np.ndarray:
+def _near(slide: Slide, length: np.ndarray, radius: tuple[str, float] | None, limit: float) -> np.ndarray:
     if radius is None:
         return np.ones(len(length), dtype=bool)
-    wanted = scale(cohort.sdata, slide).px(radius, slide)
+    wanted = slide.scale.px(radius, slide.name)
     if wanted > limit * (1 + 1e-6):
         raise ValueError(
-            f"radius={radius} is {wanted:.1f} px on slide {slide!r}, but the graph ends at {limit:.1f} px: "
+            f"radius={radius} is {wanted:.1f} px on slide {slide.name!r}, but the graph ends at {limit:.1f} px: "
             f"call sh.pp.spot_distances(sdata, radius={radius}) before"
         )
     return length <= wanted
 
 
-def _on_tissue(cohort: Cohort, slide: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray | None:
+def _on_tissue(slide: Slide, start: np.ndarray, stop: np.ndarray) -> np.ndarray | None:
     """Boolean per edge: enough of it lies on tissue; None for a slide without a mask."""
-    image = _keys.image(slide)
-    if image not in cohort.sdata.images or _keys.tissue(image) not in cohort.sdata.labels:
+    if not slide.has_tissue:
         return None
-    mask, pixel = tissue_mask(cohort.sdata, slide)
-    xy = spot_pixels(cohort.sdata, cohort.table, slide, image_key(cohort.sdata, slide)) / pixel
+    mask, pixel = slide.tissue
+    xy = slide.centers() / pixel
     found = np.zeros(len(start))
     for t in (np.arange(SAMPLES) + 0.5) / SAMPLES:
         x, y = np.floor(xy[start] * (1 - t) + xy[stop] * t).astype(int).T

@@ -11,14 +11,14 @@ from scipy.spatial import cKDTree
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import quiet
-from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, record
-from spatialhist._sdata.scale import scale
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ def spot_distances(
     check_key(key_added)
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
-    per_slide = {slide: _slide_facts(cohort, slide, radius, unit) for slide in cohort.slides}
-    points = {slide: _positions(cohort, slide) for slide in cohort.slides}
+    per_slide = {slide.name: _slide_facts(slide, radius, unit) for slide in cohort.every_slide()}
+    points = {slide.name: _positions(slide) for slide in cohort.every_slide()}
     for slide in cohort.slides:
         _refuse_too_many(points[slide], per_slide[slide]["radius_px"], slide)
     blocks = [_within_radius(points[s], per_slide[s]["radius_px"]) for s in cohort.slides]
@@ -101,17 +101,19 @@ def spot_distances(
     )
 
 
-def _slide_facts(cohort: Cohort, slide: str, radius: tuple[str, float], unit: Unit) -> dict[str, float | None]:
-    size = scale(cohort.sdata, slide)
-    size.px((unit, 1.0), slide)
-    return {"radius_px": size.px(radius, slide), "pitch_px": size.pitch_px, "mpp": size.mpp}
+def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> dict[str, float | None]:
+    size = slide.scale
+    size.px((unit, 1.0), slide.name)
+    return {"radius_px": size.px(radius, slide.name), "pitch_px": size.pitch_px, "mpp": size.mpp}
 
 
-def _positions(cohort: Cohort, slide: str) -> np.ndarray:
-    xy = spot_centers(cohort.sdata, cohort.table, slide)
+def _positions(slide: Slide) -> np.ndarray:
+    xy = slide.xy
     lost = int((~np.isfinite(xy).all(axis=1)).sum())
     if lost:
-        raise ValueError(f"{lost} spots of slide {slide!r} have no position: drop them with sh.pp.filter_spots(sdata)")
+        raise ValueError(
+            f"{lost} spots of slide {slide.name!r} have no position: drop them with sh.pp.filter_spots(sdata)"
+        )
     return xy
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.layers import check_key, check_layer_size, dense_columns, gene_positions, get_layer
 from spatialhist._sdata.maps import add_map
 
@@ -101,7 +100,7 @@ def to_image(
         raise ValueError(f"step={step!r} must be positive")
     radius = max(known.spot_diameter_px / 2, REACH * known.pitch_px)
     image = cohort.slide(slide).image()
-    points, step_px = image.pixels(spot_centers(sdata, cohort.table, spots)), step / image.px
+    points, step_px = image.pixels(cohort.slide(spots).xy), step / image.px
     shape = _shape(image.pyramid, step_px)
     check_layer_size(shape[0] * shape[1], len(names))
     raster = rasterize(points, values, radius / image.px, step_px, shape)

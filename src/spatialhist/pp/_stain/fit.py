@@ -8,11 +8,11 @@ import numpy as np
 
 from spatialhist._keys import CHANNELS
 from spatialhist._sdata.compat import quiet
-from spatialhist._sdata.images import pyramid, read_level, tissue_mask
+from spatialhist._sdata.images import read_level
 from spatialhist.pp._stain.reference import StainMethod, StainReference
 
 if TYPE_CHECKING:
-    from spatialdata import SpatialData
+    from spatialhist._sdata.slide import Slide
 
 
 MIN_ANGLE_DEG = 5.0
@@ -108,7 +108,7 @@ def lab_transfer(source: StainReference, target: StainReference) -> tuple[np.nda
     return RUDERMAN_RGB_TO_LMS, slope, intercept
 
 
-def fit_pixels(sdata: SpatialData, slide: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the coarsest level ``(y, x, 3)``, and the tissue mask at its own resolution."""
-    pyr = pyramid(sdata, key)
-    return read_level(pyr, len(pyr.levels) - 1), tissue_mask(sdata, slide)[0]
+def fit_pixels(slide: Slide, image: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the coarsest level ``(y, x, 3)`` of an image, and the tissue mask at its own resolution."""
+    pyr = slide.image(image).pyramid
+    return read_level(pyr, len(pyr.levels) - 1), slide.tissue[0]

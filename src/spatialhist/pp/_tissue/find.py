@@ -10,12 +10,12 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.adopt import VISIUM_PITCH_UM
 from spatialhist._sdata.compat import quiet
-from spatialhist._sdata.images import image_key, pyramid, read_overview
-from spatialhist._sdata.scale import scale
+from spatialhist._sdata.images import read_overview
 from spatialhist.pp._tissue.density import density_mask
 
 if TYPE_CHECKING:
-    from spatialdata import SpatialData
+    from spatialhist._sdata.scale import Scale
+    from spatialhist._sdata.slide import Slide
 
 
 MaskMethod = Literal["density", "otsu", "felzenszwalb", "weka"]
@@ -32,12 +32,12 @@ UNKNOWN_UM = 6.0
 """Guess of micrometers per overview pixel where neither mpp nor spot spacing is known."""
 
 
-def find_tissue(sdata: SpatialData, slide: str, method: MaskMethod | MaskFunction = "density") -> np.ndarray:
+def find_tissue(slide: Slide, method: MaskMethod | MaskFunction = "density") -> np.ndarray:
     """Tissue of one slide, boolean ``(y, x)`` over the whole image at a low resolution; adds nothing."""
-    pyr = pyramid(sdata, image_key(sdata, slide))
-    pixels, (factor, _) = read_overview(pyr, OVERVIEW_PX)
+    image = slide.image()
+    pixels, (factor, _) = read_overview(image.pyramid, OVERVIEW_PX)
     if method == "density":
-        return density_mask(pixels, um_per_px=um_per_px(sdata, slide, factor))
+        return density_mask(pixels, um_per_px=um_per_px(slide.scale, factor * image.px))
     if isinstance(method, str):
         return _squidpy_mask(pixels, method)
     mask = np.asarray(method(pixels))
@@ -46,9 +46,11 @@ def find_tissue(sdata: SpatialData, slide: str, method: MaskMethod | MaskFunctio
     return mask.astype(bool)
 
 
-def um_per_px(sdata: SpatialData, slide: str, factor: float) -> float:
-    """Micrometers per pixel of a level; without mpp the spots are taken to be as far apart as Visium's."""
-    known = scale(sdata, slide)
+def um_per_px(known: Scale, factor: float) -> float:
+    """Micrometers per pixel of a level, which is as wide as ``factor`` pixels of the slide.
+
+    Without mpp the spots are taken to be as far apart as Visium's.
+    """
     if known.mpp:
         return known.mpp * factor
     return VISIUM_PITCH_UM / known.pitch_px * factor if known.pitch_px else UNKNOWN_UM
