@@ -18,7 +18,8 @@ from scipy import sparse, stats
 from scipy.spatial import cKDTree
 
 from spatialhist import metrics
-from spatialhist.tl._scores.metrics import EVERY, score_slide
+from spatialhist.tl._scores.metrics import METRICS, Layout
+from spatialhist.tl._scores.score_slide import score_slide
 
 BASELINE_TARGETS = 40
 PAIRED = (
@@ -69,11 +70,7 @@ def seven_slides() -> None:
     for _ in range(7):
         truth, predicted = simulate(500, 250)
         for _ in range(8):
-            list(
-                score_slide(
-                    truth, predicted, [str(g) for g in range(250)], xy=xy, pitch=1.0, connectivities=graph, chosen=EVERY
-                )
-            )
+            list(score_slide(truth, predicted, [str(g) for g in range(250)], Layout(xy, 1.0, graph), chosen=METRICS))
 
 
 def simulate(n_spots: int, n_targets: int) -> tuple[np.ndarray, np.ndarray]:

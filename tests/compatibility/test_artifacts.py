@@ -123,7 +123,9 @@ def equal_tables(old, same_bits):
         reading |= {"float_precision": "round_trip", "keep_default_na": False, "na_values": {"value": [""]}}
         expected = pd.read_csv(old / "expected" / name, **reading)
         found, expected = (in_order(renamed(table)) for table in (found, expected))
-        pd.testing.assert_frame_equal(found, expected, check_exact=same_bits, check_dtype=False, check_names=False)
+        for table, exact in (rows_of_depth, False), (other_rows, same_bits):
+            both = table(found), table(expected)
+            pd.testing.assert_frame_equal(*both, check_exact=exact, atol=1e-6, check_dtype=False, check_names=False)
 
     return check
 
@@ -133,6 +135,20 @@ def goes_on(same_bits):
     """Skip where features of the same pixels have other last bits, so that a run rightly refuses to go on."""
     if not same_bits:
         pytest.skip("this machine computes other last bits than the one on which 0.1.0 ran")
+
+
+def rows_of_depth(table):
+    """Rows of the one predictor that has taken its logarithms in double precision since."""
+    return table[_names(table) == "oracle_depth"]
+
+
+def other_rows(table):
+    """All but :func:`rows_of_depth`."""
+    return table[_names(table) != "oracle_depth"]
+
+
+def _names(table):
+    return table["predictor"] if "predictor" in table else table.index
 
 
 def in_order(scores):

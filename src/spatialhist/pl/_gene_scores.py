@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spatialhist.pl._draw.score_means import best_predictor, label_of, target_means
+from spatialhist.pl._draw.score_means import best_predictor, target_means
 from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
+from spatialhist.tl._scores.metrics import label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

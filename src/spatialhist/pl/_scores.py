@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spatialhist.pl._draw.score_means import group_means, label_of
+from spatialhist.pl._draw.score_means import dots
 from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
+from spatialhist.tl._scores.metrics import label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def scores(scores: pd.DataFrame, *, metric: str = "pearson", ax: Axes | None = N
     KeyError
         If the table does not hold the metric.
     """
-    means = group_means(scores, metric)
+    means = dots(scores, metric)
     order = _order(means)
     ax = new_axes(ax, (6, 0.9 + 0.28 * (len(order) + 1)))
     for y, (predictor, kind) in order.items():

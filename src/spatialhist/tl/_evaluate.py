@@ -14,7 +14,7 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
 from spatialhist.tl._runs.cross_validation import LATEST
-from spatialhist.tl._scores.metrics import choose_metrics
+from spatialhist.tl._scores.metrics import Chosen, choose_metrics, documented
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer
 
 if TYPE_CHECKING:
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@documented
 def evaluate(
     sdata: SpatialData,
     *,
     truth: str = _keys.LOG1P,
     layers: Sequence[str] | None = None,
     slides: str | Sequence[str] | None = None,
-    metrics: str | Sequence[str] = "default",
+    metrics: Chosen | Sequence[Chosen] = "default",
     min_counts: int = MIN_COUNTS,
     oracles: bool = True,
     seed: int = 0,
@@ -55,10 +56,10 @@ def evaluate(
     slides
         None for all that were measured.
     metrics
-        Names, or ``"all"``. Per gene: ``pearson``, ``spearman``, ``rmse``, ``nrmse``, ``r2``, ``variance_ratio``,
-        ``mutual_information``, ``jensen_shannon``, ``auc_detected``; per slide: ``spot_spearman``, ``ssim``,
-        ``moran_agreement``; over all slides: ``pooled_pearson``; of the measurement: ``reliability``. ``"default"``
-        leaves out ``nrmse``, ``mutual_information``, ``jensen_shannon``, ``auc_detected`` and ``reliability``.
+        Names, or ``"all"``. Per gene: %(gene)s; per slide: %(slide)s; over all slides: %(cohort)s; of the measurement:
+        %(measurement)s. ``"default"`` leaves out %(not_default)s. Add a metric of your own as a function of measured and
+        predicted values ``(spots, genes)`` that returns one value per gene, ``["default", my_metric]``, or as a
+        :class:`Metric`.
     min_counts
         Spots of fewer counts are not scored; ignored where ``X`` holds no counts.
     oracles

@@ -5,8 +5,11 @@ import pytest
 from scipy import stats
 from scipy.sparse import csr_matrix
 
+import spatialhist as sh
 from spatialhist import metrics as arrays
-from spatialhist.tl._scores.metrics import DEFAULT, EVERY, ceiling_rows, choose_metrics, score_slide
+from spatialhist.tl import Metric
+from spatialhist.tl._scores.metrics import DEFAULT, METRICS, Layout, choose_metrics, documented, label_of
+from spatialhist.tl._scores.score_slide import ceiling_rows, score_cohort, score_slide
 
 PROFILES = ("spot_spearman", "spots_left_out", "spots_constant")
 SPOTS = np.array([[x, y] for y in range(4) for x in range(5)], dtype=float) * 10
@@ -19,8 +22,9 @@ def values():
     return truth, 0.5 * truth + rng.normal(size=(20, 3)) + 4
 
 
-def scored(values, targets="ABC", **options):
-    rows = score_slide(*values, list(targets), **{"xy": SPOTS, "pitch": None, "connectivities": None, **options})
+def scored(values, targets="ABC", pitch=None, connectivities=None, **options):
+    layout = Layout(SPOTS, pitch, connectivities)
+    rows = score_slide(*values, list(targets), layout, **options)
     return {(target, metric): value for target, metric, value, n in rows}
 
 
@@ -50,7 +54,7 @@ def test_scores_that_need_a_lattice_or_a_graph_are_left_out_without_one(values):
 
 def test_other_units_are_scored_on_shape_alone(values):
     assert {m for _, m in scored(values, same_units=False)} == {"pearson", "spearman", *PROFILES}
-    found = {m for _, m in scored(values, same_units=False, chosen=EVERY)}
+    found = {m for _, m in scored(values, same_units=False, chosen=METRICS)}
     assert found == {"pearson", "spearman", "mutual_information", "auc_detected", *PROFILES}
 
 
@@ -66,14 +70,16 @@ def test_a_constant_prediction_scores_zero_and_a_constant_truth_nothing(values):
 def test_every_other_score_is_that_of_the_arrays(values):
     truth, predicted = np.abs(values[0]), values[1]
     truth[:7] = 0
-    scores = scored((truth, predicted), chosen=("nrmse", "mutual_information", "jensen_shannon", "auc_detected"))
+    scores = scored(
+        (truth, predicted), chosen=choose_metrics(["nrmse", "mutual_information", "jensen_shannon", "auc_detected"])
+    )
     assert len(scores) == 12
     for (gene, name), value in scores.items():
         assert value == getattr(arrays, name)(truth, predicted)["ABC".index(gene)], name
 
 
 def test_a_truth_below_zero_is_no_distribution_over_spots(values):
-    assert ("A", "jensen_shannon") not in scored(values, chosen=EVERY)
+    assert ("A", "jensen_shannon") not in scored(values, chosen=METRICS)
 
 
 def test_constant_profiles_are_counted(values):
@@ -81,7 +87,7 @@ def test_constant_profiles_are_counted(values):
     truth[:3] = 1.5
     predicted[2:7] = 4.0
     rows = {metric: (value, n) for _, metric, value, n in score_slide(
-        truth, predicted, list("ABC"), xy=SPOTS, pitch=None, connectivities=None, chosen=("spot_spearman",)
+        truth, predicted, list("ABC"), Layout(SPOTS), chosen=choose_metrics("spot_spearman")
     )}  # fmt: skip
     each = [stats.spearmanr(t, p)[0] for t, p in zip(truth[7:], predicted[7:], strict=True)]
     assert rows["spot_spearman"] == (pytest.approx(sum(each) / 17), 17)
@@ -89,14 +95,61 @@ def test_constant_profiles_are_counted(values):
     assert rows["spots_constant"] == (5, 20)
 
 
+def names(chosen):
+    return [m.name for m in choose_metrics(chosen)]
+
+
+def bias(truth, predicted):
+    return (predicted - truth).mean(axis=0)
+
+
 def test_metrics_are_chosen_by_name():
     assert choose_metrics("default") == DEFAULT
     assert set(choose_metrics("all")) > set(DEFAULT)
-    assert choose_metrics("r2") == ("r2",)
-    assert choose_metrics(["r2", "ssim"]) == ("r2", "ssim")
-    for wrong in ("r3", ["r2", "best"], []):
-        with pytest.raises(ValueError, match=r"must be 'default', 'all' or some of \['pearson'.*'reliability'\]"):
+    assert names("r2") == ["r2"]
+    assert names(["ssim", "r2", "r2"]) == ["r2", "ssim"]
+    for wrong in ("r3", ["r2", "best"]):
+        with pytest.raises(ValueError, match=r"must be 'default', 'all', some of \['pearson'.*'reliability'\]"):
             choose_metrics(wrong)
+    with pytest.raises(ValueError, match=r"metrics=\[\] must be one or more"):
+        choose_metrics([])
+
+
+def test_a_metric_of_ones_own_stands_beside_the_others(values):
+    assert names(["default", bias]) == [*(m.name for m in DEFAULT), "bias"]
+    found = scored(values, chosen=choose_metrics([bias, "pearson"]))
+    for i, gene in enumerate("ABC"):
+        assert found[gene, "bias"] == pytest.approx(float(np.mean(values[1][:, i] - values[0][:, i])))
+    assert (("A", "bias") in scored(values, chosen=[Metric("bias", bias, in_units=True)], same_units=False)) is False
+    with pytest.raises(ValueError, match=r"\['pearson', 'pearson'\] must be one or more, of different names"):
+        choose_metrics(["pearson", Metric("pearson", bias)])
+
+
+def test_what_a_metric_is_taken_over_is_said(values):
+    truth, predicted = values
+    per_spot = Metric("off", lambda t, p: np.abs(t - p).max(axis=1), per="spot")
+    spread = Metric("spread", lambda t, p, layout: np.ptp(layout.xy[:, 0]), per="slide")
+    found = scored(values, chosen=[per_spot, spread])
+    assert found == {("", "off"): pytest.approx(np.abs(truth - predicted).max(axis=1).mean()), ("", "spread"): 40}
+    assert score_cohort(Metric("bias", bias, per="cohort"), truth, predicted) == pytest.approx(
+        (predicted - truth).mean()
+    )
+    with pytest.raises(ValueError, match=r"'off' gave values of shape \(20,\), expected \(3,\), one per gene: .*per="):
+        scored(values, chosen=[Metric("off", per_spot.function)])
+    with pytest.raises(ValueError, match="per='pixel' is not one of"):
+        Metric("off", bias, per="pixel")
+
+
+def test_the_table_is_what_docstrings_and_plots_say():
+    @documented
+    def scores():
+        """Per gene: %(gene)s; %(measurement)s, not %(not_default)s."""
+
+    assert scores.__doc__.startswith("Per gene: ``pearson``, ``spearman``, ")
+    assert "``auc_detected``; ``reliability``, not ``nrmse``, " in scores.__doc__
+    assert "``spot_spearman``, ``ssim``, ``moran_agreement``; over all slides" in sh.tl.evaluate.__doc__
+    assert label_of("r2") == "R²"
+    assert label_of("bias") == "bias"
 
 
 def test_one_target_has_no_ranks_within_a_spot(values):
@@ -105,7 +158,7 @@ def test_one_target_has_no_ranks_within_a_spot(values):
 
 
 def test_a_single_spot_yields_no_score(values):
-    rows = list(score_slide(*(v[:1] for v in values), list("ABC"), xy=SPOTS[:1], pitch=10.0, connectivities=None))
+    rows = list(score_slide(*(v[:1] for v in values), list("ABC"), Layout(SPOTS[:1], 10.0)))
     assert all(np.isnan(value) for _, metric, value, _ in rows if metric == "pearson")
     assert "ssim" not in {metric for _, metric, _, _ in rows}
 

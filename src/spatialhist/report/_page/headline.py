@@ -11,6 +11,8 @@ from spatialhist import tl
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import recorded
 from spatialhist.report._page.score_tables import Table
+from spatialhist.tl._scores.means import gene_means as by_group
+from spatialhist.tl._scores.means import rows_of
 from spatialhist.tl._scores.reliability import judge_genes
 
 if TYPE_CHECKING:
@@ -34,9 +36,8 @@ def layer_of(cohort: Cohort, predictor: str, truth: str) -> str | None:
 
 def gene_means(scores: pd.DataFrame, predictor: str) -> pd.Series:
     """Within-slide Pearson per gene that every fold models, mean over slides, then groups; best first."""
-    part = scores[(scores["predictor"] == predictor) & (scores["metric"] == "pearson") & (scores["target"] != "")]
-    groups = part.groupby(["target", "group"])["value"].mean().unstack("group")
-    return groups.dropna().mean(axis=1).sort_values(ascending=False, kind="stable")
+    means = by_group(rows_of(scores), predictor).sort_index()
+    return means.dropna().mean(axis=1).sort_values(ascending=False, kind="stable")
 
 
 @dataclass(frozen=True)

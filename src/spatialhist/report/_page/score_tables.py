@@ -8,13 +8,8 @@ from typing import Any
 import pandas as pd
 
 from spatialhist import tl
-
-HEADLINE = "pearson"
-OTHERS = (
-    "spot_spearman", "spearman", "r2", "rmse", "nrmse", "variance_ratio", "ssim", "moran_agreement", "mutual_information",
-    "jensen_shannon", "auc_detected",
-)  # fmt: skip
-POOLED = "pooled_pearson"
+from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.score_slide import COUNTS
 
 
 @dataclass(frozen=True)
@@ -68,16 +63,17 @@ def _verdict(fair: pd.DataFrame) -> dict[str, Any] | None:
 def _profiles(scores: pd.DataFrame, predictor: str) -> dict[str, int] | None:
     """Spots whose profile over genes has no ranks, measured or predicted."""
     mine = scores[scores["predictor"] == predictor].groupby("metric")
-    counts = {metric: mine["value"].sum().get(metric) for metric in ("spots_left_out", "spots_constant")}
+    counts = {metric: mine["value"].sum().get(metric) for metric in COUNTS}
     return None if None in counts.values() else {metric: int(n) for metric, n in counts.items()}
 
 
 def _others(scores: pd.DataFrame, predictors: list[str]) -> Table:
     """Means of the other metrics, which are not comparable with each other."""
-    known = [m for m in OTHERS if (scores["metric"] == m).any()]
-    means = {m: tl.summarize(scores, metric=m)["mean"] for m in known}
-    pooled = scores[scores["metric"] == POOLED].set_index("predictor")["value"]
-    columns = {POOLED: pooled, **means}
+    mine = scores[scores["predictor"].isin(predictors) & (scores["metric"] != HEADLINE)]
+    over_all = mine[mine["slide"] == "all"]
+    pooled = {m: rows.set_index("predictor")["value"] for m, rows in over_all.groupby("metric", sort=False)}
+    names = [m for m in mine["metric"].unique() if m not in (*pooled, *COUNTS)]
+    columns = {**pooled, **{m: tl.summarize(scores, metric=m)["mean"] for m in names}}
     return Table(
         ["predictor", *columns], [[p, *(float(c.get(p, float("nan"))) for c in columns.values())] for p in predictors]
     )

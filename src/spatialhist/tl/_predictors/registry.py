@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +18,7 @@ from spatialhist.tl._predictors.baselines import (
     PositionNeighbors,
     SingleScale,
 )
+from spatialhist.tl._predictors.linear import Ridge
 from spatialhist.tl._predictors.protocol import Predictor, lacking
 
 FILES = ("linear", "baselines", "networks")
@@ -76,8 +77,7 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[
 
 def baselines(design: Design) -> list[Predictor]:
     """Baselines of a run: no image, or a plain ridge on one field of view of it, or no labels."""
-    single = SingleScale()
-    alone = replace(single, predictor=replace(single.predictor, blocks=(design.single_scale,)))
+    alone = SingleScale(Ridge(standardized=False, blocks=(design.single_scale,)))
     own_encoder = [] if design.encoder == COLOR_TEXTURE else [alone]
     return [MeanProfile(), PatientMean(), PositionNeighbors(), ColorBaseline(), *own_encoder, Permuted()]
 
@@ -115,7 +115,7 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
         if not own:
             raise ValueError(f"the model holds your own predictor {data['name']!r}: pass it in models=[...] to load it")
         return own[0]
-    cls = next((type(p) for p in presets() if type(p).__name__ == name), None)
+    cls: Any = next((type(p) for p in presets() if type(p).__name__ == name), None)
     if cls is None:
         raise ValueError(f"unknown predictor class {name!r}: the model was made by a newer version of spatialhist")
     known = {f.name for f in fields(cls)}

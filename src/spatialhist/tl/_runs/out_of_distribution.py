@@ -59,8 +59,9 @@ class TrainingFeatures:
         """Take them from the spots of a run; no labels are looked at."""
         code = np.array([groups.index(g) for g in inputs.column("group")])
         samples, kept = inputs.samples(np.arange(len(code))), _some_of_each(code)
-        reducer = Reducer.fit(partial(feature_parts, samples, False, range(n_extents)), COMPONENTS)
-        features = np.concatenate(samples.blocks(False, range(n_extents), kept), axis=1)
+        blocks = tuple(range(n_extents))
+        reducer = Reducer.fit(partial(feature_parts, samples, False, blocks), COMPONENTS)
+        features = np.concatenate(samples.blocks(False, blocks, kept), axis=1)
         points, group = reducer.transform(features).astype(np.float32), code[kept]
         return cls(reducer, points, group, _left_out_distances(points, group), n_extents)
 

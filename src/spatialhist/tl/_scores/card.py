@@ -14,7 +14,7 @@ import pandas as pd
 from spatialhist._runtime.files import intact, write_json
 from spatialhist._sdata.layers import recorded
 from spatialhist.tl._data import renamed
-from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.metrics import HEADLINE, choose_metrics
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
 from spatialhist.tl._scores.reliability import VERDICTS, judge_genes
 from spatialhist.tl._scores.scorer import COLUMNS, Record, Scorer
@@ -70,7 +70,9 @@ def make_card(
     made = recorded(table, layer)
     about = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer}
     try:
-        scorer = Scorer.of(table, slides, made["layer"] if made.get("smoothed") else layer, chosen=(HEADLINE,))
+        scorer = Scorer.of(
+            table, slides, made["layer"] if made.get("smoothed") else layer, chosen=choose_metrics(HEADLINE)
+        )
     except ValueError as error:
         logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
         return about | {"scores": [], "genes": {}}

@@ -1,166 +1,193 @@
-"""All scores of one predictor on one slide. Pure arrays in, rows of the score table out."""
+"""The metrics, one entry each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from spatialhist import metrics
+from spatialhist._runtime.checks import check_choice
 
 HEADLINE = "pearson"
 POOLED = "pooled_pearson"
 RELIABILITY = "reliability"
-ALL = ""
-"""Target of scores that are taken over all targets at once."""
-
-PER_TARGET: dict[str, Callable[..., np.ndarray]] = {
-    HEADLINE: metrics.pearson,
-    "spearman": metrics.spearman,
-    "rmse": metrics.rmse,
-    "nrmse": metrics.nrmse,
-    "r2": metrics.r2,
-    "variance_ratio": metrics.variance_ratio,
-    "mutual_information": metrics.mutual_information,
-    "jensen_shannon": metrics.jensen_shannon,
-    "auc_detected": metrics.auc_detected,
-}
-IN_UNITS = frozenset({"rmse", "nrmse", "r2", "variance_ratio", "jensen_shannon"})
-"""Mean nothing where the prediction has other units than the truth."""
-OVER_TARGETS = ("spot_spearman", "ssim", "moran_agreement")
-EVERY = (*PER_TARGET, *OVER_TARGETS, POOLED, RELIABILITY)
-DEFAULT = (HEADLINE, "spearman", "rmse", "r2", "variance_ratio", *OVER_TARGETS, POOLED)
-
-Row = tuple[str, str, float, int]
-"""Target, metric, value, number of values behind it."""
+Per = Literal["gene", "spot", "slide", "cohort", "measurement"]
 
 
-def choose_metrics(names: str | Sequence[str]) -> tuple[str, ...]:
-    """Resolve ``"default"``, ``"all"``, one name or several.
-
-    Raises
-    ------
-    ValueError
-        Listing the names.
-    """
-    if names in ("default", "all"):
-        return DEFAULT if names == "default" else EVERY
-    chosen = (names,) if isinstance(names, str) else tuple(names)
-    unknown = [name for name in chosen if name not in EVERY]
-    if unknown or not chosen:
-        raise ValueError(f"metrics={list(chosen)} must be 'default', 'all' or some of {list(EVERY)}")
-    return chosen
-
-
-def score_slide(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    targets: list[str],
-    *,
-    xy: np.ndarray,
-    pitch: float | None,
-    connectivities: Any | None,
-    same_units: bool = True,
-    chosen: Sequence[str] = DEFAULT,
-) -> Iterator[Row]:
-    """Score the spots of one slide.
+@dataclass(frozen=True)
+class Metric:
+    """A metric of :func:`evaluate`. Pass one of your own among ``metrics=``, or the bare function of a metric per gene.
 
     Parameters
     ----------
-    truth, predicted
-        ``(n, targets)``.
-    targets
-        Names.
-    xy, pitch
-        Spot centers and their distance, for the structural similarity; it is left out without a pitch.
-    connectivities
-        Graph of the spots, for the agreement of Moran's I; it is left out without one.
-    same_units
-        False leaves out what depends on the units of the prediction.
-    chosen
-        Names of metrics.
+    name
+        What it is called in the table of scores.
+    function
+        ``function(truth, predicted)``, both ``(spots, genes)`` of one slide. Where ``per`` is ``"slide"``, a third argument
+        says where the spots lie (``xy``, ``pitch``, ``connectivities``; the last two are None where they are unknown).
+    per
+        What it returns: one value per ``"gene"``, one per ``"spot"`` (their mean is reported), or one number per
+        ``"slide"``, None where there is none. ``"cohort"`` is handed the spots of all slides at once, and the genes that
+        all of them have, and returns one value per gene.
+    in_units
+        Whether it says something only where truth and prediction have the same units.
+    label
+        For the axis of a plot; the name where it is empty.
+    default
+        Whether it is among ``metrics="default"``.
+    lower_is_better
+        Whether a smaller value is a better one.
 
-    Yields
-    ------
-    Row
-        Rows per target, and one a slide for what is taken over all targets.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spatialhist as sh
+    >>> def bias(truth, predicted):
+    ...     return np.mean(predicted - truth, axis=0)
+    >>> metric = sh.tl.Metric("bias", bias, in_units=True, label="mean error")
+    >>> metric.per
+    'gene'
     """
-    n = len(truth)
-    for name in _per_target(truth, chosen, same_units=same_units):
-        for target, value in zip(targets, PER_TARGET[name](truth, predicted), strict=True):
-            yield target, name, float(value), n
-    if "spot_spearman" in chosen and len(targets) > 1:
-        yield from _profiles(truth, predicted)
-    if "ssim" in chosen and pitch is not None and n > 1:
-        yield ALL, "ssim", _ssim(truth, predicted, xy, pitch), n
-    if "moran_agreement" in chosen and connectivities is not None and connectivities.nnz:
-        yield ALL, "moran_agreement", metrics.moran_agreement(truth, predicted, connectivities), n
+
+    name: str
+    function: Callable[..., Any] | None = None
+    per: Per = "gene"
+    in_units: bool = False
+    label: str = ""
+    default: bool = False
+    lower_is_better: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("per", self.per, Per)
 
 
-def _per_target(truth: np.ndarray, chosen: Sequence[str], *, same_units: bool) -> list[str]:
-    """Scores per target that the units of truth and prediction allow."""
-    left_out = set() if same_units else set(IN_UNITS)
-    if truth.size and np.nanmin(truth) < 0:  # no distribution over spots
-        left_out.add("jensen_shannon")
-    return [name for name in PER_TARGET if name in chosen and name not in left_out]
+@dataclass(frozen=True)
+class Layout:
+    """Where the scored spots of a slide lie.
+
+    Attributes
+    ----------
+    xy
+        Spot centers ``(spots, 2)``.
+    pitch
+        Distance of neighbors in the units of these, None where it is unknown.
+    connectivities
+        Graph of the spots, sparse ``(spots, spots)``, None where there is none.
+    """
+
+    xy: np.ndarray
+    pitch: float | None = None
+    connectivities: Any = None
 
 
-def _profiles(truth: np.ndarray, predicted: np.ndarray) -> Iterator[Row]:
-    """Spearman over targets, mean over spots, with the spots for which it is 0 or unknown by definition."""
-    values = metrics.spot_spearman(truth, predicted)
-    unknown = int(np.isnan(values).sum())
-    yield ALL, "spot_spearman", _mean(values), len(values) - unknown
-    yield ALL, "spots_left_out", float(unknown), len(values)
-    yield ALL, "spots_constant", float(metrics.is_constant(predicted.T).sum()), len(values)
+def _jensen_shannon(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray | None:
+    """None of a truth below zero, which is no distribution over spots."""
+    return None if truth.size and np.nanmin(truth) < 0 else metrics.jensen_shannon(truth, predicted)
 
 
-def _ssim(truth: np.ndarray, predicted: np.ndarray, xy: np.ndarray, pitch: float) -> float:
-    """Structural similarity; NaN for spots too scattered to make a map of."""
+def _spot_spearman(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray | None:
+    """None of a single gene, which has no ranks within a spot."""
+    return metrics.spot_spearman(truth, predicted) if truth.shape[1] > 1 else None
+
+
+def _ssim(truth: np.ndarray, predicted: np.ndarray, layout: Layout) -> float | None:
+    """NaN of spots too scattered to make a map of."""
+    if layout.pitch is None or len(truth) < 2:
+        return None
     try:
-        return _mean(metrics.ssim(truth, predicted, xy, pitch))
+        return mean_known(metrics.ssim(truth, predicted, layout.xy, layout.pitch))
     except ValueError:
         return float("nan")
 
 
-def _mean(values: np.ndarray) -> float:
-    """Mean of what could be scored."""
+def mean_known(values: np.ndarray) -> float:
+    """Mean of what could be scored, NaN where nothing could."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
-def ceiling_rows(
-    counts: np.ndarray,
-    depth: np.ndarray,
-    targets: list[str],
-    *,
-    target_sum: float,
-    seed: int,
-    chosen: Sequence[str] = DEFAULT,
-) -> Iterator[Row]:
-    """Noise ceiling of log1p expression per target, from binomial halves of the counts.
+def _moran_agreement(truth: np.ndarray, predicted: np.ndarray, layout: Layout) -> float | None:
+    graph = layout.connectivities
+    return None if graph is None or not graph.nnz else metrics.moran_agreement(truth, predicted, graph)
 
-    Parameters
-    ----------
-    counts
-        Whole numbers ``(n, targets)``.
-    depth
-        Total counts of the spots over all genes ``(n,)``.
-    targets
-        Names.
-    target_sum
-        Counts that spots were scaled to before the logarithm.
-    seed
-        Of the splits.
-    chosen
-        Names of metrics: the ceiling of Pearson's correlation, and the reliability, its square.
+
+METRICS = (
+    Metric(HEADLINE, metrics.pearson, label="within-slide Pearson r", default=True),
+    Metric("spearman", metrics.spearman, label="within-slide Spearman ρ", default=True),
+    Metric("rmse", metrics.rmse, in_units=True, label="RMSE", default=True, lower_is_better=True),
+    Metric("nrmse", metrics.nrmse, in_units=True, lower_is_better=True),
+    Metric("r2", metrics.r2, in_units=True, label="R²", default=True),
+    Metric(
+        "variance_ratio",
+        metrics.variance_ratio,
+        in_units=True,
+        label="variance of the prediction / of the truth",
+        default=True,
+    ),
+    Metric("mutual_information", metrics.mutual_information),
+    Metric("jensen_shannon", _jensen_shannon, in_units=True, lower_is_better=True),
+    Metric("auc_detected", metrics.auc_detected),
+    Metric("spot_spearman", _spot_spearman, per="spot", label="per-spot Spearman ρ", default=True),
+    Metric("ssim", _ssim, per="slide", label="structural similarity", default=True),
+    Metric("moran_agreement", _moran_agreement, per="slide", label="agreement of Moran's I", default=True),
+    Metric(POOLED, metrics.pooled_pearson, per="cohort", default=True),
+    Metric(RELIABILITY, per="measurement"),
+)
+"""All metrics of this package, in the order of the table of scores."""
+DEFAULT = tuple(m for m in METRICS if m.default)
+GROUPS = {"default": DEFAULT, "all": METRICS}
+
+Chosen = str | Metric | Callable[..., Any]
+
+
+def choose_metrics(chosen: Chosen | Sequence[Chosen]) -> tuple[Metric, ...]:
+    """Resolve ``"default"``, ``"all"``, names, metrics and functions, one or several, in the order of the table.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or taken by two metrics, or none is chosen.
     """
+    each = [chosen] if isinstance(chosen, str | Metric) or callable(chosen) else list(chosen)
+    found = list(dict.fromkeys(m for one in each for m in _resolved(one)))
+    names = [m.name for m in found]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"metrics={names} must be one or more, of different names")
+    return tuple(sorted(found, key=lambda m: METRICS.index(m) if m in METRICS else len(METRICS)))
 
-    def transform(half: np.ndarray) -> np.ndarray:
-        return np.log1p(half * (2 * target_sum / depth[:, None]))
 
-    ceiling = metrics.noise_ceiling(counts, transform, seed=seed)
-    for name, values in ((HEADLINE, ceiling), (RELIABILITY, ceiling**2)):
-        if name in chosen:
-            for target, value in zip(targets, values, strict=True):
-                yield target, name, float(value), len(counts)
+def _resolved(one: Chosen) -> Iterable[Metric]:
+    if isinstance(one, Metric):
+        return [one]
+    if not isinstance(one, str):
+        return [Metric(getattr(one, "__name__", type(one).__name__), one)]
+    named = {m.name: [m] for m in METRICS}
+    if one not in (*GROUPS, *named):
+        raise ValueError(f"metrics={one!r} must be 'default', 'all', some of {list(named)}, or a metric of your own")
+    return GROUPS.get(one) or named[one]
+
+
+def label_of(name: str) -> str:
+    """Name of a metric for the axis of a plot."""
+    return next((m.label for m in METRICS if m.name == name and m.label), name)
+
+
+Documented = TypeVar("Documented", bound=Callable[..., Any])
+
+
+def documented(function: Documented) -> Documented:
+    """Put the names of the metrics in the places of ``%(gene)s``, ``%(slide)s`` and so on."""
+    by_level = {
+        "gene": [m for m in METRICS if m.per == "gene"],
+        "slide": [m for m in METRICS if m.per in ("spot", "slide")],
+        "cohort": [m for m in METRICS if m.per == "cohort"],
+        "measurement": [m for m in METRICS if m.per == "measurement"],
+        "not_default": [m for m in METRICS if not m.default],
+    }
+    names = {level: ", ".join(f"``{m.name}``" for m in each) for level, each in by_level.items()}
+    function.__doc__ = inspect.cleandoc(function.__doc__ or "") % names
+    return function

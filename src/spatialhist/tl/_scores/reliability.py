@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from spatialhist.tl._scores.means import gene_means
 from spatialhist.tl._scores.metrics import HEADLINE
 from spatialhist.tl._scores.scorer import CEILING
 
@@ -44,23 +45,17 @@ def judge_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
     the permuted score of every gene, and at least half of the ceiling (half of 1 where there is none). All others are
     ``"weak"``.
     """
-    part = scores[(scores["metric"] == HEADLINE) & (scores["target"] != "")]
-    mine = _by_group(part, predictor)
-    baselines = [_by_group(part, name).reindex_like(mine).fillna(0.0) for name in IMAGE_FREE]
+    part = scores[scores["metric"] == HEADLINE]
+    mine = gene_means(part, predictor)
+    baselines = [gene_means(part, name).reindex_like(mine).fillna(0.0) for name in IMAGE_FREE]
     baseline = _best(baselines, mine)
-    ceiling = _by_group(part, CEILING).reindex_like(mine).mean(axis=1)
+    ceiling = gene_means(part, CEILING).reindex_like(mine).mean(axis=1)
     table = pd.DataFrame({"score": mine.mean(axis=1), "baseline": baseline.mean(axis=1), "ceiling": ceiling})
     table["fraction"] = (table["score"] / table["ceiling"]).where(table["ceiling"] > 0)
     table["groups"] = mine.notna().sum(axis=1)
     table["wins"] = (mine > baseline).sum(axis=1)
-    table["verdict"] = _verdicts(table, _by_group(part, PERMUTED).mean(axis=1))
+    table["verdict"] = _verdicts(table, gene_means(part, PERMUTED).mean(axis=1))
     return table[COLUMNS].sort_values("score", ascending=False, kind="stable").rename_axis("gene")
-
-
-def _by_group(part: pd.DataFrame, predictor: str) -> pd.DataFrame:
-    """Score of every gene in every group, mean over its slides; a gene whose truth is constant everywhere is NaN."""
-    rows = part[part["predictor"] == predictor]
-    return rows.groupby(["target", "group"], sort=False)["value"].mean().unstack("group")
 
 
 def _best(baselines: list[pd.DataFrame], like: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from spatialhist._sdata.layers import dense_columns, recorded
 from spatialhist._sdata.values import as_matrix
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.panel import make_targets, target_source
-from spatialhist.tl._scores.metrics import ALL, DEFAULT, HEADLINE, POOLED, RELIABILITY, Row, ceiling_rows, score_slide
+from spatialhist.tl._scores.metrics import DEFAULT, HEADLINE, RELIABILITY, Layout, Metric
+from spatialhist.tl._scores.score_slide import ALL, ceiling_rows, score_cohort, score_slide
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -64,14 +65,14 @@ class Scorer:
     rows
         Rows of the table that are scored, per slide.
     chosen
-        Names of metrics.
+        What to score by.
     """
 
     table: AnnData
     slides: dict[str, Slide]
     truth: str
     rows: dict[str, np.ndarray]
-    chosen: tuple[str, ...] = DEFAULT
+    chosen: tuple[Metric, ...] = DEFAULT
 
     @classmethod
     def of(
@@ -81,7 +82,7 @@ class Scorer:
         truth: str,
         *,
         min_counts: int = MIN_COUNTS,
-        chosen: tuple[str, ...] = DEFAULT,
+        chosen: tuple[Metric, ...] = DEFAULT,
     ) -> Scorer:
         """Find the spots to score.
 
@@ -125,10 +126,9 @@ class Scorer:
             head = (name, kind, groups[slide], slide)
             records += self._records(head, part, actual, part.predicted, same_units=same_units)
             pooled.append((actual, part))
-        if POOLED in self.chosen:
-            n = sum(len(part.rows) for _, part in pooled)
-            records.append((name, kind, "all", "all", ALL, POOLED, _pooled(pooled), n))
-        return records
+        n = sum(len(part.rows) for _, part in pooled)
+        cohort_wide = [m for m in self.chosen if m.per == "cohort" and (same_units or not m.in_units)]
+        return records + [(name, kind, "all", "all", ALL, m.name, _pooled(m, pooled), n) for m in cohort_wide]
 
     def oracles(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Score what sees the truth, on the spots and genes of a prediction."""
@@ -146,7 +146,7 @@ class Scorer:
 
     def ceilings(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Noise ceiling on the spots and genes of a prediction; nothing where it is not known."""
-        wanted = {HEADLINE, RELIABILITY} & set(self.chosen)
+        wanted = {HEADLINE, RELIABILITY} & {m.name for m in self.chosen}
         counts = counts_behind(self.table, self._every_slide, self.truth)
         if not wanted or self.truth != _keys.LOG1P or counts is None:
             return []
@@ -155,7 +155,7 @@ class Scorer:
         for slide, part in self._parts(values):
             whole = dense_columns(counts, part.rows, part.columns).astype(np.int64)
             total = np.asarray(counts[part.rows].sum(axis=1)).ravel()
-            rows = ceiling_rows(whole, total, self._names(part), target_sum=target_sum, seed=seed, chosen=self.chosen)
+            rows = ceiling_rows(whole, total, self._names(part), target_sum=target_sum, seed=seed, chosen=wanted)
             records += [(CEILING, "oracle", groups[slide], slide, *row) for row in rows]
         return records
 
@@ -199,16 +199,12 @@ class Scorer:
         same_units: bool = True,
     ) -> list[Record]:
         graph = self._graph
-        rows: Iterator[Row] = score_slide(
-            actual,
-            predicted,
-            self._names(part),
-            xy=copied_centers(self.table)[part.rows],
-            pitch=self.slides[head[-1]].scale.pitch_px,
-            connectivities=None if graph is None else graph[part.rows][:, part.rows],
-            same_units=same_units,
-            chosen=self.chosen,
+        layout = Layout(
+            copied_centers(self.table)[part.rows],
+            self.slides[head[-1]].scale.pitch_px,
+            None if graph is None else graph[part.rows][:, part.rows],
         )
+        rows = score_slide(actual, predicted, self._names(part), layout, same_units=same_units, chosen=self.chosen)
         return [(*head, *row) for row in rows]
 
 
@@ -221,8 +217,8 @@ def _deep_rows(slides: Sequence[Slide], counts: Any, min_counts: int) -> dict[st
     return {s: r for s, r in rows.items() if len(r)}
 
 
-def _pooled(parts: list[tuple[np.ndarray, Part]]) -> float:
-    """Pearson over all slides together, for the genes that all of them predict; it mixes slide differences in."""
+def _pooled(metric: Metric, parts: list[tuple[np.ndarray, Part]]) -> float:
+    """Score all slides together, for the genes that all of them predict; it mixes slide differences in."""
     if not parts:
         return float("nan")
     shared = set.intersection(*(set(p.columns) for _, p in parts))
@@ -230,5 +226,4 @@ def _pooled(parts: list[tuple[np.ndarray, Part]]) -> float:
         return float("nan")
     truth = np.concatenate([t[:, np.isin(p.columns, list(shared))] for t, p in parts])
     predicted = np.concatenate([p.predicted[:, np.isin(p.columns, list(shared))] for _, p in parts])
-    value = np.asarray(metrics.pooled_pearson(truth, predicted))
-    return float(np.nanmean(value)) if np.isfinite(value).any() else float("nan")
+    return score_cohort(metric, truth, predicted)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import metrics
+from spatialhist.tl._scores.means import group_means, rows_of
 from spatialhist.tl._scores.metrics import HEADLINE
 
 
@@ -36,11 +37,7 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     lacking = [c for c in ("predictor", "kind", "group", "slide", "metric", "value") if c not in scores]
     if lacking:
         raise ValueError(f"the table of scores lacks the columns {lacking}: pass what sh.tl.evaluate returned")
-    part = scores[(scores["metric"] == metric) & (scores["slide"] != "all")]
-    if part.empty:
-        raise KeyError(f"no metric {metric!r} in the scores; found {sorted(scores['metric'].unique())}")
-    slides = part.groupby(["predictor", "kind", "group", "slide"], sort=False)["value"].mean()
-    groups = slides.groupby(level=["predictor", "kind", "group"], sort=False).mean().unstack("group")
+    groups = group_means(rows_of(scores, metric))
     table = groups.reset_index("kind")
     names = list(groups.columns)
     table.insert(1, "mean", groups.mean(axis=1).to_numpy())
