@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ from small_cohorts import FAST, draw_cohort, mean_color
 from spatialdata import SpatialData
 
 import spatialhist as sh
+from spatialhist._sdata.cohort import Cohort
 from spatialhist.tl import Ridge
 
 OPTIONS = {"encoder": mean_color, "progress": False}
@@ -189,3 +192,37 @@ def test_a_missing_image_names_the_call_that_makes_it(models, new):
     model = sh.tl.fit(sdata, models=Ridge(components=3), genes=4, image="normalized", **FAST)
     with pytest.raises(KeyError, match="no image 'S1_full_image_normalized'.*make it with sh.pp.normalize_stain"):
         sh.tl.predict(new, model, **OPTIONS)
+
+
+HANDED_OVER = {
+    "predict": {"open_cohort", "Cohort.every_slide", "add_genes"},
+    "predict_grid": {"open_images", "Cohort.every_slide", "add_grid"},
+}
+
+
+@pytest.mark.parametrize("verb", HANDED_OVER)
+def test_the_object_is_opened_once_and_written_once(models, new, verb):
+    """Whatever lies between asks slides: calls from outside of ``_sdata`` into it that get the object or the cohort."""
+    package, found = Path(sh.__file__).parent, []
+
+    def place(frame):
+        path = Path(frame.f_code.co_filename)
+        return path.relative_to(package).parts[0] if path.is_relative_to(package) else None
+
+    def watch(frame, event, _):
+        if event != "call" or place(frame) != "_sdata":
+            return
+        caller = frame.f_back
+        while place(caller) is None and caller.f_back:
+            caller = caller.f_back  # libraries in between
+        arguments = list(frame.f_locals.values())[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
+        if place(caller) != "_sdata" and any(isinstance(a, SpatialData | Cohort) for a in arguments):
+            found.append(frame.f_code.co_qualname)
+
+    options = OPTIONS | ({"level": None} if verb == "predict_grid" else {})
+    sys.setprofile(watch)
+    try:
+        getattr(sh.tl, verb)(new, models.cv, slides="S1", **options)
+    finally:
+        sys.setprofile(None)
+    assert sorted(found) == sorted(HANDED_OVER[verb])

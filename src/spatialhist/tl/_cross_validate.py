@@ -157,14 +157,9 @@ def cross_validate(
     training = {g: [s for s, group in assigned.items() if group != g] for g in names}
     panels = fold_panels(table, used, task.rows, training, genes, layer, always)
     columns = np.unique(np.concatenate(list(panels.values())))
-    manifest = task.manifest(
-        "cross-validation",
-        columns,
-        assigned,
-        baselines=[describe(p) for p in against],
-        groups=names,
-        panels={g: np.searchsorted(columns, panels[g]).tolist() for g in names},
-    )
+    positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
+    facts = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
+    manifest = task.manifest("cross-validation", columns, assigned, **facts)
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with locked(folder):

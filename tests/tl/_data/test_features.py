@@ -15,7 +15,15 @@ import spatialhist as sh
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.images import add_mask
 from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.features import View, own_tissue, relative_position, slide_features, tissue_points
+from spatialhist.tl._data.features import (
+    SlideFeatures,
+    View,
+    own_tissue,
+    relative_position,
+    slide_features,
+    slide_position,
+    tissue_points,
+)
 
 DESIGN = Design(mean_color, (("px", 20.0), ("px", 40.0)), 8, "full", ("px", 24.0), 24)
 
@@ -60,6 +68,23 @@ def test_statistics_do_not_depend_on_the_spots(cohort):
         np.testing.assert_array_equal(every.tissue.statistics[e], few.tissue.statistics[e])
         np.testing.assert_array_equal(every.tissue.statistics[e], alone.statistics[e])
         np.testing.assert_array_equal(every.spots[e][[7, 2, 50]], few.spots[e])
+
+
+def test_points_laid_where_spots_lie_are_the_same_samples():
+    """Points that come block by block, as those of a grid, and spots that are encoded with the tissue in one pass."""
+    slide, design = open_cohort(draw_cohort(1, n_slides=1)).slide("S1"), replace(DESIGN, context=(("px", 30.0),))
+    (known,) = slide_features(slide, View.of(slide, design, tiles=True), design, mean_color).parts()
+    laid = slide.with_spots(lattice()[::-1], slide.scale)
+    view = View.of(laid, design, tiles=True)
+    tissue, position = own_tissue(laid, view, design, mean_color), slide_position(laid)
+    for rows in (slice(0, 40), slice(40, 96)):
+        points = laid.spots[rows]
+        block = SlideFeatures(view, tissue, points, position[rows], view.encode(points, mean_color)).samples()
+        same = known.take(np.arange(96)[::-1][rows])
+        for name in ("slide", "patient", "position", "tiles"):
+            np.testing.assert_array_equal(getattr(block, name), getattr(same, name))
+        for ours, theirs in zip(block.standardized, same.standardized, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_features_are_those_of_the_pixels_around_the_spot(cohort):

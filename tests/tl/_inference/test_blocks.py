@@ -9,7 +9,7 @@ from small_cohorts import draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist._sdata.cohort import open_images
-from spatialhist.tl._inference.blocks import Block, predict_blocks
+from spatialhist.tl._inference.blocks import Block, block_name, keep_blocks, predict_blocks
 from spatialhist.tl._inference.grid import lay_grid
 from spatialhist.tl._inference.trained import Applier
 
@@ -51,3 +51,52 @@ def test_a_block_travels_light_and_predicts_the_same(finished, grid):
     assert len(data) < 100_000
     after = cloudpickle.loads(data).predict(grid.slide.spots[:20], position)
     assert [a.tobytes() for a in before] == [a.tobytes() for a in after]
+
+
+def result(i: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full((2, 3), i, dtype=np.float32), np.full(2, 10 + i, dtype=np.float32)
+
+
+def test_only_what_is_missing_is_computed_and_the_order_stays(tmp_path):
+    asked = []
+
+    def run(some):
+        asked.append(list(some))
+        yield from (result(i) for i in some)
+
+    list(keep_blocks(tmp_path / "a", ["x", "y"], run))
+    values = list(keep_blocks(tmp_path / "a", ["w", "x", "z", "y"], run))
+    assert asked == [[0, 1], [0, 2]]
+    assert [v[0, 0] for v, _ in values] == [0, 0, 2, 1]
+    assert [a[0] for _, a in values] == [10, 10, 12, 11]
+
+
+def test_names_tell_facts_and_arrays_apart():
+    arrays = [np.arange(3.0)]
+    assert block_name(["a"], arrays) == block_name(["a"], [np.arange(3.0)])
+    assert len({block_name(f, a) for f, a in [(["a"], arrays), (["b"], arrays), (["a"], [np.ones(3)])]}) == 3
+
+
+def test_an_interrupted_grid_goes_on_and_ends_with_the_same_bytes(finished, tmp_path, monkeypatch):
+    _, cv, _ = finished
+    new = draw_cohort(9, n_slides=1, images_seed=9)
+    options = {"block": 64, "spacing": ("px", 12), "encoder": mean_color, "progress": False}
+    sh.tl.predict_grid(new, cv, **options)
+    expected = new["S1_grid_table"].layers["predicted"].tobytes()
+    predict, left = Block.predict, [2]
+
+    def stop(*args):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return predict(*args)
+
+    monkeypatch.setattr(Block, "predict", stop)
+    with pytest.raises(KeyboardInterrupt):
+        sh.tl.predict_grid(new, cv, cache=tmp_path, **options)
+    kept = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert len(kept) == 2
+    left[0] = 10**6
+    sh.tl.predict_grid(new, cv, cache=tmp_path, **options)
+    assert kept.items() <= {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}.items()
+    assert new["S1_grid_table"].layers["predicted"].tobytes() == expected

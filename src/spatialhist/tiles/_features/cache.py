@@ -109,47 +109,55 @@ class FeatureCache:
             If a center is not finite, or the encoder returns anything but ``(B, F)``.
         """
         (view,) = TileView.of(get_slide(sdata, slide), [spec], image)
-        return self.features_of(view, encoder, centers, batch=batch, progress=progress)
+        return view_features(view, encoder, centers, folder=self.folder, batch=batch, progress=progress)
 
-    def features_of(
-        self, view: TileView, encoder: Encoder, centers: np.ndarray, *, batch: int = 256, progress: bool = True
-    ) -> np.ndarray:
-        """Do what `features` does, on an image that is open already."""
-        from spatialhist.nn import encoder_fingerprint
 
-        xy, spec, source = np.ascontiguousarray(centers, dtype=np.float64), view.spec, view.source
-        job = _Job(encoding_reader(source), xy, view.extent_px, spec.pixels, spec.padding)
-        name = f"features of {view.slide}"
-        with tqdm(total=len(centers), desc=name, unit="tile", delay=1, disable=not progress) as bar:
-            encode = partial(job.encode, encoder, batch, bar)
-            if self.folder is None:
-                return _in_order(job, [encode(part) for part in job.parts()])
-            recipe = {"mpp": view.mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
-            about = {"slide": view.slide, "image": source.pyramid.key, "extent": list(spec.extent), **recipe}
-            return self._load_or_fill(self.folder / _digest(_json(recipe)), about, job, encode)
+def view_features(
+    view: TileView,
+    encoder: Encoder,
+    centers: np.ndarray,
+    *,
+    folder: Path | None = None,
+    batch: int = 256,
+    progress: bool = False,
+) -> np.ndarray:
+    """Do what :meth:`FeatureCache.features` does, on an image that is open already."""
+    from spatialhist.nn import encoder_fingerprint
 
-    def _load_or_fill(
-        self, path: Path, about: dict[str, Any], job: _Job, encode: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Return what is stored under a name, or compute it part by part, each written when it is done."""
-        stored = load_array(path.with_suffix(".npy"))
-        if stored is not None:
-            return stored
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parts, names = [], []
-        for i, part in enumerate(job.parts()):
-            names.append(path.with_suffix(f".part{i:05d}.npy"))
-            parts.append(load_array(names[-1]))
-            if parts[-1] is None:
-                parts[-1] = encode(part)
-                write_array(names[-1], parts[-1])
-        features = _in_order(job, parts)
-        write_json(path.with_suffix(".json"), about)
-        write_array(path.with_suffix(".npy"), features)
-        for name in names:
-            name.unlink(missing_ok=True)
-        logger.info("stored %d x %d features of %s in %s", *features.shape, about["slide"], path.with_suffix(".npy"))
-        return features
+    xy, spec, source = np.ascontiguousarray(centers, dtype=np.float64), view.spec, view.source
+    job = _Job(encoding_reader(source), xy, view.extent_px, spec.pixels, spec.padding)
+    name = f"features of {view.slide}"
+    with tqdm(total=len(centers), desc=name, unit="tile", delay=1, disable=not progress) as bar:
+        encode = partial(job.encode, encoder, batch, bar)
+        if folder is None:
+            return _in_order(job, [encode(part) for part in job.parts()])
+        recipe = {"mpp": view.mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
+        about = {"slide": view.slide, "image": source.pyramid.key, "extent": list(spec.extent), **recipe}
+        return _load_or_fill(folder / _digest(_json(recipe)), about, job, encode)
+
+
+def _load_or_fill(
+    path: Path, about: dict[str, Any], job: _Job, encode: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return what is stored under a name, or compute it part by part, each written when it is done."""
+    stored = load_array(path.with_suffix(".npy"))
+    if stored is not None:
+        return stored
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts, names = [], []
+    for i, part in enumerate(job.parts()):
+        names.append(path.with_suffix(f".part{i:05d}.npy"))
+        parts.append(load_array(names[-1]))
+        if parts[-1] is None:
+            parts[-1] = encode(part)
+            write_array(names[-1], parts[-1])
+    features = _in_order(job, parts)
+    write_json(path.with_suffix(".json"), about)
+    write_array(path.with_suffix(".npy"), features)
+    for name in names:
+        name.unlink(missing_ok=True)
+    logger.info("stored %d x %d features of %s in %s", *features.shape, about["slide"], path.with_suffix(".npy"))
+    return features
 
 
 @dataclass(frozen=True)

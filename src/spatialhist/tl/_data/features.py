@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist._sdata.geometry import apply
-from spatialhist.tiles import FeatureCache
+from spatialhist.tiles._features.cache import view_features
 from spatialhist.tiles._features.encode import encoding_reader
 from spatialhist.tiles._reading.view import TileView
 from spatialhist.tl._data.context import Surroundings
@@ -73,8 +73,8 @@ class View:
         self, points: np.ndarray, encoder: Encoder, cache: Path | None = None, *, n: int | None = None
     ) -> list[np.ndarray]:
         """Features ``(n, F)`` around points, one array per extent, or of the first ``n`` extents."""
-        store = FeatureCache(cache)
-        return [store.features_of(v, encoder, self._moved(points), progress=False) for v in self.extents[:n]]
+        xy = self._moved(points)
+        return [view_features(view, encoder, xy, folder=cache) for view in self.extents[:n]]
 
     def tiles(self, points: np.ndarray) -> np.ndarray | None:
         """Tiles ``(n, 3, pixels, pixels)`` uint8 around points, None where no network looks at pixels."""
