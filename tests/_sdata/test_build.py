@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import spatialdata as sd
 from scipy import sparse
+from spatialdata.models import TableModel
 from tests._sdata.conftest import XY, gradient, one_slide
 
 from spatialhist._sdata.build import build_slide, concat_slides
@@ -132,3 +134,30 @@ def test_missing_labels_stay_missing(tmp_path):
     after = reread(concat_slides([labeled, one_slide("S2", patient=None)]), tmp_path)["table"].obs
     assert after["label"].isna().tolist() == [False, True, False, False, False, *[True] * 5]
     assert after["patient"].isna().tolist() == [False] * 5 + [True] * 5
+
+
+def proportions(sdata, slides: list[str]):
+    """A table of cell types beside the main one, without the last spot of every slide."""
+    table = sdata["table"]
+    rows = np.flatnonzero(table.obs["region"].isin(slides).to_numpy() & (table.obs["spot_id"] < 4).to_numpy())
+    obs = table.obs[["region", "spot_id"]].iloc[rows]
+    cells = ad.AnnData(np.linspace(0, 1, 2 * len(rows)).reshape(-1, 2), obs=obs, var=pd.DataFrame(index=["B", "T"]))
+    return TableModel.parse(cells, region=slides, region_key="region", instance_key="spot_id")
+
+
+def test_tables_beside_the_main_one_are_joined():
+    parts = [one_slide("S1"), one_slide("S2"), one_slide("S3")]
+    for part, slide in zip(parts[:2], ["S1", "S2"], strict=True):
+        part.tables["cells"] = proportions(part, [slide])
+    joined = concat_slides(parts)
+    cells = joined["cells"]
+    assert cells.obs["region"].tolist() == ["S1"] * 4 + ["S2"] * 4
+    np.testing.assert_allclose(cells.X[4:], np.linspace(0, 1, 8).reshape(4, 2))
+    assert cells.uns["spatialdata_attrs"]["region"] == ["S1", "S2"]
+
+
+def test_a_table_that_annotates_no_spots_is_left_out_with_a_word():
+    part = one_slide("S1")
+    part.tables["genes"] = TableModel.parse(ad.AnnData(np.ones((3, 1))))
+    with pytest.warns(UserWarning, match=r"tables \['genes'\] are left out"):
+        assert list(concat_slides([part, one_slide("S2")]).tables) == ["table"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.geometry import apply, copied_centers, spot_centers, spot_pixels
+from spatialhist._sdata.geometry import apply, copied_centers, has_spots, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.scale import slide_info
 
@@ -49,7 +49,17 @@ def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.nda
     axes = ("x", "y")
     set_transformation(shapes, {k: Affine(m, axes, axes) for k, m in moved.items()}, set_all=True)
     slide_info(sdata, slide)["alignment"] = np.asarray(matrix, dtype=float).tolist()
-    refresh_centers(sdata, table, slide)
+    for each in {id(t): t for t in (table, *_tables_of(sdata, slide))}.values():
+        refresh_centers(sdata, each, slide)
+
+
+def _tables_of(sdata: SpatialData, slide: str) -> list[AnnData]:
+    """Tables that hold a copy of the spot centers of a slide."""
+    return [
+        t
+        for t in filter(has_spots, sdata.tables.values())
+        if _keys.SPATIAL in t.obsm and (t.obs[_keys.REGION] == slide).any()
+    ]
 
 
 def refresh_centers(sdata: SpatialData, table: AnnData, slide: str) -> None:

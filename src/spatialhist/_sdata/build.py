@@ -13,6 +13,7 @@ from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
+from spatialhist._sdata.geometry import has_spots
 from spatialhist._sdata.lattice import lattice_pitch
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.scale import slide_info
@@ -138,7 +139,7 @@ def _with_categories(obs: pd.DataFrame) -> pd.DataFrame:
 
 
 def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
-    """Put several objects into one: elements side by side, tables outer-joined on genes.
+    """Put several objects into one: elements side by side, tables of one name outer-joined on genes.
 
     A gene that a slide lacks is 0 there and False in ``varm["measured"]``. A layer that not all objects have is left
     out with a warning, because zeros would look like values. Where some spot ids are text, all become text.
@@ -156,20 +157,40 @@ def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
     twice = sorted({s for s in slides if slides.count(s) > 1})
     if twice:
         raise ValueError(f"slides {twice} are in more than one object: slide ids must be unique in a cohort")
-    table = _concat_tables(cohorts, slides)
+    table, others = _concat_tables(cohorts, slides), _other_tables(parts)
     elements = {name: element for p in parts for _, name, element in p.gen_spatial_elements()}
-    ids = as_ids(table.obs[_keys.INSTANCE])
-    table.obs[_keys.INSTANCE] = ids.to_numpy()
-    if ids.dtype == object:
+    if table.obs[_keys.INSTANCE].dtype == object:
         elements |= {slide: _with_text_index(elements[slide]) for slide in slides}
     joined = sd.SpatialData.init_from_elements(elements)
     joined.tables[_keys.TABLE] = TableModel.parse(
         table, region=slides, region_key=_keys.REGION, instance_key=_keys.INSTANCE
     )
+    for key, (other, regions) in others.items():
+        joined.tables[key] = TableModel.parse(
+            other, region=regions, region_key=_keys.REGION, instance_key=_keys.INSTANCE
+        )
     for part, cohort in zip(parts, cohorts, strict=True):
-        for slide in cohort.slides:
+        for slide in {*cohort.slides, *part.attrs[_keys.ROOT]["slides"]}:
             slide_info(joined, slide).update(slide_info(part, slide))
     return joined
+
+
+def _other_tables(parts: Sequence[SpatialData]) -> dict[str, tuple[AnnData, list[str]]]:
+    """Tables beside the main one, each with the slides or grids that it annotates."""
+    found: dict[str, list[Cohort]] = {}
+    for part in parts:
+        for key in [key for key, table in part.tables.items() if key != _keys.TABLE and has_spots(table)]:
+            found.setdefault(key, []).append(open_cohort(part, table_key=key))
+    left = sorted({key for part in parts for key in part.tables} - {_keys.TABLE, *found})
+    if left:
+        warnings.warn(
+            f"tables {left} are left out: they do not annotate spots by obs[{_keys.REGION!r}] and "
+            f"obs[{_keys.INSTANCE!r}]",
+            UserWarning,
+            stacklevel=4,
+        )
+    regions = {key: [s for c in cohorts for s in c.slides] for key, cohorts in found.items()}
+    return {key: (_concat_tables(cohorts, regions[key]), regions[key]) for key, cohorts in found.items()}
 
 
 def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
@@ -186,6 +207,7 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
     genes = pd.concat(flags, axis=1).reindex(table.var_names)
     table.varm[_keys.MEASURED] = genes.astype("boolean").fillna(False).astype(bool)
     table.obs[_keys.REGION] = pd.Categorical(table.obs[_keys.REGION], categories=slides)
+    table.obs[_keys.INSTANCE] = as_ids(table.obs[_keys.INSTANCE]).to_numpy()
     table.obs[_keys.MEASURED] = np.concatenate([c.measured() for c in cohorts])
     table.obs = _with_categories(table.obs)
     table.uns.pop(TableModel.ATTRS_KEY, None)

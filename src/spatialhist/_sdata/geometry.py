@@ -44,6 +44,11 @@ def _positions(ids: pd.Series, index: pd.Index) -> np.ndarray:
     return there.get_indexer(wanted)
 
 
+def has_spots(table: AnnData) -> bool:
+    """Whether the rows of a table are spots of slides, as the main table's are."""
+    return {_keys.REGION, _keys.INSTANCE} <= set(table.obs)
+
+
 def copied_centers(table: AnnData) -> np.ndarray:
     """Spot centers of every row ``(n, 2)`` in ``obsm["spatial"]``, the copy for squidpy and scanpy."""
     return np.asarray(table.obsm[_keys.SPATIAL], dtype=float)[:, :2]

@@ -61,12 +61,14 @@ class Slide:
     ----------
     name
         Slide id.
+    table_key
+        Name of the table of its spots.
     """
 
     name: str
     _sdata: SpatialData = field(repr=False)
     _table: AnnData = field(repr=False)
-    _table_key: str = field(default=_keys.TABLE, repr=False)
+    table_key: str = field(default=_keys.TABLE, repr=False)
     _laid: tuple[np.ndarray, Scale] | None = field(default=None, repr=False)
     _images: dict[str | None, SlideImage] = field(default_factory=dict, repr=False)
 
@@ -78,7 +80,7 @@ class Slide:
     @property
     def measured(self) -> np.ndarray:
         """Boolean per spot: it carries measurements."""
-        return is_measured(self._table, self._table_key)[self.rows]
+        return is_measured(self._table, self.table_key)[self.rows]
 
     @property
     def usable(self) -> np.ndarray:
@@ -97,7 +99,7 @@ class Slide:
         """Boolean per spot: the reader found it on tissue; all where it does not say of the slide."""
         if _keys.IN_TISSUE not in self._table.obs:
             return np.ones(len(self.rows), dtype=bool)
-        column, name = self._table.obs[_keys.IN_TISSUE], f"sdata[{self._table_key!r}].obs[{_keys.IN_TISSUE!r}]"
+        column, name = self._table.obs[_keys.IN_TISSUE], f"sdata[{self.table_key!r}].obs[{_keys.IN_TISSUE!r}]"
         if nullable_flags(column.iloc[self.rows], name).isna().all():
             return np.ones(len(self.rows), dtype=bool)
         return settled_flags(column, name, self.rows, gaps_are=True)
@@ -108,7 +110,7 @@ class Slide:
         flags = self._table.varm.get(_keys.MEASURED)
         if flags is None:
             return np.ones(self._table.n_vars, dtype=bool)
-        name = f"sdata[{self._table_key!r}].varm[{_keys.MEASURED!r}]"
+        name = f"sdata[{self.table_key!r}].varm[{_keys.MEASURED!r}]"
         if not hasattr(flags, "columns"):
             raise ValueError(
                 f"{name} is a {type(flags).__name__} whose columns name no slides: make it a data frame of True and "

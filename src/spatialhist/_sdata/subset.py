@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist import _keys
 from spatialhist._sdata.layers import with_genes
+from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from anndata import AnnData
 
     from spatialhist._sdata.cohort import Cohort
 
+logger = logging.getLogger(__name__)
+
 
 def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
-    """Put a table with some of its rows in the place of a cohort's table, and drop the circles of the other rows.
+    """Put a table with some of its rows in the place of a cohort's table, and drop the other spots everywhere.
+
+    Their circles go, and so do the rows of every other table that annotates these circles.
 
     Parameters
     ----------
@@ -32,18 +38,51 @@ def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
     AnnData
         The new table.
     """
+    table = _annotated(cohort.table[keep].copy())
+    for slide in cohort.slides:
+        _drop_spots(cohort, slide, _gone(cohort, slide, keep))
+    _replace_table(cohort, table)
+    return table
+
+
+def _gone(cohort: Cohort, slide: str, keep: np.ndarray) -> pd.Index:
+    """Ids of the spots of a slide that are dropped, as text."""
+    rows = cohort.rows(slide)
+    ids = cohort.spot_ids().astype(str)
+    return ids[rows[~keep[rows]]].difference(ids[rows[keep[rows]]])
+
+
+def _drop_spots(cohort: Cohort, slide: str, gone: pd.Index) -> None:
+    """Drop circles, and their rows in other tables than the cohort's own."""
+    if not len(gone):
+        return
+    sdata, shapes = cohort.sdata, cohort.sdata.shapes[slide]
+    put_element(sdata.shapes, slide, shapes[~as_ids(shapes.index).astype(str).isin(gone)])
+    for key in [key for key in sdata.tables if key != cohort.table_key]:
+        table = sdata.tables[key]
+        lost = _annotates(table, slide, gone)
+        if lost.any():
+            put_element(sdata.tables, key, _annotated(table[~lost].copy()))
+            logger.info("dropped %d spots of slide %s from table %r, too", lost.sum(), slide, key)
+
+
+def _annotates(table: AnnData, slide: str, ids: pd.Index) -> np.ndarray:
+    """Boolean per row of any table: it belongs to one of these spots of a slide."""
+    from spatialdata.models import TableModel
+
+    keys = table.uns.get(TableModel.ATTRS_KEY)
+    if keys is None:
+        return np.zeros(table.n_obs, dtype=bool)
+    of_slide = (table.obs[keys[TableModel.REGION_KEY_KEY]] == slide).to_numpy(dtype=bool)
+    of_slide[of_slide] = as_ids(table.obs[keys[TableModel.INSTANCE_KEY]][of_slide]).astype(str).isin(ids)
+    return of_slide
+
+
+def _annotated(table: AnnData) -> AnnData:
+    """The table, which names the slides that it still has spots of."""
     import spatialdata as sd
 
-    table = cohort.table[keep].copy()
     sd.SpatialData.update_annotated_regions_metadata(table)
-    for slide in cohort.slides:
-        rows = cohort.rows(slide)
-        ids = cohort.table.obs[_keys.INSTANCE].to_numpy()
-        gone = np.setdiff1d(ids[rows[~keep[rows]]], ids[rows[keep[rows]]])
-        shapes = cohort.sdata.shapes[slide]
-        if len(gone):
-            put_element(cohort.sdata.shapes, slide, shapes[~shapes.index.isin(gone)])
-    _replace_table(cohort, table)
     return table
 
 
@@ -63,8 +102,7 @@ def keep_genes(cohort: Cohort, keep: np.ndarray) -> AnnData:
 
 
 def _replace_table(cohort: Cohort, table: AnnData) -> None:
-    tables = cohort.sdata.tables
-    put_element(tables, next(key for key, value in tables.items() if value is cohort.table), table)
+    put_element(cohort.sdata.tables, cohort.table_key, table)
 
 
 def put_element(elements: Any, key: str, value: Any) -> None:

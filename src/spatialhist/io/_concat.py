@@ -23,7 +23,7 @@ def concat(parts: Sequence[SpatialData]) -> SpatialData:
     Returns
     -------
     SpatialData
-        One SpatialData with the elements of all and one table. Genes are outer-joined: one that a slide lacks is 0
+        One SpatialData with the elements of all and one table of each name. Genes are outer-joined: one that a slide lacks is 0
         there and False in ``varm["measured"]``. Images are not copied and stay bound to the store they were read from.
 
     Raises

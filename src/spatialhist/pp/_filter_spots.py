@@ -67,8 +67,8 @@ def filter_spots(
     slides
         Slides to check; all if None.
     drop
-        Drop the spots that are not ``ok`` from table and shapes; otherwise only mark them. The table in ``sdata`` is
-        replaced; one taken out of it before is not changed.
+        Drop the spots that are not ``ok`` from table and shapes, and from every other table of the same spots;
+        otherwise only mark them. Tables in ``sdata`` are replaced; one taken out of it before is not changed.
     min_counts
         Smallest total of a spot; 0 for values that are not counts, which any other value warns of.
     min_tissue

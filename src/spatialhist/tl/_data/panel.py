@@ -131,14 +131,16 @@ def refuse_missing_values(
     ValueError
         Naming slide and layer.
     """
-    matrix, _ = target_source(table, layer)
+    matrix, ranking = target_source(table, layer)
+    source = layer if ranking is None else recorded(table, layer)["layer"]
     for slide in slides:
         known = columns[slide.genes_measured[columns]]
         bad = ~np.isfinite(dense_columns(matrix, rows[slide.name], known)).all(axis=1)
         if bad.any():
             raise ValueError(
-                f"{bad.sum()} spots of slide {slide.name!r} are NaN or infinite in layer {layer!r}: drop them with "
-                f"sh.pp.filter_spots(sdata, layer={layer!r})"
+                f"{bad.sum()} spots of slide {slide.name!r} are NaN or infinite in layer {source!r} of table "
+                f"{slide.table_key!r}: drop them with sh.pp.filter_spots(sdata, layer={source!r}, "
+                f"table_key={slide.table_key!r}, min_counts=0, min_tissue=0)"
             )
 
 
