@@ -20,6 +20,7 @@ from spatialhist._sdata.values import as_ids
 from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._data.panel import fold_panels
+from spatialhist.tl._data.shared_genes import refuse_unmeasured_panels
 from spatialhist.tl._predictors.combiners import Mean
 from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
@@ -156,6 +157,7 @@ def cross_validate(
     names = sorted(set(assigned.values()))
     training = {g: [s for s, group in assigned.items() if group != g] for g in names}
     panels = fold_panels(table, used, task.rows, training, genes, layer, always)
+    refuse_unmeasured_panels(table.var_names, used, assigned, panels)
     columns = np.unique(np.concatenate(list(panels.values())))
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
     facts = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
+from small_cohorts import FAST, draw_cohort
+from spatialdata.models import TableModel
 
+import spatialhist as sh
 from spatialhist._sdata.cohort import Cohort
 from spatialhist._sdata.layers import dense_columns, gene_positions, record
 from spatialhist.tl._data.panel import choose_panel, fold_panels, make_targets, slide_means, target_source
@@ -163,3 +168,19 @@ def test_no_logarithm_is_taken_of_what_holds_no_counts(cohort):
     cohort.table.X = cohort.table.X * 0.25
     found = slide_means(cohort.table, cohort.every_slide(), {"b": np.array([3, 4])}, "X")["b"]
     np.testing.assert_allclose(found, cohort.table.X.toarray()[3:5].mean(axis=0))
+
+
+def test_advice_on_missing_targets_helps_when_followed():
+    """Proportions of cell types, in a table beside the main one, are NaN where they could not be told."""
+    sdata = draw_cohort(2, n_slides=2)
+    main = sdata["table"]
+    values = np.random.default_rng(0).dirichlet([1, 1, 1], main.n_obs).astype(np.float32)
+    values[[5, 100]] = np.nan
+    cells = ad.AnnData(values, obs=main.obs[["region", "spot_id", "patient"]].copy())
+    sdata.tables["cells"] = TableModel.parse(cells, region=["S1", "S2"], region_key="region", instance_key="spot_id")
+    options = {"layer": "X", "genes": ["0", "1"], "table_key": "cells", "models": "ridge", "groups": "patient"}
+    with pytest.raises(ValueError, match="1 spots of slide 'S1' are NaN or infinite in layer 'X'") as error:
+        sh.tl.cross_validate(sdata, **options, **FAST)
+    eval(re.search(r"sh\.pp\.\w+\(.*\)", str(error.value)).group())
+    sh.tl.cross_validate(sdata, **options, **FAST)
+    assert sdata["table"].n_obs == sdata["cells"].n_obs == main.n_obs - 2

@@ -58,7 +58,10 @@ def measured_everywhere(measured: dict[str, np.ndarray], slides: Sequence[str]) 
     """
     everywhere = np.logical_and.reduce([measured[s] for s in slides])
     if not everywhere.any():
-        raise ValueError(f"no gene was measured on all of the slides {list(slides)}: leave some out with slides=")
+        raise ValueError(
+            f"no gene was measured on all of the slides {list(slides)}: compare their genes, "
+            "sdata['table'].varm['measured'], and leave some out with slides="
+        )
     return everywhere
 
 

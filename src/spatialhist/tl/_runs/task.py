@@ -23,6 +23,7 @@ from spatialhist.tl._data.features import check_slide
 from spatialhist.tl._data.gather import fingerprint, gather_run
 from spatialhist.tl._data.panel import refuse_missing_values
 from spatialhist.tl._data.samples import Inputs
+from spatialhist.tl._data.shared_genes import refuse_other_genes
 from spatialhist.tl._predictors.registry import describe, resolve_models
 from spatialhist.tl._runs.folder import FORMAT, check_free, claim
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
@@ -101,6 +102,7 @@ class Task:
             names = [s.name for s in slides]
             raise ValueError(f"none of the slides {names} has measured spots that passed pp.filter_spots")
         used = [s for s in slides if s.name in rows]
+        refuse_other_genes(table, used, rows, layer)
         scales = [s.scale for s in used]
         looks = Design(
             encoder=encoder,
