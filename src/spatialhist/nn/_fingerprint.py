@@ -1,50 +1,69 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
-import inspect
-import threading
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from spatialhist.nn._encoders import FrozenEncoder
-
 if TYPE_CHECKING:
     from spatialhist.nn._encoders import Encoder
 
-SETTINGS = (bool, int, float, str, bytes, type(None), torch.dtype)
-
-
-_PARSING = threading.Lock()
-"""Finding a class parses its file, and CPython 3.11 parses with state that threads share; slides are encoded in threads."""
+PLAIN = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(None),
+    type(...),
+    torch.dtype,
+    torch.device,
+    PurePath,
+    range,
+    slice,
+)
+INSTALLED = ("site-packages", "dist-packages")
+SKIPPED = frozenset(
+    {"training", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__"}
+)
+"""What may change without a change of what is computed."""
 
 
 def encoder_fingerprint(encoder: Encoder) -> str:
-    """Hash what an encoder computes: its weights, settings and source, for naming cached features.
+    """Hash what an encoder computes: its weights, settings and code, for naming cached features.
 
     Parameters
     ----------
     encoder
-        What `get_encoder` returned, or a module or function.
+        What `get_encoder` returned, or a module, a function or any other callable.
 
     Returns
     -------
     str
-        64 hexadecimal digits. Equal weights, settings and source give equal digits in every process and on every
-        device.
+        64 hexadecimal digits. Equal weights, settings and code give equal digits in every process and on every
+        device, under the same minor version of Python.
 
     Raises
     ------
     ValueError
-        If a function's source or what it encloses cannot be hashed.
+        If the encoder holds or refers to something that cannot be hashed; the message names it.
 
     Notes
     -----
-    For a module: names, types, shapes and bytes of its parameters and buffers, and of every submodule its class, its
-    plain attributes and, outside torch, its source. For a function: its source, which does not show changes of other
-    functions it calls. An encoder that has an attribute ``fingerprint`` (text) is known by that instead.
+    The hash follows whatever the code refers to: values that a function encloses, globals that it uses, and the
+    functions, classes and networks among these. What was installed from elsewhere counts by name and version. An
+    object that has an attribute ``fingerprint`` (text) is known by that instead.
 
     Examples
     --------
@@ -52,79 +71,226 @@ def encoder_fingerprint(encoder: Encoder) -> str:
     >>> len(encoder_fingerprint(get_encoder("color_texture")))
     64
     """
-    digest = hashlib.sha256()
-    _add(digest, encoder)
-    return digest.hexdigest()
+    return fingerprint(encoder, "encoder")
 
 
-def _add(digest: Any, encoder: object) -> None:
-    if isinstance(own := getattr(encoder, "fingerprint", None), str):
-        _add_text(digest, own)
-    elif isinstance(encoder, nn.Module):
-        _add_module(digest, encoder)
-    else:
-        _add_function(digest, encoder)
+def fingerprint(value: object, what: str) -> str:
+    """Hash an object of the user's with all that it refers to; ``what`` names it in messages.
+
+    Raises
+    ------
+    ValueError
+        If something of it cannot be hashed.
+    """
+    walk = _Walk(what)
+    walk.add(value, what)
+    return walk.digest.hexdigest()
 
 
-def _add_module(digest: Any, module: nn.Module) -> None:
-    for name, part in module.named_modules():
-        _add_text(digest, name, f"{type(part).__module__}.{type(part).__qualname__}", *_settings(part), _source(part))
-        if isinstance(part, FrozenEncoder):
-            _add_wrapped_functions(digest, part)
-    for name, tensor in module.state_dict().items():
-        if isinstance(tensor, torch.Tensor):
-            _add_text(digest, name, str(tensor.dtype), str(tuple(tensor.shape)))
-            _add_tensor(digest, tensor)
+def weights_fingerprint(value: object, what: str) -> str:
+    """Hash the tensors and arrays of an object only; empty if there are none."""
+    walk = _Walk(what)
+    walk.add(value, what)
+    return walk.arrays.hexdigest() if walk.found_arrays else ""
 
 
-def _add_wrapped_functions(digest: Any, encoder: FrozenEncoder) -> None:
-    for function in (encoder.encode, encoder.prepare):
-        if function is not None and not isinstance(function, nn.Module):
-            _add(digest, function)
+class _Walk:
+    """One way through an object and everything that it refers to."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.digest, self.arrays, self.found_arrays = hashlib.sha256(), hashlib.sha256(), False
+        # objects are kept, so that no other one gets the same id meanwhile
+        self.seen: dict[int, tuple[int, object]] = {}
+
+    def add(self, value: Any, path: str) -> None:
+        """Add an object; ``path`` says where it was found."""
+        if isinstance(value, PLAIN):
+            self._text(type(value).__name__, repr(value))
+        elif isinstance(own := getattr(value, "fingerprint", None), str):
+            self._text("fingerprint", own)
+        elif id(value) in self.seen:
+            self._text("again", str(self.seen[id(value)][0]))
+        else:
+            self.seen[id(value)] = (len(self.seen), value)
+            self._add_new(value, path)
+
+    def _add_new(self, value: Any, path: str) -> None:
+        if isinstance(value, torch.Tensor):
+            self._add_tensor(value)
+        elif hasattr(value, "__array_interface__"):
+            self._add_bytes(str(value.dtype), str(value.shape), value.tobytes())
+        elif isinstance(value, Mapping):
+            self._text("mapping", str(len(value)))
+            for key in sorted(value, key=repr):
+                self.add(key, path)
+                self.add(value[key], f"{path}[{key!r}]")
+        elif isinstance(value, list | tuple | set | frozenset):
+            self._text(type(value).__name__, str(len(value)))
+            for i, item in enumerate(sorted(value, key=repr) if isinstance(value, set | frozenset) else value):
+                self.add(item, f"{path}[{i}]")
+        elif isinstance(value, ModuleType | logging.Logger):
+            self._text("named", value.__name__ if isinstance(value, ModuleType) else value.name)
+        else:
+            self._add_code_or_object(value, path)
+
+    def _add_code_or_object(self, value: Any, path: str) -> None:
+        if isinstance(function := getattr(value, "py_func", None), FunctionType):  # compiled by numba
+            self.add(function, path)
+        elif isinstance(value, FunctionType | type | BuiltinFunctionType) or _is_installed_function(value):
+            self._add_definition(value, path)
+        elif isinstance(value, MethodType):
+            self.add(value.__func__, path)
+            self.add(value.__self__, f"{path}.__self__")
+        elif isinstance(value, functools.partial):
+            self._text("partial")
+            self.add([value.func, value.args, value.keywords], path)
+        elif isinstance(value, property | staticmethod | classmethod | functools.cached_property):
+            functions = (getattr(value, name, None) for name in ("fget", "fset", "func", "__func__"))
+            self.add([f for f in functions if f is not None], path)
+        elif isinstance(value, Enum):
+            self._text(type(value).__qualname__, value.name)
+        else:
+            self._add_object(value, path)
+
+    def _add_definition(self, value: Any, path: str) -> None:
+        """A function or class: what was installed by name and version, other code by what it does."""
+        self._text(f"{value.__module__}.{value.__qualname__}")
+        if package := _installed(value):
+            self._text(package)
+        elif isinstance(value, FunctionType):
+            self._add_function(value, path)
+        elif isinstance(value, type):
+            self.add(value.__mro__[1:-1], path)
+            for name, part in sorted(vars(value).items()):
+                if name not in SKIPPED and not _is_slot(part):
+                    self._text(name)
+                    self.add(part, f"{path}.{name}")
+
+    def _add_function(self, function: FunctionType, path: str) -> None:
+        self._add_code(function.__code__)
+        self.add([function.__defaults__, function.__kwdefaults__], path)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self._text(name)
+            try:
+                content = cell.cell_contents
+            except ValueError:  # not assigned yet
+                continue
+            self.add(content, f"{path} -> {name}")
+        for name, value in _globals_of(function):
+            self._text(name)
+            self.add(value, f"{path} -> {name}")
+
+    def _add_code(self, code: CodeType) -> None:
+        self._text(code.co_code.hex(), *code.co_names, *code.co_varnames)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self._add_code(constant)
+            elif constant != code.co_consts[0] or not isinstance(constant, str):  # the first text is the docstring
+                self._text(repr(constant))
+
+    def _add_object(self, value: Any, path: str) -> None:
+        attributes = dict(getattr(value, "__dict__", {}))
+        for slot in _slots(type(value)):
+            if hasattr(value, slot):
+                attributes[slot] = getattr(value, slot)
+        if not attributes and not hasattr(value, "__dict__") and type(value) is not object:
+            self._refuse(value, path)
+        self.add(type(value), path)
+        if isinstance(value, nn.Module):
+            attributes = self._add_module(value, attributes)
+        for name in sorted(attributes):
+            if name not in SKIPPED:
+                self._text(name)
+                self.add(attributes[name], f"{path}.{name}")
+
+    def _add_module(self, module: nn.Module, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Weights, buffers and submodules by name; what torch keeps beside them (hooks, versions) does not count."""
+        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            self._text(name)
+            self._add_tensor(tensor)
+        for name, part in module.named_children():
+            self._text(name)
+            self.add(part, name)
+        return {k: v for k, v in attributes.items() if k not in _OF_TORCH}
+
+    def _add_tensor(self, tensor: torch.Tensor) -> None:
+        data = tensor.detach().cpu().contiguous()
+        # through the address, because torch alone offers no buffer without numpy
+        size = data.numel() * data.element_size()
+        content = bytes((ctypes.c_char * size).from_address(data.data_ptr())) if size else b""
+        self._add_bytes(str(data.dtype), str(tuple(data.shape)), content)
+
+    def _add_bytes(self, dtype: str, shape: str, content: bytes) -> None:
+        self.found_arrays = True
+        for digest in (self.digest, self.arrays):
+            for data in (dtype.encode(), shape.encode(), content):
+                digest.update(len(data).to_bytes(8, "little"))
+                digest.update(data)
+
+    def _text(self, *texts: str) -> None:
+        for text in texts:
+            data = text.encode()
+            self.digest.update(len(data).to_bytes(8, "little"))
+            self.digest.update(data)
+
+    def _refuse(self, value: object, path: str) -> None:
+        where = "" if path == self.what else f", found at {path},"
+        raise ValueError(
+            f"the {self.what} cannot be told from others: {value!r}{where} cannot be hashed. Give the {self.what} an "
+            "attribute `fingerprint` (text that changes whenever it computes something else)"
+        )
 
 
-def _settings(part: nn.Module) -> list[str]:
-    attributes = {**vars(type(part)), **vars(part)}
-    names = [name for name in sorted(attributes) if not name.startswith("_") and name != "training"]
-    return [f"{name}={attributes[name]!r}" for name in names if _is_setting(attributes[name])]
+def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Globals that a function uses, and attributes of the user's own modules that it names."""
+    names = sorted(_names(function.__code__))
+    for name in names:
+        if name not in function.__globals__:
+            continue
+        value = function.__globals__[name]
+        yield name, value
+        if isinstance(value, ModuleType) and not _installed(value):
+            yield from ((f"{name}.{n}", vars(value)[n]) for n in names if n in vars(value))
 
 
-def _is_setting(value: object) -> bool:
-    if isinstance(value, tuple | list):
-        return all(_is_setting(v) for v in value)
-    return isinstance(value, SETTINGS)
+def _names(code: CodeType) -> set[str]:
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return set(code.co_names).union(*(_names(c) for c in inner))
 
 
-def _source(part: nn.Module) -> str:
-    if type(part).__module__.partition(".")[0] == "torch":
+def _slots(kind: type) -> list[str]:
+    slots = (vars(base).get("__slots__", ()) for base in kind.__mro__)
+    return [name for each in slots for name in ((each,) if isinstance(each, str) else each) if name[:2] != "__"]
+
+
+def _is_slot(part: object) -> bool:
+    """How fields of tuples and slots stand in a class; their values are in the objects."""
+    written = FunctionType | property | staticmethod | classmethod | functools.cached_property
+    return hasattr(part, "__get__") and not isinstance(part, written) and not hasattr(part, "py_func")
+
+
+def _is_installed_function(value: object) -> bool:
+    """Compiled functions of libraries, such as those of numpy and torch, which show no code."""
+    named = hasattr(value, "__qualname__") and isinstance(getattr(value, "__module__", None), str)
+    return named and callable(value) and not hasattr(value, "__dict__") and not isinstance(value, MethodType)
+
+
+def _installed(value: Any) -> str:
+    """Name and version of the package that something was installed with; empty for the user's code and for ours."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "builtins"
+    top = name.partition(".")[0]
+    if top == "spatialhist":
+        return ""
+    if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return "" if top == "__main__" else top
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    if not any(folder in PurePath(file).parts for folder in INSTALLED):
         return ""
     try:
-        with _PARSING:
-            return inspect.getsource(type(part))
-    except (OSError, TypeError):
-        # a class typed into an interpreter: its name, settings and weights must do
-        return ""
+        return f"{top} {version(top)}"
+    except PackageNotFoundError:
+        return top
 
 
-def _add_function(digest: Any, function: object) -> None:
-    way_out = "make it a torch.nn.Module, or give it an attribute `fingerprint` (text that changes when it changes)"
-    if not inspect.isfunction(function) or function.__closure__:
-        raise ValueError(f"Encoder {function!r} encloses values that cannot be hashed; {way_out}.")
-    try:
-        source = inspect.getsource(function)
-    except OSError as error:
-        raise ValueError(f"The source of encoder {function!r} cannot be read; {way_out}.") from error
-    _add_text(digest, function.__qualname__, source, repr(function.__defaults__), repr(function.__kwdefaults__))
-
-
-def _add_text(digest: Any, *texts: str) -> None:
-    for text in texts:
-        data = text.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-
-
-def _add_tensor(digest: Any, tensor: torch.Tensor) -> None:
-    data = tensor.detach().cpu().contiguous()
-    # through the address, because torch alone offers no buffer without numpy
-    digest.update((ctypes.c_char * (data.numel() * data.element_size())).from_address(data.data_ptr()))
+_OF_TORCH = frozenset(vars(nn.Module()))

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spatialhist.nn import encoder_fingerprint
+from spatialhist.nn._fingerprint import fingerprint, weights_fingerprint
+
+
+def network(seed: int, width: int = 4) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+NET = network(0)
+SHIFT = 1.0
+
+
+def helper(tiles):
+    return tiles.float() - SHIFT
+
+
+def uses_globals(tiles):
+    return NET(helper(tiles))
+
+
+class Plain:
+    """Holds a network without being one."""
+
+    def __init__(self, net, scale=1.0):
+        self.net, self.scale = net, scale
+
+    def __call__(self, tiles):
+        return self.net(tiles * self.scale)
+
+    def other(self, tiles):
+        return tiles
+
+
+@dataclass(frozen=True)
+class Settings:
+    rate: float
+    layers: tuple[int, ...] = (1, 2)
+
+
+def test_globals_of_a_function_and_of_what_it_calls_count(monkeypatch):
+    before = encoder_fingerprint(uses_globals)
+    assert encoder_fingerprint(uses_globals) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "NET", network(1))
+        assert encoder_fingerprint(uses_globals) != before
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "SHIFT", 2.0)
+        assert encoder_fingerprint(uses_globals) != before
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "helper", lambda tiles: tiles.float() + SHIFT)
+        assert encoder_fingerprint(uses_globals) != before
+    monkeypatch.setattr(sys.modules[__name__], "NET", network(0))
+    assert encoder_fingerprint(uses_globals) == before
+
+
+def test_weights_of_an_object_that_is_no_module_count():
+    assert encoder_fingerprint(Plain(network(0))) == encoder_fingerprint(Plain(network(0)))
+    assert encoder_fingerprint(Plain(network(0))) != encoder_fingerprint(Plain(network(1)))
+    assert encoder_fingerprint(Plain(network(0))) != encoder_fingerprint(Plain(network(0), scale=0.5))
+    assert encoder_fingerprint(Plain(network(0)).other) != encoder_fingerprint(Plain(network(0)).__call__)
+
+
+def closed_over(value):
+    return lambda tiles: tiles * value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (closed_over(2), closed_over(3)),
+        (closed_over(np.arange(3)), closed_over(np.arange(3) + 1)),
+        (functools.partial(helper, 1), functools.partial(helper, 2)),
+        (Settings(0.1), Settings(0.2)),
+        (Settings(0.1, (1, 2)), Settings(0.1, (2, 1))),
+        ({"a": 1, "b": [torch.zeros(2)]}, {"a": 1, "b": [torch.ones(2)]}),
+        (lambda x: x + 1, lambda x: x + 2),
+        (lambda x: x.mean(), lambda x: x.std()),
+        (np.mean, np.std),
+        (torch.mean, torch.std),
+        (nn.Linear, nn.Conv2d),
+        (torch.zeros(2, 3), torch.zeros(3, 2)),
+    ],
+    ids=[
+        "closure",
+        "array",
+        "partial",
+        "field",
+        "order",
+        "tensor",
+        "constant",
+        "method",
+        "numpy",
+        "torch",
+        "class",
+        "shape",
+    ],
+)
+def test_what_differs_has_another_hash(one, other):
+    assert fingerprint(one, "model") == fingerprint(one, "model")
+    assert fingerprint(one, "model") != fingerprint(other, "model")
+
+
+def test_equal_things_have_the_same_hash():
+    assert fingerprint(closed_over(2), "model") == fingerprint(closed_over(2), "model")
+    assert fingerprint(Settings(0.1), "model") == fingerprint(Settings(0.1), "model")
+    assert fingerprint({"a": 1, "b": 2}, "model") == fingerprint({"b": 2, "a": 1}, "model")
+
+
+def test_what_the_users_own_module_holds_counts(tmp_path, monkeypatch):
+    own = ModuleType("own_weights")
+    own.net = network(0)
+    monkeypatch.setitem(sys.modules, "own_weights", own)
+    space: dict = {"own_weights": own}
+    exec("def encode(tiles): return own_weights.net(tiles)", space)
+    before = encoder_fingerprint(space["encode"])
+    own.net = network(2)
+    assert encoder_fingerprint(space["encode"]) != before
+
+
+def test_something_that_refers_to_itself_ends():
+    loop: list = [1]
+    loop.append(loop)
+    assert fingerprint(loop, "model") == fingerprint(loop, "model")
+
+
+def test_what_cannot_be_hashed_is_refused_with_the_way_to_name_it():
+    lock = threading.Lock()
+    with pytest.raises(ValueError, match=r"encoder cannot be told .*lock.*, found at encoder -> lock, .*`fingerprint`"):
+        encoder_fingerprint(lambda tiles: lock)
+    held = Plain(lock)
+    with pytest.raises(ValueError, match="found at model.net"):
+        fingerprint(held, "model")
+    held.fingerprint = "lock 1"
+    assert len(fingerprint(held, "model")) == 64
+
+
+def test_weights_alone():
+    assert weights_fingerprint(Settings(0.1), "model") == ""
+    one, other = Plain(network(0), scale=1.0), Plain(network(0), scale=2.0)
+    assert weights_fingerprint(one, "model") == weights_fingerprint(other, "model") != ""
+    assert weights_fingerprint(one, "model") != weights_fingerprint(Plain(network(1)), "model")
+
+
+SCRIPT = """
+import torch
+from spatialhist.nn import encoder_fingerprint
+scale = {"b": torch.arange(3), "a": {3, 1, 2}}
+print(encoder_fingerprint(lambda tiles: tiles * scale["b"]))
+"""
+
+
+def test_the_hash_is_the_same_in_every_process():
+    run = lambda seed: subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONHASHSEED": seed},
+    ).stdout  # fmt: skip
+    assert run("1") == run("2")
