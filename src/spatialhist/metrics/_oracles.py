@@ -43,7 +43,7 @@ def depth_oracle(counts: ArrayLike | sparse.sparray | sparse.spmatrix, layer: Ar
     """
     truth = as_matrices(layer=layer)["layer"].astype(np.float64)
     matrix: Any = counts if sparse.issparse(counts) else as_floating(counts, "counts")
-    depth = np.log1p(np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel())
+    depth = np.log1p(np.asarray(matrix.sum(axis=1)).ravel())
     if depth.size != len(truth):
         raise ValueError(f"counts have {depth.size} spots and layer has {len(truth)}; pass the same spots")
     depth -= depth.mean()

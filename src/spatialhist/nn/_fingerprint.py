@@ -33,6 +33,7 @@ PLAIN = (
     range,
     slice,
 )
+OURS = "spatialhist"
 INSTALLED = ("site-packages", "dist-packages")
 SKIPPED = frozenset(
     {"training", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__"}
@@ -62,7 +63,7 @@ def encoder_fingerprint(encoder: Encoder) -> str:
     Notes
     -----
     The hash follows whatever the code refers to: values that a function encloses, globals that it uses, and the
-    functions, classes and networks among these. What was installed from elsewhere counts by name and version. An
+    functions, classes and networks among these. What was installed, and this package, count by name and version. An
     object that has an attribute ``fingerprint`` (text) is known by that instead.
 
     Examples
@@ -148,6 +149,8 @@ class _Walk:
         elif isinstance(value, property | staticmethod | classmethod | functools.cached_property):
             functions = (getattr(value, name, None) for name in ("fget", "fset", "func", "__func__"))
             self.add([f for f in functions if f is not None], path)
+        elif type(value).__module__ in ("typing", "types"):  # what annotations and generic bases are made of
+            self._text(repr(value))
         elif isinstance(value, Enum):
             self._text(type(value).__qualname__, value.name)
         else:
@@ -158,6 +161,8 @@ class _Walk:
         self._text(f"{value.__module__}.{value.__qualname__}")
         if package := _installed(value):
             self._text(package)
+            if package == OURS and isinstance(value, type):  # as `version` of an encoder
+                self.add({k: v for k, v in vars(value).items() if isinstance(v, PLAIN) and k not in SKIPPED}, path)
         elif isinstance(value, FunctionType):
             self._add_function(value, path)
         elif isinstance(value, type):
@@ -280,8 +285,10 @@ def _installed(value: Any) -> str:
     """Name and version of the package that something was installed with; empty for the user's code and for ours."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "builtins"
     top = name.partition(".")[0]
-    if top == "spatialhist":
+    if isinstance(value, FunctionType) and top == "builtins":  # written by exec, without a module
         return ""
+    if top == OURS:
+        return top
     if top in sys.stdlib_module_names or top in sys.builtin_module_names:
         return "" if top == "__main__" else top
     file = getattr(sys.modules.get(name), "__file__", None) or ""

@@ -45,3 +45,31 @@ def test_extents_are_micrometers_only_where_every_scale_is_known():
     known, unknown = Scale(0.5, 200.0, 110.0), Scale(None, 200.0, 110.0)
     assert default_extents([known, known]) == tuple(("um", e) for e in EXTENTS_UM)
     assert default_extents([known, unknown]) == tuple(("pitch", e) for e in EXTENTS_PITCH)
+
+
+def scaled(factor):
+    return lambda tiles: tiles.float().mean(dim=(2, 3)) * factor
+
+
+def test_another_encoder_than_that_of_training_is_refused():
+    data = json.loads(json.dumps(Design(encoder=scaled(2.0), extents=(("um", 75.0),)).to_json()))
+    with pytest.raises(ValueError, match="pass it as encoder="):
+        Design.from_json(data)
+    same = scaled(2.0)
+    assert Design.from_json(data, same).encoder is same
+    with pytest.raises(
+        ValueError, match="encoder= is not the encoder that the model was trained on .*; pass the same one"
+    ):
+        Design.from_json(data, scaled(3.0))
+    with pytest.raises(ValueError, match="pass the same one"):
+        Design.from_json(data, "color_texture")
+    del data["encoder_fingerprint"]  # of a run that did not keep it
+    assert callable(Design.from_json(data, scaled(3.0)).encoder)
+
+
+def test_a_named_encoder_is_not_replaced_by_another():
+    data = Design(extents=(("um", 75.0),)).to_json()
+    assert Design.from_json(data, "color_texture").encoder == "color_texture"
+    for other in ("efficientnet-lite0", scaled(1.0)):
+        with pytest.raises(ValueError, match=r"trained on \(color_texture\).*; leave out encoder="):
+            Design.from_json(data, other)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,11 @@ def test_every_name_makes_a_predictor_that_survives_json(name):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="no model 'forest'; there are \\['kernel_ridge', .*'vision_mlp'\\]"):
         by_name("forest")
+
+
+def test_former_names_are_understood():
+    assert by_name("head") == FeatureNetwork(name="head")
+    assert by_name("kernel_ridge_raw") == KernelRidge(name="kernel_ridge_raw")
 
 
 def test_raw_models_look_at_raw_features():
@@ -113,11 +119,26 @@ def test_the_baseline_of_a_single_scale_sees_the_second_field_of_view_or_the_onl
 
 
 def test_own_predictors_are_told_by_class_and_plain_parameters():
-    assert describe(Mine(handle=object())) == {
-        "class": "custom:Mine", "name": "mine", "power": 2.0,
-    }  # fmt: skip
-    assert describe(Mine()) != describe(Mine(power=3.0))
-    assert describe(Plain()) == {"class": "custom:Plain", "name": "plain"}
+    told = describe(Mine(handle=object()))
+    assert {"class": "custom:Mine", "name": "mine", "power": 2.0, "weights": ""}.items() <= told.items()
+    assert describe(Mine()) == describe(Mine()) != describe(Mine(power=3.0))
+    assert describe(Plain()).keys() == {"class", "name", "fingerprint", "weights"}
+
+
+def test_a_predictor_that_is_no_dataclass_is_told_by_its_fields():
+    one, other = Plain(), Plain()
+    other.epochs = 400
+    assert describe(one) != describe(other)
+    with pytest.warns(UserWarning, match="model 'plain' .* has other settings or code than the one that was trained"):
+        assert from_description(describe(one), [other]) is other
+
+
+def test_other_weights_are_refused():
+    one, same, other = Plain(), Plain(), Plain()
+    one.net, same.net, other.net = np.zeros(3), np.zeros(3), np.ones(3)
+    assert from_description(describe(one), [same]) is same
+    with pytest.raises(ValueError, match="model 'plain' .* holds other weights than the one that was trained"):
+        from_description(describe(one), [other])
 
 
 def test_own_predictors_must_be_handed_in_again():

@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from spatialhist.nn import encoder_fingerprint, get_encoder
 from spatialhist.tiles import TileSpec
 
 if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
 
 COLOR_TEXTURE = "color_texture"
+CUSTOM = "custom:"
+"""Starts the name of what is not the package's own."""
+FINGERPRINT = "encoder_fingerprint"
 PIXELS = 64
 """Side of the tiles that color and texture are measured on, unless a run says otherwise."""
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
@@ -66,9 +70,11 @@ class Design:
         return TileSpec(extent=self.tile_extent, pixels=self.tile_pixels, grid=self.grid)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; an encoder that is no name is told by its class."""
-        name = self.encoder if isinstance(self.encoder, str) else f"custom:{type(self.encoder).__name__}"
-        return asdict(replace(self, encoder=name))
+        """Return plain types; an encoder that is no name is told by its class and its hash."""
+        if isinstance(self.encoder, str):
+            return asdict(self)
+        plain = asdict(replace(self, encoder=f"{CUSTOM}{type(self.encoder).__name__}"))
+        return plain | {FINGERPRINT: encoder_fingerprint(self.encoder)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any], encoder: Callable[..., Any] | None = None) -> Design:
@@ -77,14 +83,37 @@ class Design:
         Raises
         ------
         ValueError
-            If it is not.
+            If it is not, or another one is.
         """
-        name = data["encoder"]
-        if name.startswith("custom:") and encoder is None:
-            raise ValueError(f"the model was trained on your own encoder ({name[7:]}): pass it as encoder=")
+        name, data = data["encoder"], dict(data)
+        known = data.pop(FINGERPRINT, None)
+        if encoder is not None and encoder != name:
+            _check_same(encoder, name, known)
+        elif name.startswith(CUSTOM):
+            raise ValueError(
+                f"the model was trained on your own encoder ({name.removeprefix(CUSTOM)}): pass it as encoder="
+            )
         lengths = {k: tuple((unit, float(value)) for unit, value in data.get(k, ())) for k in ("extents", "context")}
         tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
         return cls(**{**data, "encoder": encoder or name, **lengths, "tile_extent": tile_extent})
+
+
+def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None) -> None:
+    """Refuse an encoder that is not the one of training, as far as that is known."""
+    named = not name.startswith(CUSTOM)
+    if named and not isinstance(encoder, str):
+        known = encoder_fingerprint(get_encoder(name))
+    if isinstance(encoder, str) or (known and known not in _fingerprints(encoder)):
+        way_out = "leave out encoder=" if named else "pass the same one"
+        raise ValueError(
+            f"encoder= is not the encoder that the model was trained on ({name.removeprefix(CUSTOM)}): weights, settings "
+            f"or code differ; {way_out}"
+        )
+
+
+def _fingerprints(encoder: Callable[..., Any]) -> set[str]:
+    """Of an encoder as it was handed in, and as it is run."""
+    return {encoder_fingerprint(encoder), encoder_fingerprint(get_encoder(encoder))}
 
 
 def default_extents(scales: Sequence[Scale]) -> tuple[tuple[str, float], ...]:

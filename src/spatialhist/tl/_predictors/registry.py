@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Any
 
 from spatialhist import _keys
-from spatialhist.tl._data.design import COLOR_TEXTURE, Design
-from spatialhist.tl._data.renamed import current_description
+from spatialhist.nn._fingerprint import fingerprint, weights_fingerprint
+from spatialhist.tl._data.design import COLOR_TEXTURE, CUSTOM, Design
+from spatialhist.tl._data.renamed import MODELS, current_description
 from spatialhist.tl._predictors.baselines import (
     ColorBaseline,
     MeanProfile,
@@ -35,7 +37,7 @@ def presets() -> Iterator[Predictor]:
 
 
 def by_name(name: str) -> Predictor:
-    """Return one of the models of this package.
+    """Return one of the models of this package; one that had another name before goes by either.
 
     Raises
     ------
@@ -45,6 +47,8 @@ def by_name(name: str) -> Predictor:
     models = (p for p in presets() if p.kind == "model")
     if found := next((p for p in models if p.name == name), None):
         return found
+    if former := {old: new for (_, old), new in MODELS.items()}.get(name):
+        return replace(by_name(former), name=name)
     names = sorted(p.name for p in presets() if p.kind == "model")
     raise ValueError(f"no model {name!r}; there are {names}, or pass a predictor of your own")
 
@@ -90,7 +94,9 @@ def describe(predictor: Predictor) -> dict[str, Any]:
     name = type(predictor).__name__
     if not _is_ours(predictor) or parameters.get("build") is not None:
         plain = {k: v for k, v in parameters.items() if isinstance(v, bool | int | float | str | tuple)}
-        return {"class": f"custom:{name}", **plain, "name": predictor.name}
+        what = f"model {predictor.name!r}"
+        made_of = {"fingerprint": fingerprint(predictor, what), "weights": weights_fingerprint(predictor, what)}
+        return {"class": f"{CUSTOM}{name}", **plain, "name": predictor.name, **made_of}
     return {"class": name} | {k: describe(v) if isinstance(v, Predictor) else v for k, v in parameters.items()}
 
 
@@ -110,16 +116,39 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
     """
     data = current_description(data) | {"name": data["name"]}
     name = data["class"]
-    if name.startswith("custom:"):
-        own = [p for p in custom if p.name == data["name"]]
-        if not own:
+    if name.startswith(CUSTOM):
+        own = next((p for p in custom if p.name == data["name"]), None)
+        if own is None:
             raise ValueError(f"the model holds your own predictor {data['name']!r}: pass it in models=[...] to load it")
-        return own[0]
+        _check_same(own, data)
+        return own
     cls: Any = next((type(p) for p in presets() if type(p).__name__ == name), None)
     if cls is None:
         raise ValueError(f"unknown predictor class {name!r}: the model was made by a newer version of spatialhist")
     known = {f.name for f in fields(cls)}
     return cls(**{k: _restored(v, custom) for k, v in data.items() if k in known})
+
+
+def _check_same(predictor: Predictor, data: dict[str, Any]) -> None:
+    """Compare a predictor that was handed in again with the one that was trained, as far as that is known.
+
+    Raises
+    ------
+    ValueError
+        If it brings other weights.
+    """
+    what = f"model {predictor.name!r}"
+    if data.get("weights", "") != weights_fingerprint(predictor, what):
+        raise ValueError(
+            f"{what} in models=[...] holds other weights than the one that was trained: pass the same one, or train again"
+        )
+    if data.get("fingerprint") not in (None, fingerprint(predictor, what)):
+        warnings.warn(
+            f"{what} in models=[...] has other settings or code than the one that was trained; it predicts with what was "
+            "fitted then",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _restored(value: Any, custom: Sequence[Predictor]) -> Any:
