@@ -132,7 +132,7 @@ def scored(sdata: sd.SpatialData, out: Path, workers: int, protocol: dict, optio
     if len(cv.models) > 1:
         sh.tl.stack(sdata, cv)
     table = sdata["table"]
-    held = {g: [s for s, facts in cv.manifest["slides"].items() if facts["group"] == g] for g in cv.groups}
+    held = {g: [s for s, of in cv.manifest.group_of.items() if of == g] for g in cv.groups}
     by_group = [np.mean([of_slide(table, s) for s in slides], axis=0) for slides in held.values()]
     names = ("Pearson", "Spearman", "Spearman against ranks", "Spearman across genes")
     return dict(zip(names, np.mean(by_group, axis=0).tolist(), strict=True))

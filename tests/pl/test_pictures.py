@@ -49,7 +49,7 @@ def run(tmp_path):
         folder.mkdir(parents=True)
         rows = "".join(f"{epoch},{epoch},{loss}\n" for epoch, loss in enumerate(losses))
         (folder / "metrics.csv").write_text(f"epoch,step,loss\n{rows}")
-    return SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": [{"name": "mlp"}]}})
+    return SimpleNamespace(folder=tmp_path, models=[SimpleNamespace(name="mlp")])
 
 
 def check(name: str, axes, folder: Path) -> None:

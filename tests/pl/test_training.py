@@ -21,7 +21,7 @@ def run(tmp_path):
         (folder / "metrics.csv").write_text(f"epoch,step,loss\n{rows}")
     (tmp_path / "folds" / "00_P1" / "ridge").mkdir()
     models = [{"name": "ridge"}, {"name": "mlp"}]
-    return SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": models}})
+    return SimpleNamespace(folder=tmp_path, models=[SimpleNamespace(**m) for m in models])
 
 
 def test_one_line_a_fold_one_color_a_model(run):
@@ -52,6 +52,6 @@ def test_axes_are_those_passed(run):
 
 
 def test_without_networks_there_is_nothing_to_draw(tmp_path):
-    run = SimpleNamespace(folder=tmp_path, manifest={"identity": {"models": [{"name": "ridge"}]}})
+    run = SimpleNamespace(folder=tmp_path, models=[SimpleNamespace(name="ridge")])
     with pytest.raises(ValueError, match=r"none of the models \['ridge'\] was trained by epochs"):
         sh.pl.training(run)

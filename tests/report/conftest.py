@@ -54,14 +54,17 @@ def cv(sdata, tmp_path):
 def make_run(sdata, folder):
     """Two models; the gene with the bad name is missing in one panel."""
     from spatialhist.tl import CrossValidation, KernelRidge, Ridge
+    from spatialhist.tl._runs.manifest import Manifest
 
     slides = {f"S{i}": {"group": f"P{i}", "spots": 20 + i, "pixels": ""} for i in (1, 2, 3)}
     design = {"encoder": "color_texture", "pixels": 64, "image": "full", "extents": [["um", 75.0], ["pitch", 3.0]]}
+    design["tile_extent"] = ["pitch", 3.0]
     models = [
         {"class": "Ridge", "name": "ridge", "standardized": True},
         {"class": "KernelRidge", "name": "kernel_ridge"},
     ]
     manifest = {
+        "what": "cross-validation",
         "version": "0.1.0",
         "identity": {
             "models": models,
@@ -74,11 +77,12 @@ def make_run(sdata, folder):
             "panels": {"P1": list(range(8)), "P2": list(range(8)), "P3": list(range(1, 8))},
         },
         "slides": slides,
+        "ranking": None,
         "genes": list(sdata["table"].var_names),
         "command": "spatialhist run <data> --out run",
     }
     folder.mkdir()
-    return CrossValidation(folder, manifest, (Ridge(), KernelRidge()), ())
+    return CrossValidation(folder, Manifest.from_json(manifest), (Ridge(), KernelRidge()), ())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -200,7 +201,7 @@ def test_another_path(sdata, cv, scores, tmp_path, no_pictures):
 def test_an_interrupted_write_leaves_the_old_page(sdata, cv, scores, no_pictures, monkeypatch):
     path = sh.report.write(sdata, cv, scores=scores)
     before = path.read_bytes()
-    cv.manifest["command"] = "another"
+    cv = replace(cv, manifest=replace(cv.manifest, command="another"))
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk is full")))
     with pytest.raises(OSError, match="disk is full"):
         sh.report.write(sdata, cv, scores=scores)
@@ -208,7 +209,8 @@ def test_an_interrupted_write_leaves_the_old_page(sdata, cv, scores, no_pictures
 
 
 def test_another_object_is_refused(sdata, cv, scores):
-    cv.manifest["slides"]["S9"] = {"group": "P1", "spots": 1, "pixels": ""}
+    slides = {**cv.manifest.slides, "S9": cv.manifest.slides["S1"]}
+    cv = replace(cv, manifest=replace(cv.manifest, slides=slides))
     with pytest.raises(KeyError, match=r"no slide \['S9'\]"):
         sh.report.write(sdata, cv, scores=scores)
 

@@ -17,7 +17,7 @@ from small_cohorts import FAST
 import spatialhist as sh
 from spatialhist.io._saving import exchange
 from spatialhist.tl import Ridge
-from spatialhist.tl._runs import folder as _folder
+from spatialhist.tl._runs.manifest import Manifest
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -114,7 +114,7 @@ def test_a_run_goes_on_once_there_is_room(box, tmp_path, monkeypatch, after):
     sh.tl.cross_validate(box.sdata, **options)
     assert left_behind(tmp_path) == []
     expected = box.cv.out_of_fold("ridge")[:, :0].shape[0]
-    assert len(_folder.read_manifest(tmp_path / "run")["slides"]) == 3 and expected == 288
+    assert len(Manifest.read(tmp_path / "run").slides) == 3 and expected == 288
 
 
 def test_a_submission_is_whole_or_absent(box, tmp_path, monkeypatch):

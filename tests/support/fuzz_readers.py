@@ -21,7 +21,7 @@ import spatialhist as sh
 from spatialhist._runtime import files
 from spatialhist._runtime.files import intact
 from spatialhist.tl._runs.fits import read_state
-from spatialhist.tl._runs.folder import FORMAT
+from spatialhist.tl._runs.manifest import FORMAT
 
 OURS = (ValueError, KeyError, TypeError, FileNotFoundError)
 

@@ -82,7 +82,7 @@ def cross_validate(folder: Path) -> Any:
     cv = sh.tl.cross_validate(sdata, models=models, genes=6, slides=slides, out=folder / "run", **FAST)
     return {
         name: sdata["table"].layers[name] for name in sdata["table"].layers if name.startswith("oof_")
-    }, cv.manifest["identity"]
+    }, cv.manifest.identity
 
 
 def color_network(n_outputs: int) -> torch.nn.Module:

@@ -74,8 +74,8 @@ def test_a_model_carries_what_a_cross_validation_says_of_it(sdata, tmp_path):
     cv = sh.tl.cross_validate(copy, groups="patient", out=tmp_path / "cv", **options)
     model = fit(sdata, genes=6, judged_by=cv, license="CC-BY-4.0", out=tmp_path / "model")
     assert sh.tl.gene_reliability(tmp_path / "model").equals(sh.tl.gene_reliability(cv))
-    assert sh.tl.load(tmp_path / "model").manifest["license"] == "CC-BY-4.0"
-    assert set(model.manifest["versions"]) > {"numpy", "torch"}
+    assert sh.tl.load(tmp_path / "model").manifest.license == "CC-BY-4.0"
+    assert set(model.manifest.versions) > {"numpy", "torch"}
     with pytest.raises(ValueError, match=r"says nothing of this model: they differ in \['models'\]"):
         fit(sdata, genes=6, judged_by=tmp_path / "cv", models=Ridge(components=3))
 
@@ -126,7 +126,7 @@ class TestStart:
         still = replace(HEAD, learning_rate=0.0, weight_decay=0.0)
         again = fit(other, models=[Ridge(components=4), still], start=first.folder, out=tmp_path)
         assert again.genes == first.genes
-        assert Model.load(tmp_path).manifest["identity"]["start"] == first.run_id
+        assert Model.load(tmp_path).manifest.identity["start"] == first.run_id
         assert again.run_id != fit(other, models=[Ridge(components=4), still], genes=first.genes).run_id
         rows = Inputs.open(first.folder / "inputs").samples(np.arange(192))
         before, after = (m.fits()[1].fitted().predict(rows) for m in (first, again))

@@ -57,10 +57,10 @@ def model_facts(folder: Path) -> dict[str, Any]:
     manifest = applier.run.manifest
     return {
         "predictor": applier.name,
-        "predicts": manifest["identity"]["layer"],
+        "predicts": manifest.layer,
         "genes": len(applier.genes),
-        "trained on": list(manifest["slides"]),
-        "version": manifest["version"],
+        "trained on": list(manifest.slides),
+        "version": manifest.version,
         "scores": {entry["predictor"]: entry["mean"] for entry in applier.card.get("scores", [])},
         "verdicts": count_genes(applier.source),
     }

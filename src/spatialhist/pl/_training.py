@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ class Run(Protocol):
     """A run of :func:`spatialhist.tl.cross_validate`."""
 
     folder: Path
-    manifest: dict
+    models: Sequence[Any]
 
 
 def training(cv: Run, *, ax: Axes | None = None) -> Axes:
@@ -48,7 +49,7 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
 
     logs = _logs(Path(cv.folder))
     if not logs:
-        names = [model["name"] for model in cv.manifest["identity"]["models"]]
+        names = [model.name for model in cv.models]
         raise ValueError(f"none of the models {names} was trained by epochs, so {cv.folder} holds no training log")
     ax = new_axes(ax, (5, 3.2))
     for color, (model, curves) in zip(_cycle(len(logs)), logs.items(), strict=True):

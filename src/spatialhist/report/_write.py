@@ -73,7 +73,7 @@ def write(
     target = Path(path) if path is not None else cv.folder / "report.html"
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is no folder: make it, or choose another path=")
-    cohort = open_cohort(sdata, list(cv.manifest["slides"]), table_key=table_key)
+    cohort = open_cohort(sdata, list(cv.manifest.slides), table_key=table_key)
     page = _render(
         {
             "title": cv.folder.name,

@@ -26,6 +26,7 @@ from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits
 from spatialhist.tl._runs.folder import locked, write_oof
+from spatialhist.tl._runs.manifest import CROSS_VALIDATION
 from spatialhist.tl._runs.plan import announce, unique
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.task import Task
@@ -160,8 +161,8 @@ def cross_validate(
     refuse_unmeasured_panels(table.var_names, used, assigned, panels)
     columns = np.unique(np.concatenate(list(panels.values())))
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
-    facts = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
-    manifest = task.manifest("cross-validation", columns, assigned, **facts)
+    facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
+    manifest = task.manifest(CROSS_VALIDATION, columns, assigned, **facts)
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with locked(folder):
@@ -201,7 +202,7 @@ def _write_layers(table: AnnData, cv: CrossValidation, rows: np.ndarray, columns
             dense[np.ix_(rows, columns)] = values
             table.layers[key] = dense
             record(table, key, oof_record(cv, predictor.name, predictor.kind))
-    target = _keys.sanitize(cv.manifest["identity"]["layer"])
+    target = _keys.sanitize(cv.manifest.layer)
     record(table, LATEST, {"latest": recorded(table, LATEST).get("latest", {}) | {target: cv.run_id}})
     ids = {
         _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),

@@ -109,9 +109,9 @@ def expected_counts(
 def _target_sum(applier: Applier, layer: str) -> float:
     """Counts that spots were scaled to, if the predictions are logarithms of such counts."""
     manifest = applier.run.manifest
-    target_sum = manifest.get("units", {}).get("target_sum")
-    if target_sum is None or manifest["ranking"] or applier.name == "stack_rank_mean":
-        what = "ranks" if manifest["ranking"] or applier.name == "stack_rank_mean" else manifest["identity"]["layer"]
+    target_sum = manifest.units.get("target_sum")
+    if target_sum is None or manifest.ranking or applier.name == "stack_rank_mean":
+        what = "ranks" if manifest.ranking or applier.name == "stack_rank_mean" else manifest.layer
         raise ValueError(
             f"layer {layer!r} predicts {what!r}, which has no way back to counts: only log1p of counts has "
             "(sh.pp.log_normalize, then cross_validate(layer='log1p'))"

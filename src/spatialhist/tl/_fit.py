@@ -17,7 +17,8 @@ from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import run_fits
-from spatialhist.tl._runs.folder import comparable, locked
+from spatialhist.tl._runs.folder import locked
+from spatialhist.tl._runs.manifest import MODEL
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._runs.warm_start import check_panel, check_start, from_start
@@ -106,9 +107,8 @@ def fit(
     card = {} if judged_by is None else _card_of(judged_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
     columns = _panel(task, genes, always, before)
-    origin = {} if before is None else {"start": before.run_id}
-    manifest = task.manifest("model", columns, **origin)
-    manifest["license"] = license
+    origin: dict[str, Any] = {} if before is None else {"start": before.run_id}
+    manifest = task.manifest(MODEL, columns, license=license, **origin)
     temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
     folder = Path(out or temporary.name)
     with locked(folder):
@@ -139,8 +139,6 @@ def _panel(task: Task, genes: int | Sequence[str], always: str | Sequence[str], 
 def _card_of(judged_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:
     """Card of a cross-validation, checked to be of the same recipe."""
     cv = judged_by if isinstance(judged_by, CrossValidation) else CrossValidation.load(judged_by, models=task.models)
-    theirs, mine = comparable(cv.manifest["identity"]), comparable(task.recipe())
-    differ = sorted(key for key in mine if theirs[key] != mine[key])
-    if differ:
+    if differ := cv.manifest.differences(task.recipe()):
         raise ValueError(f"judged_by={str(cv.folder)!r} says nothing of this model: they differ in {differ}")
     return read_card(cv.folder)

@@ -56,16 +56,16 @@ class LazySlideModel:
     def __init__(self, source: Source, *, name: str = "spatialhist") -> None:
         self.model = Applier.of(source)
         self.name = name
-        self._design = self.model.run.manifest["identity"]["design"]
+        self._design = self.model.run.manifest.design
         if self.model.needs_tiles:
             raise ValueError("a model that looks at pixels cannot predict from features: leave it out of models=")
-        if self._design["context"]:
+        if self._design.context:
             raise ValueError("features of tiles alone hold no averages over the surroundings: train with context=()")
 
     @property
     def features_model_name(self) -> str | None:
         """Name of LazySlide's encoder that the model was trained on."""
-        encoder = self._design["encoder"]
+        encoder = self.model.run.manifest.encoder
         return encoder.removeprefix(SOURCE) if encoder.startswith(SOURCE) else None
 
     def get_transform(self) -> Callable[..., Any] | None:
@@ -104,7 +104,7 @@ class LazySlideModel:
         values = np.asarray(features, dtype=np.float32)
         if values.ndim != 2 or values.shape[1] != self.model.n_features:
             raise ValueError(f"features are {values.shape}: the model takes (tiles, {self.model.n_features})")
-        blocks = np.split(values, len(self._design["extents"]), axis=1)
+        blocks = np.split(values, len(self._design.extents), axis=1)
         n = len(values)
         samples = Samples(
             slide=np.full(n, ""),

@@ -88,7 +88,7 @@ def stack(
     if scheme != "honest":
         return _other_scheme(cv, method, scheme, seed)
     _check(cv, method, key_added)
-    cohort = open_cohort(sdata, list(cv.manifest["slides"]), table_key=table_key)
+    cohort = open_cohort(sdata, list(cv.manifest.slides), table_key=table_key)
     slides = cohort.every_slide()
     rows = table_rows(cohort.table, slides, cv)
     columns = cohort.table.var_names.get_indexer(cv.genes)
@@ -114,7 +114,7 @@ def stack(
 def _fit_all(cv: CrossValidation, method: str, seed: int) -> Stack:
     """Fit the combiner of every group and that of new slides."""
     scratch = scratch_folder(cv, method, seed)
-    with pinned_threads(cv.manifest["identity"]["threads"]):
+    with pinned_threads(cv.manifest.threads):
         by_group = {g: _fit_for(cv, g, method, seed, scratch / group_folder(cv.groups, (g,))) for g in cv.groups}
         return Stack(cv, method, by_group, _fit_final(cv, method, seed, scratch / FINAL))
 
@@ -153,7 +153,7 @@ def table_rows(table: AnnData, slides: Sequence[Slide], cv: CrossValidation) -> 
         If the table does not hold the spots of the run.
     """
     rows = usable_rows(slides)
-    expected = {s: info["spots"] for s, info in cv.manifest["slides"].items()}
+    expected = {s: slide.spots for s, slide in cv.manifest.slides.items()}
     found = {s: len(r) for s, r in rows.items()}
     missing = [g for g in cv.genes if g not in table.var_names]
     if expected != found or missing:
@@ -161,7 +161,7 @@ def table_rows(table: AnnData, slides: Sequence[Slide], cv: CrossValidation) -> 
             f"the object does not hold the spots and genes of the run {cv.folder}: slides with spots {expected} are "
             f"expected, found {found}; {len(missing)} genes are missing: pass the object that was cross-validated"
         )
-    return np.concatenate([rows[s] for s in cv.manifest["slides"]])
+    return np.concatenate([rows[s] for s in cv.manifest.slides])
 
 
 def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int, scratch: Path) -> Combiner:

@@ -64,8 +64,8 @@ def test_only_what_was_trained_can_be_applied(finished):
 def test_training_slides_are_known_by_their_pixels(finished):
     _, cv, _ = finished
     applier = Applier.of(cv)
-    for slide, facts in cv.manifest["slides"].items():
-        assert applier.trained_on(facts["pixels"]) == slide
+    for slide, facts in cv.manifest.slides.items():
+        assert applier.trained_on(facts.pixels) == slide
     assert applier.trained_on("other") is None
     assert applier.trained_on("") is None
 

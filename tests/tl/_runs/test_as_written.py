@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_cohorts import FAST, draw_cohort
@@ -93,12 +95,7 @@ def test_other_schemes_and_methods_are_refused(run, options, message):
 def test_folds_of_different_genes_are_refused(finished):
     sdata, cv, _ = finished
     changed = [p[:-1] if g == cv.groups[0] else p for g, p in cv.panels.items()]
-    cv.manifest["identity"]["panels"], kept = (
-        dict(zip(cv.groups, changed, strict=True)),
-        cv.manifest["identity"]["panels"],
-    )
-    try:
-        with pytest.raises(ValueError, match="model different genes"):
-            sh.tl.stack(sdata, cv, method="mlp", scheme="as_written")
-    finally:
-        cv.manifest["identity"]["panels"] = kept
+    identity = cv.manifest.identity | {"panels": dict(zip(cv.groups, changed, strict=True))}
+    cv = replace(cv, manifest=replace(cv.manifest, identity=identity))
+    with pytest.raises(ValueError, match="model different genes"):
+        sh.tl.stack(sdata, cv, method="mlp", scheme="as_written")

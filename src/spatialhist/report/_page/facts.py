@@ -17,7 +17,6 @@ from spatialhist._sdata.scale import scale, slide_info
 from spatialhist.report._page.headline import gene_table, headline, layer_of
 from spatialhist.report._page.score_tables import Table
 from spatialhist.tl._calibrate import SKIPPED
-from spatialhist.tl._data import renamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,26 +47,26 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
         "weights": _weights(stack),
         "stack_method": stack.method if stack else None,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-        "made_with": cv.manifest["version"],
-        "command": cv.manifest["command"],
+        "made_with": cv.manifest.version,
+        "command": cv.manifest.command,
     }
 
 
 def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
     columns = ["slide", "group", "patient", "spots used", "µm per pixel", "pitch, px", "pitch, µm", "median counts"]
-    counts = counts_behind(cohort.table, cohort.every_slide(), _target(cv))
+    counts = counts_behind(cohort.table, cohort.every_slide(), cv.manifest.layer)
     totals = None if counts is None else np.asarray(counts.sum(axis=1)).ravel()
     rows = []
-    for slide, entry in cv.manifest["slides"].items():
+    for slide, entry in cv.manifest.slides.items():
         s = scale(cohort.sdata, slide)
         um = s.pitch_px * s.mpp if s.pitch_px and s.mpp else None
         median = None if totals is None else float(np.median(totals[cohort.rows(slide)]))
         rows.append(
             [
                 slide,
-                entry["group"],
+                entry.group,
                 cohort.slide(slide).patient,
-                entry["spots"],
+                entry.spots,
                 _round(s.mpp, 3),
                 _round(s.pitch_px, 1),
                 _round(um, 1),
@@ -77,11 +76,6 @@ def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
     return Table(columns, rows)
 
 
-def _target(cv: CrossValidation) -> str:
-    """Layer that was predicted."""
-    return str(cv.manifest["identity"]["layer"])
-
-
 def _round(value: float | None, digits: int) -> str | None:
     return None if value is None else f"{value:,.{digits}f}"
 
@@ -89,10 +83,10 @@ def _round(value: float | None, digits: int) -> str | None:
 def _shared_patients(cohort: Cohort, cv: CrossValidation) -> list[str]:
     """Patients whose sections lie in several groups."""
     groups: dict[str, set[str]] = {}
-    for slide, entry in cv.manifest["slides"].items():
+    for slide, group in cv.manifest.group_of.items():
         patient = cohort.slide(slide).patient
         if patient is not None:
-            groups.setdefault(patient, set()).add(entry["group"])
+            groups.setdefault(patient, set()).add(group)
     return [patient for patient, held in groups.items() if len(held) > 1]
 
 
@@ -130,36 +124,35 @@ def _quality(cohort: Cohort) -> Table | None:
 def _folds(cv: CrossValidation) -> Table:
     rows = []
     for group in cv.groups:
-        held = [s for s, entry in cv.manifest["slides"].items() if entry["group"] == group]
-        rest = [s for s in cv.manifest["slides"] if s not in held]
+        held = [s for s, of in cv.manifest.group_of.items() if of == group]
+        rest = [s for s in cv.manifest.slides if s not in held]
         rows.append([group, ", ".join(held), ", ".join(rest), len(cv.panels[group])])
     return Table(["held-out group", "its slides", "fitted on slides", "genes in the panel"], rows)
 
 
 def _settings(cv: CrossValidation) -> dict[str, str]:
-    identity, design = cv.manifest["identity"], cv.design
+    manifest, design = cv.manifest, cv.manifest.design
     everywhere = set.intersection(*(set(columns) for columns in cv.panels.values()))
     return {
-        "predicted layer": identity["layer"],
+        "predicted layer": manifest.layer,
         "genes": f"{len(cv.genes)} in the union of all panels, {len(everywhere)} in every panel",
         "models": ", ".join(m.name for m in cv.models),
-        "image": design["image"],
-        "encoder": f"{design['encoder']}, tiles of {design['pixels']} pixels",
-        "extents": ", ".join(_extent(e) for e in design["extents"]),
-        "context within": ", ".join(_extent(e) for e in design.get("context", ())) or "none",
-        "seed": str(identity["seed"]),
-        "threads per fit": str(identity["threads"]),
+        "image": design.image,
+        "encoder": f"{design.encoder}, tiles of {design.pixels} pixels",
+        "extents": ", ".join(_extent(e) for e in design.extents),
+        "context within": ", ".join(_extent(e) for e in design.context) or "none",
+        "seed": str(manifest.seed),
+        "threads per fit": str(manifest.threads),
     }
 
 
-def _extent(extent: list[Any]) -> str:
+def _extent(extent: tuple[str, float]) -> str:
     unit, value = extent
     return f"{value:g} {({'um': 'µm', 'px': 'px', 'pitch': 'spot spacings'})[unit]}"
 
 
 def _described(cv: CrossValidation) -> list[dict[str, Any]]:
-    identity = renamed.identity(cv.manifest["identity"])
-    return [*identity["models"], *identity["baselines"]]
+    return [*cv.manifest.models, *cv.manifest.baselines]
 
 
 def _placed_by_expression(cohort: Cohort) -> list[str]:
@@ -170,7 +163,7 @@ def _placed_by_expression(cohort: Cohort) -> list[str]:
 
 def _bounds(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> dict[str, Any]:
     """What is recorded of the intervals of the predictions in the headline."""
-    layer = layer_of(cohort, headline(scores), _target(cv))
+    layer = layer_of(cohort, headline(scores), cv.manifest.layer)
     return recorded(cohort.table, f"{layer}_lower")
 
 

@@ -93,7 +93,7 @@ def _training(cv: CrossValidation) -> Picture | None:
 
 def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> dict[str, list[Picture]]:
     """Best and worst genes of the predictor in the headline, measured beside predicted."""
-    name, truth = headline(scores), cv.manifest["identity"]["layer"]
+    name, truth = headline(scores), cv.manifest.layer
     layer = layer_of(cohort, name, truth)
     if layer is None:
         return {}
@@ -115,7 +115,7 @@ def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key:
 
 def _calibration(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> Picture | None:
     name = headline(scores)
-    layer = layer_of(cohort, name, cv.manifest["identity"]["layer"])
+    layer = layer_of(cohort, name, cv.manifest.layer)
     if layer is None:
         return None
     axes = pl.calibration(cohort.sdata, layer=layer, table_key=table_key)
@@ -125,6 +125,6 @@ def _calibration(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, tabl
 def _one_slide_a_group(cv: CrossValidation) -> Iterator[str]:
     """First slide of the first groups: not chosen by how well it went."""
     first: dict[str, str] = {}
-    for slide, entry in cv.manifest["slides"].items():
-        first.setdefault(entry["group"], slide)
+    for slide, group in cv.manifest.group_of.items():
+        first.setdefault(group, slide)
     yield from list(first.values())[:N_SLIDES]

@@ -77,7 +77,7 @@ class Design:
         return plain | {FINGERPRINT: encoder_fingerprint(self.encoder)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], encoder: Callable[..., Any] | None = None) -> Design:
+    def from_json(cls, data: dict[str, Any], encoder: str | Callable[..., Any] | None = None) -> Design:
         """Restore a design; an encoder that was no name must be handed in again.
 
         Raises

@@ -61,7 +61,7 @@ def lay_grid(
     KeyError, ValueError
         If the slide lacks something that the model needs.
     """
-    trained, own, name = TrainedScale.of(applier.run.manifest), slide.scale, slide.name
+    trained, own, name = TrainedScale.of(applier.run.manifest.scales), slide.scale, slide.name
     slide.image(design.image)
     mask, factors = slide.tissue
     spots = trained.spots(own)

@@ -64,21 +64,21 @@ def provenance(applier: Applier, training: Mapping[str, str | None]) -> dict[str
     training
         Predicted slides, with the name under which the run was trained on them, None for new ones.
     """
-    identity = applier.run.manifest["identity"]
+    manifest = applier.run.manifest
     return {
         "step": "predict",
         "predictor": applier.name,
         "kind": "model",
-        "target": identity["layer"],
-        "ranking": applier.run.manifest["ranking"],
-        "units": applier.run.manifest.get("units", {}),
+        "target": manifest.layer,
+        "ranking": manifest.ranking,
+        "units": manifest.units,
         "run": str(applier.run.folder),
         "run_id": applier.run.run_id,
         "predicted_slides": list(training),
         "predicted_as": [applier.predicts_as(slide, name) for slide, name in training.items()],
         "fitted_on_own_labels": [slide for slide, name in training.items() if applier.repeats_labels(name)],
-        "fitted_on": list(applier.run.manifest["slides"]),
-        "image": identity["design"]["image"],
+        "fitted_on": list(manifest.slides),
+        "image": manifest.design.image,
     }
 
 
@@ -129,10 +129,10 @@ def groups_of_slides(
     slide
         Gives out a slide by name.
     """
-    made, trained = recorded(table, layer), applier.run.manifest["slides"]
+    made, groups = recorded(table, layer), applier.run.manifest.group_of
     if "predicted_slides" not in made:
-        return {s: trained[s]["group"] for s in slides if s in trained}
+        return {s: groups[s] for s in slides if s in groups}
     names = [s for s in slides if s in list(made["predicted_slides"])]
     # A grid has no image of its own.
     known = {s: applier.trained_on(slide(made.get("slide", s)).pixel_hash) for s in names}
-    return {s: trained[name]["group"] if name else None for s, name in known.items()}
+    return {s: groups[name] if name else None for s, name in known.items()}

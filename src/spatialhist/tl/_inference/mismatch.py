@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from spatialhist._sdata.slide import Slide
     from spatialhist.tl._inference.trained import Applier
+    from spatialhist.tl._runs.manifest import Manifest
 
 MIN_SHARED = 0.5
 """Share of the panel below which genes are likely to go by other names."""
@@ -27,7 +28,7 @@ def mismatches(table: AnnData, slides: Sequence[Slide], applier: Applier) -> lis
     ValueError
         If a slide's stain was normalized in another way than that of the training slides.
     """
-    trained = TrainedScale.of(applier.run.manifest)
+    trained = TrainedScale.of(applier.run.manifest.scales)
     for slide in slides:
         refuse_other_stain(slide, applier.run.manifest)
     found = [trained.mismatch(s.scale.mpp, s.name) for s in slides]
@@ -36,7 +37,7 @@ def mismatches(table: AnnData, slides: Sequence[Slide], applier: Applier) -> lis
     return [text for text in found if text]
 
 
-def refuse_other_stain(slide: Slide, manifest: dict[str, Any]) -> None:
+def refuse_other_stain(slide: Slide, manifest: Manifest) -> None:
     """Refuse a slide whose image was recolored in another way than those of training.
 
     Raises
@@ -44,9 +45,9 @@ def refuse_other_stain(slide: Slide, manifest: dict[str, Any]) -> None:
     ValueError
         Naming both ways.
     """
-    image = manifest["identity"]["design"]["image"]
+    image = manifest.design.image
     own = slide.stain_target(image)
-    known = [s.get("stain") for s in manifest["slides"].values()]
+    known = [s.stain for s in manifest.slides.values()]
     if _colors(own) not in [_colors(k) for k in known]:
         raise ValueError(
             f"image={image!r} of slide {slide.name!r} was recolored by {_name(own)}, those of the training slides by "
@@ -79,10 +80,9 @@ def _other_genes(table: AnnData, slide: Slide, genes: list[str]) -> str | None:
     )
 
 
-def _other_units(table: AnnData, manifest: dict[str, Any]) -> str | None:
+def _other_units(table: AnnData, manifest: Manifest) -> str | None:
     """Compare the layer that the model predicts with that of the slides, as far as both are recorded."""
-    layer = manifest["identity"]["layer"]
-    trained = {**manifest.get("units", {}), **(manifest["ranking"] or {})}
+    layer, trained = manifest.layer, {**manifest.units, **(manifest.ranking or {})}
     own = {k: v for k, v in recorded(table, layer).items() if k in trained}
     differ = {k: (own[k], trained[k]) for k in own if own[k] != trained[k]}
     if not differ:

@@ -17,7 +17,7 @@ from spatialhist.tl._predictors.protocol import Fitted, Predictor
 from spatialhist.tl._runs.as_written import AsWritten, fold_predictions
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import Fit
-from spatialhist.tl._runs.folder import read_manifest
+from spatialhist.tl._runs.manifest import MODEL, parsed
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
 from spatialhist.tl._runs.stack import Stack
@@ -54,7 +54,7 @@ def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValida
     Traceback (most recent call last):
     FileNotFoundError: nowhere is no run or model folder: it has no manifest.json
     """
-    if read_manifest(Path(folder)).get("what") == "model":
+    if parsed(Path(folder)).get("what") == MODEL:
         return Model.load(folder, models=models)
     cv = CrossValidation.load(folder, models=models)
     stacks = sorted((cv.folder / "stack").glob("*/stack.json"), key=lambda p: p.stat().st_mtime_ns)
@@ -121,7 +121,7 @@ class Applier:
     @property
     def threads(self) -> int:
         """Threads that the run was pinned to."""
-        return self.run.manifest["identity"]["threads"]
+        return self.run.manifest.threads
 
     @property
     def needs_tiles(self) -> bool:
@@ -134,8 +134,7 @@ class Applier:
 
     def trained_on(self, pixels: str) -> str | None:
         """Name of the training slide with these pixels."""
-        known = self.run.manifest["slides"].items()
-        return next((s for s, info in known if info["pixels"] and info["pixels"] == pixels), None)
+        return self.run.manifest.trained_on(pixels)
 
     def check_slide(self, training_slide: str | None) -> None:
         """Refuse a slide that a model was fitted on and that no fold left out.
@@ -164,11 +163,11 @@ class Applier:
     def predicts_as(self, slide: str, training_slide: str | None) -> str:
         """Say in words what a slide is to the model."""
         if training_slide is None:
-            other = slide in self.run.manifest["slides"]
+            other = slide in self.run.manifest.slides
             return "new slide" + (", not the training slide of this name: its pixels differ" if other else "")
         if isinstance(self.run, Model):
             return f"training slide {training_slide}, by a model fitted on its labels"
-        group = self.run.manifest["slides"][training_slide]["group"]
+        group = self.run.manifest.group_of[training_slide]
         return f"training slide {training_slide}, by the fold that left out group {group}"
 
     def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
@@ -183,14 +182,14 @@ class Applier:
         if isinstance(self.run, Model):
             return Mean().apply(np.stack([self._fitted(f).predict(samples) for f in self.run.fits()]))
         if training_slide is not None:
-            return self._by_fold(self.run, samples, self.run.manifest["slides"][training_slide]["group"])
+            return self._by_fold(self.run, samples, self.run.manifest.group_of[training_slide])
         return self._by_all_folds(self.run, samples)
 
     def out_of_distribution(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
         """Score ``(n,)`` of how far the samples lie from training spots of other groups; see ``TrainingFeatures``."""
         held_out = None
         if training_slide is not None and isinstance(self.run, CrossValidation):
-            held_out = self.run.groups.index(self.run.manifest["slides"][training_slide]["group"])
+            held_out = self.run.groups.index(self.run.manifest.group_of[training_slide])
         return self._training_features.score(samples.features, held_out=held_out)
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -33,12 +33,14 @@ class TrainedScale:
     spot_diameter_um: float | None
 
     @classmethod
-    def of(cls, manifest: dict[str, Any]) -> TrainedScale:
-        """Read it from the manifest of a run or model folder."""
-        known = [s for s in manifest["slides"].values() if s.get("mpp")]
-        mpp = [s["mpp"] for s in known]
+    def of(cls, scales: Iterable[Scale]) -> TrainedScale:
+        """Take it from the training slides, as far as their scale is known."""
+        known = [s for s in scales if s.mpp]
+        mpp = [s.mpp for s in known]
         return cls(
-            (min(mpp), max(mpp)) if mpp else None, _median_um(known, "pitch_px"), _median_um(known, "spot_diameter_px")
+            (min(mpp), max(mpp)) if mpp else None,
+            _median([s.pitch_px * s.mpp for s in known if s.pitch_px]),
+            _median([s.spot_diameter_px * s.mpp for s in known if s.spot_diameter_px]),
         )
 
     def complete(self, own: Scale) -> Scale:
@@ -67,8 +69,7 @@ class TrainedScale:
         )
 
 
-def _median_um(slides: list[dict[str, Any]], length: str) -> float | None:
-    found = [s[length] * s["mpp"] for s in slides if s.get(length)]
+def _median(found: list[float]) -> float | None:
     return float(np.median(found)) if found else None
 
 

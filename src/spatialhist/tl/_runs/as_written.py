@@ -71,7 +71,7 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     samples = cv.inputs.samples(everything, cv.panels[cv.groups[0]], tiles=any(m.needs_tiles for m in cv.models))
     scratch = scratch_folder(cv, NAME, seed)
     held = np.random.default_rng(seed).permutation(len(samples)) < HELD_SHARE * len(samples)
-    with pinned_threads(cv.manifest["identity"]["threads"]):
+    with pinned_threads(cv.manifest.threads):
         predictions = fold_predictions(cv, samples)
         one_slide = np.zeros(int((~held).sum()))
         final = fit_network(predictions[:, ~held], samples.targets[~held], one_slide, seed=seed, scratch=scratch)

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from spatialhist._runtime.files import intact
-from spatialhist.tl._data import renamed
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._predictors.protocol import Predictor
-from spatialhist.tl._predictors.registry import from_description
 from spatialhist.tl._runs.fits import Fit
-from spatialhist.tl._runs.folder import MANIFEST, check_facts, read_manifest, run_id
+from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MANIFEST, Manifest, restored
 from spatialhist.tl._runs.plan import inner_fits, outer_fits
 
 LATEST = "cross_validate"
@@ -38,7 +36,7 @@ class CrossValidation:
     """
 
     folder: Path
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
     models: tuple[Predictor, ...]
     baselines: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
@@ -56,44 +54,31 @@ class CrossValidation:
         FileNotFoundError, ValueError
             If the folder holds no run, a broken one, or one of a newer version.
         """
-        manifest = read_manifest(Path(folder))
-        if manifest.get("what") != "cross-validation":
-            raise ValueError(f"{folder} holds {manifest.get('what')!r}, not a cross-validation")
+        manifest = Manifest.read(Path(folder), CROSS_VALIDATION)
         with intact(Path(folder) / MANIFEST):
-            cv = cls(
-                Path(folder),
-                manifest,
-                tuple(from_description(d, models) for d in manifest["identity"]["models"]),
-                tuple(from_description(d) for d in renamed.identity(manifest["identity"])["baselines"]),
-            )
-            check_facts(manifest)
+            cv = cls(Path(folder), manifest, restored(manifest.models, models), restored(manifest.baselines))
             cv.outer()
         return cv
 
     @property
     def run_id(self) -> str:
         """Hash of parameters and data; layers carry it."""
-        return run_id(self.manifest)
+        return self.manifest.run_id
 
     @property
     def groups(self) -> list[str]:
         """Held-out groups, in the order of their numbers."""
-        return self.manifest["identity"]["groups"]
-
-    @property
-    def design(self) -> dict[str, Any]:
-        """What models look at, as JSON holds it; see :class:`Design`."""
-        return self.manifest["identity"]["design"]
+        return self.manifest.groups
 
     @property
     def genes(self) -> list[str]:
         """Genes of the union of all panels, in the order of the run's columns."""
-        return self.manifest["genes"]
+        return self.manifest.genes
 
     @property
     def panels(self) -> dict[str, tuple[int, ...]]:
         """Columns that each outer fold models."""
-        return {group: tuple(columns) for group, columns in self.manifest["identity"]["panels"].items()}
+        return self.manifest.panels
 
     @property
     def inputs(self) -> Inputs:
@@ -109,8 +94,7 @@ class CrossValidation:
         return inner_fits(self.folder, self.groups, self.models, self.panels, **self._common())
 
     def _common(self) -> dict[str, int]:
-        identity = self.manifest["identity"]
-        return {"seed": identity["seed"], "threads": identity["threads"]}
+        return {"seed": self.manifest.seed, "threads": self.manifest.threads}
 
     def out_of_fold(self, name: str) -> np.ndarray:
         """Out-of-fold predictions of one predictor ``(spots, genes)``; NaN outside a fold's panel."""
@@ -127,5 +111,4 @@ class CrossValidation:
 
     def restore_design(self, encoder: Any = None) -> Design:
         """The design with its encoder."""
-        with intact(self.folder / MANIFEST):
-            return Design.from_json(self.design, encoder)
+        return self.manifest.restore_design(encoder)

@@ -11,9 +11,8 @@ from spatialhist import _keys
 from spatialhist._runtime.files import intact
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._predictors.protocol import Predictor
-from spatialhist.tl._predictors.registry import from_description
 from spatialhist.tl._runs.fits import Fit
-from spatialhist.tl._runs.folder import MANIFEST, check_facts, read_manifest, run_id
+from spatialhist.tl._runs.manifest import MANIFEST, MODEL, Manifest, restored
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Model:
     """
 
     folder: Path
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
     models: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
 
@@ -41,35 +40,36 @@ class Model:
 
     @classmethod
     def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> Model:
-        """Load a model folder; predictors of your own must be handed in again."""
-        manifest = read_manifest(Path(folder))
+        """Load a model folder; predictors of your own must be handed in again.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the folder holds no model, a broken one, or one of a newer version.
+        """
+        manifest = Manifest.read(Path(folder), MODEL)
         with intact(Path(folder) / MANIFEST):
-            described = manifest["identity"]["models"]
-            model = cls(Path(folder), manifest, tuple(from_description(d, models) for d in described))
-            check_facts(manifest)
+            model = cls(Path(folder), manifest, restored(manifest.models, models))
             model.fits()
         return model
 
     @property
     def run_id(self) -> str:
         """Hash of parameters and data; layers carry it."""
-        return run_id(self.manifest)
+        return self.manifest.run_id
 
     @property
     def genes(self) -> list[str]:
         """The panel."""
-        return self.manifest["genes"]
+        return self.manifest.genes
 
     def fits(self) -> list[Fit]:
         """One fit a predictor."""
-        identity = self.manifest["identity"]
+        seed, threads = self.manifest.seed, self.manifest.threads
         every = tuple(range(len(self.genes)))
-        return [
-            Fit(p, (), every, self.folder / "full" / _keys.sanitize(p.name), identity["seed"], identity["threads"])
-            for p in self.models
-        ]
+        full = self.folder / "full"
+        return [Fit(p, (), every, full / _keys.sanitize(p.name), seed, threads) for p in self.models]
 
     def restore_design(self, encoder: Any = None) -> Design:
         """The design with its encoder."""
-        with intact(self.folder / MANIFEST):
-            return Design.from_json(self.manifest["identity"]["design"], encoder)
+        return self.manifest.restore_design(encoder)

@@ -9,24 +9,20 @@ from spatialhist.tl._runs.cross_validation import CrossValidation
 
 def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]:
     """Provenance of an out-of-fold layer: what it predicts, and which slides each prediction was fitted on."""
-    slides = list(cv.manifest["slides"])
+    manifest, groups = cv.manifest, cv.manifest.group_of
     return {
         "step": "cross_validate",
         "run_id": cv.run_id,
         "predictor": predictor,
         "kind": kind,
-        "target": cv.manifest["identity"]["layer"],
-        "ranking": cv.manifest["ranking"],
-        "slides": slides,
-        "groups": [cv.manifest["slides"][s]["group"] for s in slides],
-        "seed": cv.manifest["identity"]["seed"],
+        "target": manifest.layer,
+        "ranking": manifest.ranking,
+        "slides": list(groups),
+        "groups": list(groups.values()),
+        "seed": manifest.seed,
     }
 
 
 def what_is_scored(cv: CrossValidation) -> dict[str, Any]:
     """What a card says of the run that it scores: its id, its layer and the group of each slide."""
-    return {
-        "run_id": cv.run_id,
-        "layer": cv.manifest["identity"]["layer"],
-        "groups": {slide: entry["group"] for slide, entry in cv.manifest["slides"].items()},
-    }
+    return {"run_id": cv.run_id, "layer": cv.manifest.layer, "groups": cv.manifest.group_of}

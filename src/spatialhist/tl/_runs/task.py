@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ from spatialhist.tl._data.panel import refuse_missing_values
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._data.shared_genes import refuse_other_genes
 from spatialhist.tl._predictors.registry import describe, resolve_models
-from spatialhist.tl._runs.folder import FORMAT, check_free, claim
+from spatialhist.tl._runs.folder import check_free, claim
+from spatialhist.tl._runs.manifest import Manifest, TrainingSlide
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Task:
         )
         for slide in used:
             check_slide(slide, looks)
-        return cls(table, used, rows, layer, looks, resolve_models(models), seed, threads)
+        return cls(table, used, rows, layer, looks, resolve_models(models), int(seed), threads)
 
     def recipe(self) -> dict[str, Any]:
         """What is fitted on, in what way, whatever the slides."""
@@ -123,8 +124,14 @@ class Task:
         }
 
     def manifest(
-        self, what: str, columns: np.ndarray, assigned: dict[str, str] | None = None, **identity: Any
-    ) -> dict[str, Any]:
+        self,
+        what: str,
+        columns: np.ndarray,
+        assigned: dict[str, str] | None = None,
+        *,
+        license: str | None = None,
+        **identity: Any,
+    ) -> Manifest:
         """Everything that a run folder says of itself, but for the hash of its data.
 
         Parameters
@@ -135,39 +142,36 @@ class Task:
             Genes of all panels, as positions in the table.
         assigned
             Group of every slide, where some are held out.
+        license
+            Under which a model may be used.
         identity
             Further parameters on which the result depends.
         """
-        return {
-            "format": FORMAT,
-            "what": what,
-            "version": version("spatialhist"),
-            "versions": {name: version(name) for name in LIBRARIES},
-            "identity": {
-                **self.recipe(),
-                "seed": self.seed,
-                "threads": self.threads,
-                **identity,
-            },
-            "slides": {
-                s.name: {
-                    **({} if assigned is None else {"group": assigned[s.name]}),
-                    "pixels": s.pixel_hash,
-                    "spots": len(self.rows[s.name]),
-                    "stain": s.stain_target(self.design.image),
-                    **asdict(s.scale),
-                }
+        return Manifest.of(
+            what,
+            {**self.recipe(), "seed": self.seed, "threads": self.threads, **identity},
+            {
+                s.name: TrainingSlide(
+                    pixels=s.pixel_hash,
+                    group=None if assigned is None else assigned[s.name],
+                    spots=len(self.rows[s.name]),
+                    stain=s.stain_target(self.design.image),
+                    scale=s.scale,
+                )
                 for s in self.slides
             },
-            "genes": list(self.table.var_names[columns]),
-            "units": _units(recorded(self.table, self.layer)),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        }
+            genes=list(self.table.var_names[columns]),
+            units=_units(recorded(self.table, self.layer)),
+            version=version("spatialhist"),
+            versions={name: version(name) for name in LIBRARIES},
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            license=license,
+        )
 
     def begin(
         self,
         folder: Path,
-        manifest: dict[str, Any],
+        manifest: Manifest,
         *,
         assigned: dict[str, str],
         columns: np.ndarray,
@@ -176,7 +180,7 @@ class Task:
         progress: bool,
         colors: bool = False,
     ) -> Inputs:
-        """Gather the inputs and claim the folder; ``manifest`` gets the hash of the data and how it is ranked.
+        """Gather the inputs and claim the folder with them and the manifest.
 
         Inputs are gathered beside those of the run that the folder may hold, so that a refused call changes nothing.
         ``colors`` says whether a baseline sees color and texture, which another encoder does not give.
@@ -189,7 +193,7 @@ class Task:
             If targets are missing.
         """
         refuse_missing_values(self.table, self.slides, self.rows, self.layer, columns)
-        check_free(folder, manifest["identity"], overwrite=overwrite)
+        check_free(folder, manifest, overwrite=overwrite)
         with whole_folder(folder / "inputs") as beside:
             inputs = gather_run(
                 self.table,
@@ -208,9 +212,8 @@ class Task:
                 threads=self.threads,
                 progress=progress,
             )
-            manifest["identity"]["data"] = fingerprint(beside, manifest["genes"])
-            manifest["ranking"] = inputs.meta["ranking"]
-            claim(folder, manifest, overwrite=overwrite)
+            gathered = manifest.of_inputs(fingerprint(beside, manifest.genes), inputs.meta["ranking"])
+            claim(folder, gathered, overwrite=overwrite)
         inputs = Inputs.open(folder / "inputs")
         with pinned_threads(self.threads):
             TrainingFeatures.of(inputs, sorted(set(assigned.values())), len(self.design.extents)).save(folder)

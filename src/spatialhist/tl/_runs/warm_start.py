@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from spatialhist.tl._predictors.registry import current_description, describe
 from spatialhist.tl._runs.fits import Fit
-from spatialhist.tl._runs.folder import comparable
 
 if TYPE_CHECKING:
     from spatialhist.tl._predictors.protocol import Predictor
@@ -52,9 +51,9 @@ def check_start(start: Model, task: Task, genes: int | Sequence[str]) -> None:
             f"start={str(start.folder)!r}: none of the models {[m.name for m in task.models]} has weights to go on from "
             "(networks do): fit on old and new slides together"
         )
-    theirs, mine = comparable(start.manifest["identity"]), comparable(task.recipe())
-    differ = [key for key in ("layer", "design") if theirs[key] != mine[key]]
-    differ += [f"model {m.name!r}" for m in networks if not _before(m, start.models, mine["design"])]
+    differ = start.manifest.differences(task.recipe(), ("layer", "design"))
+    design = task.design.to_json()
+    differ += [f"model {m.name!r}" for m in networks if not _before(m, start.models, design)]
     if not isinstance(genes, int) and set(genes) != set(start.genes):
         differ.append("genes")
     if differ:
