@@ -288,7 +288,7 @@ class TestGoingOn:
     def test_a_finished_model_is_not_fitted_again(self, goes_on, old, copy, sdata):
         folder = copy("model")
         before, card = written(folder), sh.tl.gene_reliability(folder)
-        sh.tl.fit(sdata, judged_by=old / "run", out=folder, **OPTIONS)
+        sh.tl.fit(sdata, evaluated_by=old / "run", out=folder, **OPTIONS)
         assert written(folder) == before
         pd.testing.assert_frame_equal(sh.tl.gene_reliability(folder), card)
 

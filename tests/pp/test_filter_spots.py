@@ -117,7 +117,7 @@ def test_marking_first_and_dropping_later_counts_once(masked):
     assert masked["table"].uns["spatialhist"]["filter_spots"]["counts"]["S1"]["low_activity"] == 1
 
 
-def test_spots_to_be_predicted_are_judged_by_their_place_alone(masked):
+def test_spots_to_be_predicted_are_checked_by_their_position_alone(masked):
     table = masked["table"]
     table.obs["measured"] = (table.obs["region"] == "S1").to_numpy()
     counts = table.X.toarray()

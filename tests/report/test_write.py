@@ -111,7 +111,7 @@ def test_headline_is_the_summary_with_oracles_apart(page, scores):
     assert head == ["predictor", "kind", "mean", "wins", "P1", "P2", "P3"]
     assert [row[0] for row in rows] == list(fair.index)
     assert [row[2] for row in rows] == [f"{v:.3f}" for v in fair["mean"]]
-    assert {row[1] for row in page.rows["For scale: oracles"][1:]} == {"oracle"}
+    assert {row[1] for row in page.rows["Upper references"][1:]} == {"oracle"}
 
 
 def test_verdict_compares_with_the_best_null(page, scores):
@@ -188,7 +188,7 @@ def test_the_least_there_can_be(sdata, cv, scores, no_pictures):
     few = scores[scores["kind"] == "model"]
     page = Page(sh.report.write(sdata, cv, scores=few).read_text())
     assert "Stack" not in page.headings
-    assert "For scale: oracles" not in page.headings
+    assert "Upper references" not in page.headings
     assert "The best baseline" not in page.text
 
 

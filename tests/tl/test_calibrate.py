@@ -67,7 +67,7 @@ def test_new_slides_and_grids_get_bounds_of_all_groups(run):
     np.testing.assert_allclose(on_grid[0], width[0, new["table"].var_names.get_indexer(grid.var_names)], rtol=1e-4)
 
 
-def test_a_grid_on_a_training_slide_is_judged_by_the_other_groups(cohort):
+def test_a_grid_on_a_training_slide_is_calibrated_by_the_other_groups(cohort):
     sdata, cv = cohort
     sh.tl.calibrate(sdata, cv, layer="oof")
     sh.tl.predict_grid(sdata, cv, slides="S4", encoder=mean_color, progress=False)

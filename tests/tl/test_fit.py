@@ -72,12 +72,12 @@ def test_a_model_carries_what_a_cross_validation_says_of_it(sdata, tmp_path):
     copy = sdata.subset([*sdata.images, *sdata.labels, *sdata.shapes, "table"])
     options = {"models": Ridge(components=4), "genes": 6, **FAST}
     cv = sh.tl.cross_validate(copy, groups="patient", out=tmp_path / "cv", **options)
-    model = fit(sdata, genes=6, judged_by=cv, license="CC-BY-4.0", out=tmp_path / "model")
+    model = fit(sdata, genes=6, evaluated_by=cv, license="CC-BY-4.0", out=tmp_path / "model")
     assert sh.tl.gene_reliability(tmp_path / "model").equals(sh.tl.gene_reliability(cv))
     assert sh.tl.load(tmp_path / "model").manifest.license == "CC-BY-4.0"
     assert set(model.manifest.versions) > {"numpy", "torch"}
     with pytest.raises(ValueError, match=r"says nothing of this model: they differ in \['models'\]"):
-        fit(sdata, genes=6, judged_by=tmp_path / "cv", models=Ridge(components=3))
+        fit(sdata, genes=6, evaluated_by=tmp_path / "cv", models=Ridge(components=3))
 
 
 HEAD = FeatureNetwork(members=1, epochs=2, dim=4, learning_rate=1e-2, dropout=0.0, accelerator="cpu")

@@ -1,4 +1,4 @@
-"""One name for each gene where several share a symbol, the same whatever the order of a file."""
+"""One name for each gene where several share a symbol, the same for any order of a file."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def read_wsi(
     slide
         Slide id; made from the name of the file if None.
     mpp
-        Micrometers per pixel, whatever the file says; those of the file if None (scanners' records are read through
+        Micrometers per pixel, used instead of those in the file; those of the file if None (scanners' records are read through
         tiffslide, ``pip install spatialhist[wsi]``).
     patient
         Patient id.

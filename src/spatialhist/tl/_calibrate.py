@@ -45,7 +45,7 @@ def calibrate(
 ) -> None:
     """Give predictions intervals that cover the measurement of a spot of another group with a known probability.
 
-    The widths come from the residuals of groups that were held out, one a gene. A group that was trained on is judged by
+    The widths come from the residuals of groups that were held out, one a gene. A group that was trained on uses
     the residuals of the others, a new slide by those of all.
 
     Parameters
@@ -55,7 +55,7 @@ def calibrate(
     source
         A cross-validation, its stack, or the run folder.
     level
-        Probability, between 0 and 1. It needs ``level / (1 - level)`` groups besides the judged one: 4 for 0.8.
+        Probability, between 0 and 1. It needs ``level / (1 - level)`` groups besides the evaluated one: 4 for 0.8.
     layer
         Layer of predictions; None for ``"oof"`` and ``"predicted"``, as far as they are there.
     table_key
@@ -82,7 +82,7 @@ def calibrate(
     See :func:`spatialhist.tl._scores.intervals.group_radius`. Groups have to be exchangeable: a patient of another disease, or
     a slide of another scanner, is none of them. The intervals of a group that was trained on have not seen its labels:
     they come from predictions of the other groups by models that left both groups out, which a run of two or more
-    models holds. A run of one model does not: there, models of the other folds have seen the judged group, and its
+    models holds. A run of one model does not: there, models of the other folds have seen the evaluated group, and its
     coverage is that of cross-conformal prediction, close to ``level`` but not bounded by it. Which of the two it is
     stands in ``uns["spatialhist"]["<layer>_lower"]["nested"]``.
     """
@@ -99,16 +99,16 @@ def calibrate(
         raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
     table, rows = cohort.table, {s: cohort.rows(s) for s in cohort.slides}
     layers = _layers(table, layer, applier)
-    judged = {name: groups_of_slides(table, cohort.slides, name, applier, cohort.slide) for name in layers}
+    evaluated = {name: groups_of_slides(table, cohort.slides, name, applier, cohort.slide) for name in layers}
     cv = run_of(applier.source)
-    for name, of_slide in judged.items():
+    for name, of_slide in evaluated.items():
         _check_groups(name, len(cv.groups) - any(g is not None for g in of_slide.values()), level, needed)
     check_layer_size(*table.shape, n_layers=2 * len(layers))
     errors, group = np.abs(out_of_fold_residuals(applier.source)), cv.inputs.column("group")
     radius = {g: group_radius(np.abs(residuals_without(applier.source, g)), group, level) for g in cv.groups}
     new = group_radius(errors, group, level)
     covered = coverage(errors, group, radius)
-    for name, of_slide in judged.items():
+    for name, of_slide in evaluated.items():
         of_rows = [(rows[s], new if g is None else radius[g]) for s, g in of_slide.items()]
         _add_bounds(table, name, of_rows, applier.genes)
         about = {
@@ -154,7 +154,7 @@ def _check_groups(layer: str, n: int, level: float, needed: int) -> None:
     if n < needed:
         best = math.floor(100 * n / (n + 1)) / 100
         raise TooFewGroups(
-            f"level={level:g} needs residuals of at least {needed} groups besides the judged one, layer {layer!r} has {n}: "
+            f"level={level:g} needs residuals of at least {needed} groups besides the evaluated one, layer {layer!r} has {n}: "
             f"with n groups the largest error seen is exceeded once in n + 1 times. Ask for level={best:g} or less"
         )
 

@@ -69,8 +69,8 @@ def cross_validate(
 
     Everything that is fitted (gene panel, scaling, components, strength, weights) is fitted on the other groups, by a
     fresh model. Beside the models run the baselines: mean profile, mean of the same patient, nearest neighbors in position,
-    a ridge on the features of one extent, labels permuted within slides. With two or more models and three or more
-    groups the fits that :func:`stack` needs to be judged honestly are made too.
+    a ridge on the features of one field of view, labels permuted within slides. With two or more models and three or more
+    groups the fits that :func:`stack` needs for an honest evaluation are made too.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def cross_validate(
     tile_extent, tile_pixels
         Tiles of networks that learn from pixels.
     out
-        Run folder. An interrupted run with the same parameters and data goes on where it stopped. None keeps nothing.
+        Run folder. An interrupted run with the same parameters and data resumes where it stopped. None keeps nothing.
     overwrite
         Replace another run in ``out``.
     executor
@@ -178,11 +178,11 @@ def cross_validate(
         rows = np.concatenate(list(task.rows.values()))
         _write_layers(table, cv, rows, columns)
         name = "+".join(m.name for m in cv.models)
-        write_card(folder, make_card(table, used, rows, columns, name, _judged(cv), **what_is_scored(cv)))
+        write_card(folder, make_card(table, used, rows, columns, name, _held_out(cv), **what_is_scored(cv)))
     return cv
 
 
-def _judged(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
+def _held_out(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
     """Predictors of a run with their out-of-fold predictions; several models predict new slides by their mean."""
     for predictor in (*cv.models, *cv.baselines):
         yield predictor.name, predictor.kind, cv.out_of_fold(predictor.name)

@@ -42,7 +42,7 @@ def evaluate(
     """Score predictions within slides, gene by gene.
 
     The headline is ``pearson``: within a slide, per gene, over spots. :func:`summarize` averages it over genes, slides
-    and groups. A constant prediction counts 0; a gene that is constant in the truth is left out (value NaN).
+    and groups. A constant prediction is scored 0; a gene that is constant in the truth is left out (value NaN).
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def _target_sum(applier: Applier, layer: str) -> float:
 
 
 def _factor(source: CrossValidation | Stack, group: str | None) -> np.ndarray:
-    """Measured over predicted on held-out groups, without one that is judged ``(genes,)``."""
+    """Measured over predicted on held-out groups, without the one that is evaluated ``(genes,)``."""
     cv = run_of(source)
     errors = out_of_fold_residuals(source) if group is None else residuals_without(source, group)
     truth = cv.inputs.samples(np.arange(len(errors)), range(len(cv.genes))).targets.astype(np.float64)

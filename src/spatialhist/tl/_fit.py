@@ -46,7 +46,7 @@ def fit(
     tile_extent: tuple[str, float] = ("pitch", 3.0),
     tile_pixels: int = 78,
     start: Model | str | Path | None = None,
-    judged_by: CrossValidation | str | Path | None = None,
+    evaluated_by: CrossValidation | str | Path | None = None,
     license: str = "not stated",
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -58,8 +58,8 @@ def fit(
 ) -> Model:
     """Fit models on all measured slides, for use on new ones.
 
-    Nothing is left to judge them on: how good they are is what :func:`cross_validate` says of the same models. The
-    parameters are those of :func:`cross_validate`.
+    No group is left to evaluate them on: :func:`cross_validate` tells how good the same models are. The parameters are
+    those of :func:`cross_validate`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def fit(
         A fitted model, or its folder, from whose weights the networks among the models go on; its panel is kept, a
         number in ``genes`` is not looked at. Models without such weights, as ridges, are fitted afresh. None to start
         from nothing.
-    judged_by
+    evaluated_by
         Cross-validation of the same models, or its folder: its scores and its verdict on every gene go with the model
         (:func:`gene_reliability`). None for a model of which nothing is known.
     license
@@ -91,7 +91,7 @@ def fit(
     Raises
     ------
     KeyError, ValueError, FileExistsError
-        As :func:`cross_validate`; also if ``judged_by`` is of other models, another layer or another design, and if
+        As :func:`cross_validate`; also if ``evaluated_by`` is of other models, another layer or another design, and if
         ``start`` differs in what it predicts or looks at, in a network, or in the panel.
 
     Notes
@@ -104,7 +104,7 @@ def fit(
         cohort.table, cohort.every_slide(), models, layer=layer, encoder=encoder, extents=extents, context=context,
         seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
     )  # fmt: skip
-    card = {} if judged_by is None else _card_of(judged_by, task)
+    card = {} if evaluated_by is None else _card_of(evaluated_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
     columns = _panel(task, genes, always, before)
     origin: dict[str, Any] = {} if before is None else {"start": before.run_id}
@@ -126,7 +126,7 @@ def fit(
 
 
 def _panel(task: Task, genes: int | Sequence[str], always: str | Sequence[str], start: Model | None) -> np.ndarray:
-    """Genes as positions in the table; those of a model that is gone on from, in its order."""
+    """Genes as positions in the table; those of the model of a warm start, in its order."""
     everything = {"all": list(task.rows)}
     if start is None:
         return fold_panels(task.table, task.slides, task.rows, everything, genes, task.layer, always)["all"]
@@ -136,9 +136,13 @@ def _panel(task: Task, genes: int | Sequence[str], always: str | Sequence[str], 
     return task.table.var_names.get_indexer(start.genes)
 
 
-def _card_of(judged_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:
+def _card_of(evaluated_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:
     """Card of a cross-validation, checked to be of the same recipe."""
-    cv = judged_by if isinstance(judged_by, CrossValidation) else CrossValidation.load(judged_by, models=task.models)
+    cv = (
+        evaluated_by
+        if isinstance(evaluated_by, CrossValidation)
+        else CrossValidation.load(evaluated_by, models=task.models)
+    )
     if differ := cv.manifest.differences(task.recipe()):
-        raise ValueError(f"judged_by={str(cv.folder)!r} says nothing of this model: they differ in {differ}")
+        raise ValueError(f"evaluated_by={str(cv.folder)!r} says nothing of this model: they differ in {differ}")
     return read_card(cv.folder)

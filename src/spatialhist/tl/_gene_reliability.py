@@ -16,20 +16,20 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     Parameters
     ----------
     model
-        A stack, a cross-validation, a model fitted with ``judged_by=``, or the folder of one.
+        A stack, a cross-validation, a model fitted with ``evaluated_by=``, or the folder of one.
 
     Returns
     -------
     DataFrame
         One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``baseline``, the
         same of the gene's best image-free baseline; ``ceiling`` that the noise of the counts sets (NaN where the target is
-        not log1p of counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was judged,
+        not log1p of counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was scored,
         ``wins``, those in which it is above the baseline; ``verdict``, ``"reliable"``, ``"weak"`` or ``"unreliable"``.
 
     Raises
     ------
     ValueError
-        If nobody has judged the model.
+        If the model was not evaluated.
 
     Notes
     -----
@@ -54,6 +54,6 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     if table.empty:
         raise ValueError(
             f"nothing is known of how well {applier.run.folder} predicts: cross-validate the same models, and pass "
-            "that as judged_by= of sh.tl.fit"
+            "that as evaluated_by= of sh.tl.fit"
         )
     return table

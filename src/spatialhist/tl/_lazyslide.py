@@ -31,7 +31,7 @@ class LazySlideModel:
     Raises
     ------
     ValueError
-        If a model looks at pixels, or at averages over the surroundings.
+        If a model looks at pixels, or at context.
 
     Notes
     -----
@@ -60,7 +60,7 @@ class LazySlideModel:
         if self.model.needs_tiles:
             raise ValueError("a model that looks at pixels cannot predict from features: leave it out of models=")
         if self._design.context:
-            raise ValueError("features of tiles alone hold no averages over the surroundings: train with context=()")
+            raise ValueError("features of tiles alone hold no context: train with context=()")
 
     @property
     def features_model_name(self) -> str | None:

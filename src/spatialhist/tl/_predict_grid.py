@@ -1,4 +1,4 @@
-"""Predict slides where nobody measured: spots are laid on their tissue."""
+"""Predict slides without measurements: spots are placed on their tissue."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def predict_grid(
         ``dask.distributed`` client. The result is the same, byte for byte. An image that lies in a store is read by the
         workers themselves; they must see the store and the run folder.
     cache
-        Folder that keeps the predictions of finished blocks, so that a call that was interrupted goes on where it
-        stopped; None to keep none.
+        Folder that keeps the predictions of finished blocks, so that an interrupted call resumes where it stopped;
+        None to keep none.
     table_key
         Table of the slides that have spots.
     progress
@@ -125,7 +125,7 @@ def predict_grid(
     Notes
     -----
     Slide-wise statistics are those of :func:`predict`, taken on a fixed grid of the tissue, so spots at the same place
-    get the same prediction whatever the spacing. Memory grows with the block and the layer, not with the slide.
+    get the same prediction with any spacing. Memory grows with the block and the layer, not with the slide.
 
     ``out_of_distribution`` compares a spot with training spots (up to 2,000, as many of each group) by its features: those
     of all extents, scaled, on their first 64 principal components. It takes the distance to the tenth nearest training

@@ -72,7 +72,7 @@ def slide_probe(
     slides
         None for all.
     extent
-        Side of a tile; 150 um by default, or 1.5 pitches where the scale is not known.
+        Side of a tile; 150 um by default, or 1.5 spot spacings where the scale is not known.
     seed
         Draws the folds of patients.
     table_key

@@ -1,4 +1,4 @@
-"""Combine the models of a cross-validation, judged on groups that neither models nor weights have seen."""
+"""Combine the models of a cross-validation, evaluated on groups that neither models nor weights have seen."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stack(
 ) -> Stack:
     """Combine the models of a cross-validation into one prediction.
 
-    To judge outer group o, weights are fitted on predictions for the spots of every other group s by models trained
+    To evaluate outer group o, weights are fitted on predictions for the spots of every other group s by models trained
     without s *and* without o; then they are applied to the models that predict o. Nothing that produced the stacked
     prediction of a group has seen its labels.
 
@@ -64,7 +64,7 @@ def stack(
     scheme
         ``"honest"``, or ``"as_written"`` to repeat the stacking of the original challenge entry, with
         ``method="mlp"``: the network sees what every fold model says of every spot, of those it was trained on too, and
-        is judged on spots drawn at random. That score is **not honest**: it is returned as ``score_not_honest``, and no
+        is evaluated on spots drawn at random. That score is **not honest**: it is returned as ``score_not_honest``, and no
         layer is added.
     key_added
         Layer of the stacked out-of-fold predictions.
@@ -96,11 +96,11 @@ def stack(
     with locked(cv.folder):
         result = _fit_all(cv, method, seed)
         values = stacked_out_of_fold(result)
-        judged = [
+        evaluated = [
             (f"stack_{method}", "stack", values),
             *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
         ]
-        card = make_card(cohort.table, slides, rows, columns, f"stack_{method}", judged, **what_is_scored(cv))
+        card = make_card(cohort.table, slides, rows, columns, f"stack_{method}", evaluated, **what_is_scored(cv))
         _store(result, card)
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
@@ -165,7 +165,7 @@ def table_rows(table: AnnData, slides: Sequence[Slide], cv: CrossValidation) -> 
 
 
 def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int, scratch: Path) -> Combiner:
-    """Fit the combiner that judges one outer group, from fits that saw neither it nor the spots they predict."""
+    """Fit the combiner that evaluates one outer group, from fits that saw neither it nor the spots they predict."""
     if method == "mean":
         return Mean()
     if method == "rank_mean":

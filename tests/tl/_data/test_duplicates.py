@@ -54,7 +54,9 @@ def test_slides_of_different_groups_are_named_and_those_of_one_group_are_not():
     cohort = open_cohort(draw_cohort(0, n_slides=3), None)
     images = cohort.sdata.images
     images["S2_full_image"].data = np.asarray(images["S1_full_image"].data)[:, :, ::-1].copy()
-    with pytest.warns(UserWarning, match=r"look alike .*: 'S1' and 'S2' \(1\.00\); sections of one donor"):
+    with pytest.warns(
+        UserWarning, match=r"look alike .*: 'S1' and 'S2' \(1\.00\); if they are sections of one patient"
+    ):
         warn_of_similar(cohort.every_slide(), {"S1": "a", "S2": "b", "S3": "c"})
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

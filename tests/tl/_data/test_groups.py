@@ -36,7 +36,7 @@ def test_auto_takes_three_known_patients():
 
 @pytest.mark.parametrize("patients", [["A", "A", "B", "B"], ["A", "B", "C", None]])
 def test_auto_takes_slides_where_patients_are_few_or_unknown(patients):
-    with pytest.warns(UserWarning, match="sections of one donor in training flatter"):
+    with pytest.warns(UserWarning, match="sections of one patient in training make scores look better"):
         assert assign(table_of(patient=patients)) == {s: s for s in SLIDES}
 
 

@@ -9,7 +9,7 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl._scores.card import add_reliability, count_verdicts, read_card
-from spatialhist.tl._scores.reliability import judge_genes
+from spatialhist.tl._scores.reliability import rate_genes
 
 
 def test_the_card_of_a_stack_says_what_evaluate_says(finished):
@@ -22,13 +22,13 @@ def test_the_card_of_a_stack_says_what_evaluate_says(finished):
         assert entry["mean"] == pytest.approx(summary.loc[entry["predictor"], "mean"], abs=1e-5)
     baselines = {e["predictor"] for e in card["scores"] if e["kind"] == "baseline"}
     assert baselines == {n.name for n in cv.baselines} - {"baseline_patient"}  # one slide a patient: nothing to average
-    expected = judge_genes(scores, "stack_nnls")
+    expected = rate_genes(scores, "stack_nnls")
     found = sh.tl.gene_reliability(stack)
     pd.testing.assert_frame_equal(found, expected.loc[found.index], check_dtype=False, atol=1e-5)
     assert found["score"].is_monotonic_decreasing
 
 
-def test_the_card_of_a_run_of_two_models_judges_their_mean(finished):
+def test_the_card_of_a_run_of_two_models_rates_their_mean(finished):
     sdata, cv, _ = finished
     copy = draw_cohort(1, signal=0.8)
     values = np.mean([sdata["table"].layers[f"oof_{m.name}"] for m in cv.models], axis=0)
@@ -55,7 +55,7 @@ def test_noise_is_not_trusted_and_signal_is_not_distrusted():
     assert (verdicts[0.9][strength < 2] == "unreliable").all()
 
 
-def test_a_smoothed_target_is_judged_by_what_was_measured(tmp_path):
+def test_a_smoothed_target_is_rated_by_what_was_measured(tmp_path):
     sdata = draw_cohort(1, n_slides=3, n_genes=6, signal=0.8)
     sh.pp.spot_distances(sdata)
     sh.pp.smooth_expression(sdata, layer="log1p")
@@ -64,13 +64,13 @@ def test_a_smoothed_target_is_judged_by_what_was_measured(tmp_path):
     )
     scores = sh.tl.evaluate(sdata, truth="log1p", metrics="pearson")
     found = sh.tl.gene_reliability(cv)
-    np.testing.assert_allclose(found["score"], judge_genes(scores, "ridge").loc[found.index, "score"], atol=1e-5)
+    np.testing.assert_allclose(found["score"], rate_genes(scores, "ridge").loc[found.index, "score"], atol=1e-5)
 
 
-def test_a_model_that_nobody_has_judged_says_so(tmp_path):
+def test_a_model_that_was_not_evaluated_says_so(tmp_path):
     sdata = draw_cohort(1, n_slides=3, n_genes=6)
     model = sh.tl.fit(sdata, models=sh.tl.Ridge(components=3), genes=6, out=tmp_path / "m", **FAST)
-    with pytest.raises(ValueError, match=r"nothing is known .* pass that as judged_by= of sh.tl.fit"):
+    with pytest.raises(ValueError, match=r"nothing is known .* pass that as evaluated_by= of sh.tl.fit"):
         sh.tl.gene_reliability(model)
 
 

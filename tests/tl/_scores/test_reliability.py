@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatialhist.tl._scores.reliability import judge_genes
+from spatialhist.tl._scores.reliability import rate_genes
 from spatialhist.tl._scores.scorer import COLUMNS
 
 GROUPS = ("P1", "P2", "P3")
@@ -39,7 +39,7 @@ POSITION = dict.fromkeys("ABDEGH", 0.0) | {"C": 0.1, "F": [0.5, 0.5, 0.2]}
 @pytest.fixture(scope="module")
 def judged():
     scores = table(mine=MINE, baseline_position=POSITION, control_permuted=PERMUTED, noise_ceiling=CEILING)
-    return judge_genes(scores, "mine")
+    return rate_genes(scores, "mine")
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ def test_numbers_by_hand(judged):
 
 
 def test_without_a_ceiling_half_of_one_is_asked_for():
-    found = judge_genes(table(mine={"A": 0.6, "B": 0.4}, control_permuted={"A": 0.0, "B": 0.01}), "mine")
+    found = rate_genes(table(mine={"A": 0.6, "B": 0.4}, control_permuted={"A": 0.0, "B": 0.01}), "mine")
     assert found["verdict"].tolist() == ["reliable", "weak"]
     assert found["fraction"].isna().all()
 
 
 def test_a_single_group_is_not_enough_to_trust():
     scores = table(mine={"A": 0.6}, control_permuted={"A": 0.0})
-    found = judge_genes(scores[scores["group"] == "P1"], "mine")
+    found = rate_genes(scores[scores["group"] == "P1"], "mine")
     assert found["verdict"].tolist() == ["weak"]
 
 
 def test_a_null_that_did_not_predict_a_group_counts_as_a_constant_there():
     """The mean of the patient is missing where training holds none of its slides."""
-    found = judge_genes(
+    found = rate_genes(
         table(mine={"A": 0.6, "B": 0.3}, baseline_patient={"A": [np.nan, 0.2, np.nan], "B": 0.0}), "mine"
     )
     assert found.loc["A", "baseline"] == pytest.approx(0.2 / 3)
@@ -101,7 +101,7 @@ def test_labels_that_say_nothing_are_hardly_ever_trusted():
             name: {g: rng.normal(0, 0.05, 3) for g in genes}
             for name in ("mine", "baseline_position", "control_permuted")
         }
-        found = judge_genes(table(**noise, noise_ceiling=dict.fromkeys(genes, 0.1)), "mine")
+        found = rate_genes(table(**noise, noise_ceiling=dict.fromkeys(genes, 0.1)), "mine")
         trusted.append((found["verdict"] == "reliable").sum())
         assert (found["verdict"] == "unreliable").mean() > 0.85
     assert np.mean(trusted) <= 1

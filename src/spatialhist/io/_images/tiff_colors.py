@@ -64,7 +64,7 @@ def _name(value: Any) -> str:
 def _kind(page: TiffPage, photometric: str) -> str:
     """Colors by the tag.
 
-    Decoders of JPEG and its kin return RGB, whatever the tag says.
+    Decoders of JPEG and its kin return RGB even where the tag says otherwise.
     """
     inks = page.tags.valueof("InkSet", default=CMYK_INKS)
     raw = photometric == "YCBCR" and _name(page.compression) in LOSSLESS

@@ -75,7 +75,7 @@ def _of_scanner(path: Path) -> tuple[float, float] | None:
     options = {"is_ndpi": True} if path.suffix.lower() == ".ndpi" else None
     try:
         with warnings.catch_warnings(), TiffSlide(path, tifffile_options=options) as opened:
-            # of what tiffslide does not know about a scanner, which nobody asked
+            # tiffslide warns of properties of the scanner that are not used here
             warnings.simplefilter("ignore")
             known = opened.properties
     except (*BROKEN, StopIteration):

@@ -21,7 +21,7 @@ class SpaceRangerFiles:
 
 
 def find_files(path: Path, counts: str) -> SpaceRangerFiles:
-    """Find the files of a slide, with the sample's name before theirs or without.
+    """Find the files of a slide, with or without the sample's name in front.
 
     Raises
     ------

@@ -16,7 +16,7 @@ MAX_COLUMNS = 20
 
 
 def read_positions(path: Path) -> pd.DataFrame:
-    """Read positions by barcode, with a header (Space Ranger 2 and later) or without, whatever the file is called.
+    """Read positions by barcode, with a header (Space Ranger 2 and later) or without, from a file of any name.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from spatialhist._sdata.layers import recorded
 from spatialhist.report._page.score_tables import Table
 from spatialhist.tl._scores.means import gene_means as by_group
 from spatialhist.tl._scores.means import rows_of
-from spatialhist.tl._scores.reliability import judge_genes
+from spatialhist.tl._scores.reliability import rate_genes
 
 if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
@@ -49,7 +49,7 @@ class GeneTable(Table):
 
 def gene_table(scores: pd.DataFrame) -> GeneTable:
     """Every gene with its score, its best baseline, its noise ceiling and how far to trust it, best first."""
-    genes = judge_genes(scores, headline(scores))
+    genes = rate_genes(scores, headline(scores))
     genes["groups"] = [f"{wins}/{groups}" for wins, groups in zip(genes["wins"], genes["groups"], strict=True)]
     shown = genes[["verdict", "score", "baseline", "groups", "ceiling", "fraction"]]
     return GeneTable(

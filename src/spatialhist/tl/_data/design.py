@@ -117,12 +117,12 @@ def _fingerprints(encoder: Callable[..., Any]) -> set[str]:
 
 
 def default_extents(scales: Sequence[Scale]) -> tuple[tuple[str, float], ...]:
-    """75-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
+    """75-600 um where the scale of every slide is known, else the same in spot spacings of 100 um."""
     return _lengths(scales, EXTENTS_UM, EXTENTS_PITCH)
 
 
 def default_context(scales: Sequence[Scale]) -> tuple[tuple[str, float], ...]:
-    """150-600 um where the scale of every slide is known, else the same in pitches of 100 um."""
+    """150-600 um where the scale of every slide is known, else the same in spot spacings of 100 um."""
     return _lengths(scales, CONTEXT_UM, CONTEXT_PITCH)
 
 

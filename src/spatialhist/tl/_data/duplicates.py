@@ -39,8 +39,8 @@ def warn_of_similar(slides: Sequence[Slide], assigned: dict[str, str]) -> None:
     ]
     if alike:
         warnings.warn(
-            f"slides of different groups look alike (correlation of their details): {', '.join(alike)}; sections of "
-            "one donor in training flatter the scores: put them into one group with groups=",
+            f"slides of different groups look alike (correlation of their details): {', '.join(alike)}; if they are "
+            "sections of one patient, scores look better than they are: put them into one group with groups=",
             UserWarning,
             stacklevel=3,
         )

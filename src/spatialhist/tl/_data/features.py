@@ -26,7 +26,7 @@ Encoder = Callable[..., Any]
 MAX_TISSUE_POINTS = 256
 MAX_GRID_POINTS = 4096
 N_AVERAGED = 2
-"""Features of the first extents are averaged over the surroundings; the wider ones show these themselves."""
+"""Features of the first fields of view are averaged over the context; the wider ones show it themselves."""
 SPACING = 2 / 3
 """Of the points whose features are averaged, in the smallest radius."""
 
@@ -94,8 +94,8 @@ class Tissue:
     Attributes
     ----------
     statistics
-        Mean and deviation ``(2, F)`` of the features per extent, then per average over the surroundings, which has those
-        of its extent.
+        Mean and deviation ``(2, F)`` of the features per extent, then per average over the context, which has those
+        of its field of view.
     surroundings
         What is averaged around points.
     """
@@ -117,7 +117,7 @@ class SlideFeatures:
     points
         ``(n, 2)`` in full-resolution pixels of its H&E image.
     position
-        The same, relative to the center of the slide's spots, in pitches.
+        The same, relative to the center of the slide's spots, in spot spacings.
     spots
         ``(n, F)`` around these, per extent.
     """
@@ -129,7 +129,7 @@ class SlideFeatures:
     spots: Sequence[np.ndarray]
 
     def blocks(self, rows: slice = slice(None)) -> list[np.ndarray]:
-        """Features ``(n, F)`` of some of the points, per extent, then per average over their surroundings."""
+        """Features ``(n, F)`` of some of the points, per field of view, then per average over their context."""
         return [*(b[rows] for b in self.spots), *self.tissue.surroundings.around(self.points[rows])]
 
     def parts(self) -> Iterator[Samples]:
@@ -257,7 +257,7 @@ def check_slide(slide: Slide, design: Design) -> None:
     Raises
     ------
     KeyError, ValueError
-        With the way out.
+        If an image, a mask or a scale is missing; the message names the call that adds it.
     """
     slide.image(design.image)
     slide_tissue(slide)
@@ -267,11 +267,11 @@ def check_slide(slide: Slide, design: Design) -> None:
 
 
 def slide_position(slide: Slide) -> np.ndarray:
-    """Positions of a slide's spots relative to their center, in pitches."""
+    """Positions of a slide's spots relative to their center, in spot spacings."""
     pitch = slide.scale.pitch_px
     return relative_position(slide.spots, pitch and pitch / slide.image().px)
 
 
 def relative_position(centers: np.ndarray, pitch: float | None) -> np.ndarray:
-    """Positions relative to the center of the points, in pitches."""
+    """Positions relative to the center of the points, in spot spacings."""
     return (centers - centers.mean(axis=0)) / (pitch or 1.0)

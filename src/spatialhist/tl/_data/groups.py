@@ -64,8 +64,8 @@ def _automatic(slides: Sequence[Slide]) -> str:
     if None not in patients and len(set(patients)) >= MIN_PATIENTS:
         return _keys.PATIENT
     warnings.warn(
-        f"fewer than {MIN_PATIENTS} patients are known, so slides are held out one by one; sections of one donor in "
-        "training flatter the scores: set obs['patient'] or pass groups=",
+        f"fewer than {MIN_PATIENTS} patients are known, so slides are held out one by one; sections of one "
+        "patient in training make scores look better than they are: set obs['patient'] or pass groups=",
         UserWarning,
         stacklevel=4,
     )

@@ -115,7 +115,7 @@ class Applier:
 
     @property
     def card(self) -> dict[str, Any]:
-        """Scores and genes, as held-out groups judged them; empty for a model that nobody has judged."""
+        """Scores and genes from held-out groups; empty for a model that was not evaluated."""
         return read_card(self.source.folder)
 
     @property
@@ -142,7 +142,7 @@ class Applier:
         Raises
         ------
         ValueError
-            With the way out.
+            If the slide does not suit the model; the message names a fix.
         """
         if training_slide is not None and isinstance(self.source, AsWritten):
             raise ValueError(

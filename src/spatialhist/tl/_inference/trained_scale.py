@@ -65,7 +65,7 @@ class TrainedScale:
             return None
         return (
             f"slide {slide!r} has {mpp:g} um per pixel, the model was trained at {low:g} to {high:g}: tiles show the "
-            "same area, but not the same detail; check mpp, or do not trust fine structure"
+            "same area, but not the same detail; check mpp; fine structure is unreliable"
         )
 
 
@@ -94,7 +94,7 @@ def design_in_px(design: Design, scale: Scale, slide: str, *, tiles: bool) -> De
     Raises
     ------
     ValueError
-        If the slide lacks the mpp or the pitch that an extent needs.
+        If the slide lacks the mpp or the spot spacing that a field of view needs.
     """
     needed = [*design.extents, *design.context, *([design.tile_extent] if tiles else [])]
     check_pitch(scale, slide, needed)
@@ -104,12 +104,12 @@ def design_in_px(design: Design, scale: Scale, slide: str, *, tiles: bool) -> De
 
 
 def check_pitch(scale: Scale, slide: str, extents: list[tuple[str, float]]) -> None:
-    """Refuse lengths in pitches where there is none.
+    """Refuse lengths in spot spacings where the spacing is unknown.
 
     Raises
     ------
     ValueError
-        With the ways out.
+        If the spot spacing is unknown; the message names other units.
     """
     if scale.pitch_px is None and any(unit == "pitch" for unit, _ in extents):
         raise ValueError(

@@ -83,7 +83,7 @@ class FittedMeans:
 
 @dataclass(frozen=True)
 class PositionNeighbors:
-    """Mean of the training spots nearest in centered, pitch-scaled position: what the outline alone tells.
+    """Mean of the training spots nearest in position, centered and in spot spacings: what the outline alone tells.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
     Parameters
     ----------
     predictions
-        ``(models, n, genes)``, made by models that saw neither the spot's group nor the judged one.
+        ``(models, n, genes)``, made by models that saw neither the spot's group nor the evaluated one.
     targets
         ``(n, genes)``.
     slide, group
@@ -180,7 +180,7 @@ class StackedNetwork:
 def fit_network(
     predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, *, seed: int, scratch: Path
 ) -> StackedNetwork:
-    """Train the stacking network for a fixed number of epochs; nothing is monitored. Goes on where ``scratch`` stops."""
+    """Train the stacking network for a fixed number of epochs; nothing is monitored. Resumes from ``scratch``."""
     import torch
 
     from spatialhist.nn import StackingMLP, get_loss

@@ -212,7 +212,7 @@ class TargetScaler:
 
     @classmethod
     def fit(cls, samples: Samples, before: FittedNetwork | None = None) -> TargetScaler:
-        """Fit on training targets; weights that are gone on from keep the units they were trained in."""
+        """Fit on training targets; weights of a warm start keep the units they were trained in."""
         centered, intercept = center_by_slide(samples.targets, samples.slide)
         deviation = centered.std(axis=0) if before is None else before.scaler.deviation
         return cls(intercept.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32))

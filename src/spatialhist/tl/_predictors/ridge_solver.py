@@ -133,7 +133,7 @@ class GroupSums:
                 cross[i] += x.T @ y
                 among[i] += y.T @ y
         level = total / n
-        # the targets of a group sum to zero, so its cross products are the same whatever the level
+        # the targets of a group sum to zero, so its cross products do not depend on the level
         return cls(names, n, level, gram - n * np.outer(level, level), cross, among)
 
     def all(self) -> Sums:

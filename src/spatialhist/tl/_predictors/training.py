@@ -78,7 +78,7 @@ class EpochSampler(Sampler[list[int]]):
         order = torch.randperm(self.n, generator=generator)
         rank, world = rank_and_world()
         for part in order.split(self.batch):
-            # a last batch of fewer samples than processes: nobody may stay away from the common step
+            # a last batch of fewer samples than processes: every process has to take part in the common step
             mine = part[rank::world] if rank < len(part) else part[:1]
             yield mine.tolist()
 
@@ -120,7 +120,7 @@ class Regression(L.LightningModule):
 def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = False) -> torch.nn.Module:
     """Train to the end of the schedule and return the network in evaluation mode on the CPU.
 
-    A checkpoint is written after every epoch into ``scratch``; where one is found, training goes on from there and
+    A checkpoint is written after every epoch into ``scratch``; where one is found, training resumes from it and
     ends with the same weights. One that cannot be read is set aside with a warning. The last one stays, so that a caller
     that is killed before it has kept the result trains nothing again: whoever keeps it removes ``scratch``.
     """

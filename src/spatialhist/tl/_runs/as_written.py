@@ -39,7 +39,7 @@ class AsWritten(Stack):
     Attributes
     ----------
     score_not_honest
-        Mean per-spot Spearman on a random fifth of the training spots, by which the original judged itself. All but
+        Mean per-spot Spearman on a random fifth of the training spots, by which the original was evaluated. All but
         one of the fold models were trained on those spots, and their neighbors trained the network: do not compare it.
     """
 
@@ -80,7 +80,7 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     _store(result)
     shutil.rmtree(scratch)
     warnings.warn(
-        f"scheme='as_written': its score of {score:.3f} is not honest (fold models judge spots they were trained on) and "
+        f"scheme='as_written': its score of {score:.3f} is not honest (fold models predict spots they were trained on) and "
         "belongs in no table; scheme='honest' gives one that does",
         UserWarning,
         stacklevel=3,

@@ -44,7 +44,7 @@ class Fit:
     threads
         Of numpy and torch, pinned so that the result does not depend on who runs the fit.
     start
-        Folder of a finished fit of the same kind that a network goes on from; None to start afresh.
+        Folder of a finished fit of the same kind whose weights a network starts from; None for new weights.
     """
 
     predictor: Predictor
@@ -154,7 +154,7 @@ def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, 
 
 
 SHORT = 60.0
-"""Seconds that nobody needs to be told of."""
+"""Shorter times are not announced."""
 
 
 class TimeLeft:

@@ -45,7 +45,7 @@ class TrainingFeatures:
     distances
         Distance of each to the spots of the other groups ``(n,)``; to the other spots, if there is one group.
     n_extents
-        Arrays of features that are looked at, the first ones: averages over the surroundings follow them.
+        Number of arrays of features that are used, the first ones; averages over the context follow them.
     """
 
     reducer: Reducer
@@ -66,7 +66,7 @@ class TrainingFeatures:
         return cls(reducer, points, group, _left_out_distances(points, group), n_extents)
 
     def score(self, features: Sequence[np.ndarray], *, held_out: int | None = None) -> np.ndarray:
-        """Share of training spots that were nearer to the spots of other groups, every group counting the same.
+        """Fraction of training spots that are nearer to the spots of other groups, with groups weighted equally.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ def warn_of_far(slide: str, scores: np.ndarray) -> None:
     if share > 0.5:
         logger.warning(
             "slide %r is unlike the training slides: %.0f %% of its spots have out_of_distribution above %g, where 5 %% "
-            "are expected; nobody knows how good their predictions are", slide, 100 * share, FAR,
+            "are expected; the accuracy of their predictions is unknown", slide, 100 * share, FAR,
         )  # fmt: skip
 
 

@@ -53,10 +53,10 @@ def inner_fits(
     seed: int,
     threads: int,
 ) -> dict[tuple[str, str, str], Fit]:
-    """What stacking needs to be judged: to predict group s for outer group o, a fit that saw neither.
+    """Fits that evaluating a stack needs: to predict group s for outer group o, a fit that saw neither.
 
     A pair of groups shares one fit where both have the same panel. Where they differ there are two: a panel was chosen
-    with the other group's labels, and must not shape a model that is judged on that group.
+    with the other group's labels, and must not shape a model that is evaluated on that group.
 
     Returns
     -------

@@ -30,31 +30,31 @@ def out_of_fold_residuals(source: CrossValidation | Stack) -> np.ndarray:
     return residuals
 
 
-def residuals_without(source: CrossValidation | Stack, judged: str) -> np.ndarray:
-    """Measured less predicted, for the other groups' spots by models that saw neither their group nor the judged one.
+def residuals_without(source: CrossValidation | Stack, evaluated: str) -> np.ndarray:
+    """Measured less predicted, for the other groups' spots by models that saw neither their group nor the evaluated one.
 
     A run of one model holds no fits without two groups: there the residuals of the other groups are those of
-    :func:`out_of_fold_residuals`, whose models have seen the judged group.
+    :func:`out_of_fold_residuals`, whose models have seen the evaluated group.
 
     Returns
     -------
     ndarray
-        ``(spots, genes)`` of the run; NaN for the judged group, and outside its panel.
+        ``(spots, genes)`` of the run; NaN for the evaluated group, and outside its panel.
     """
     cv = run_of(source)
     if not is_nested(cv):
         residuals = out_of_fold_residuals(source)
-        residuals[cv.inputs.column("group") == judged] = np.nan
+        residuals[cv.inputs.column("group") == evaluated] = np.nan
         return residuals
-    combiner: Combiner = source.by_group[judged] if isinstance(source, Stack) else Mean()
-    group, inner, columns = cv.inputs.column("group"), cv.inner(), np.asarray(cv.panels[judged])
+    combiner: Combiner = source.by_group[evaluated] if isinstance(source, Stack) else Mean()
+    group, inner, columns = cv.inputs.column("group"), cv.inner(), np.asarray(cv.panels[evaluated])
     residuals = np.full((len(group), len(cv.genes)), np.nan, dtype=np.float32)
     for other in cv.groups:
-        if other != judged:
-            rows, _ = inner[judged, other, cv.models[0].name].result()
-            mine = group[rows] == other
-            predicted = combiner.apply(np.stack([inner[judged, other, m.name].result()[1][mine] for m in cv.models]))
-            residuals[np.ix_(rows[mine], columns)] = cv.targets(rows[mine], judged) - predicted
+        if other != evaluated:
+            rows, _ = inner[evaluated, other, cv.models[0].name].result()
+            own = group[rows] == other
+            predicted = combiner.apply(np.stack([inner[evaluated, other, m.name].result()[1][own] for m in cv.models]))
+            residuals[np.ix_(rows[own], columns)] = cv.targets(rows[own], evaluated) - predicted
     return residuals
 
 

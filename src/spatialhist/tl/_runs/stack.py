@@ -29,7 +29,7 @@ class Stack:
     method
         How.
     by_group
-        The combiner by which each held-out group is judged; it has not seen that group.
+        The combiner with which each held-out group is evaluated; it has not seen that group.
     final
         The combiner for new slides, fitted on the out-of-fold predictions of all groups, over all genes of the run.
     """

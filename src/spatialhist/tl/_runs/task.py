@@ -116,7 +116,7 @@ class Task:
         return cls(table, used, rows, layer, looks, resolve_models(models), int(seed), threads)
 
     def recipe(self) -> dict[str, Any]:
-        """What is fitted on, in what way, whatever the slides."""
+        """What is fitted on and how, apart from the slides."""
         return {
             "models": [describe(m) for m in self.models],
             "layer": self.layer,

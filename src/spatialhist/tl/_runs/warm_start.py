@@ -1,4 +1,4 @@
-"""Going on from the weights of a fitted model: which models can, and whether the two fit together."""
+"""Warm start from the weights of a fitted model: which models can, and whether the two fit together."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_start(start: Model, task: Task, genes: int | Sequence[str]) -> None:
     if not isinstance(genes, int) and set(genes) != set(start.genes):
         differ.append("genes")
     if differ:
-        raise ValueError(f"start={str(start.folder)!r} cannot be gone on from: they differ in {differ}")
+        raise ValueError(f"start={str(start.folder)!r} cannot be used for a warm start: they differ in {differ}")
 
 
 def check_panel(start: Model, found: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from spatialhist._sdata.layers import recorded
 from spatialhist.tl._data import renamed
 from spatialhist.tl._scores.metrics import HEADLINE, choose_metrics
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
-from spatialhist.tl._scores.reliability import VERDICTS, judge_genes
+from spatialhist.tl._scores.reliability import VERDICTS, rate_genes
 from spatialhist.tl._scores.scorer import COLUMNS, Record, Scorer
 from spatialhist.tl._scores.summarize import summarize
 
@@ -43,7 +43,7 @@ def make_card(
     layer: str,
     groups: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Judge a predictor by its out-of-fold predictions.
+    """Evaluate a predictor by its out-of-fold predictions.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def make_card(
     rows, columns
         Spots and genes of the run, as positions in the table.
     name
-        Predictor whose genes are judged.
+        Predictor whose genes are rated.
     predictions
         Name, kind and out-of-fold predictions ``(spots, genes)`` of it, and of what it stands beside.
     run_id, layer
@@ -91,7 +91,7 @@ def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _genes(scores: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
-    return json.loads(judge_genes(scores, name).to_json(orient="index", double_precision=6))
+    return json.loads(rate_genes(scores, name).to_json(orient="index", double_precision=6))
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:
-    """Genes of a card, as :func:`judge_genes` made them; JSON keeps neither order nor types."""
+    """Genes of a card, as :func:`rate_genes` made them; JSON keeps neither order nor types."""
     table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index").reindex(columns=GENE_COLUMNS)
     table = table.astype(dict.fromkeys(GENE_COLUMNS[:4], float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
     return table.sort_values("score", ascending=False, kind="stable").rename_axis("gene")

@@ -11,7 +11,7 @@ _TOLERANCE = 1e-9
 
 
 def groups_needed(level: float) -> int:
-    """Fewest groups, besides the judged one, that an interval of this level can be taken from.
+    """Fewest groups, besides the evaluated one, that an interval of this level can be taken from.
 
     Raises
     ------

@@ -19,8 +19,8 @@ RELIABLE, WEAK, UNRELIABLE = VERDICTS = ("reliable", "weak", "unreliable")
 COLUMNS = ["score", "baseline", "ceiling", "fraction", "groups", "wins", "verdict"]
 
 
-def judge_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
-    """Judge every gene that a predictor was scored on.
+def rate_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
+    """Rate every gene that a predictor was scored on.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def judge_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
     DataFrame
         One row a gene, best first: ``score``, within-slide Pearson averaged over slides and groups; ``baseline``, the same
         of its best image-free baseline; ``ceiling`` of the measurement's noise; ``fraction`` of the ceiling that is
-        reached, NaN where there is none; ``groups`` in which the gene was judged, ``wins``, those above the baseline;
+        reached, NaN where there is none; ``groups`` in which the gene was scored, ``wins``, those above the baseline;
         ``verdict``.
 
     Notes

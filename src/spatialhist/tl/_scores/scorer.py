@@ -93,7 +93,7 @@ class Scorer:
         """
         if recorded(table, truth).get("smoothed"):
             raise ValueError(
-                f"layer {truth!r} was smoothed, and smoothed truth flatters whatever is smooth: score against the "
+                f"layer {truth!r} was smoothed, and smooth predictions look better against smoothed truth: score against the "
                 "layer it was made from"
             )
         rows = _deep_rows(slides, counts_behind(table, slides, truth), min_counts)
