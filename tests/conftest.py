@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -8,6 +9,15 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Leave the level of the package's logger to each test; a command of the command line sets it."""
+    logger = logging.getLogger("spatialhist")
+    logger.setLevel(logging.NOTSET)
+    yield
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def encoder_fingerprint(encoder: Encoder) -> str:
     Raises
     ------
     ValueError
-        If the encoder holds or refers to something that cannot be hashed; the message names it.
+        If the encoder is not callable, or holds or refers to something that cannot be hashed; the message names it.
 
     Notes
     -----
@@ -72,6 +72,8 @@ def encoder_fingerprint(encoder: Encoder) -> str:
     >>> len(encoder_fingerprint(get_encoder("color_texture")))
     64
     """
+    if not callable(encoder):
+        raise ValueError(f"encoder {encoder!r} is not callable: give a torch.nn.Module, a function or another callable")
     return fingerprint(encoder, "encoder")
 
 
