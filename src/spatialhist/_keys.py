@@ -52,6 +52,11 @@ def hires(slide: str) -> str:
     return f"{slide}_hires_image"
 
 
+def lowres(slide: str) -> str:
+    """Key of Space Ranger's smallest image of a slide."""
+    return f"{slide}_lowres_image"
+
+
 def tissue(image_key: str) -> str:
     """Key of the tissue mask of an image, squidpy's own default."""
     return f"{image_key}_tissue"

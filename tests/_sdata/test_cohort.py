@@ -60,9 +60,11 @@ def test_slide_without_shapes(two_slides):
 def test_missing_table_and_columns(slide_of_five):
     with pytest.raises(KeyError, match=r"no table 'other'; found \['table'\]: choose one with table_key="):
         get_table(slide_of_five, "other")
-    del slide_of_five["table"].obs["spot_id"]
-    with pytest.raises(ValueError, match=r"no obs\['spot_id'\]; parse it"):
+    ids = slide_of_five["table"].obs.pop("spot_id")
+    with pytest.raises(ValueError, match=r"no obs\['spot_id'\]: set sdata\['table'\].obs\['spot_id'\] to its id"):
         open_cohort(slide_of_five)
+    slide_of_five["table"].obs["spot_id"] = ids
+    assert open_cohort(slide_of_five).slides == ["S1"]
 
 
 def test_table_without_spots(slide_of_five):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import spatialdata as sd
+import tifffile
 from PIL import Image
 from spatialdata_io import visium
 from tests.io.conftest import picture, write_space_ranger
@@ -99,6 +100,47 @@ def test_missing_file_is_named(tmp_path, missing):
         sh.io.read_visium(folder)
     with pytest.raises(FileNotFoundError, match=r"did you mean .*outs\?"):
         sh.io.read_visium(tmp_path / "sample")
+
+
+WRONG = {
+    "the small copy": (lambda: picture()[::2, ::2], {}, "it is as large as 'V1_hires_image', Space Ranger's small copy"),
+    "a copy": (lambda: picture()[::3, ::3], {}, "it is a copy at 0.333 times the size; give the image of about 424 x 300"),
+    "turned": (lambda: np.rot90(picture()), {}, "it is turned by a quarter"),
+    "another slide": (lambda: picture(260, 300), {}, "it is of another slide, or cropped"),
+    "its scale": (
+        picture, {"resolution": (1e3, 1e3), "resolutionunit": "CENTIMETER"},
+        "spots of slide 'V1' lie 20 pixels apart, which are 200 um at 10 um per pixel, but the array has 100 um",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_an_image_that_positions_were_not_measured_on_is_told(outs, tmp_path, kind):
+    pixels, options, message = WRONG[kind]
+    tifffile.imwrite(tmp_path / "slide.tif", pixels(), photometric="rgb", **options)
+    with pytest.warns(UserWarning, match=message):
+        sh.io.read_visium(outs, slide="V1", image=tmp_path / "slide.tif")
+
+
+def test_steps_refuse_a_slide_on_another_image_and_the_small_one_can_be_chosen(outs, tmp_path):
+    Image.fromarray(picture()[::3, ::3]).save(tmp_path / "small.tif")
+    with pytest.warns(UserWarning, match="6 of 11 spots of slide 'V1' lie outside of it"):
+        sdata = sh.io.read_visium(outs, slide="V1", image=tmp_path / "small.tif")
+    spec = sh.tiles.TileSpec(("px", 8), 4)
+    with pytest.raises(ValueError, match="6 of 11 spots .* it is a copy at 0.333 times the size"):
+        sh.tiles.TileDataset(sdata, spec)
+    assert len(sh.tiles.TileDataset(sdata, spec, image="V1_hires_image")) == 11
+
+
+def test_small_images_of_any_kind_are_read_as_the_slide_is(outs):
+    Image.fromarray(np.dstack([picture()[::2, ::2], np.full((150, 212), 255, np.uint8)])).save(
+        outs / "spatial/tissue_hires_image.png"
+    )
+    Image.fromarray(picture()[::4, ::4, 0]).save(outs / "spatial/tissue_lowres_image.png")
+    with pytest.warns(UserWarning, match="tissue_lowres_image.png has one channel"):
+        sdata = sh.io.read_visium(outs)
+    np.testing.assert_array_equal(read_level(pyramid(sdata, "S1_hires_image"), 0), picture()[::2, ::2])
+    assert sdata.images["S1_lowres_image"].shape == (3, 75, 106)
 
 
 def test_missing_image_is_named(outs):

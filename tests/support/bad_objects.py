@@ -142,7 +142,7 @@ CASES = [
     ),
     *(
         Case(
-            name, "table without region", BOTH[name], ValueError, ("'region'", "TableModel.parse"),
+            name, "table without region", BOTH[name], ValueError, ("'region'", "sdata['table'].obs['region']"),
             lambda b: b.table.obs.drop(columns="region", inplace=True),
         )
         for name in BOTH

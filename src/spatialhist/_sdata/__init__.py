@@ -8,6 +8,7 @@ lattice    how far apart neighbors on a lattice are
 geometry   where spots lie in pixels, which points lie in polygons
 alignment  how spots were moved from where the reader put them
 images     pyramids, levels, masks: reading pixels and adding image elements
+rgb        images of any common kind as RGB of 8 bits
 pyramids   making the resolution levels of an image
 values     what tables of other programs hold, as plain numbers, words and ids
 flags      columns of yes and no, of any type
@@ -16,7 +17,7 @@ counts     whether a matrix holds raw counts, and which one does
 layers     layers, columns and provenance of the table
 build      one slide from arrays, several slides into one cohort
 subset     some slides or spots of an object
-adopt      what an object of spatialdata-io lacks
+adopt      what an object of others lacks
 grid       spots that we lay on a slide
 maps       genes as images
 pixel_hash telling an image by its pixels

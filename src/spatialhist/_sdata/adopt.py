@@ -1,14 +1,17 @@
-"""Fill in what an object made by ``spatialdata_io.visium`` alone lacks: scale, spot centers, thumbnail."""
+"""Fill in what an object that others made lacks: keys, coordinate system, scale, spot centers, thumbnail."""
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.coordinates import is_placed, length_factor, place_spots
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
-from spatialhist._sdata.values import as_numbers, word
+from spatialhist._sdata.spots_on_image import misfit
+from spatialhist._sdata.values import as_numbers, as_words, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,15 +22,39 @@ THUMBNAIL_PX = 1000
 VISIUM_PITCH_UM = 100.0
 
 
+def adopt_keys(table: AnnData, table_key: str) -> None:
+    """Give a table the columns ``region`` and ``spot_id`` where it says that it is annotated by others.
+
+    Raises
+    ------
+    ValueError
+        If such a column holds something else.
+    """
+    said = table.uns.get("spatialdata_attrs", {})
+    for ours, kind in ((_keys.REGION, "region_key"), (_keys.INSTANCE, "instance_key")):
+        theirs = said.get(kind, ours)
+        if theirs == ours or theirs not in table.obs:
+            continue
+        if ours not in table.obs:
+            table.obs[ours] = table.obs[theirs]
+        elif not np.array_equal(as_words(table.obs[ours]), as_words(table.obs[theirs])):
+            raise ValueError(
+                f"table {table_key!r} is annotated by obs[{theirs!r}], and its obs[{ours!r}] holds something else: rename "
+                f"it, sdata[{table_key!r}].obs.rename(columns={{{ours!r}: 'other_{ours}'}}, inplace=True)"
+            )
+
+
 def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Complete one slide; what is already there stays. Costs nothing the second time."""
-    from spatialhist._sdata.geometry import spot_centers
+    from spatialhist._sdata.geometry import judged_spots, spot_centers
     from spatialhist._sdata.scale import slide_info
 
+    place_spots(sdata, slide)
     info = slide_info(sdata, slide)
     if "spot_diameter_px" not in info or "pitch_px" not in info or _keys.SPATIAL not in table.obsm:
         centers = spot_centers(sdata, table, slide)
         _fill_scale(info, sdata, table, slide, centers)
+        _compare(sdata, slide, centers[judged_spots(table, slide)])
         if _keys.SPATIAL not in table.obsm:
             table.obsm[_keys.SPATIAL] = np.full((table.n_obs, 2), np.nan)
             table.obsm[_keys.SPATIAL][(table.obs[_keys.REGION] == slide).to_numpy()] = centers
@@ -37,14 +64,14 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
 
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
-    from spatialhist._sdata.images import affine, length_factor
+    from spatialhist._sdata.images import affine
 
     shapes = sdata.shapes[slide]
     if "radius" not in shapes:
         raise ValueError(f"shapes {slide!r} have no radius: spots must be circles (ShapesModel.parse(..., radius=))")
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     pitch = info.setdefault("pitch_px", _numbered_pitch(obs, centers) or lattice_pitch(centers))
-    diameter = float(shapes["radius"].median()) * 2 * length_factor(affine(shapes, slide))
+    diameter = float(shapes["radius"].median()) * 2 * length_factor(affine(shapes, slide, f"sdata.shapes[{slide!r}]"))
     info.setdefault("spot_diameter_px", diameter)
     info.setdefault("mpp", _space_ranger_mpp(table, slide, pitch))
 
@@ -67,6 +94,21 @@ def _space_ranger_mpp(table: AnnData, slide: str, pitch: float | None) -> float 
     return VISIUM_PITCH_UM / pitch if visium and pitch else None
 
 
+def _compare(sdata: SpatialData, slide: str, centers: np.ndarray) -> None:
+    """Warn of images that spots do not lie on; a step that looks at one refuses the slide."""
+    from spatialhist._sdata.geometry import apply
+    from spatialhist._sdata.images import affine, image_size, small_copy
+
+    for key in (_keys.image(slide), _keys.hires(slide)):
+        if key not in sdata.images or not is_placed(sdata.images[key], slide):
+            continue
+        to_pixels = np.linalg.inv(affine(sdata.images[key], slide))
+        xy, size = apply(to_pixels, centers), image_size(sdata.images[key])
+        problem = misfit(xy, size, slide, key, small=small_copy(sdata, slide, key))
+        if problem:
+            warnings.warn(problem, UserWarning, stacklevel=5)
+
+
 def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:
     """Add what squidpy needs to draw; a slide without any image gets the spot size alone."""
     from spatialhist._sdata.images import affine, pyramid, read_overview
@@ -74,8 +116,9 @@ def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diamet
     factors = entry.setdefault("scalefactors", {})
     factors.setdefault("spot_diameter_fullres", diameter)
     found = [key for key in (_keys.image(slide), _keys.hires(slide)) if key in sdata.images]
+    found = [key for key in found if is_placed(sdata.images[key], slide)]
     if not found or "images" in entry:
         return
     pixels, (factor_x, _) = read_overview(pyramid(sdata, found[0]), THUMBNAIL_PX)
     entry["images"] = {"hires": pixels[:, :, :3]}
-    factors["tissue_hires_scalef"] = float(1 / (factor_x * affine(sdata.images[found[0]], slide)[0, 0]))
+    factors["tissue_hires_scalef"] = 1 / (factor_x * length_factor(affine(sdata.images[found[0]], slide)))

@@ -14,8 +14,8 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
 from spatialhist._sdata.geometry import has_spots
+from spatialhist._sdata.images import as_element
 from spatialhist._sdata.lattice import lattice_pitch
-from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.scale import slide_info
 from spatialhist._sdata.values import as_ids
 
@@ -50,7 +50,7 @@ def build_slide(
     Parameters
     ----------
     image
-        ``(c, y, x)`` uint8, numpy or dask; None for a slide without an image.
+        ``(c, y, x)`` uint8, numpy or dask, or an image element; None for a slide without an image.
     xy
         Spot centers ``(n, 2)``, (x, y) in full-resolution pixels.
     counts
@@ -90,7 +90,7 @@ def build_slide(
     )  # fmt: skip
     elements: dict[str, Any] = {slide: shapes}
     if image is not None:
-        elements[_keys.image(slide)] = parse_image(image, here)
+        elements[_keys.image(slide)] = as_element(image, here, f"image of slide {slide!r}")
     sdata = sd.SpatialData.init_from_elements(elements)
     if store is not None:
         sdata.write(store)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.adopt import adopt
+from spatialhist._sdata.adopt import adopt, adopt_keys
 from spatialhist._sdata.geometry import copied_centers
 from spatialhist._sdata.slide import Slide, is_measured
 from spatialhist._sdata.values import as_ids
@@ -167,16 +167,17 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
     if not sdata.tables:
         raise KeyError(
             "the object has no table, so none of its slides has spots: predict them with sh.tl.predict_grid, or give "
-            "them spots with sh.io.from_arrays"
+            "one spots with sh.io.from_arrays(sdata, xy, counts)"
         )
     if table_key not in sdata.tables:
         raise KeyError(f"no table {table_key!r}; found {list(sdata.tables)}: choose one with table_key=")
     table = sdata.tables[table_key]
-    for column in (_keys.REGION, _keys.INSTANCE):
+    adopt_keys(table, table_key)
+    wanted = {_keys.REGION: "the slide of each spot, a key of sdata.shapes", _keys.INSTANCE: "its id in their index"}
+    for column, what in wanted.items():
         if column not in table.obs:
             raise ValueError(
-                f"table {table_key!r} has no obs[{column!r}]; parse it with TableModel.parse(adata, region=<slide ids>, "
-                f"region_key={_keys.REGION!r}, instance_key={_keys.INSTANCE!r})"
+                f"table {table_key!r} has no obs[{column!r}]: set sdata[{table_key!r}].obs[{column!r}] to {what}"
             )
     unassigned = int(table.obs[_keys.REGION].isna().sum())
     if unassigned:

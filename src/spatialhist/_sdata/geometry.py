@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.images import affine
+from spatialhist._sdata.coordinates import place_by_spots
+from spatialhist._sdata.images import affine, image_size, small_copy
+from spatialhist._sdata.spots_on_image import is_grave, misfit, should_be_inside
 from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
             "that spots are: make them from the centroids with spatialdata.to_circles"
         )
     xy = np.column_stack([shapes.geometry.x.to_numpy(), shapes.geometry.y.to_numpy()])[row]
-    return apply(affine(shapes, slide), xy)
+    return apply(affine(shapes, slide, f"sdata.shapes[{slide!r}]"), xy)
 
 
 def _positions(ids: pd.Series, index: pd.Index) -> np.ndarray:
@@ -55,9 +57,36 @@ def copied_centers(table: AnnData) -> np.ndarray:
 
 
 def spot_pixels(sdata: SpatialData, table: AnnData, slide: str, image: str) -> np.ndarray:
-    """Spot centers ``(n, 2)`` as (x, y) in full-resolution pixels of an image, in the order of the table's rows."""
-    to_pixels = np.linalg.inv(affine(sdata.images[image], slide))
-    return apply(to_pixels, spot_centers(sdata, table, slide))
+    """Spot centers ``(n, 2)`` as (x, y) in full-resolution pixels of an image, in the order of the table's rows.
+
+    Raises
+    ------
+    ValueError
+        If spots and image do not belong together: more than a tenth of the spots lie outside.
+    """
+    to_pixels = np.linalg.inv(affine(sdata.images[image], slide, f"sdata.images[{image!r}]"))
+    xy = apply(to_pixels, spot_centers(sdata, table, slide))
+    check_on_image(sdata, table, slide, image, xy)
+    return xy
+
+
+def check_on_image(sdata: SpatialData, table: AnnData, slide: str, image: str, xy: np.ndarray) -> None:
+    """Refuse a slide of which more than a tenth of the spots, given in pixels of an image, lie outside of it.
+
+    Raises
+    ------
+    ValueError
+        Naming the likely mistake.
+    """
+    size, judged = image_size(sdata.images[image]), xy[judged_spots(table, slide)]
+    if is_grave(judged, size):
+        raise ValueError(misfit(judged, size, slide, image, small=small_copy(sdata, slide, image)))
+
+
+def judged_spots(table: AnnData, slide: str) -> np.ndarray:
+    """Boolean per spot of a slide: it should lie on the slide's image."""
+    obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
+    return should_be_inside(obs.get(_keys.IN_TISSUE), len(obs))
 
 
 def apply(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -93,5 +122,6 @@ def inside(sdata: SpatialData, slide: str, to_slide: np.ndarray, points: np.ndar
     shapes = sdata.shapes[region]
     if not set(shapes.geom_type) <= {"Polygon", "MultiPolygon"}:
         raise ValueError(f"within={region!r} holds {sorted(set(shapes.geom_type))}: want polygons")
-    to_region = np.linalg.inv(affine(shapes, slide)) @ to_slide
+    place_by_spots(sdata, shapes, slide)
+    to_region = np.linalg.inv(affine(shapes, slide, f"sdata.shapes[{region!r}]")) @ to_slide
     return np.asarray(shapely.contains_xy(shapes.union_all(), apply(to_region, points)))

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.coordinates import is_placed, length_factor, matrix, place_by_spots, placements
 from spatialhist._sdata.pyramids import parse_image
+from spatialhist._sdata.rgb import rgb_levels
+from spatialhist._sdata.spots_on_image import SmallImage
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -87,28 +90,34 @@ def image_key(sdata: SpatialData, slide: str, image: str | None = None) -> str:
         key, advice = image.format(slide=slide), "choose one with image="
     if key not in sdata.images:
         raise KeyError(f"no image {key!r}; found {sorted(sdata.images)}: {advice}")
+    place_by_spots(sdata, sdata.images[key], slide)
     return key
 
 
 def _full_image_advice(sdata: SpatialData, slide: str) -> str:
-    small = [f"{slide}_{size}_image" for size in ("hires", "lowres") if f"{slide}_{size}_image" in sdata.images]
-    add = "add one with spatialdata_io.visium(..., fullres_image_file=) or sh.io.from_arrays"
-    return f"{add}, or choose image={small[0]!r}" if small else add
+    """How to get a full-resolution image, or let a small one stand for it."""
+    add = "make the slide with its full-resolution image, as sh.io.read_visium(..., image=) and sh.io.from_arrays do"
+    small = [key for key in (_keys.hires(slide), _keys.lowres(slide)) if key in sdata.images]
+    if not small:
+        return add
+    return (
+        f"{add}, or let the small one stand for it, sdata.images[{_keys.image(slide)!r}] = sdata.images[{small[0]!r}]"
+    )
 
 
 def pyramid(sdata: SpatialData, key: str) -> Pyramid:
-    """Return the levels of an image, without reading a pixel."""
-    arrays = tuple(_level_arrays(sdata.images[key]))
+    """Return the levels of an image as RGB of 8 bits, without reading more than a few pixels.
+
+    Raises
+    ------
+    ValueError
+        If its channels or values are of another kind than :func:`spatialhist._sdata.rgb.rgb_levels` takes.
+    """
+    arrays = tuple(rgb_levels(_levels(sdata.images[key]), f"image {key!r}"))
     height, width = arrays[0].shape[1:]
     factors = tuple((_factor(width, a.shape[2]), _factor(height, a.shape[1])) for a in arrays)
     stored = tuple(z for z in map(_stored, arrays) if z is not None)
     return Pyramid(key, arrays, factors, stored if len(stored) == len(arrays) else None)
-
-
-def _level_arrays(element: Any) -> list[da.Array]:
-    import dask.array as da
-
-    return [da.asarray(level.transpose("c", "y", "x").data) for level in _levels(element)]
 
 
 def _levels(element: Any) -> list[Any]:
@@ -193,28 +202,75 @@ def _block_means(level: da.Array, block: int) -> np.ndarray:
     return np.moveaxis(da.coarsen(np.mean, even, {1: block, 2: block}).compute(), 0, -1)
 
 
-def affine(element: Any, slide: str) -> np.ndarray:
+def as_element(image: Any, placed: Mapping[str, Any], name: str) -> Any:
+    """Make an image element of pixels ``(c, y, x)``, or of another element, whose pixels stay where they are stored.
+
+    Raises
+    ------
+    ValueError
+        If an element has other channels or values than :func:`spatialhist._sdata.rgb.rgb_levels` takes.
+    """
+    from spatialdata.transformations import set_transformation
+
+    if not hasattr(image, "dims") and not hasattr(image, "children"):
+        return parse_image(image, placed)
+    stored = _levels(image)
+    levels = rgb_levels(stored, name)
+    if not hasattr(image, "children") or any(a is not b.data for a, b in zip(levels, stored, strict=True)):
+        return parse_image(levels[0], placed)
+    element = image.copy()
+    set_transformation(element, dict(placed), set_all=True)
+    return element
+
+
+def affine(element: Any, slide: str, name: str = "") -> np.ndarray:
     """Return the 3x3 matrix from an element's own pixels to the coordinate system of a slide.
+
+    Parameters
+    ----------
+    element
+        Image or shapes.
+    slide
+        Slide id.
+    name
+        How a user reaches the element, as in ``sdata.images['S1_full_image']``.
 
     Raises
     ------
     ValueError
         If the element is not placed in that coordinate system.
     """
-    from spatialdata.transformations import get_transformation
-
-    placed = get_transformation(element, get_all=True)
-    if slide not in placed:
+    if not is_placed(element, slide):
+        spots = f"sdata.shapes[{slide!r}]"
+        other = f"sdata.images[{_keys.image(slide)!r}]" if name == spots else spots
         raise ValueError(
-            f"the element lies in coordinate systems {sorted(placed)}, not in {slide!r}: place it there with "
-            f"spatialdata.transformations.set_transformation(element, Identity(), {slide!r})"
+            f"{name or 'an element'} of slide {slide!r} lies in coordinate systems {sorted(placements(element))}, not in "
+            f"{slide!r}, and {other} in none of them, so nothing says how the two lie to each other. If positions of spots "
+            "are pixels of the image, place the one where the other is: from spatialdata.transformations import "
+            f"get_transformation, set_transformation; set_transformation({name}, get_transformation({other}, {slide!r}), "
+            f"{slide!r})"
         )
-    return placed[slide].to_affine_matrix(("x", "y"), ("x", "y"))
+    return matrix(element, slide)
 
 
-def length_factor(matrix: np.ndarray) -> float:
-    """How many times longer a 3x3 affine matrix makes a length, as far as one number can say it."""
-    return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+def image_size(image: Any) -> tuple[int, int]:
+    """Columns and rows of an image element, or of pixels ``(c, y, x)``."""
+    if hasattr(image, "shape") and not hasattr(image, "dims"):
+        return image.shape[2], image.shape[1]
+    sizes = _levels(image)[0].sizes
+    return sizes["x"], sizes["y"]
+
+
+def small_copy(sdata: SpatialData, slide: str, image: str) -> SmallImage | None:
+    """Space Ranger's small copy of a slide's full-resolution image, by which sizes of the two can be compared."""
+    key = _keys.hires(slide)
+    if image == key or key not in sdata.images or not is_placed(sdata.images[key], slide):
+        return None
+    to_image = np.linalg.inv(affine(sdata.images[image], slide, f"sdata.images[{image!r}]")) @ affine(
+        sdata.images[key], slide
+    )
+    size, factor = image_size(sdata.images[key]), length_factor(to_image)
+    return SmallImage(key, size, (size[0] * factor, size[1] * factor))
 
 
 def add_image(sdata: SpatialData, key: str, data: da.Array, *, like: str) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.alignment import image_points, original_points
+from spatialhist._sdata.coordinates import length_factor
 from spatialhist._sdata.flags import nullable_flags, settled_flags
-from spatialhist._sdata.geometry import apply, inside, spot_centers
-from spatialhist._sdata.images import affine, image_key, length_factor, pyramid, tissue_mask
+from spatialhist._sdata.geometry import apply, check_on_image, inside, spot_centers
+from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
 from spatialhist._sdata.values import as_words, word
@@ -41,7 +42,7 @@ class SlideImage:
     @cached_property
     def to_slide(self) -> np.ndarray:
         """3x3 matrix from full-resolution pixels of the image to those of the slide."""
-        return affine(self._element, self._slide)
+        return affine(self._element, self._slide, f"sdata.images[{self.pyramid.key!r}]")
 
     @property
     def px(self) -> float:
@@ -159,7 +160,10 @@ class Slide:
 
     def centers(self, which: str | None = None) -> np.ndarray:
         """Spot centers ``(n, 2)`` as they are placed, in full-resolution pixels of an image."""
-        return self.image(which).pixels(self.xy)
+        image = self.image(which)
+        xy = image.pixels(self.xy)
+        check_on_image(self._sdata, self._table, self.name, image.pyramid.key, xy)
+        return xy
 
     @property
     def original_spots(self) -> np.ndarray:

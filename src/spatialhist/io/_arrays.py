@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from spatialhist import _keys
+
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
@@ -35,7 +37,8 @@ def from_arrays(
     ----------
     image
         H&E pixels ``(y, x, 3)`` or ``(3, y, x)``, uint8 of 0..255 or float of [0, 1]. Gray images become three equal
-        channels, an alpha channel is laid on white.
+        channels, an alpha channel is laid on white. Or a slide from :func:`read_wsi`, whose pixels stay in its store, or
+        an image element.
     xy
         Spot centers ``(n, 2)``: x (column), then y (row), in pixels of ``image`` from its top left corner.
     counts
@@ -44,9 +47,10 @@ def from_arrays(
     slide
         Slide id; it names the spots, the region in the table and the coordinate system.
     patient
-        Patient id; sections of one patient are kept together in cross-validation.
+        Patient id; sections of one patient are kept together in cross-validation. That of a slide from
+        :func:`read_wsi` if None.
     mpp
-        Micrometers per pixel of ``image``.
+        Micrometers per pixel of ``image``; those of a slide from :func:`read_wsi` if None.
     spot_diameter_px
         Diameter of a spot; 0.55 times the distance of neighboring spots if None.
     genes
@@ -81,27 +85,48 @@ def from_arrays(
     S1_1    1.0   5.0
     """
     from spatialhist.io._assembly.slide import check_centers, make_slide
-    from spatialhist.io._images.arrays import to_rgb8
 
-    if isinstance(image, str | os.PathLike):
-        raise TypeError(f"image={str(image)!r} is a path: read it with sh.io.read_wsi, or pass its pixels")
-    pixels = np.moveaxis(to_rgb8(image), -1, 0)
+    picture, known = _open_image(image)
     centers = check_centers(xy, slide)
     values, names = _name_genes(counts, genes, len(centers))
     sdata = make_slide(
-        pixels,
+        picture,
         centers,
         values,
         slide=slide,
         genes=names,
         spot_ids=spot_ids,
-        patient=patient,
-        mpp=mpp,
+        patient=known.get(_keys.PATIENT) if patient is None else patient,
+        mpp=known.get("mpp") if mpp is None else mpp,
         spot_diameter_px=spot_diameter_px,
         measured=measured and counts is not None,
     )
     logger.info("made slide %r with %d spots and %d genes", slide, len(centers), len(names))
     return sdata
+
+
+def _open_image(image: Any) -> tuple[Any, dict[str, Any]]:
+    """Pixels ``(3, y, x)`` uint8 or an image element, and what its object knows of the slide."""
+    import spatialdata as sd
+
+    from spatialhist._sdata.scale import slide_info
+    from spatialhist.io._images.arrays import to_rgb8
+
+    if isinstance(image, str | os.PathLike):
+        raise TypeError(
+            f"image={str(image)!r} is a path: pass the slide, sh.io.read_wsi({str(image)!r}), or its pixels"
+        )
+    if isinstance(image, sd.SpatialData):
+        ends = _keys.image("")
+        slides = [key.removesuffix(ends) for key in image.images if key.endswith(ends)]
+        if len(slides) != 1:
+            raise ValueError(
+                f"image is an object with the images {sorted(image.images)}: pass one of them, as in sdata.images[...]"
+            )
+        return image.images[_keys.image(slides[0])], slide_info(image, slides[0])
+    if hasattr(image, "dims") or hasattr(image, "children"):
+        return image, {}
+    return np.moveaxis(to_rgb8(image), -1, 0), {}
 
 
 def _name_genes(counts: Any, genes: Sequence[str] | None, n: int) -> tuple[Any, list[str]]:

@@ -164,7 +164,8 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
 
 def _read_image(file: h5py.File, key: str) -> np.ndarray:
     """Pixels as uint8, converted block by block."""
-    from spatialhist.io._images.arrays import ROWS, check_pixels, to_uint8
+    from spatialhist._sdata.rgb import to_uint8
+    from spatialhist.io._images.arrays import ROWS, check_pixels
 
     image: Any = _members(file, key.rpartition("/")[0]).get(key.rpartition("/")[2])
     name = f"{file.filename}: {key}"

@@ -70,6 +70,12 @@ def read_visium(
     ValueError
         If a spot has no position, or the image cannot be read.
 
+    Warns
+    -----
+    UserWarning
+        If spots lie outside of the image, or it is not as large as the one that Space Ranger was given. Steps that look
+        at an image outside of which more than a tenth of the spots lie refuse the slide.
+
     Examples
     --------
     >>> import spatialhist as sh
@@ -95,6 +101,8 @@ def read_visium(
     if image is not None:
         _add_full_image(part, slide, Path(image))
     open_cohort(part)
+    if image is not None:
+        _compare_scale(part, slide, Path(image))
     sdata = assemble([part], store)
     logger.info("read slide %r with %d spots and %d genes from %s", slide, *sdata[_keys.TABLE].shape, path)
     return sdata
@@ -177,3 +185,18 @@ def _add_full_image(part: SpatialData, slide: str, path: Path) -> None:
 
     pixels = read_pixels(path)
     part.images[_keys.image(slide)] = parse_image(pixels, {slide: Identity()})
+
+
+def _compare_scale(part: SpatialData, slide: str, image: Path) -> None:
+    """Warn where the image says another pixel size than the distance of spots; it was made larger or smaller."""
+    from spatialhist._sdata.scale import scale
+    from spatialhist._sdata.spots_on_image import check_distance
+    from spatialhist.io._images.image_file import MPP_RANGE, read_mpp
+
+    try:
+        recorded = read_mpp(image)
+    except (ImportError, ValueError):
+        return
+    known = scale(part, slide)
+    if recorded and known.mpp and MPP_RANGE[0] <= recorded <= MPP_RANGE[1]:
+        check_distance(known.pitch_px, recorded, slide, known_um=known.mpp * known.pitch_px)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MPP_RANGE = (0.02, 20.0)
-"""Of microscopes; programs that know no scale write 72 dots an inch, which is 353 um."""
 MPP_TOLERANCE = 1.1
 
 
@@ -118,7 +116,7 @@ def _choose_mpp(given: float | None, path: Path) -> float:
 
 def _recorded_mpp(path: Path, given: float | None) -> tuple[float | None, str]:
     """Scale by the file, or what is wrong with it; nothing that the file says can keep a given one from being taken."""
-    from spatialhist.io._images.image_file import read_mpp
+    from spatialhist.io._images.image_file import MPP_RANGE, read_mpp
 
     try:
         found = read_mpp(path)

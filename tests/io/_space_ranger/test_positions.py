@@ -46,6 +46,7 @@ def test_any_header_under_any_name(tmp_path, name, text):
         (ROWS.replace("140", ""), r"p.csv holds no numbers for 1 barcodes, e.g. 'AC-1'"),
         (f"{ROWS}\nAA-1,1,0,4,1,1", r"p.csv holds barcodes twice, e.g. 'AA-1'"),
         (ROWS.replace("AC-1,0", "AC-1,maybe"), r"column 'in_tissue' of .*p.csv holds 'maybe': want True and False"),
+        (ROWS.replace("AC-1,0", "AC-1,"), r"column 'in_tissue' of .*p.csv is empty in 1 of 2 rows"),
         ("", r"p.csv has no rows"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -28,10 +27,14 @@ def make_slide(
     mpp: float | None = None,
     pitch_px: float | None = None,
     spot_diameter_px: float | None = None,
+    obs: pd.DataFrame | None = None,
     **rest: Any,
 ) -> SpatialData:
-    """Check one slide and build it; ``image`` is ``(3, y, x)`` uint8, the rest as in ``build_slide``."""
+    """Check one slide and build it; the parameters are those of ``build_slide``."""
     from spatialhist._sdata.build import build_slide
+    from spatialhist._sdata.images import image_size
+    from spatialhist._sdata.lattice import lattice_pitch
+    from spatialhist._sdata.spots_on_image import check_distance, check_spots, should_be_inside
 
     check_slide_id(slide)
     centers = check_centers(xy, slide)
@@ -41,7 +44,9 @@ def make_slide(
         if length is not None and not (isinstance(length, Real) and 0 < length < np.inf):
             given = length if isinstance(length, Real) else repr(length)
             raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
-    _warn_outside(centers, image.shape[1:], (spot_diameter_px or 0) / 2, slide)
+    judged = centers[should_be_inside(None if obs is None else obs.get(_keys.IN_TISSUE), len(centers))]
+    check_spots(judged, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2)
+    check_distance(pitch_px or lattice_pitch(centers), mpp, slide)
     return build_slide(
         image,
         centers,
@@ -52,6 +57,7 @@ def make_slide(
         mpp=mpp,
         pitch_px=pitch_px,
         spot_diameter_px=spot_diameter_px,
+        obs=obs,
         **rest,
     )
 
@@ -123,15 +129,3 @@ def check_counts(counts: Any, n: int, genes: Sequence[str], slide: str) -> Any:
     if (stored < 0).any():
         raise ValueError(f"counts of slide {slide!r} are negative, down to {stored.min():g}; give raw counts")
     return values
-
-
-def _warn_outside(centers: np.ndarray, shape: tuple[int, ...], radius: float, slide: str) -> None:
-    size = np.array(shape[1::-1])
-    outside = ((centers + radius < 0) | (centers - radius > size)).any(axis=1).sum()
-    if outside:
-        warnings.warn(
-            f"{outside} of {len(centers)} spots of slide {slide!r} lie outside its image of {size[0]} x {size[1]} "
-            "pixels: are x and y swapped, or is the image not the one the positions were measured on?",
-            UserWarning,
-            stacklevel=3,
-        )

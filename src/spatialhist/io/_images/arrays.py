@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from spatialhist._sdata.rgb import on_white, to_uint8
+
 MAX_PIXELS = 2_000_000_000
 """Images whose header promises more are refused before memory is asked for (6 GB of uint8 RGB)."""
 ROWS = 512
@@ -52,6 +54,8 @@ def to_rgb8(image: Any, *, name: str = "image") -> np.ndarray:
     check_pixels(pixels.shape[0], pixels.shape[1], name)
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return pixels
+    if pixels.shape[2] == 4 and not pixels[:, :, 3].any():
+        raise ValueError(f"{name} has a fourth channel of 0, which as alpha would hide all of it: give its first three")
     rgb = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
     for top in range(0, len(pixels), ROWS):
         rgb[top : top + ROWS] = _convert(pixels[top : top + ROWS], name)
@@ -73,19 +77,3 @@ def _channels_last(pixels: np.ndarray, name: str) -> np.ndarray:
 def _convert(pixels: np.ndarray, name: str) -> np.ndarray:
     values = to_uint8(pixels, name) if pixels.dtype.kind == "f" else pixels
     return values if values.shape[2] < 4 else on_white(values)
-
-
-def on_white(pixels: np.ndarray) -> np.ndarray:
-    """Lay ``(y, x, 4)`` uint8, the last channel alpha, on white."""
-    alpha = pixels[:, :, 3:].astype(np.float32) / 255
-    return np.rint(pixels[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-
-
-def to_uint8(values: np.ndarray, name: str) -> np.ndarray:
-    """Scale floats in [0, 1] to 0..255."""
-    low, high = values.min(), values.max()
-    if np.isnan(low):
-        raise ValueError(f"{name} holds NaN: want [0, 1], or uint8 of 0..255")
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"{name} holds floats from {low} to {high}: want [0, 1], or uint8 of 0..255")
-    return np.rint(values * 255).astype(np.uint8)

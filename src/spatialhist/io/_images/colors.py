@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from spatialhist.io._images.arrays import on_white
-
-NAMED = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2}
-UNTOLD = re.compile(r"(channel|ch|c|band|sample)?[\s_:#-]*[\d:]*")
-"""Names that programs give to channels without a name."""
-DEPTHS = (8, 10, 12, 14)
-"""Bits that cameras fill of 16."""
+from spatialhist._sdata.rgb import on_white, to_8_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +44,12 @@ class Colors:
         """Bring ``(y, x, c)`` to RGB of 8 bits; alpha is laid on white, what is neither color nor alpha dropped."""
         if self.palette is not None:
             return self.palette[np.minimum(pixels[:, :, 0], len(self.palette) - 1)]
-        pixels = _to_8_bits(pixels, self.bits)
+        pixels = to_8_bits(pixels, self.bits)
         if self.order is not None:
             return pixels[:, :, list(self.order)]
         n = {"rgb": 3, "ycbcr": 3, "cmyk": 4}.get(self.kind, 1)
         rgb = _COLORS.get(self.kind, _as_it_is)(pixels[:, :, :n])
         return _laid_on_white(rgb, pixels[:, :, n:], self.alpha)
-
-
-def _to_8_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
-    if pixels.dtype == np.uint8:
-        return pixels
-    return np.minimum(pixels.astype(np.float32) * (255 / (2**bits - 1)) + 0.5, 255).astype(np.uint8)
 
 
 def _as_it_is(pixels: np.ndarray) -> np.ndarray:
@@ -103,34 +88,6 @@ def _laid_on_white(rgb: np.ndarray, rest: np.ndarray, alpha: str) -> np.ndarray:
     if alpha == "premultiplied":
         return rgb + (255 - np.maximum(rest[:, :, :1], rgb.max(axis=2, keepdims=True)))
     return on_white(np.dstack([rgb, rest[:, :, :1]]))
-
-
-def filled_bits(highest: int) -> int:
-    """Bits that are in use of 16, by the highest value seen: those of a camera of 12 bits would look black."""
-    return next((bits for bits in DEPTHS if highest < 2**bits), 16)
-
-
-def named_order(names: Sequence[Any] | None, name: str) -> tuple[int, ...] | None:
-    """Which channels are red, green and blue by their names; None where names do not tell.
-
-    Raises
-    ------
-    ValueError
-        If channels are named, and not after these colors.
-    """
-    if not names:
-        return None
-    plain = [str(n).strip().lower() for n in names]
-    positions = {NAMED[n]: i for i, n in enumerate(plain) if n in NAMED}
-    if len(positions) == 3:
-        return positions[0], positions[1], positions[2]
-    if all(UNTOLD.fullmatch(n) for n in plain):
-        return None
-    shown = ", ".join(map(repr, map(str, names[:6]))) + (", ..." if len(names) > 6 else "")
-    raise ValueError(
-        f"{name} has the channels {shown}: want red, green and blue. Take an image stained with H&E, or name its "
-        "channels 'r', 'g' and 'b'"
-    )
 
 
 def warn_gray(name: str) -> None:

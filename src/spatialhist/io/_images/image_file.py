@@ -15,6 +15,9 @@ from spatialhist.io._images.tiff_scale import tiff_mpp
 if TYPE_CHECKING:
     import dask.array as da
 
+MPP_RANGE = (0.02, 20.0)
+"""Of microscopes; programs that know no scale write 72 dots an inch, which is 353 um."""
+
 
 def read_image(path: Path) -> np.ndarray | da.Array:
     """Pixels ``(3, y, x)`` uint8 of the slide in a file: lazy for a TIFF, decoded for others.

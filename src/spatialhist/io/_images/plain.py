@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatialhist._sdata.rgb import filled_bits
 from spatialhist.io._images.arrays import ROWS, check_pixels
-from spatialhist.io._images.colors import Colors, filled_bits, warn_cmyk, warn_gray
+from spatialhist.io._images.colors import Colors, warn_cmyk, warn_gray
 from spatialhist.io._images.upright import TAG, upright
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist.io._images.colors import Colors, filled_bits
+from spatialhist._sdata.rgb import filled_bits, squares_across
+from spatialhist.io._images.colors import Colors
 from spatialhist.io._images.tiff_colors import stored_colors
 from spatialhist.io._images.upright import TAG, upright
 
@@ -30,8 +31,6 @@ MAX_PIXELS = 100_000_000_000
 """Slides whose header promises more are refused before anything is read; the largest scanned so far have a tenth."""
 READ_PX = 2048
 """Side of the squares that are decoded at once, about: they are whole tiles or strips of the file."""
-SAMPLED_PX, SAMPLES = 64, 8
-"""Side, and number a side, of the squares that tell how many bits are filled."""
 SEVERAL = 0.5
 """Share of the largest image's pixels from which on another one is no thumbnail."""
 
@@ -207,11 +206,9 @@ def _squares(plane: Plane, axes: str) -> list[int]:
 def _depth(plane: Plane, axes: str) -> int:
     """Bits in use of 16, by a few squares of the slide."""
     sizes = dict(zip(axes, plane.shape, strict=True))
-    starts = {a: np.linspace(0, max(0, sizes[a] - SAMPLED_PX), SAMPLES).astype(int) for a in "YX"}
     highest = 0
-    for y, x in zip(starts["Y"], np.roll(starts["X"], SAMPLES // 2), strict=True):
-        where = {"Y": slice(y, y + SAMPLED_PX), "X": slice(x, x + SAMPLED_PX)}
-        highest = max(highest, int(plane[tuple(where.get(a, slice(None)) for a in axes)].max()))
+    for y, x in squares_across(sizes["Y"], sizes["X"]):
+        highest = max(highest, int(plane[tuple({"Y": y, "X": x}.get(a, slice(None)) for a in axes)].max()))
     bits = filled_bits(highest)
     logger.info("%s holds 16 bits a channel, of which %d are in use: brought to 8", plane.path, bits)
     return bits

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist.io._images.colors import Colors, named_order, warn_cmyk, warn_gray
+from spatialhist._sdata.rgb import named_order
+from spatialhist.io._images.colors import Colors, warn_cmyk, warn_gray
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage, TiffPageSeries

@@ -1,0 +1,95 @@
+"""Coordinate systems of objects that others made: where spots and images share one, they are placed in that of the slide."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialhist import _keys
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+GLOBAL = "global"
+AXES = ("x", "y")
+
+
+def matrix(element: Any, system: str) -> np.ndarray:
+    """The 3x3 matrix from an element's own coordinates to a coordinate system it lies in."""
+    return placements(element)[system].to_affine_matrix(AXES, AXES)
+
+
+def is_placed(element: Any, system: str) -> bool:
+    """Whether an element lies in a coordinate system."""
+    return system in placements(element)
+
+
+def length_factor(matrix: np.ndarray) -> float:
+    """How many times longer a 3x3 affine matrix makes a length, as far as one number can say it."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+
+
+def placements(element: Any) -> dict[str, Any]:
+    """Transformations of an element by coordinate system."""
+    from spatialdata.transformations import get_transformation
+
+    return get_transformation(element, get_all=True)
+
+
+def place_spots(sdata: SpatialData, slide: str) -> None:
+    """Place the spots of a slide, and its images with them, in the coordinate system of the slide, where they are not.
+
+    Where the system that they share is coarser than the coordinates of the spots, as that of a small image is, the slide
+    keeps the finer ones.
+    """
+    from spatialdata.transformations import Identity, set_transformation
+
+    shapes = sdata.shapes[slide]
+    systems = placements(shapes)
+    images = [sdata.images[key] for key in _own_images(slide) if key in sdata.images]
+    anchored = [image for image in images if slide in placements(image)]
+    if slide not in systems and anchored:
+        any(_place_by(shapes, image, slide) for image in anchored)
+    elif slide not in systems:
+        common = [s for s in systems if any(s in placements(image) for image in images)] or list(systems)
+        chosen = GLOBAL if GLOBAL in common else common[0]
+        finer = length_factor(matrix(shapes, chosen)) < 1
+        set_transformation(shapes, Identity() if finer else systems[chosen], slide)
+        logger.info("placed spots of slide %r in a coordinate system of its own, by %r", slide, chosen)
+    for image in images:
+        if slide in placements(shapes) and slide not in placements(image):
+            _place_by(image, shapes, slide)
+
+
+def _own_images(slide: str) -> tuple[str, ...]:
+    return _keys.image(slide), _keys.hires(slide), _keys.lowres(slide)
+
+
+def _place_by(element: Any, other: Any, slide: str) -> bool:
+    """Place an element in the system of a slide as it lies to another elsewhere; whether they lie anywhere together."""
+    from spatialdata.transformations import Affine, set_transformation
+
+    common = [s for s in placements(element) if s in placements(other)]
+    if not common:
+        return False
+    shared = GLOBAL if GLOBAL in common else common[0]
+    to_other = np.linalg.inv(matrix(other, shared)) @ matrix(element, shared)
+    set_transformation(element, Affine(matrix(other, slide) @ to_other, AXES, AXES), slide)
+    return True
+
+
+def place_by_spots(sdata: SpatialData, element: Any, slide: str) -> None:
+    """Place an image or annotations in the coordinate system of a slide, where they are not and lie elsewhere with it."""
+    from spatialdata.transformations import set_transformation
+
+    systems = placements(element)
+    if slide in systems:
+        return
+    if slide in sdata.shapes and is_placed(sdata.shapes[slide], slide):
+        _place_by(element, sdata.shapes[slide], slide)
+    elif slide not in sdata.shapes and (GLOBAL in systems or len(systems) == 1):
+        set_transformation(element, systems.get(GLOBAL) or next(iter(systems.values())), slide)
