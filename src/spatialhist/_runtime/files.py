@@ -71,7 +71,7 @@ def intact(
 
     try:
         yield
-    except (*errors, SafetensorError) as error:
+    except (*errors, SafetensorError) as error:  # type: ignore[misc]
         raise ValueError(says.format(path=path, kind=type(error).__name__, error=error)) from error
 
 

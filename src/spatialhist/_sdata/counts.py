@@ -102,7 +102,7 @@ def counts_behind(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
     return None
 
 
-def totalled(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
+def totaled(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
     """Return what the depth of a spot is summed over: counts behind a layer, else abundances; never logarithms."""
     counts = counts_behind(table, slides, layer)
     if counts is not None or table.X is None or LOG_MARK in table.uns:

@@ -31,7 +31,7 @@ def as_matrix(values: Any, name: str) -> csr_matrix | np.ndarray:
         rows = values if values.format == "csr" and isinstance(values, sparse.spmatrix) else sparse.csr_matrix(values)
         return rows.astype(_plain_type(rows.dtype, name), copy=False)
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan)
+        values = np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
     array = np.asarray(values)
     if array.dtype == object:
         array = _numbers_of_objects(array, name)

@@ -78,7 +78,7 @@ def speaking() -> Iterator[None]:
         stream = LogLines(stream)
     with warnings.catch_warnings(), redirect_stderr(stream):
         _silence_third_parties()
-        warnings.showwarning = _show
+        warnings.showwarning = _show  # type: ignore[assignment]
         try:
             yield
         except KeyboardInterrupt as error:

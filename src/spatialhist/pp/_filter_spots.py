@@ -120,8 +120,8 @@ def filter_spots(
     counts = _write(cohort.table, cohort.every_slide(), reasons, params, drop)
     if drop:
         keep_spots(cohort, (reasons == OK) | ~np.isin(cohort.slide_of_row(), cohort.slides))
-    for slide, found in counts.items():
-        logger.info("%s obs['spot_qc'] of slide %s: %s", "filtered by" if drop else "added", slide, found)
+    for name, found in counts.items():
+        logger.info("%s obs['spot_qc'] of slide %s: %s", "filtered by" if drop else "added", name, found)
 
 
 def _previous(table: AnnData) -> np.ndarray:

@@ -105,7 +105,7 @@ def normalize_stain(
         _ = slide.tissue  # a missing mask is refused before anything is fitted
     target = _given_reference(reference, method)
     if target is None:
-        pooled = cohort.slides if isinstance(reference, str) and reference == COHORT else reference
+        pooled: Any = cohort.slides if isinstance(reference, str) and reference == COHORT else reference
         target = fit_stain_reference(sdata, slides=pooled, method=method, image=image, seed=seed, table_key=table_key)
     called = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
     entries: dict[str, dict[str, Any]] = {}

@@ -78,7 +78,7 @@ def as_floating(array: Any, name: str) -> NDArray[np.floating]:
     if sparse.issparse(array):
         array = array.toarray()
     elif isinstance(array, np.ma.MaskedArray):
-        array = array.astype(np.float64).filled(np.nan)
+        array = np.ma.filled(array.astype(np.float64), np.nan)
     elif hasattr(array, "to_numpy"):
         array = _of_pandas(array)
     matrix = np.asarray(array)

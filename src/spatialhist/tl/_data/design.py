@@ -89,7 +89,7 @@ class Design:
         known = data.pop(FINGERPRINT, None)
         if encoder is not None and encoder != name:
             _check_same(encoder, name, known)
-        elif name.startswith(CUSTOM):
+        elif encoder is None and name.startswith(CUSTOM):
             raise ValueError(
                 f"the model was trained on your own encoder ({name.removeprefix(CUSTOM)}): pass it as encoder="
             )

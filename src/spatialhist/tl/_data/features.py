@@ -67,7 +67,7 @@ class View:
     @property
     def sizes(self) -> tuple[tuple[float, ...], float | None]:
         """Sides of the tiles of encoder and networks in full-resolution pixels of the image."""
-        return tuple(v.extent_px for v in self.extents), self.tile and self.tile.extent_px
+        return tuple(v.extent_px for v in self.extents), None if self.tile is None else self.tile.extent_px
 
     def encode(
         self, points: np.ndarray, encoder: Encoder, cache: Path | None = None, *, n: int | None = None

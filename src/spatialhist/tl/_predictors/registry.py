@@ -48,7 +48,8 @@ def by_name(name: str) -> Predictor:
     if found := next((p for p in models if p.name == name), None):
         return found
     if former := {old: new for (_, old), new in MODELS.items()}.get(name):
-        return replace(by_name(former), name=name)
+        preset: Any = by_name(former)
+        return replace(preset, name=name)
     names = sorted(p.name for p in presets() if p.kind == "model")
     raise ValueError(f"no model {name!r}; there are {names}, or pass a predictor of your own")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from spatialhist import _keys, metrics
 from spatialhist._sdata.cohort import usable_rows
-from spatialhist._sdata.counts import counts_behind, totalled
+from spatialhist._sdata.counts import counts_behind, totaled
 from spatialhist._sdata.geometry import copied_centers
 from spatialhist._sdata.layers import dense_columns, recorded
 from spatialhist._sdata.values import as_matrix
@@ -132,7 +132,7 @@ class Scorer:
 
     def oracles(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Score what sees the truth, on the spots and genes of a prediction."""
-        graph, counts = self._graph, totalled(self.table, self._every_slide, self.truth)
+        graph, counts = self._graph, totaled(self.table, self._every_slide, self.truth)
         records: list[Record] = []
         for slide, part in self._parts(values):
             actual, here = self._actual(part), ("oracle", groups[slide], slide)
