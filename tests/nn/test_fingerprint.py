@@ -116,6 +116,37 @@ def test_what_differs_has_another_hash(one, other):
     assert fingerprint(one, "model") != fingerprint(other, "model")
 
 
+mean = 1.0
+
+
+def test_a_global_that_shares_a_name_with_an_attribute_does_not_count(monkeypatch):
+    before = encoder_fingerprint(lambda tiles: tiles.mean())
+    monkeypatch.setattr(sys.modules[__name__], "mean", 2.0)
+    assert encoder_fingerprint(lambda tiles: tiles.mean()) == before
+
+
+class Remembers:
+    def __call__(self, tiles):
+        return tiles * self.factor
+
+    @functools.cached_property
+    def factor(self):
+        return 3
+
+
+def test_use_does_not_change_the_hash():
+    encoder = Remembers()
+    before = encoder_fingerprint(encoder)
+    assert encoder(2) == 6
+    assert encoder_fingerprint(encoder) == before
+
+
+def test_sparse_tensors_and_arrays_of_objects():
+    assert fingerprint(torch.eye(3).to_sparse(), "model") != fingerprint(2 * torch.eye(3).to_sparse(), "model")
+    one, other = (np.array([name, None], dtype=object) for name in ("a", "b"))
+    assert fingerprint(one, "model") == fingerprint(one.copy(), "model") != fingerprint(other, "model")
+
+
 def test_equal_things_have_the_same_hash():
     assert fingerprint(closed_over(2), "model") == fingerprint(closed_over(2), "model")
     assert fingerprint(Settings(0.1), "model") == fingerprint(Settings(0.1), "model")
@@ -161,7 +192,7 @@ SCRIPT = """
 import torch
 from spatialhist.nn import encoder_fingerprint
 scale = {"b": torch.arange(3), "a": {3, 1, 2}}
-print(encoder_fingerprint(lambda tiles: tiles * scale["b"]))
+print(encoder_fingerprint(lambda tiles: tiles * scale["b"] if "b" in {"a", "b", "c"} else tiles))
 """
 
 

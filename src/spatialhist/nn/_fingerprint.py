@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import dis
 import functools
 import hashlib
 import logging
@@ -121,6 +122,8 @@ class _Walk:
     def _add_new(self, value: Any, path: str) -> None:
         if isinstance(value, torch.Tensor):
             self._add_tensor(value)
+        elif hasattr(value, "__array_interface__") and value.dtype.kind == "O":
+            self.add(value.tolist(), path)
         elif hasattr(value, "__array_interface__"):
             self._add_bytes(str(value.dtype), str(value.shape), value.tobytes())
         elif isinstance(value, Mapping):
@@ -194,7 +197,7 @@ class _Walk:
             if isinstance(constant, CodeType):
                 self._add_code(constant)
             elif constant != code.co_consts[0] or not isinstance(constant, str):  # the first text is the docstring
-                self._text(repr(constant))
+                self._text(repr(sorted(constant, key=repr)) if isinstance(constant, frozenset) else repr(constant))
 
     def _add_object(self, value: Any, path: str) -> None:
         attributes = dict(getattr(value, "__dict__", {}))
@@ -207,7 +210,8 @@ class _Walk:
         if isinstance(value, nn.Module):
             attributes = self._add_module(value, attributes)
         for name in sorted(attributes):
-            if name not in SKIPPED:
+            # what a cached property has found so far follows from the rest
+            if name not in SKIPPED and not isinstance(getattr(type(value), name, None), functools.cached_property):
                 self._text(name)
                 self.add(attributes[name], f"{path}.{name}")
 
@@ -222,7 +226,8 @@ class _Walk:
         return {k: v for k, v in attributes.items() if k not in _OF_TORCH}
 
     def _add_tensor(self, tensor: torch.Tensor) -> None:
-        data = tensor.detach().cpu().contiguous()
+        dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+        data = dense.detach().cpu().contiguous()
         # through the address, because torch alone offers no buffer without numpy
         size = data.numel() * data.element_size()
         content = bytes((ctypes.c_char * size).from_address(data.data_ptr())) if size else b""
@@ -252,13 +257,17 @@ class _Walk:
 def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Globals that a function uses, and attributes of the user's own modules that it names."""
     names = sorted(_names(function.__code__))
-    for name in names:
-        if name not in function.__globals__:
-            continue
+    for name in sorted(_loaded(function.__code__) & function.__globals__.keys()):
         value = function.__globals__[name]
         yield name, value
         if isinstance(value, ModuleType) and not _installed(value):
             yield from ((f"{name}.{n}", vars(value)[n]) for n in names if n in vars(value))
+
+
+def _loaded(code: CodeType) -> set[str]:
+    """Globals that code reads; an attribute may have the name of a global that has nothing to do with it."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return own.union(*(_loaded(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 def _names(code: CodeType) -> set[str]:
