@@ -85,8 +85,8 @@ def many_features(tmp_path_factory):
 @pytest.mark.parametrize(
     ("model", "most_mb"),
     [
-        (Ridge(components=8, blocks="all"), 15),
-        (KernelRidge(standardized=True, components=8, blocks="all", landmarks=50), 20),
+        (Ridge(components=8, blocks=tuple(range(6))), 18),
+        (KernelRidge(standardized=True, components=8, blocks=tuple(range(6)), landmarks=50), 20),
         (FeatureNetwork(members=1, epochs=1, dim=8, batch=256), 40),  # Lightning is imported meanwhile
     ],
     ids=["ridge", "kernel_ridge", "mlp"],

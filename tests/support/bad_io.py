@@ -244,7 +244,9 @@ FILES = [
             ("a manifest without models", ValueError, ("'identity'",), '{"format": 1, "what": "model"}'),
             ("an unknown class", ValueError, ("'os.system'", "newer version"), json.dumps(
                 {"format": 1, "what": "model", "genes": [], "slides": {}, "ranking": None,
-                 "identity": {"models": [{"class": "os.system"}], "design": {}, "seed": 0, "threads": 1}})),
+                 "identity": {"models": [{"class": "os.system", "name": "os"}], "layer": "log1p", "seed": 0, "threads": 1,
+                              "design": {"encoder": "color_texture", "extents": [["um", 75]], "pixels": 64, "image": "full",
+                                         "tile_extent": ["pitch", 3], "tile_pixels": 78, "grid": 3, "context": []}}})),
         ]
     ),
     Case("pp.StainReference", "no file", lambda b: sh.pp.StainReference.load(b.tmp / "s.json"), FileNotFoundError, ("s.json", "save")),

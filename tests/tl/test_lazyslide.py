@@ -74,10 +74,10 @@ def test_a_slide_may_be_moved_and_scaled_in_feature_space(trained):
         np.testing.assert_allclose(found[gene], moved[gene], rtol=1e-3, atol=1e-4)
 
 
-def test_the_encoder_is_named(trained):
+def test_the_encoder_is_named(trained, monkeypatch):
     model = sh.tl.LazySlideModel(trained)
     assert model.features_model_name is None
-    model._design = {**model._design, "encoder": "lazyslide:uni"}
+    monkeypatch.setattr(type(model.model.run.manifest), "encoder", property(lambda manifest: "lazyslide:uni"))
     assert model.features_model_name == "uni"
 
 
