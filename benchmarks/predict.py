@@ -108,7 +108,6 @@ def measure(run: Path, store: Path, um: float) -> dict[str, float]:
     from spatialhist.tiles._features import cache as _cache
     from spatialhist.tiles._features import encode as _encode
     from spatialhist.tl._inference import blocks as _predict_blocks
-    from spatialhist.tl._inference.trained import Applier
 
     sdata = sh.io.read(store)
     slide_info(sdata, SLIDE)["mpp"] = MPP
@@ -119,8 +118,8 @@ def measure(run: Path, store: Path, um: float) -> dict[str, float]:
     timed(spent, "encoder", _encode, "_apply", time.thread_time)
     for module in (_cache, _predict_blocks):
         timed(spent, "tiles", module, "encode_tiles", time.process_time)
-    timed(spent, "head", Applier, "predict", time.thread_time)
-    timed(spent, "head", Applier, "out_of_distribution", time.thread_time)
+    timed(spent, "head", type(model), "predict", time.thread_time)
+    timed(spent, "head", type(model), "out_of_distribution", time.thread_time)
     before, start = peak_gib(), time.process_time()
     sh.tl.predict_grid(sdata, model, spacing=("um", um), progress=False)
     seconds = time.process_time() - start

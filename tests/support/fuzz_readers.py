@@ -148,7 +148,7 @@ def _run(what: str) -> Callable[[Path], Reader]:
         manifest = {"format": FORMAT, "what": what, "identity": identity, "genes": ["G"], "ranking": None}
         manifest["slides"] = {"S1": {"group": "P1", "pixels": "x", "spots": 3}}
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        return Reader.of(folder / "manifest.json", lambda: sh.tl.load(folder).restore_design())
+        return Reader.of(folder / "manifest.json", lambda: sh.tl.load(folder).design())
 
     return make
 

@@ -6,7 +6,6 @@ from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist.tl._expected_counts import _factor
-from spatialhist.tl._runs.residuals import out_of_fold_residuals, residuals_without
 
 
 def ratio(cv, residuals, groups):
@@ -31,7 +30,7 @@ def test_a_new_slide_gets_the_factor_of_all_groups(finished):
     sh.tl.expected_counts(new, stack)
     table = new["table"]
     columns = table.var_names.get_indexer(cv.genes)
-    factor = ratio(cv, out_of_fold_residuals(stack), cv.groups)
+    factor = ratio(cv, stack.held_out().residuals(), cv.groups)
     expected = np.maximum(np.exp(table.layers["predicted"][:, columns].astype(float)) * factor - 1, 0)
     np.testing.assert_allclose(table.layers["predicted_counts"][:, columns], expected, rtol=1e-4)
     assert np.isnan(np.delete(table.layers["predicted_counts"], columns, axis=1)).all()
@@ -59,7 +58,7 @@ def test_expected_counts_of_held_out_groups_have_the_mean_that_was_measured(out_
 
 def test_the_factor_of_new_slides_gives_held_out_groups_the_mean_that_was_measured(finished):
     sdata, cv, stack = finished
-    factor = _factor(stack, None)
+    factor = _factor(stack.held_out(), None)
     everywhere = np.flatnonzero(np.all([np.isin(range(len(cv.genes)), cv.panels[g]) for g in cv.groups], axis=0))
     columns = sdata["table"].var_names.get_indexer([cv.genes[i] for i in everywhere])
     predicted = np.exp(sdata["table"].layers["oof"][:, columns]) * factor[everywhere]
@@ -73,7 +72,7 @@ def test_a_held_out_group_gets_the_factor_of_models_that_have_not_seen_it(out_of
     table = sdata["table"]
     columns = table.var_names.get_indexer([cv.genes[i] for i in cv.panels["P3"]])
     rows = np.flatnonzero(table.obs["region"] == "S3")
-    factor = ratio(cv, residuals_without(stack, "P3"), ["P1", "P2", "P4"])[list(cv.panels["P3"])]
+    factor = ratio(cv, stack.held_out().residuals_without("P3"), ["P1", "P2", "P4"])[list(cv.panels["P3"])]
     found = (table.layers["oof_counts"][np.ix_(rows, columns)] + 1) / np.exp(table.layers["oof"][np.ix_(rows, columns)])
     np.testing.assert_allclose(found, np.tile(factor, (len(rows), 1)), rtol=1e-3)
 

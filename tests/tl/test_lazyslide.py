@@ -9,7 +9,6 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl._data.samples import Samples, standardize
-from spatialhist.tl._inference.trained import Applier
 
 ALONE = FAST | {"context": ()}
 """Tiles without context."""
@@ -62,7 +61,7 @@ def test_genes_are_predicted_from_features_relative_to_the_slide(trained):
         features=blocks,
         standardized=tuple(standardize(b, b.mean(axis=0), b.std(axis=0)) for b in blocks),
     )
-    expected = Applier.of(trained).predict(samples)
+    expected = trained.predict(samples)
     assert list(found) == trained.genes
     np.testing.assert_array_equal(np.column_stack(list(found.values())), expected)
 

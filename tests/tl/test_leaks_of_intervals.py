@@ -8,8 +8,8 @@ from scipy.sparse import csr_matrix
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist.tl import Ridge, _calibrate
-from spatialhist.tl._runs.residuals import out_of_fold_residuals
+from spatialhist.tl import Ridge
+from spatialhist.tl._runs.residuals import HeldOut
 
 HELD = "P2"
 METHODS = ("nnls", "mean", "mlp")
@@ -60,6 +60,6 @@ def test_labels_do_reach_the_intervals_of_other_groups(runs, layer):
 
 
 def test_residuals_of_folds_that_saw_the_group_would_be_noticed(runs, monkeypatch):
-    monkeypatch.setattr(_calibrate, "residuals_without", lambda source, judged: out_of_fold_residuals(source))
+    monkeypatch.setattr(HeldOut, "residuals_without", lambda held, evaluated: held.residuals())
     before, after = (bounds(r, "oof_stack_nnls", HELD) for r in runs)
     assert before[0].tobytes() != after[0].tobytes()

@@ -131,7 +131,7 @@ def test_a_model_of_everything_is_the_mean_of_its_fits(models, new):
 
     sh.tl.predict(new, models.model, **OPTIONS)
     cohort = open_cohort(new)
-    design = models.model.restore_design(mean_color)
+    design = models.model.design(mean_color)
     slide = cohort.slide("S2")
     (samples,) = slide_features(slide, View.of(slide, design), design, mean_color).parts()
     expected = np.mean([f.fitted().predict(samples) for f in models.model.fits()], axis=0)

@@ -168,12 +168,11 @@ def predict(
     with speaking():
         import spatialhist as sh
         from spatialhist import _keys
-        from spatialhist.tl._inference.trained import Applier
 
         if not slide.exists():
             raise FileNotFoundError(f"{slide} does not exist")
         out = _store_of(slide) if out is None else out
-        trained = Applier.of(run_folder)
+        trained = sh.tl.load(run_folder)
         unknown = sorted(set(genes or []) - set(trained.genes))
         if unknown:
             raise KeyError(f"genes {unknown} are not predicted by {run_folder}, which has {trained.genes[:5]}, ...")
@@ -181,20 +180,20 @@ def predict(
         spots = _keys.TABLE in sdata.tables
         _prepare(sdata, image=trained.design().image, realign=realign and spots)
         if spots:
-            sh.tl.predict(sdata, trained.source, key_added=key_added)
+            sh.tl.predict(sdata, trained, key_added=key_added)
         else:
             distance = None if spacing is None else ("pitch", spacing)
-            sh.tl.predict_grid(sdata, trained.source, spacing=distance, key_added=key_added, executor=workers)
+            sh.tl.predict_grid(sdata, trained, spacing=distance, key_added=key_added, executor=workers)
         sh.pp.save(sdata)
         maps = _draw_maps(sdata, genes, key_added, out or slide) if genes else []
         if as_json:
-            verdicts = count_genes(trained.source)
+            verdicts = count_genes(trained)
             print_json(
                 {"store": str(out or slide), "layer": key_added, "maps": [str(m) for m in maps], "genes": verdicts}
             )
             return
         typer.echo(f"layer {key_added!r} of {out or slide}")
-        print_verdicts(count_genes(trained.source))
+        print_verdicts(count_genes(trained))
         for path in maps:
             typer.echo(f"map: {path}")
 

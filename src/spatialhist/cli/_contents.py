@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from spatialhist.tl._inference.trained import Source
+    from spatialhist.tl._load import Source
 
 
 def store_facts(sdata: SpatialData) -> dict[str, Any]:
@@ -51,25 +51,25 @@ def _grids(sdata: SpatialData, slide: str) -> dict[str, str]:
 
 def model_facts(folder: Path) -> dict[str, Any]:
     """What a run or model folder predicts, was trained on, and is worth."""
-    from spatialhist.tl._inference.trained import Applier
+    from spatialhist.tl import load
 
-    applier = Applier.of(folder)
-    manifest = applier.run.manifest
+    trained = load(folder)
+    manifest = trained.manifest
     return {
-        "predictor": applier.name,
+        "predictor": trained.name,
         "predicts": manifest.layer,
-        "genes": len(applier.genes),
+        "genes": len(trained.genes),
         "trained on": list(manifest.slides),
         "version": manifest.version,
-        "scores": {entry["predictor"]: entry["mean"] for entry in applier.card.get("scores", [])},
-        "verdicts": count_genes(applier.source),
+        "scores": {entry["predictor"]: entry["mean"] for entry in trained.card().get("scores", [])},
+        "verdicts": count_genes(trained),
     }
 
 
 def count_genes(model: Source) -> dict[str, int]:
     """Number of genes per reliability; empty for a model that was not evaluated."""
-    from spatialhist.tl._inference.trained import Applier
+    from spatialhist.tl._load import as_trained
     from spatialhist.tl._scores.card import gene_table
 
-    counts = gene_table(Applier.of(model).card)["verdict"].value_counts(sort=False)
+    counts = gene_table(as_trained(model).card())["verdict"].value_counts(sort=False)
     return {str(verdict): int(n) for verdict, n in counts.items()} if counts.sum() else {}

@@ -5,7 +5,6 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_inference.trained": ["load"],
         "_calibrate": ["calibrate"],
         "_cross_validate": ["cross_validate"],
         "_evaluate": ["evaluate"],
@@ -13,6 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fit": ["Model", "fit"],
         "_gene_reliability": ["gene_reliability"],
         "_lazyslide": ["LazySlideModel"],
+        "_load": ["load"],
         "_predict": ["predict"],
         "_predict_grid": ["predict_grid"],
         "_data.design": ["Design"],
@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_predictors.protocol": ["Fitted", "Predictor"],
         "_predictors.networks": ["FeatureNetwork", "TileNetwork"],
         "_runs.cross_validation": ["CrossValidation"],
+        "_runs.trained": ["Trained"],
         "_slide_probe": ["SlideProbe", "slide_probe"],
         "_stack": ["Stack", "stack"],
         "_to_image": ["to_image"],

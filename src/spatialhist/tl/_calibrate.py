@@ -13,10 +13,8 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, dense_columns, get_layer, record
 from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
-from spatialhist.tl._inference.trained import Applier, Source
-from spatialhist.tl._runs.as_written import AsWritten
-from spatialhist.tl._runs.model import Model
-from spatialhist.tl._runs.residuals import is_nested, out_of_fold_residuals, residuals_without, run_of
+from spatialhist.tl._load import Source, as_trained
+from spatialhist.tl._runs.residuals import NoResiduals
 from spatialhist.tl._scores.intervals import coverage, group_radius, groups_needed
 
 if TYPE_CHECKING:
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist.tl._runs.trained import Trained
 
 logger = logging.getLogger(__name__)
 
@@ -88,32 +88,24 @@ def calibrate(
     """
     needed = groups_needed(level)
     cohort = open_cohort(sdata, table_key=table_key)
-    applier = Applier.of(source)
-    if isinstance(applier.source, Model):
-        raise ValueError(
-            "a model fitted on everything leaves no residuals: pass the cross-validation of the same models"
-        )
-    if isinstance(applier.source, AsWritten):
-        raise ValueError("scheme='as_written' leaves no honest residuals: stack with scheme='honest'")
-    if applier.name == "stack_rank_mean":
-        raise ValueError("method='rank_mean' predicts ranks, which have no residuals: stack with another method=")
+    trained = as_trained(source)
+    held = trained.held_out()
     table, rows = cohort.table, {s: cohort.rows(s) for s in cohort.slides}
-    layers = _layers(table, layer, applier)
-    evaluated = {name: groups_of_slides(table, cohort.slides, name, applier, cohort.slide) for name in layers}
-    cv = run_of(applier.source)
+    layers = _layers(table, layer, trained)
+    evaluated = {name: groups_of_slides(table, cohort.slides, name, trained, cohort.slide) for name in layers}
     for name, of_slide in evaluated.items():
-        _check_groups(name, len(cv.groups) - any(g is not None for g in of_slide.values()), level, needed)
+        _check_groups(name, len(held.groups) - any(g is not None for g in of_slide.values()), level, needed)
     check_layer_size(*table.shape, n_layers=2 * len(layers))
-    errors, group = np.abs(out_of_fold_residuals(applier.source)), cv.inputs.column("group")
-    radius = {g: group_radius(np.abs(residuals_without(applier.source, g)), group, level) for g in cv.groups}
+    errors, group = np.abs(held.residuals()), held.group
+    radius = {g: group_radius(np.abs(held.residuals_without(g)), group, level) for g in held.groups}
     new = group_radius(errors, group, level)
     covered = coverage(errors, group, radius)
     for name, of_slide in evaluated.items():
         of_rows = [(rows[s], new if g is None else radius[g]) for s, g in of_slide.items()]
-        _add_bounds(table, name, of_rows, applier.genes)
+        _add_bounds(table, name, of_rows, trained.genes)
         about = {
-            "step": "calibrate", "of": name, "level": level, "predictor": applier.name, "run": str(applier.run.folder),
-            "groups": list(covered), "coverage": list(covered.values()), "nested": is_nested(cv),
+            "step": "calibrate", "of": name, "level": level, "predictor": trained.name, "run": str(trained.run_folder),
+            "groups": list(covered), "coverage": list(covered.values()), "nested": held.nested,
         }  # fmt: skip
         for bound in ("lower", "upper"):
             record(table, f"{name}_{bound}", about)
@@ -132,21 +124,23 @@ def remember_skipped(table: AnnData, reason: str) -> None:
     record(table, SKIPPED, {"reason": reason})
 
 
-def leaves_residuals(applier: Applier, level: float, *, trained_on: bool) -> bool:
+def leaves_residuals(trained: Trained, level: float, *, trained_on: bool) -> bool:
     """Whether enough groups were held out for intervals of a slide, which may be of one of them."""
-    if isinstance(applier.run, Model) or applier.name == "stack_rank_mean":
+    try:
+        n = len(trained.held_out().groups)
+    except NoResiduals:
         return False
-    return len(applier.run.groups) - trained_on >= groups_needed(level)
+    return n - trained_on >= groups_needed(level)
 
 
-def _layers(table: AnnData, layer: str | None, applier: Applier) -> list[str]:
+def _layers(table: AnnData, layer: str | None, trained: Trained) -> list[str]:
     """Layers to be given bounds, checked to be predictions of the source."""
     found = [layer] if layer else [k for k in (_keys.OOF, _keys.PREDICTED) if k in table.layers]
     if not found:
         raise KeyError(f"no layer 'oof' or 'predicted'; found {layer_names(table)}: name one with layer=")
     for name in found:
         get_layer(table, name)
-        check_predicted_by(table, name, applier)
+        check_predicted_by(table, name, trained)
     return found
 
 

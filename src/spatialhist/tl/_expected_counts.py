@@ -19,14 +19,13 @@ from spatialhist._sdata.layers import (
     recorded,
 )
 from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
-from spatialhist.tl._inference.trained import Applier, Source
-from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._runs.model import Model
-from spatialhist.tl._runs.residuals import out_of_fold_residuals, residuals_without, run_of
-from spatialhist.tl._runs.stack import Stack
+from spatialhist.tl._load import Source, as_trained
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+    from spatialhist.tl._runs.residuals import HeldOut
+    from spatialhist.tl._runs.trained import Trained
 
 logger = logging.getLogger(__name__)
 
@@ -80,22 +79,16 @@ def expected_counts(
     check_key(key)
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
-    applier = Applier.of(source)
+    trained = as_trained(source)
     get_layer(table, layer)
-    target_sum = _target_sum(applier, layer)
-    trained = applier.source
-    if isinstance(trained, Model):
-        raise ValueError(
-            "a model fitted on everything leaves no residuals: pass the cross-validation of the same models"
-        )
-    check_predicted_by(table, layer, applier)
+    target_sum = _target_sum(trained, layer)
+    held = trained.held_out()
+    check_predicted_by(table, layer, trained)
     check_layer_size(*table.shape)
-    groups, columns = (
-        groups_of_slides(table, cohort.slides, layer, applier, cohort.slide),
-        table.var_names.get_indexer(applier.genes),
-    )
+    groups = groups_of_slides(table, cohort.slides, layer, trained, cohort.slide)
+    columns = table.var_names.get_indexer(trained.genes)
     kept = columns >= 0
-    factor = {g: _factor(trained, g) for g in set(groups.values())}
+    factor = {g: _factor(held, g) for g in set(groups.values())}
     for i, (slide, group) in enumerate(groups.items()):
         rows = cohort.rows(slide)
         predicted = dense_columns(get_layer(table, layer), rows, columns[kept]).astype(np.float64)
@@ -106,12 +99,11 @@ def expected_counts(
     logger.info("expected_counts: added layer %r", key)
 
 
-def _target_sum(applier: Applier, layer: str) -> float:
+def _target_sum(trained: Trained, layer: str) -> float:
     """Counts that spots were scaled to, if the predictions are logarithms of such counts."""
-    manifest = applier.run.manifest
-    target_sum = manifest.units.get("target_sum")
-    if target_sum is None or manifest.ranking or applier.name == "stack_rank_mean":
-        what = "ranks" if manifest.ranking or applier.name == "stack_rank_mean" else manifest.layer
+    target_sum = trained.manifest.units.get("target_sum")
+    if target_sum is None or trained.in_ranks:
+        what = "ranks" if trained.in_ranks else trained.manifest.layer
         raise ValueError(
             f"layer {layer!r} predicts {what!r}, which has no way back to counts: only log1p of counts has "
             "(sh.pp.log_normalize, then cross_validate(layer='log1p'))"
@@ -119,14 +111,13 @@ def _target_sum(applier: Applier, layer: str) -> float:
     return float(target_sum)
 
 
-def _factor(source: CrossValidation | Stack, group: str | None) -> np.ndarray:
-    """Measured over predicted on held-out groups, without the one that is evaluated ``(genes,)``."""
-    cv = run_of(source)
-    errors = out_of_fold_residuals(source) if group is None else residuals_without(source, group)
-    truth = cv.inputs.samples(np.arange(len(errors)), range(len(cv.genes))).targets.astype(np.float64)
+def _factor(held: HeldOut, group: str | None) -> np.ndarray:
+    """Measured over predicted on held-out groups, without one that is evaluated ``(genes,)``."""
+    errors = held.residuals() if group is None else held.residuals_without(group)
+    truth = held.targets().astype(np.float64)
     predicted = np.exp(truth - errors)
     measured = np.where(np.isnan(errors), np.nan, np.exp(truth))
-    names, others = cv.inputs.column("group"), [g for g in cv.groups if g != group]
+    names, others = held.group, [g for g in held.groups if g != group]
     means = [np.stack([_column_means(x[names == g]) for g in others]) for x in (measured, predicted)]
     return _column_means(means[0]) / _column_means(means[1])
 

@@ -18,7 +18,7 @@ from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import run_fits
 from spatialhist.tl._runs.folder import locked
-from spatialhist.tl._runs.manifest import MODEL
+from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MODEL, Manifest
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._runs.warm_start import check_panel, check_start, from_start
@@ -138,11 +138,7 @@ def _panel(task: Task, genes: int | Sequence[str], always: str | Sequence[str], 
 
 def _card_of(evaluated_by: CrossValidation | str | Path, task: Task) -> dict[str, Any]:
     """Card of a cross-validation, checked to be of the same recipe."""
-    cv = (
-        evaluated_by
-        if isinstance(evaluated_by, CrossValidation)
-        else CrossValidation.load(evaluated_by, models=task.models)
-    )
-    if differ := cv.manifest.differences(task.recipe()):
-        raise ValueError(f"evaluated_by={str(cv.folder)!r} says nothing of this model: they differ in {differ}")
-    return read_card(cv.folder)
+    folder = Path(evaluated_by) if isinstance(evaluated_by, str | Path) else evaluated_by.folder
+    if differ := Manifest.read(folder, CROSS_VALIDATION).differences(task.recipe()):
+        raise ValueError(f"evaluated_by={str(folder)!r} says nothing of this model: they differ in {differ}")
+    return read_card(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._scores.card import gene_table
 
 
@@ -49,11 +49,11 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     >>> list(sh.tl.gene_reliability(cv).columns)
     ['score', 'baseline', 'ceiling', 'fraction', 'groups', 'wins', 'verdict']
     """
-    applier = Applier.of(model)
-    table = gene_table(applier.card)
+    trained = as_trained(model)
+    table = gene_table(trained.card())
     if table.empty:
         raise ValueError(
-            f"nothing is known of how well {applier.run.folder} predicts: cross-validate the same models, and pass "
+            f"nothing is known of how well {trained.run_folder} predicts: cross-validate the same models, and pass "
             "that as evaluated_by= of sh.tl.fit"
         )
     return table

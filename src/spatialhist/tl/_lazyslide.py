@@ -9,7 +9,7 @@ import numpy as np
 
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.tl._data.samples import Samples, standardize
-from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._load import Source, as_trained
 
 SOURCE = "lazyslide:"
 
@@ -54,9 +54,9 @@ class LazySlideModel:
     whole_slide = True
 
     def __init__(self, source: Source, *, name: str = "spatialhist") -> None:
-        self.model = Applier.of(source)
+        self.model = as_trained(source)
         self.name = name
-        self._design = self.model.run.manifest.design
+        self._design = self.model.manifest.design
         if self.model.needs_tiles:
             raise ValueError("a model that looks at pixels cannot predict from features: leave it out of models=")
         if self._design.context:
@@ -65,7 +65,7 @@ class LazySlideModel:
     @property
     def features_model_name(self) -> str | None:
         """Name of LazySlide's encoder that the model was trained on."""
-        encoder = self.model.run.manifest.encoder
+        encoder = self.model.manifest.encoder
         return encoder.removeprefix(SOURCE) if encoder.startswith(SOURCE) else None
 
     def get_transform(self) -> Callable[..., Any] | None:
@@ -102,8 +102,8 @@ class LazySlideModel:
             If the number of features is another than in training.
         """
         values = np.asarray(features, dtype=np.float32)
-        if values.ndim != 2 or values.shape[1] != self.model.n_features:
-            raise ValueError(f"features are {values.shape}: the model takes (tiles, {self.model.n_features})")
+        if values.ndim != 2 or values.shape[1] != self.model.n_features():
+            raise ValueError(f"features are {values.shape}: the model takes (tiles, {self.model.n_features()})")
         blocks = np.split(values, len(self._design.extents), axis=1)
         n = len(values)
         samples = Samples(

@@ -19,7 +19,7 @@ from spatialhist.nn import get_encoder
 from spatialhist.tl._data.features import View, slide_features
 from spatialhist.tl._inference.layers import write_predictions, write_scores
 from spatialhist.tl._inference.mismatch import mismatches
-from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 
 if TYPE_CHECKING:
@@ -98,27 +98,27 @@ def predict(
 
     cohort = open_cohort(sdata, slides, table_key=table_key)
     check_key(key_added)
-    applier = Applier.of(model, allow_training=allow_training)
-    design = applier.design(encoder)
+    trained = as_trained(model, allow_training=allow_training)
+    design = trained.design(encoder)
     encode = get_encoder(design.encoder)
-    known = len(cohort.table.var_names.union(applier.genes))
+    known = len(cohort.table.var_names.union(trained.genes))
     check_layer_size(cohort.table.n_obs, known)
     opened = cohort.every_slide()
-    training = {s.name: applier.trained_on(s.pixel_hash) for s in opened}
+    training = {s.name: trained.trained_on(s.pixel_hash) for s in opened}
     for name in training.values():
-        applier.check_slide(name)
-    for text in mismatches(cohort.table, opened, applier):
+        trained.check_slide(name)
+    for text in mismatches(cohort.table, opened, trained):
         warnings.warn(text, UserWarning, stacklevel=2)
     values, away = {}, {}
     for slide in tqdm(opened, desc="predict", disable=not progress):
-        with pinned_threads(applier.threads):
-            view = View.of(slide, design, tiles=applier.needs_tiles)
+        with pinned_threads(trained.threads):
+            view = View.of(slide, design, tiles=trained.needs_tiles)
             parts = slide_features(slide, view, design, encode, Path(cache) if cache else None).parts()
             as_training = {"training_slide": training[slide.name]}
-            each = [(applier.predict(p, **as_training), applier.out_of_distribution(p, **as_training)) for p in parts]
+            each = [(trained.predict(p, **as_training), trained.out_of_distribution(p, **as_training)) for p in parts]
             values[slide.name], away[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
             warn_of_far(slide.name, away[slide.name])
-    table, rows = add_genes(cohort, applier.genes), {s.name: s.rows for s in opened}
-    write_predictions(table, key_added, rows, values, applier, training)
-    write_scores(table, rows, away, applier)
+    table, rows = add_genes(cohort, trained.genes), {s.name: s.rows for s in opened}
+    write_predictions(table, key_added, rows, values, trained, training)
+    write_scores(table, rows, away, trained)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)

@@ -20,13 +20,15 @@ from spatialhist.tl._inference.blocks import predict_blocks
 from spatialhist.tl._inference.grid import TISSUE, Grid, Lattice, lay_grid
 from spatialhist.tl._inference.layers import provenance
 from spatialhist.tl._inference.mismatch import mismatches
-from spatialhist.tl._inference.trained import Applier, Source
+from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 from spatialhist.tl._scores.card import add_reliability
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
+
+    from spatialhist.tl._runs.trained import Trained
 
 logger = logging.getLogger(__name__)
 
@@ -151,40 +153,40 @@ def predict_grid(
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
     n_workers(executor)
-    applier = Applier.of(model)
+    trained = as_trained(model)
     opened = cohort.every_slide()
-    for text in mismatches(cohort.table, opened, applier):
+    for text in mismatches(cohort.table, opened, trained):
         warnings.warn(text, UserWarning, stacklevel=2)
-    design = applier.design(encoder)
-    grids = [lay_grid(s, applier, design, spacing=spacing, lattice=lattice, within=within) for s in opened]
+    design = trained.design(encoder)
+    grids = [lay_grid(s, trained, design, spacing=spacing, lattice=lattice, within=within) for s in opened]
     for grid in grids:
-        check_layer_size(len(grid.slide.spots), len(applier.genes), n_layers=3 if _bounded(grid, applier, level) else 1)
+        check_layer_size(len(grid.slide.spots), len(trained.genes), n_layers=3 if _bounded(grid, trained, level) else 1)
     kept = None if cache is None else Path(cache)
     for grid in grids:
         name = grid.slide.name
-        values, away = predict_blocks(grid, applier, block=block, executor=executor, cache=kept, progress=progress)
+        values, away = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)
         warn_of_far(name, away)
-        table = add_grid(cohort, name, grid.slide.spots, genes=applier.genes, scale=grid.scale)
-        _fill(table, grid, applier, key_added, values, away, lattice)
-        if _bounded(grid, applier, level):
-            calibrate(sdata, applier.source, level=level, layer=key_added, table_key=_keys.grid_table(name))
+        table = add_grid(cohort, name, grid.slide.spots, genes=trained.genes, scale=grid.scale)
+        _fill(table, grid, trained, key_added, values, away, lattice)
+        if _bounded(grid, trained, level):
+            calibrate(sdata, trained, level=level, layer=key_added, table_key=_keys.grid_table(name))
     logger.info("predict_grid: added tables %s", [_keys.grid_table(s) for s in cohort.slides])
 
 
 def _fill(
-    table: AnnData, grid: Grid, applier: Applier, key: str, values: np.ndarray, away: np.ndarray, lattice: Lattice
+    table: AnnData, grid: Grid, trained: Trained, key: str, values: np.ndarray, away: np.ndarray, lattice: Lattice
 ) -> None:
     """Put predictions of a grid into its table, with how they were made."""
     slide = grid.slide.name
     table.layers[key] = values
     table.obs[_keys.OUT_OF_DISTRIBUTION] = away
-    made = provenance(applier, {_keys.grid(slide): grid.training_slide})
+    made = provenance(trained, {_keys.grid(slide): grid.training_slide})
     about = {"step": "predict_grid", "slide": slide, "lattice": lattice, "spacing_px": grid.spacing_px}
     record(table, key, made | about)
-    add_reliability(table, key, applier.card)
+    add_reliability(table, key, trained.card())
     record(table, _keys.OUT_OF_DISTRIBUTION, {k: made[k] for k in ("run", "fitted_on", "predicted_slides")} | about)
 
 
-def _bounded(grid: Grid, applier: Applier, level: float | None) -> bool:
+def _bounded(grid: Grid, trained: Trained, level: float | None) -> bool:
     """Whether the predictions of a grid get intervals."""
-    return level is not None and leaves_residuals(applier, level, trained_on=grid.training_slide is not None)
+    return level is not None and leaves_residuals(trained, level, trained_on=grid.training_slide is not None)

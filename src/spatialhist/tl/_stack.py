@@ -14,10 +14,11 @@ from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._predictors.combiners import Combiner, Mean, RankMean, fit_network, fit_weights
+from spatialhist.tl._runs.as_written import AsWritten, stack_as_written
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.folder import group_folder, locked
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
-from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_folder, stacked_out_of_fold
+from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_folder
 from spatialhist.tl._scores.card import make_card
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def stack(
     key_added: str = _keys.OOF,
     seed: int = 0,
     table_key: str = _keys.TABLE,
-) -> Stack:
+) -> Stack | AsWritten:
     """Combine the models of a cross-validation into one prediction.
 
     To evaluate outer group o, weights are fitted on predictions for the spots of every other group s by models trained
@@ -95,7 +96,7 @@ def stack(
     check_layer_size(*cohort.table.shape)
     with locked(cv.folder):
         result = _fit_all(cv, method, seed)
-        values = stacked_out_of_fold(result)
+        values = result.out_of_fold()
         evaluated = [
             (f"stack_{method}", "stack", values),
             *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
@@ -119,9 +120,7 @@ def _fit_all(cv: CrossValidation, method: str, seed: int) -> Stack:
         return Stack(cv, method, by_group, _fit_final(cv, method, seed, scratch / FINAL))
 
 
-def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> Stack:
-    from spatialhist.tl._runs.as_written import stack_as_written
-
+def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> AsWritten:
     if scheme not in get_args(Scheme):
         raise ValueError(f"scheme={scheme!r} is not one of {list(get_args(Scheme))}")
     if method != "mlp":
@@ -215,7 +214,7 @@ def _fit(
 
 
 def _provenance(result: Stack) -> dict[str, Any]:
-    entry = oof_record(result.cv, f"stack_{result.method}", "stack") | {"step": "stack", "method": result.method}
-    if result.method == "rank_mean":
+    entry = oof_record(result.cv, result.name, "stack") | {"step": "stack", "method": result.method}
+    if result.final.in_ranks:
         entry["space"] = _keys.RANKS
     return entry

@@ -11,7 +11,7 @@ import spatialhist as sh
 from spatialhist._sdata.cohort import open_images
 from spatialhist.tl._inference.blocks import Block, block_name, keep_blocks, predict_blocks
 from spatialhist.tl._inference.grid import lay_grid
-from spatialhist.tl._inference.trained import Applier
+from spatialhist.tl._load import as_trained
 
 SLIDE = "S2"
 
@@ -27,24 +27,24 @@ def stored(tmp_path_factory):
 
 @pytest.fixture
 def grid(finished, stored):
-    applier = Applier.of(finished[2])
-    design = applier.design(mean_color)
-    return lay_grid(stored.slide(SLIDE), applier, design, spacing=("px", 15.0), lattice="hex", within="tissue")
+    trained = as_trained(finished[2])
+    design = trained.design(mean_color)
+    return lay_grid(stored.slide(SLIDE), trained, design, spacing=("px", 15.0), lattice="hex", within="tissue")
 
 
 def test_the_executor_does_not_change_a_byte(finished, grid):
-    applier = Applier.of(finished[2])
+    trained = as_trained(finished[2])
     options = {"block": 30, "cache": None, "progress": False}
-    values, away = predict_blocks(grid, applier, executor=None, **options)
+    values, away = predict_blocks(grid, trained, executor=None, **options)
     with ThreadPoolExecutor(2) as pool:
-        others = predict_blocks(grid, applier, executor=pool, **options)
+        others = predict_blocks(grid, trained, executor=pool, **options)
     assert values.tobytes() == others[0].tobytes()
     assert away.tobytes() == others[1].tobytes()
     assert np.isfinite(values).all()
 
 
 def test_a_block_travels_light_and_predicts_the_same(finished, grid):
-    shared = Block.of(grid, Applier.of(finished[2]))
+    shared = Block.of(grid, as_trained(finished[2]))
     position = np.zeros((20, 2))
     before = shared.predict(grid.slide.spots[:20], position)
     data = cloudpickle.dumps(shared)

@@ -9,7 +9,7 @@ from small_cohorts import FAST, draw_cohort
 import spatialhist as sh
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl import Ridge
-from spatialhist.tl._runs.as_written import AsWritten, fold_predictions
+from spatialhist.tl._runs.as_written import AsWritten
 
 NAMES = [f"G{g}" for g in range(6)]
 # on the mean colors of its tile and with next to no strength, a ridge repeats what it was trained on
@@ -33,7 +33,7 @@ def run(tmp_path_factory):
 def test_the_network_sees_every_fold_model_of_every_spot(run):
     _, cv, stacked = run
     samples = cv.inputs.samples(np.arange(len(cv.inputs)))
-    predictions = fold_predictions(cv, samples)
+    predictions = cv.predict_each(samples, cv.groups)
     assert predictions.shape == (4 * 2, len(samples), 6)
     outer = cv.outer()
     np.testing.assert_array_equal(predictions[3], outer["P2", "raw"].fitted().predict(samples))
@@ -44,7 +44,7 @@ def test_it_scores_itself_on_random_spots_and_says_that_this_is_not_honest(run):
     _, cv, stacked = run
     held = np.random.default_rng(0).permutation(len(cv.inputs)) < 0.2 * len(cv.inputs)
     samples = cv.inputs.samples(np.flatnonzero(held), range(6))
-    predicted = stacked.final.apply(fold_predictions(cv, samples))
+    predicted = stacked.final.apply(cv.predict_each(samples, cv.groups))
     assert stacked.score_not_honest == pytest.approx(np.nanmean(spot_spearman(samples.targets, predicted)), abs=1e-6)
 
 

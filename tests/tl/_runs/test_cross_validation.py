@@ -42,3 +42,11 @@ def test_a_model_folder_is_no_run(tmp_path):
     (tmp_path / "manifest.json").write_text('{"format": 1, "what": "model"}')
     with pytest.raises(ValueError, match="holds 'model', not a cross-validation"):
         CrossValidation.load(tmp_path)
+
+
+def test_training_slides_are_known_by_their_pixels(finished):
+    _, cv, _ = finished
+    for slide, facts in cv.manifest.slides.items():
+        assert cv.trained_on(facts.pixels) == slide
+    assert cv.trained_on("other") is None
+    assert cv.trained_on("") is None

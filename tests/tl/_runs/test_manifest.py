@@ -11,7 +11,7 @@ from small_manifests import as_stored, manifest
 import spatialhist as sh
 from spatialhist._sdata.scale import Scale
 from spatialhist.tl import KernelRidge, Ridge
-from spatialhist.tl._runs.manifest import Manifest, TrainingSlide, comparable, parsed, restored
+from spatialhist.tl._runs.manifest import Manifest, TrainingSlide, comparable, parsed, restore_predictors
 
 
 def write(folder, data):
@@ -183,7 +183,9 @@ class TestEarlierWords:
         assert self.older().differences({"models": [today | {"dim": 9}]}) == ["models"]
 
     def test_fits_keep_the_names_of_their_folders(self):
-        assert [p.name for p in (*restored(self.older().models), *restored(self.older().baselines))] == [
+        assert [
+            p.name for p in (*restore_predictors(self.older().models), *restore_predictors(self.older().baselines))
+        ] == [
             "head",
             "null_mean",
         ]
@@ -194,11 +196,11 @@ class TestEarlierWords:
 
 class TestPredictors:
     def test_they_are_those_described(self):
-        assert restored(manifest().models) == (Ridge(components=6),)
+        assert restore_predictors(manifest().models) == (Ridge(components=6),)
 
     def test_those_from_outside_are_handed_in(self):
         own = KernelRidge(name="mine")
         described = [{"class": "custom:Mine", "name": "mine"}]
-        assert restored(described, [own]) == (own,)
+        assert restore_predictors(described, [own]) == (own,)
         with pytest.raises(ValueError, match="your own predictor 'mine': pass it"):
-            restored(described)
+            restore_predictors(described)

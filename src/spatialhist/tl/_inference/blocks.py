@@ -20,7 +20,7 @@ from spatialhist.tl._inference.grid import areas
 
 if TYPE_CHECKING:
     from spatialhist.tl._inference.grid import Grid
-    from spatialhist.tl._inference.trained import Applier
+    from spatialhist.tl._runs.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Block:
         Name under which the run was trained on the slide.
     encoder
         Its name, or the callable.
-    applier
+    trained
         The model.
     """
 
@@ -45,53 +45,53 @@ class Block:
     tissue: Tissue
     training_slide: str | None
     encoder: str | Callable[..., Any]
-    applier: Applier
+    trained: Trained
 
     @classmethod
-    def of(cls, grid: Grid, applier: Applier) -> Block:
+    def of(cls, grid: Grid, trained: Trained) -> Block:
         """Take it from a slide; its tissue is encoded."""
         design = grid.design
-        view = View.of(grid.slide, design, tiles=applier.needs_tiles)
-        with pinned_threads(applier.threads):
+        view = View.of(grid.slide, design, tiles=trained.needs_tiles)
+        with pinned_threads(trained.threads):
             tissue = own_tissue(grid.slide, view, design, _encoder(design.encoder))
-        return cls(view, tissue, grid.training_slide, design.encoder, applier)
+        return cls(view, tissue, grid.training_slide, design.encoder, trained)
 
     def predict(self, points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``(n, genes)`` at points of the image, and say ``(n,)`` how far they are from training spots."""
         encode = _encoder(self.encoder)
-        with pinned_threads(self.applier.threads):
+        with pinned_threads(self.trained.threads):
             spots = self.view.encode(points, encode)
             samples = SlideFeatures(self.view, self.tissue, points, position, spots).samples()
-            values = self.applier.predict(samples, training_slide=self.training_slide)
-            return values, self.applier.out_of_distribution(samples, training_slide=self.training_slide)
+            values = self.trained.predict(samples, training_slide=self.training_slide)
+            return values, self.trained.out_of_distribution(samples, training_slide=self.training_slide)
 
 
 def predict_blocks(
-    grid: Grid, applier: Applier, *, block: int, executor: Any, cache: Path | None, progress: bool
+    grid: Grid, trained: Trained, *, block: int, executor: Any, cache: Path | None, progress: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict ``(n, genes)`` at all points of a grid, and say ``(n,)`` how far they are from training spots."""
     from tqdm.auto import tqdm
 
-    values = np.empty((len(grid.slide.spots), len(applier.genes)), dtype=np.float32)
+    values = np.empty((len(grid.slide.spots), len(trained.genes)), dtype=np.float32)
     away = np.empty(len(values), dtype=np.float32)
     with tqdm(total=len(values), desc=f"predict {grid.slide.name}", unit="spot", disable=not progress) as bar:
-        for rows, (predicted, far) in _parts(grid, applier, block, executor, cache):
+        for rows, (predicted, far) in _parts(grid, trained, block, executor, cache):
             values[rows], away[rows] = predicted, far
             bar.update(len(rows))
     return values, away
 
 
 def _parts(
-    grid: Grid, applier: Applier, block: int, executor: Any, cache: Path | None
+    grid: Grid, trained: Trained, block: int, executor: Any, cache: Path | None
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    slide, shared = grid.slide, Block.of(grid, applier)
+    slide, shared = grid.slide, Block.of(grid, trained)
     points, position = slide.spots, slide_position(slide)
     parts = areas(points, grid.spacing_px / slide.image().px * np.sqrt(block))
     tasks = [(shared, points[rows], position[rows]) for rows in parts]
     if cache is None:
         yield from zip(parts, run_tasks(Block.predict, tasks, executor), strict=True)
         return
-    facts = [applier.run.run_id, applier.name, slide.pixel_hash, repr(shared.view.sizes)]
+    facts = [trained.run_id, trained.name, slide.pixel_hash, repr(shared.view.sizes)]
     names = [block_name(facts, [*shared.tissue.statistics, *task[1:]]) for task in tasks]
     kept = keep_blocks(cache, names, lambda some: run_tasks(Block.predict, [tasks[i] for i in some], executor))
     yield from zip(parts, kept, strict=True)

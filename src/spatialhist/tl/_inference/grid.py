@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
     from spatialhist._sdata.slide import Slide
     from spatialhist.tl._data.design import Design
-    from spatialhist.tl._inference.trained import Applier
+    from spatialhist.tl._runs.trained import Trained
 
 TISSUE, IMAGE = "tissue", "image"
 
@@ -47,7 +47,7 @@ class Grid:
 
 def lay_grid(
     slide: Slide,
-    applier: Applier,
+    trained: Trained,
     design: Design,
     *,
     spacing: tuple[str, float] | None,
@@ -61,14 +61,14 @@ def lay_grid(
     KeyError, ValueError
         If the slide lacks something that the model needs.
     """
-    trained, own, name = TrainedScale.of(applier.run.manifest.scales), slide.scale, slide.name
+    sizes, own, name = TrainedScale.of(trained.manifest.scales), slide.scale, slide.name
     slide.image(design.image)
     mask, factors = slide.tissue
-    spots = trained.spots(own)
+    spots = sizes.spots(own)
     check_pitch(spots, name, [("pitch", 1.0)])
-    design = design_in_px(design, trained.complete(own), name, tiles=applier.needs_tiles)
-    training_slide = applier.trained_on(slide.pixel_hash)
-    applier.check_slide(training_slide)
+    design = design_in_px(design, sizes.complete(own), name, tiles=trained.needs_tiles)
+    training_slide = trained.trained_on(slide.pixel_hash)
+    trained.check_slide(training_slide)
     distance = spots.spot_diameter_px if spacing is None else spots.px(spacing, name)
     if not 0 < distance < np.inf:
         raise ValueError(f"spacing={spacing!r} must be a positive length")

@@ -10,7 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import add_dense_rows, record, recorded
 from spatialhist._sdata.values import as_numbers
-from spatialhist.tl._inference.trained import Applier
+from spatialhist.tl._runs.trained import Trained
 from spatialhist.tl._scores.card import add_reliability
 
 if TYPE_CHECKING:
@@ -24,24 +24,24 @@ def write_predictions(
     key_added: str,
     rows: dict[str, np.ndarray],
     values: dict[str, np.ndarray],
-    applier: Applier,
+    trained: Trained,
     training: dict[str, str | None],
 ) -> None:
     """Put predictions of slides into a layer, each into its rows, and say how they were made."""
-    columns = table.var_names.get_indexer(applier.genes)
-    before, made = recorded(table, key_added), provenance(applier, training)
+    columns = table.var_names.get_indexer(trained.genes)
+    before, made = recorded(table, key_added), provenance(trained, training)
     same = all(before.get(k) == made[k] for k in ("step", "run_id", "predictor"))
     if not same:
         table.layers.pop(key_added, None)
     for slide, predicted in values.items():
         add_dense_rows(table, key_added, rows[slide], columns, predicted)
     record(table, key_added, _with_slides_before(made, before) if same else made)
-    add_reliability(table, key_added, applier.card)
+    add_reliability(table, key_added, trained.card())
 
 
-def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np.ndarray], applier: Applier) -> None:
+def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np.ndarray], trained: Trained) -> None:
     """Put the scores of slides into ``obs``; those of another run are forgotten."""
-    key, run = _keys.OUT_OF_DISTRIBUTION, str(applier.run.folder)
+    key, run = _keys.OUT_OF_DISTRIBUTION, str(trained.run_folder)
     before = recorded(table, key)
     if before.get("run") != run or key not in table.obs:
         table.obs[key] = np.full(table.n_obs, np.nan, dtype=np.float32)
@@ -54,29 +54,29 @@ def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np
     record(table, key, {"step": "predict", "run": run, "predicted_slides": slides})
 
 
-def provenance(applier: Applier, training: Mapping[str, str | None]) -> dict[str, Any]:
+def provenance(trained: Trained, training: Mapping[str, str | None]) -> dict[str, Any]:
     """What a layer of predictions was made by, what that was fitted on, and what the predicted slides are to it.
 
     Parameters
     ----------
-    applier
+    trained
         What predicts.
     training
         Predicted slides, with the name under which the run was trained on them, None for new ones.
     """
-    manifest = applier.run.manifest
+    manifest = trained.manifest
     return {
         "step": "predict",
-        "predictor": applier.name,
+        "predictor": trained.name,
         "kind": "model",
         "target": manifest.layer,
         "ranking": manifest.ranking,
         "units": manifest.units,
-        "run": str(applier.run.folder),
-        "run_id": applier.run.run_id,
+        "run": str(trained.run_folder),
+        "run_id": trained.run_id,
         "predicted_slides": list(training),
-        "predicted_as": [applier.predicts_as(slide, name) for slide, name in training.items()],
-        "fitted_on_own_labels": [slide for slide, name in training.items() if applier.repeats_labels(name)],
+        "predicted_as": [trained.predicts_as(slide, name) for slide, name in training.items()],
+        "fitted_on_own_labels": [slide for slide, name in training.items() if trained.repeats_labels(name)],
         "fitted_on": list(manifest.slides),
         "image": manifest.design.image,
     }
@@ -95,7 +95,7 @@ def _with_slides_before(made: dict[str, Any], before: dict[str, Any]) -> dict[st
     }
 
 
-def check_predicted_by(table: AnnData, layer: str, applier: Applier) -> None:
+def check_predicted_by(table: AnnData, layer: str, trained: Trained) -> None:
     """Refuse a layer that something else predicted.
 
     Raises
@@ -104,15 +104,15 @@ def check_predicted_by(table: AnnData, layer: str, applier: Applier) -> None:
         With what did.
     """
     made = recorded(table, layer)
-    if (made.get("predictor"), made.get("run_id")) != (applier.name, applier.run.run_id):
+    if (made.get("predictor"), made.get("run_id")) != (trained.name, trained.run_id):
         raise ValueError(
             f"layer {layer!r} was predicted by {made.get('predictor')!r} of run {made.get('run_id')}, not by "
-            f"{applier.name!r} of run {applier.run.run_id} in {applier.run.folder}: pass what predicted it"
+            f"{trained.name!r} of run {trained.run_id} in {trained.run_folder}: pass what predicted it"
         )
 
 
 def groups_of_slides(
-    table: AnnData, slides: Sequence[str], layer: str, applier: Applier, slide: Callable[[str], Slide]
+    table: AnnData, slides: Sequence[str], layer: str, trained: Trained, slide: Callable[[str], Slide]
 ) -> dict[str, str | None]:
     """Group of every slide that was predicted, None for one that no fold has seen.
 
@@ -124,15 +124,15 @@ def groups_of_slides(
         Its slides.
     layer
         Layer of predictions.
-    applier
+    trained
         What predicted it.
     slide
         Gives out a slide by name.
     """
-    made, groups = recorded(table, layer), applier.run.manifest.group_of
+    made, groups = recorded(table, layer), trained.manifest.group_of
     if "predicted_slides" not in made:
         return {s: groups[s] for s in slides if s in groups}
     names = [s for s in slides if s in list(made["predicted_slides"])]
     # A grid has no image of its own.
-    known = {s: applier.trained_on(slide(made.get("slide", s)).pixel_hash) for s in names}
+    known = {s: trained.trained_on(slide(made.get("slide", s)).pixel_hash) for s in names}
     return {s: groups[name] if name else None for s, name in known.items()}

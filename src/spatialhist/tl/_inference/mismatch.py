@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spatialhist._sdata.slide import Slide
-    from spatialhist.tl._inference.trained import Applier
     from spatialhist.tl._runs.manifest import Manifest
+    from spatialhist.tl._runs.trained import Trained
 
 MIN_SHARED = 0.5
 """Share of the panel below which genes are likely to go by other names."""
 
 
-def mismatches(table: AnnData, slides: Sequence[Slide], applier: Applier) -> list[str]:
+def mismatches(table: AnnData, slides: Sequence[Slide], trained: Trained) -> list[str]:
     """Warnings about scale, genes and units of slides, each with what to do.
 
     Raises
@@ -28,12 +28,12 @@ def mismatches(table: AnnData, slides: Sequence[Slide], applier: Applier) -> lis
     ValueError
         If a slide's stain was normalized in another way than that of the training slides.
     """
-    trained = TrainedScale.of(applier.run.manifest.scales)
+    sizes = TrainedScale.of(trained.manifest.scales)
     for slide in slides:
-        refuse_other_stain(slide, applier.run.manifest)
-    found = [trained.mismatch(s.scale.mpp, s.name) for s in slides]
-    found += [_other_genes(table, s, applier.genes) for s in slides]
-    found.append(_other_units(table, applier.run.manifest))
+        refuse_other_stain(slide, trained.manifest)
+    found = [sizes.mismatch(s.scale.mpp, s.name) for s in slides]
+    found += [_other_genes(table, s, trained.genes) for s in slides]
+    found.append(_other_units(table, trained.manifest))
     return [text for text in found if text]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -24,7 +24,15 @@ SHRINKAGE = (0.03, 0.3, 3.0)
 
 
 class Combiner(Protocol):
-    """Turns base predictions into one prediction."""
+    """Turns base predictions into one prediction.
+
+    Attributes
+    ----------
+    in_ranks
+        Whether that is in ranks of genes within a spot, whatever the models predict.
+    """
+
+    in_ranks: ClassVar[bool] = False
 
     def apply(self, predictions: np.ndarray) -> np.ndarray:
         """``(models, n, genes)`` to ``(n, genes)`` float32."""
@@ -36,7 +44,7 @@ class Combiner(Protocol):
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Combiner):
     """The plain mean; nothing is fitted."""
 
     def apply(self, predictions: np.ndarray) -> np.ndarray:
@@ -49,8 +57,10 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class RankMean:
-    """The mean of each spot's ranks over the targets; nothing is fitted. The result is in ranks."""
+class RankMean(Combiner):
+    """The mean of each spot's ranks over the targets; nothing is fitted."""
+
+    in_ranks: ClassVar[bool] = True
 
     def apply(self, predictions: np.ndarray) -> np.ndarray:
         """Rank each model's targets within the spot, then average."""
@@ -64,7 +74,7 @@ class RankMean:
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Combiner):
     """Non-negative weights ``(models, genes)`` and an intercept ``(genes,)``."""
 
     weights: np.ndarray
@@ -154,7 +164,7 @@ def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class StackedNetwork:
+class StackedNetwork(Combiner):
     """:class:`spatialhist.nn.StackingMLP` on the concatenated predictions of all models."""
 
     network: Any

@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from spatialhist._runtime.files import whole_folder, write_json
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl._data.samples import Samples
-from spatialhist.tl._predictors.combiners import fit_network, restore
-from spatialhist.tl._predictors.protocol import Fitted
+from spatialhist.tl._predictors.combiners import Combiner, fit_network, restore
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._runs.fits import Fit, read_state, write_state
-from spatialhist.tl._runs.stack import FINAL, Stack, scratch_folder
+from spatialhist.tl._runs.fits import read_state, write_state
+from spatialhist.tl._runs.residuals import HeldOut, NoResiduals
+from spatialhist.tl._runs.stack import FINAL, OnRun, scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +30,24 @@ HELD_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class AsWritten(Stack):
+class AsWritten(OnRun):
     """What ``stack(..., scheme="as_written")`` returns: a network over the predictions of all fold models.
 
     It predicts new slides. It has no out-of-fold predictions, so it stands in no table of scores.
 
     Attributes
     ----------
+    cv, method
+        The cross-validation whose fold models are joined, and how.
+    final
+        The network.
     score_not_honest
         Mean per-spot Spearman on a random fifth of the training spots, by which the original was evaluated. All but
         one of the fold models were trained on those spots, and their neighbors trained the network: do not compare it.
     """
 
-    score_not_honest: float = float("nan")
+    final: Combiner
+    score_not_honest: float
 
     @property
     def folder(self) -> Path:
@@ -53,8 +57,42 @@ class AsWritten(Stack):
     @classmethod
     def of_folder(cls, cv: CrossValidation) -> AsWritten:
         """Load the weights of a run folder."""
-        final = restore("mlp", read_state(cv.folder / NAME / FINAL), len(fold_fits(cv)))
-        return cls(cv, NAME, {}, final, json.loads((cv.folder / NAME / CARD).read_text())["score_not_honest"])
+        final = restore("mlp", read_state(cv.folder / NAME / FINAL), len(cv.groups) * len(cv.models))
+        return cls(cv, NAME, final, json.loads((cv.folder / NAME / CARD).read_text())["score_not_honest"])
+
+    def as_training(self, slide: str) -> str:
+        """Refuse a slide that was trained on.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError(
+            f"slide {slide!r} was trained on, and a stack as written has no fold that left it out: use "
+            "stack(..., scheme='honest'), or pass slides= without it"
+        )
+
+    def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
+        """Predict ``(n, genes)`` of a new slide from what every fold model says.
+
+        Raises
+        ------
+        ValueError
+            If the slide was trained on.
+        """
+        self.check_slide(training_slide)
+        return self.final.apply(self.cv.predict_each(samples, self.cv.groups))
+
+    def held_out(self) -> HeldOut:
+        """No group was held out of the network.
+
+        Raises
+        ------
+        NoResiduals
+            Always.
+        """
+        raise NoResiduals("scheme='as_written' leaves no honest residuals: stack with scheme='honest'")
 
 
 def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
@@ -68,15 +106,15 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     if len(set(cv.panels.values())) > 1:
         raise ValueError("the folds model different genes, which this scheme cannot join: name the genes, genes=[...]")
     everything = np.arange(len(cv.inputs))
-    samples = cv.inputs.samples(everything, cv.panels[cv.groups[0]], tiles=any(m.needs_tiles for m in cv.models))
+    samples = cv.inputs.samples(everything, cv.panels[cv.groups[0]], tiles=cv.needs_tiles)
     scratch = scratch_folder(cv, NAME, seed)
     held = np.random.default_rng(seed).permutation(len(samples)) < HELD_SHARE * len(samples)
     with pinned_threads(cv.manifest.threads):
-        predictions = fold_predictions(cv, samples)
+        predictions = cv.opened().predict_each(samples, cv.groups)
         one_slide = np.zeros(int((~held).sum()))
         final = fit_network(predictions[:, ~held], samples.targets[~held], one_slide, seed=seed, scratch=scratch)
         score = float(np.nanmean(spot_spearman(samples.targets[held], final.apply(predictions[:, held]))))
-    result = AsWritten(cv, NAME, {}, final, score)
+    result = AsWritten(cv, NAME, final, score)
     _store(result)
     shutil.rmtree(scratch)
     warnings.warn(
@@ -88,22 +126,11 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     return result
 
 
-def fold_fits(cv: CrossValidation) -> list[Fit]:
-    """Fold models, in the order in which the network sees them."""
-    outer = cv.outer()
-    return [outer[group, m.name] for group in cv.groups for m in cv.models]
-
-
-def fold_predictions(
-    cv: CrossValidation, samples: Samples, restored: Callable[[Fit], Fitted] = Fit.fitted
-) -> np.ndarray:
-    """What every fold model says ``(folds * models, n, genes)``, whether it was trained on the spots or not."""
-    return np.stack([restored(fit).predict(samples) for fit in fold_fits(cv)])
-
-
 def _store(result: AsWritten) -> None:
     with whole_folder(result.folder) as new:
         (new / FINAL).mkdir()
         write_state(new / FINAL, result.final.state())
         write_json(new / CARD, {"score_not_honest": result.score_not_honest})
-    logger.info("stack: %d fold models joined as written in %s", len(fold_fits(result.cv)), result.folder)
+    logger.info(
+        "stack: %d fold models joined as written in %s", len(result.cv.groups) * len(result.cv.models), result.folder
+    )

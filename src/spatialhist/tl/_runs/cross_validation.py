@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spatialhist._runtime.files import intact
-from spatialhist.tl._data.design import Design
-from spatialhist.tl._data.samples import Inputs
+from spatialhist.tl._data.samples import Inputs, Samples
+from spatialhist.tl._predictors.combiners import Combiner, Mean
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.fits import Fit
-from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MANIFEST, Manifest, restored
+from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MANIFEST, Manifest, restore_predictors
 from spatialhist.tl._runs.plan import inner_fits, outer_fits
+from spatialhist.tl._runs.residuals import HeldOut
+from spatialhist.tl._runs.restored import Restored
+from spatialhist.tl._runs.trained import Trained
 
 LATEST = "cross_validate"
 """Entry of ``uns`` that names the latest run for each target."""
 
 
 @dataclass(frozen=True)
-class CrossValidation:
+class CrossValidation(Trained):
     """What :func:`cross_validate` returns; everything lies in ``folder``, and a folder can be loaded again.
 
     Attributes
@@ -40,6 +43,7 @@ class CrossValidation:
     models: tuple[Predictor, ...]
     baselines: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
+    _restored: Restored = field(default_factory=Restored, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the temporary folder to the process that made it."""
@@ -56,24 +60,19 @@ class CrossValidation:
         """
         manifest = Manifest.read(Path(folder), CROSS_VALIDATION)
         with intact(Path(folder) / MANIFEST):
-            cv = cls(Path(folder), manifest, restored(manifest.models, models), restored(manifest.baselines))
+            cv = cls(
+                Path(folder),
+                manifest,
+                restore_predictors(manifest.models, models),
+                restore_predictors(manifest.baselines),
+            )
             cv.outer()
         return cv
-
-    @property
-    def run_id(self) -> str:
-        """Hash of parameters and data; layers carry it."""
-        return self.manifest.run_id
 
     @property
     def groups(self) -> list[str]:
         """Held-out groups, in the order of their numbers."""
         return self.manifest.groups
-
-    @property
-    def genes(self) -> list[str]:
-        """Genes of the union of all panels, in the order of the run's columns."""
-        return self.manifest.genes
 
     @property
     def panels(self) -> dict[str, tuple[int, ...]]:
@@ -109,6 +108,52 @@ class CrossValidation:
         """Targets of some spots as the fold of a group models them."""
         return self.inputs.samples(rows, self.panels[group]).targets
 
-    def restore_design(self, encoder: Any = None) -> Design:
-        """The design with its encoder."""
-        return self.manifest.restore_design(encoder)
+    def as_training(self, slide: str) -> str:
+        """Say which fold predicts a slide that was trained on."""
+        return f"by the fold that left out group {self.manifest.group_of[slide]}"
+
+    def combiner(self, group: str | None) -> Combiner:
+        """How models are combined to predict a group that was held out, or a new slide: several are averaged."""
+        return Mean()
+
+    def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
+        """Predict ``(n, genes)``; a slide that was trained on is predicted by the fold that left it out."""
+        return self.predict_combined(samples, training_slide, self.combiner)
+
+    def predict_combined(
+        self, samples: Samples, training_slide: str | None, combiner: Callable[[str | None], Combiner]
+    ) -> np.ndarray:
+        """Predict ``(n, genes)``, with the combiner of the slide's group, of None for a new slide."""
+        if training_slide is None:
+            return combiner(None).apply(self._mean_over_folds(samples))
+        group = self.manifest.group_of[training_slide]
+        values = np.full((len(samples), len(self.genes)), np.nan, dtype=np.float32)
+        values[:, self.panels[group]] = combiner(group).apply(self.predict_each(samples, [group]))
+        return values
+
+    def predict_each(self, samples: Samples, groups: Sequence[str]) -> np.ndarray:
+        """What the models of some folds say, ``(folds * models, n, genes)`` of the panel that these folds share."""
+        outer = self.outer()
+        fits = [outer[group, m.name] for group in groups for m in self.models]
+        return np.stack([self._restored.fitted(fit).predict(samples) for fit in fits])
+
+    def _mean_over_folds(self, samples: Samples) -> np.ndarray:
+        """Mean of every model's folds ``(models, n, genes)``; a gene is averaged over the folds that modeled it."""
+        outer, means = self.outer(), []
+        for m in self.models:
+            total = np.zeros((len(samples), len(self.genes)))
+            count = np.zeros(len(self.genes))
+            for group in self.groups:
+                columns = list(self.panels[group])
+                total[:, columns] += self._restored.fitted(outer[group, m.name]).predict(samples)
+                count[columns] += 1
+            means.append((total / count).astype(np.float32))
+        return np.stack(means)
+
+    def held_out(self) -> HeldOut:
+        """Predictions of groups that were held out, averaged over the models, and how far they were off."""
+        return HeldOut(self, self.combiner)
+
+    def opened(self, *, allow_training: bool = False) -> CrossValidation:
+        """Return a handle for one call, which reads every fit once and forgets it with the call."""
+        return replace(self, _restored=Restored())

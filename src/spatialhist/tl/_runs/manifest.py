@@ -254,7 +254,7 @@ class Manifest:
         return sorted(key for key in (keys or new) if held.get(key) != new[key])
 
 
-def restored(described: Sequence[dict[str, Any]], own: Sequence[Predictor] = ()) -> tuple[Predictor, ...]:
+def restore_predictors(described: Sequence[dict[str, Any]], own: Sequence[Predictor] = ()) -> tuple[Predictor, ...]:
     """Predictors of a manifest; those from outside must be handed in again."""
     return tuple(from_description(d, own) for d in described)
 

@@ -2,67 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
 import numpy as np
 
-from spatialhist.tl._predictors.combiners import Combiner, Mean
-from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._runs.stack import Stack, stacked_out_of_fold
+if TYPE_CHECKING:
+    from spatialhist.tl._data.samples import Inputs
+    from spatialhist.tl._predictors.combiners import Combiner
+    from spatialhist.tl._predictors.protocol import Predictor
+    from spatialhist.tl._runs.fits import Fit
 
 
-def out_of_fold_residuals(source: CrossValidation | Stack) -> np.ndarray:
-    """Measured less predicted, for every spot by models that left its group out.
+class NoResiduals(ValueError):
+    """What was trained does not say how far its predictions are off."""
 
-    Returns
-    -------
-    ndarray
-        ``(spots, genes)`` of the run; NaN outside a fold's panel.
+
+class Folds(Protocol):
+    """Fits that left groups out: a cross-validation."""
+
+    @property
+    def models(self) -> Sequence[Predictor]:
+        """Whose predictions are combined."""
+        ...
+
+    @property
+    def groups(self) -> list[str]:
+        """Held-out groups."""
+        ...
+
+    @property
+    def genes(self) -> list[str]:
+        """Genes of all panels."""
+        ...
+
+    @property
+    def panels(self) -> dict[str, tuple[int, ...]]:
+        """Columns that the fold of each group models."""
+        ...
+
+    @property
+    def inputs(self) -> Inputs:
+        """Spots."""
+        ...
+
+    def outer(self) -> dict[tuple[str, str], Fit]:
+        """Fits by (group, predictor name)."""
+        ...
+
+    def inner(self) -> dict[tuple[str, str, str], Fit]:
+        """Fits by (outer group, predicted group, model name)."""
+        ...
+
+    def targets(self, rows: np.ndarray, group: str) -> np.ndarray:
+        """Targets of some spots as the fold of a group models them."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of groups by models that left them out.
+
+    Attributes
+    ----------
+    folds
+        The fits.
+    combiner
+        How models are combined to predict a group that was held out.
     """
-    cv = run_of(source)
-    if isinstance(source, Stack):
-        predicted = stacked_out_of_fold(source)
-    else:
-        predicted = Mean().apply(np.stack([cv.out_of_fold(m.name) for m in cv.models]))
-    group = cv.inputs.column("group")
-    residuals = np.full(predicted.shape, np.nan, dtype=np.float32)
-    for name in cv.groups:
-        rows, columns = np.flatnonzero(group == name), np.asarray(cv.panels[name])
-        residuals[np.ix_(rows, columns)] = cv.targets(rows, name) - predicted[np.ix_(rows, columns)]
-    return residuals
 
+    folds: Folds
+    combiner: Callable[[str], Combiner]
 
-def residuals_without(source: CrossValidation | Stack, evaluated: str) -> np.ndarray:
-    """Measured less predicted, for the other groups' spots by models that saw neither their group nor the evaluated one.
+    @property
+    def groups(self) -> list[str]:
+        """Held-out groups."""
+        return self.folds.groups
 
-    A run of one model holds no fits without two groups: there the residuals of the other groups are those of
-    :func:`out_of_fold_residuals`, whose models have seen the evaluated group.
+    @property
+    def group(self) -> np.ndarray:
+        """Group of every spot of the run."""
+        return self.folds.inputs.column("group")
 
-    Returns
-    -------
-    ndarray
-        ``(spots, genes)`` of the run; NaN for the evaluated group, and outside its panel.
-    """
-    cv = run_of(source)
-    if not is_nested(cv):
-        residuals = out_of_fold_residuals(source)
-        residuals[cv.inputs.column("group") == evaluated] = np.nan
+    @property
+    def nested(self) -> bool:
+        """Whether the run holds fits that left two groups out; one of a single model does not."""
+        return bool(self.folds.inner())
+
+    def targets(self) -> np.ndarray:
+        """What was measured ``(spots, genes)``."""
+        every = np.arange(len(self.folds.inputs))
+        return self.folds.inputs.samples(every, range(len(self.folds.genes))).targets
+
+    def predictions(self) -> np.ndarray:
+        """Predictions of every group ``(spots, genes)``, NaN outside its panel."""
+        folds, outer, values = self.folds, self.folds.outer(), self._empty()
+        for group in folds.groups:
+            rows, _ = outer[group, folds.models[0].name].result()
+            predictions = np.stack([outer[group, m.name].result()[1] for m in folds.models])
+            values[np.ix_(rows, np.asarray(folds.panels[group]))] = self.combiner(group).apply(predictions)
+        return values
+
+    def residuals(self) -> np.ndarray:
+        """Measured less predicted, for every spot by models that left its group out.
+
+        Returns
+        -------
+        ndarray
+            ``(spots, genes)`` of the run; NaN outside a fold's panel.
+        """
+        group, predicted, residuals = self.group, self.predictions(), self._empty()
+        for name in self.groups:
+            rows, columns = np.flatnonzero(group == name), np.asarray(self.folds.panels[name])
+            residuals[np.ix_(rows, columns)] = self.folds.targets(rows, name) - predicted[np.ix_(rows, columns)]
         return residuals
-    combiner: Combiner = source.by_group[evaluated] if isinstance(source, Stack) else Mean()
-    group, inner, columns = cv.inputs.column("group"), cv.inner(), np.asarray(cv.panels[evaluated])
-    residuals = np.full((len(group), len(cv.genes)), np.nan, dtype=np.float32)
-    for other in cv.groups:
-        if other != evaluated:
-            rows, _ = inner[evaluated, other, cv.models[0].name].result()
+
+    def residuals_without(self, evaluated: str) -> np.ndarray:
+        """Measured less predicted, for the other groups' spots by models that saw neither their group nor the evaluated one.
+
+        A run of one model holds no fits without two groups: there the residuals of the other groups are those of
+        :meth:`residuals`, whose models have seen the evaluated group.
+
+        Returns
+        -------
+        ndarray
+            ``(spots, genes)`` of the run; NaN for the evaluated group, and outside its panel.
+        """
+        if not self.nested:
+            residuals = self.residuals()
+            residuals[self.group == evaluated] = np.nan
+            return residuals
+        folds, inner, residuals = self.folds, self.folds.inner(), self._empty()
+        combiner, group, columns = self.combiner(evaluated), self.group, np.asarray(folds.panels[evaluated])
+        for other in (g for g in folds.groups if g != evaluated):
+            rows, _ = inner[evaluated, other, folds.models[0].name].result()
             own = group[rows] == other
-            predicted = combiner.apply(np.stack([inner[evaluated, other, m.name].result()[1][own] for m in cv.models]))
-            residuals[np.ix_(rows[own], columns)] = cv.targets(rows[own], evaluated) - predicted
-    return residuals
+            each = np.stack([inner[evaluated, other, m.name].result()[1][own] for m in folds.models])
+            residuals[np.ix_(rows[own], columns)] = folds.targets(rows[own], evaluated) - combiner.apply(each)
+        return residuals
 
-
-def is_nested(cv: CrossValidation) -> bool:
-    """Whether a run holds fits that left two groups out."""
-    return bool(cv.inner())
-
-
-def run_of(source: CrossValidation | Stack) -> CrossValidation:
-    """The run behind a stack."""
-    return source.cv if isinstance(source, Stack) else source
+    def _empty(self) -> np.ndarray:
+        return np.full((len(self.folds.inputs), len(self.folds.genes)), np.nan, dtype=np.float32)

@@ -2,24 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from spatialhist._runtime.files import intact, whole_folder, write_json
+from spatialhist.tl._data.samples import Samples
 from spatialhist.tl._predictors.combiners import Combiner, restore
+from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import read_state, write_state
 from spatialhist.tl._runs.folder import group_folder
+from spatialhist.tl._runs.manifest import Manifest
+from spatialhist.tl._runs.residuals import HeldOut, NoResiduals
+from spatialhist.tl._runs.restored import Restored
+from spatialhist.tl._runs.trained import Trained
 from spatialhist.tl._scores.card import write_card
 
 FINAL = "final"
 
 
 @dataclass(frozen=True)
-class Stack:
+class OnRun(Trained):
+    """What was trained on the predictions of a cross-validation.
+
+    Attributes
+    ----------
+    cv
+        The cross-validation whose models are combined.
+    method
+        How.
+    """
+
+    cv: CrossValidation
+    method: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the run."""
+        return self.cv.manifest
+
+    @property
+    def models(self) -> tuple[Predictor, ...]:
+        """Of the run."""
+        return self.cv.models
+
+    @property
+    def run_folder(self) -> Path:
+        """Folder of the run."""
+        return self.cv.folder
+
+    @property
+    def name(self) -> str:
+        """How the record of a layer calls it."""
+        return f"stack_{self.method}"
+
+    @property
+    def _restored(self) -> Restored:
+        return self.cv._restored
+
+    def opened(self, *, allow_training: bool = False) -> Self:
+        """Return a handle for one call, which reads every fit once and forgets it with the call."""
+        return replace(self, cv=self.cv.opened())
+
+
+@dataclass(frozen=True)
+class Stack(OnRun):
     """What :func:`stack` returns: how each fold combines its models, and how a new slide does.
 
     Attributes
@@ -34,8 +84,6 @@ class Stack:
         The combiner for new slides, fitted on the out-of-fold predictions of all groups, over all genes of the run.
     """
 
-    cv: CrossValidation
-    method: str
     by_group: dict[str, Combiner]
     final: Combiner
 
@@ -53,22 +101,45 @@ class Stack:
             each = {g: restore(method, read_state(folder / group_folder(cv.groups, (g,))), n) for g in cv.groups}
             return cls(cv, method, each, restore(method, read_state(folder / FINAL), n))
 
+    @property
+    def in_ranks(self) -> bool:
+        """Whether predictions are ranks, those of the models or those that the method makes of them."""
+        return self.final.in_ranks or self.cv.in_ranks
+
+    def combiner(self, group: str | None) -> Combiner:
+        """How models are combined to predict a group that was held out, or a new slide."""
+        return self.final if group is None else self.by_group[group]
+
+    def as_training(self, slide: str) -> str:
+        """Say which fold predicts a slide that was trained on."""
+        return self.cv.as_training(slide)
+
+    def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
+        """Predict ``(n, genes)``; a slide that was trained on is predicted by the fold that left it out."""
+        return self.cv.predict_combined(samples, training_slide, self.combiner)
+
+    def out_of_fold(self) -> np.ndarray:
+        """Stacked predictions of every held-out group ``(spots, genes)``, NaN outside its panel."""
+        return HeldOut(self.cv, self.combiner).predictions()
+
+    def held_out(self) -> HeldOut:
+        """Stacked predictions of groups that were held out, and how far they were off.
+
+        Raises
+        ------
+        NoResiduals
+            If they are ranks of what the models predict.
+        """
+        if self.final.in_ranks:
+            raise NoResiduals(
+                f"method={self.method!r} predicts ranks, which have no residuals: stack with another method="
+            )
+        return HeldOut(self.cv, self.combiner)
+
 
 def scratch_folder(cv: CrossValidation, method: str, seed: int) -> Path:
     """Where trainings leave their checkpoints, so that a stack that was killed goes on."""
     return cv.folder / "stack" / f".{method}-{seed}.scratch"
-
-
-def stacked_out_of_fold(result: Stack) -> np.ndarray:
-    """Stacked predictions of every held-out group ``(spots, genes)``, NaN outside its panel."""
-    cv = result.cv
-    outer = cv.outer()
-    values = np.full((len(cv.inputs), len(cv.genes)), np.nan, dtype=np.float32)
-    for group in cv.groups:
-        rows, _ = outer[group, cv.models[0].name].result()
-        predictions = np.stack([outer[group, m.name].result()[1] for m in cv.models])
-        values[np.ix_(rows, np.asarray(cv.panels[group]))] = result.by_group[group].apply(predictions)
-    return values
 
 
 def _store(result: Stack, card: dict[str, Any]) -> None:

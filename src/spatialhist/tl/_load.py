@@ -1,0 +1,72 @@
+"""Load what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._runs.cross_validation import CrossValidation
+from spatialhist.tl._runs.manifest import MODEL, parsed
+from spatialhist.tl._runs.model import Model
+from spatialhist.tl._runs.stack import Stack
+from spatialhist.tl._runs.trained import Trained
+
+Source = Trained | str | Path
+"""What verbs take: something that was trained, or its folder."""
+
+
+def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValidation | Stack | Model:
+    """Load what a run or model folder holds.
+
+    Parameters
+    ----------
+    folder
+        The ``out`` of :func:`cross_validate` or :func:`fit`.
+    models
+        Predictors of your own that the run holds.
+
+    Returns
+    -------
+    CrossValidation | Stack | Model
+        The stack of a cross-validation (the most recent one), the cross-validation where nothing was stacked, or the
+        model.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the folder holds none, is broken, or was written by a newer version.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sh.tl.load("nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere is no run or model folder: it has no manifest.json
+    """
+    if parsed(Path(folder)).get("what") == MODEL:
+        return Model.load(folder, models=models)
+    cv = CrossValidation.load(folder, models=models)
+    stacks = sorted((cv.folder / "stack").glob("*/stack.json"), key=lambda p: p.stat().st_mtime_ns)
+    return Stack.load(cv, stacks[-1].parent.name) if stacks else cv
+
+
+def as_trained(source: Source, *, allow_training: bool = False) -> Trained:
+    """Accept what was trained, or its folder, for one call.
+
+    Parameters
+    ----------
+    source
+        A handle or a folder.
+    allow_training
+        Let a model fitted on everything predict slides it was fitted on.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    trained = load(source) if isinstance(source, str | Path) else source
+    if not isinstance(trained, Trained):
+        raise TypeError(f"{type(trained).__name__} is no cross-validation, stack, model or run folder")
+    return trained.opened(allow_training=allow_training)
