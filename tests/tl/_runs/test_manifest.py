@@ -29,6 +29,15 @@ def test_every_fact_is_read():
     assert (read.units, read.license) == ({}, None)
 
 
+def test_an_encoder_of_your_own_is_told_by_its_class_until_it_is_handed_in():
+    design = as_stored()["identity"]["design"] | {"encoder": "custom:function"}
+    read = manifest(design=design)
+    assert (read.encoder, read.design.encoder) == ("custom:function", "custom:function")
+    assert read.restore_design(len).encoder is len
+    with pytest.raises(ValueError, match="your own encoder"):
+        read.restore_design()
+
+
 def test_a_slide_is_known_by_its_pixels():
     assert [manifest().trained_on(pixels) for pixels in ("aa", "", "bb")] == ["A", None, None]
 

@@ -77,6 +77,14 @@ class Design:
         return plain | {FINGERPRINT: encoder_fingerprint(self.encoder)}
 
     @classmethod
+    def described(cls, data: dict[str, Any]) -> Design:
+        """Read a design; an encoder that was no name is told by its class."""
+        plain = {k: v for k, v in data.items() if k != FINGERPRINT}
+        lengths = {k: tuple((unit, float(value)) for unit, value in data.get(k, ())) for k in ("extents", "context")}
+        tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
+        return cls(**{**plain, "encoder": data["encoder"], **lengths, "tile_extent": tile_extent})
+
+    @classmethod
     def from_json(cls, data: dict[str, Any], encoder: str | Callable[..., Any] | None = None) -> Design:
         """Restore a design; an encoder that was no name must be handed in again.
 
@@ -85,17 +93,14 @@ class Design:
         ValueError
             If it is not, or another one is.
         """
-        name, data = data["encoder"], dict(data)
-        known = data.pop(FINGERPRINT, None)
+        name, known = data["encoder"], data.get(FINGERPRINT)
         if encoder is not None and encoder != name:
             _check_same(encoder, name, known)
         elif encoder is None and name.startswith(CUSTOM):
             raise ValueError(
                 f"the model was trained on your own encoder ({name.removeprefix(CUSTOM)}): pass it as encoder="
             )
-        lengths = {k: tuple((unit, float(value)) for unit, value in data.get(k, ())) for k in ("extents", "context")}
-        tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
-        return cls(**{**data, "encoder": encoder or name, **lengths, "tile_extent": tile_extent})
+        return replace(cls.described(data), encoder=encoder or name)
 
 
 def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None) -> None:

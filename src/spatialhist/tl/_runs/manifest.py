@@ -189,7 +189,7 @@ class Manifest:
     @property
     def design(self) -> Design:
         """What models look at; an encoder that was no name is told by its class."""
-        return Design.from_json(self.identity["design"], self.encoder)
+        return Design.described(self.identity["design"])
 
     @property
     def encoder(self) -> str:
