@@ -76,7 +76,7 @@ def test_a_slide_may_be_moved_and_scaled_in_feature_space(trained):
 def test_the_encoder_is_named(trained, monkeypatch):
     model = sh.tl.LazySlideModel(trained)
     assert model.features_model_name is None
-    monkeypatch.setattr(type(model.model.run.manifest), "encoder", property(lambda manifest: "lazyslide:uni"))
+    monkeypatch.setattr(type(model.model.manifest), "encoder", property(lambda manifest: "lazyslide:uni"))
     assert model.features_model_name == "uni"
 
 

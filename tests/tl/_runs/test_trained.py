@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
@@ -68,7 +69,7 @@ def test_it_says_what_it_is_of(trained, kind, handles):
     run = handles["model" if kind == "model" else "cv"]
     assert (trained.run_id, trained.run_folder, trained.models) == (run.run_id, run.folder, run.models)
     assert trained.folder.is_relative_to(trained.run_folder)
-    assert trained.n_features() == 3
+    assert trained.n_features() == len(mean_color(torch.zeros(1, 3, 8, 8))[0]) * len(FAST["extents"])
     assert trained.design(mean_color).encoder is mean_color
     with pytest.raises(ValueError, match="your own encoder"):
         trained.design()
