@@ -19,7 +19,7 @@ def moved(cohort):
     matrix = np.eye(3)
     matrix[:2, 2] = (12, -20)
     set_alignment(own, own["table"], "S2", matrix)
-    report = {"accepted": True, "score_before": 0.5, "score_after": 0.75}
+    report = {"accepted": True, "overlap_before": 0.5, "overlap_after": 0.75}
     slide_info(own, "S2")["alignment_report"] = report
     return own
 
@@ -52,9 +52,10 @@ def test_a_rejected_move_is_said(cohort):
     from spatialhist._sdata.scale import slide_info
 
     own = sd.deepcopy(cohort)
-    slide_info(own, "S1")["alignment_report"] = {"accepted": False, "score_before": 0.7, "score_after": 0.71}
+    slide_info(own, "S1")["alignment_report"] = {"accepted": False, "overlap_before": 0.7, "overlap_after": 0.71}
     assert sh.pl.alignment(own, "S1").get_title(loc="left") == "S1: left in place, overlap 0.70 → 0.71"
-    slide_info(own, "S1")["alignment_report"]["use_expression"] = True
+    report = {"accepted": False, "use_expression": True, "correlation_before": 0.7, "correlation_after": 0.71}
+    slide_info(own, "S1")["alignment_report"] = report
     assert sh.pl.alignment(own, "S1").get_title(loc="left") == "S1: left in place, correlation 0.70 → 0.71"
 
 
@@ -126,3 +127,12 @@ def test_scale_bar_is_physical_where_the_scale_is_known(cohort):
 def test_unknown_slide(cohort):
     with pytest.raises(KeyError, match=r"no slide \['S9'\].*S1"):
         sh.pl.alignment(cohort, "S9")
+
+
+def test_a_report_of_the_first_version_is_read(cohort):
+    from spatialhist._sdata.scale import slide_info
+
+    own = sd.deepcopy(cohort)
+    report = {"accepted": False, "use_expression": False, "score_before": 0.7, "score_after": 0.71}
+    slide_info(own, "S1")["alignment_report"] = report
+    assert sh.pl.alignment(own, "S1").get_title(loc="left") == "S1: left in place, overlap 0.70 → 0.71"

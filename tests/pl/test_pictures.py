@@ -35,7 +35,7 @@ def prepared(cohort):
     matrix = np.eye(3)
     matrix[:2, 2] = (12, -20)
     set_alignment(own, own["table"], "S2", matrix)
-    slide_info(own, "S2")["alignment_report"] = {"accepted": True, "score_before": 0.5, "score_after": 0.75}
+    slide_info(own, "S2")["alignment_report"] = {"accepted": True, "overlap_before": 0.5, "overlap_after": 0.75}
     sh.pp.normalize_stain(own, slides="S2")
     own["table"].obs["out_of_distribution"] = np.linspace(0, 1, own["table"].n_obs, dtype=np.float32)
     return own

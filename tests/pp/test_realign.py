@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -62,11 +63,20 @@ def test_moves_what_is_wrong_and_keeps_what_is_right(right, caplog):
     assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.2 * PITCH
     np.testing.assert_array_equal(centers(sdata, "S2"), right)
     np.testing.assert_allclose(sdata["table"].obsm["spatial"][: len(right)], centers(sdata, "S1"))
-    assert "slide 'S2' stays as it was read" in caplog.text and "realigned slides ['S1']" in caplog.text
+    assert [r.levelname for r in caplog.records if r.name.endswith("_realign")] == ["INFO", "INFO"]
+    spacings = np.linalg.norm(SHIFT) / PITCH
+    said = re.search(
+        r"slide 'S1': moved by ([\d.]+) spot spacings \(([\d.]+) px\), rotated by (-?[\d.]+)°, overlap", caplog.text
+    )
+    assert float(said[1]) == pytest.approx(spacings, abs=0.2)
+    assert float(said[2]) == pytest.approx(np.linalg.norm(SHIFT), abs=0.2 * PITCH)
+    assert abs(float(said[3])) < 3
+    assert "slide 'S2': not moved, no registration is clearly better" in caplog.text
     report = slide_info(sdata, "S1")["alignment_report"]
-    assert report["accepted"] and report["score_after"] > report["score_before"]
-    assert len(report["null_scores"]) == 200
-    np.testing.assert_allclose(np.quantile(report["null_scores"], 0.99), report["null"], atol=1e-4)
+    assert report["accepted"] and report["overlap_after"] > report["overlap_before"]
+    assert len(report["overlaps_random"]) == 200
+    np.testing.assert_allclose(np.quantile(report["overlaps_random"], 0.99), report["overlap_random"], atol=1e-4)
+    assert 0 < report["sharpness"] < 2
     assert recorded(sdata["table"], "realign")["slides"]["S2"]["accepted"] is False
 
 
@@ -125,6 +135,9 @@ def test_expression_places_a_whole_lattice():
     assert np.median(np.linalg.norm(centers(sdata, "S1") - everything, axis=1)) < 0.12 * PITCH
     report = slide_info(sdata, "S1")["alignment_report"]
     assert report["use_expression"] and report["footprint_matrix"] == np.eye(3).tolist()
+    assert -1 <= report["correlation_before"] < report["correlation_after"] <= 1
+    assert report["log_likelihood_lead"] > 10
+    assert not [key for key in report if "overlap" in key or "sharpness" in key]
     sh.pp.realign(sdata)
     np.testing.assert_allclose(centers(sdata, "S1"), everything - SHIFT)
 
@@ -137,7 +150,8 @@ def test_expression_that_says_nothing_leaves_it_to_the_footprint(right, caplog):
     assert np.median(np.linalg.norm(centers(sdata, "S1") - right, axis=1)) < 0.2 * PITCH
     report = slide_info(sdata, "S1")["alignment_report"]
     assert report["use_expression"] is False and report["matrix"] == report["footprint_matrix"]
-    assert "'S1' is placed by its footprint" in caplog.text
+    assert "slide 'S1': moved by its footprint by" in caplog.text
+    assert not [key for key in report if "correlation" in key or "lead" in key]
 
 
 def test_in_tissue_flag_is_the_footprint():
@@ -148,11 +162,22 @@ def test_in_tissue_flag_is_the_footprint():
     assert np.median(np.linalg.norm(centers(sdata, "S1") - everything, axis=1)) < 0.2 * PITCH
 
 
-def test_few_spots_stay(right, tmp_path):
+def test_few_spots_stay(right, tmp_path, caplog):
     sdata = one("S1", right[:5] + SHIFT)
     sh.pp.realign(sdata)
     sdata.write(tmp_path / "a.zarr")
     assert "too few" in slide_info(sdata, "S1")["alignment_report"]["reason"]
+    assert "slide 'S1': could not be placed and stays as it was read: 5 spots are too few" in caplog.text
+    assert sh.pl.alignment(sdata, "S1").get_title(loc="left") == "S1: left in place"
+
+
+def test_a_slide_that_could_not_be_placed_is_named_at_the_level_that_everybody_sees(right, caplog):
+    """Spots of a few rows can slide along the tissue; nothing has to be set up for a warning to be shown."""
+    inner = right[np.abs(right[:, 1] - np.median(right[:, 1])) < 1.5 * PITCH]
+    inner = inner[np.abs(inner[:, 0] - np.median(inner[:, 0])) < 3 * PITCH]
+    sh.pp.realign(one("S1", inner + SHIFT))
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warned) == 1 and warned[0].startswith("slide 'S1': could not be placed and stays as it was read: ")
 
 
 def test_store_keeps_it(right, tmp_path):

@@ -13,6 +13,8 @@ from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -30,6 +32,18 @@ def footprint_move(sdata: SpatialData, slide: str) -> np.ndarray:
     if not report.get("use_expression"):
         return np.eye(3)
     return np.asarray(report["footprint_matrix"], dtype=float) @ np.linalg.inv(alignment(sdata, slide))
+
+
+def alignment_scores(report: Mapping[str, Any]) -> tuple[str, float, float] | None:
+    """What a report of :func:`spatialhist.pp.realign` chose a position by, before and after; None if it had no choice.
+
+    Reports of version 0.1.0 called either measure a score.
+    """
+    measure = "correlation" if report.get("use_expression") else "overlap"
+    for name in (measure, "score"):
+        if f"{name}_before" in report:
+            return measure, float(report[f"{name}_before"]), float(report[f"{name}_after"])
+    return None
 
 
 def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.ndarray) -> None:

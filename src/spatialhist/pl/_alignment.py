@@ -8,6 +8,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment as placed_by
+from spatialhist._sdata.alignment import alignment_scores
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.scale import slide_info
@@ -120,8 +121,8 @@ def _draw_legend(ax: Axes, *, moved: bool, outlined: bool) -> None:
 def _title(slide: str, report: dict[str, Any], shift: float, pitch: float | None) -> str:
     if not report:
         return f"{slide}: not realigned"
-    measure = "correlation" if report.get("use_expression") else "overlap"
-    scores = f"{measure} {report['score_before']:.2f} → {report['score_after']:.2f}"
+    found = alignment_scores(report)
+    scores = f", {found[0]} {found[1]:.2f} → {found[2]:.2f}" if found else ""
     if not report["accepted"]:
-        return f"{slide}: left in place, {scores}"
-    return f"{slide}: moved by {shift / pitch:.2f} spot spacings, {scores}" if pitch else f"{slide}: moved, {scores}"
+        return f"{slide}: left in place{scores}"
+    return f"{slide}: moved by {shift / pitch:.2f} spot spacings{scores}" if pitch else f"{slide}: moved{scores}"

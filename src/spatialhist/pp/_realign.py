@@ -12,9 +12,10 @@ from spatialhist import _keys
 from spatialhist._sdata.alignment import alignment, set_alignment
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import get_counts
+from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.layers import record_slides
 from spatialhist._sdata.scale import slide_info
-from spatialhist.pp._registration.activity import MIN_LEAD
+from spatialhist.pp._registration.activity import MIN_LEAD, Activity
 from spatialhist.pp._registration.register import Registration, register
 from spatialhist.pp._registration.search import Model
 from spatialhist.pp._registration.stain_amount import hematoxylin_amount, stain_amount
@@ -72,13 +73,15 @@ def realign(
     Returns
     -------
     None
-        Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]``, and adds
+        Moves the spots by a transformation of their shapes, refreshes ``obsm["spatial"]`` of every table of these spots,
+        and logs one line a slide: how far it was moved, or why not (a warning where it could not be placed). Adds
         ``sdata.attrs["spatialhist"]["slides"][slide]["alignment_report"]``: ``matrix`` (3x3, slide coordinates),
-        ``score_before`` and ``score_after`` (overlap of footprint and tissue, Dice; or correlation of log total
-        expression and hematoxylin), ``null`` (99 % quantile over random registrations), ``null_scores`` (all of
-        these, sorted), ``sharpness`` (how far the score falls a unit away, 1 is ideal, for the footprint;
-        log-likelihood over the best position elsewhere for expression), ``accepted``, ``reason``, ``use_expression``,
-        and ``footprint_matrix``, the move without looking at expression.
+        ``accepted``, ``reason``, ``use_expression``, ``footprint_matrix`` (the move without looking at expression), and
+        what the position was chosen by. By the footprint this is its overlap with the tissue (Dice), ``overlap_before``
+        and ``overlap_after``, ``overlap_random`` (99 % quantile over random registrations), ``overlaps_random`` (all of
+        these, sorted) and ``sharpness`` (how far the overlap falls a unit away; 1 is ideal). By expression it is the
+        correlation of log total expression and hematoxylin, ``correlation_before``, ``correlation_after``,
+        ``correlation_random``, ``correlations_random``, and ``log_likelihood_lead`` over the best position elsewhere.
 
     Raises
     ------
@@ -121,20 +124,18 @@ def realign(
             set_alignment(sdata, cohort.table, slide, matrix)
         slide_info(sdata, slide)["alignment_report"] = report
     record_slides(cohort.table, "realign", {s: {**options, **_arrays(r)} for s, r in reports.items()})
-    logger.info("realigned slides %s", [s for s, r in reports.items() if r["accepted"]])
 
 
 def _report(slide: Slide, values: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Register one slide, and say how far its spots move, or why not."""
     xy = slide.original_spots
     best = footprint = _register(slide, xy, _in_tissue(slide), None, options)
-    activity = _activity(values[slide.rows]) if values is not None and slide.measured.all() else None
-    if activity is not None:
-        best = _register(slide, xy, np.ones(len(xy), bool), activity, options)
-    if activity is not None and best.sharpness < MIN_LEAD:
-        logger.info("slide %r is placed by its footprint: its expression does not determine a position", slide.name)
+    if values is not None and slide.measured.all():
+        best = _register(slide, xy, np.ones(len(xy), bool), _activity(values[slide.rows]), options)
+    if best.scores.get(Activity.certainty_is, MIN_LEAD) < MIN_LEAD:
         best = footprint
-    if not best.accepted:
-        logger.info("slide %r stays as it was read: %s", slide.name, best.reason)
+    by_expression = best is not footprint
+    _log(slide, best, xy, by="" if values is None else "expression" if by_expression else "footprint")
     to_slide = slide.image().to_slide
 
     def in_slide(matrix: np.ndarray) -> list[list[float]]:
@@ -142,16 +143,32 @@ def _report(slide: Slide, values: Any, options: dict[str, Any]) -> dict[str, Any
 
     return {
         "matrix": in_slide(best.matrix),
-        "score_before": best.score_before,
-        "score_after": best.score_after,
-        "null": best.null,
-        "null_scores": best.null_scores.round(5).tolist(),
-        "sharpness": best.sharpness,
         "accepted": best.accepted,
         "reason": best.reason,
-        "use_expression": best is not footprint,
+        "use_expression": by_expression,
         "footprint_matrix": in_slide(footprint.matrix),
+        **best.scores,
     }
+
+
+def _log(slide: Slide, found: Registration, xy: np.ndarray, *, by: str) -> None:
+    """One line: what was done to a slide, by how much, or why not."""
+    why = f" by its {by}" if by else ""
+    if found.accepted:
+        way = float(np.nanmean(np.linalg.norm(apply(found.matrix, xy) - xy, axis=1)))
+        turn = float(np.degrees(np.arctan2(found.matrix[1, 0], found.matrix[0, 0])))
+        spacings = way / slide.px(("pitch", 1.0))
+        logger.info("slide %r: moved%s by %.2f spot spacings (%.1f px), rotated by %.1f°, %s", slide.name, why, spacings,
+                    way, turn, _scores(found))  # fmt: skip
+    elif found.stays:
+        logger.info("slide %r: not moved%s, %s, %s", slide.name, why, found.reason, _scores(found))
+    else:
+        logger.warning("slide %r: could not be placed%s and stays as it was read: %s", slide.name, why, found.reason)
+
+
+def _scores(found: Registration) -> str:
+    measure = next(key.removesuffix("_before") for key in found.scores if key.endswith("_before"))
+    return f"{measure} {found.scores[f'{measure}_before']:.2f} → {found.scores[f'{measure}_after']:.2f}"
 
 
 def _arrays(report: dict[str, Any]) -> dict[str, Any]:
@@ -190,4 +207,4 @@ def _register(
 
 
 def _identity(reason: str) -> Registration:
-    return Registration(np.eye(3), 0.0, 0.0, 0.0, np.zeros(0), 0.0, False, reason)
+    return Registration(np.eye(3), False, reason)

@@ -60,17 +60,17 @@ def test_shifts_agree_with_placements(nuclei):
 def test_sharp_where_nuclei_explain_and_flat_where_not(nuclei):
     scene, expressed = nuclei
     found = Activity.of(scene, expressed)
-    assert found.reason(found.sharpness(np.eye(3))) == ""
+    assert found.reason(found.certainty(np.eye(3))) == ""
     nothing = Activity.of(scene, np.random.default_rng(1).permutation(expressed))
-    assert "expression does not determine" in nothing.reason(nothing.sharpness(np.eye(3)))
+    assert "expression does not determine" in nothing.reason(nothing.certainty(np.eye(3)))
 
 
 def test_nuclei_that_repeat_elsewhere_fix_nothing(nuclei):
     scene, expressed = nuclei
     activity = expressed + np.random.default_rng(1).normal(0, expressed.std(), len(expressed))
-    assert Activity.of(scene, activity).sharpness(np.eye(3)) > MIN_LEAD
+    assert Activity.of(scene, activity).certainty(np.eye(3)) > MIN_LEAD
     twice = replace(scene, picture=np.hstack([scene.picture, scene.picture]))
-    assert Activity.of(twice, activity).sharpness(np.eye(3)) < MIN_LEAD
+    assert Activity.of(twice, activity).certainty(np.eye(3)) < MIN_LEAD
 
 
 def test_equal_spots_and_glass_correlate_with_nothing(nuclei):

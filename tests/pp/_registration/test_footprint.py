@@ -49,8 +49,8 @@ def test_shifts_agree_with_placements(block):
 
 
 def test_an_outline_is_sharp_and_a_field_of_tissue_is_not(block):
-    assert block.sharpness(np.eye(3)) == pytest.approx(1, abs=0.1)
-    assert block.reason(block.sharpness(np.eye(3))) == ""
+    assert block.certainty(np.eye(3)) == pytest.approx(1, abs=0.1)
+    assert block.reason(block.certainty(np.eye(3))) == ""
     everywhere = Footprint.of(Scene(np.ones((84, 120)), PER_UNIT, block.scene.points))
-    assert everywhere.sharpness(np.eye(3)) == pytest.approx(0, abs=0.05)
-    assert "does not determine the position" in everywhere.reason(everywhere.sharpness(np.eye(3)))
+    assert everywhere.certainty(np.eye(3)) == pytest.approx(0, abs=0.05)
+    assert "does not determine the position" in everywhere.reason(everywhere.certainty(np.eye(3)))

@@ -47,6 +47,22 @@ def test_what_is_not_h_and_e_is_refused(pixels, words):
         fit_stain(pixels, np.ones(pixels.shape[:2], bool), "macenko")
 
 
+DAB = np.array([0.27, 0.57, 0.78])
+
+
+@pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
+@pytest.mark.parametrize("vectors", [[DAB, np.array([0.1, 0.3, 0.9])], [np.array([0.9, 0.3, 0.1]), DAB]])
+def test_no_method_takes_other_stains_for_h_and_e(vectors, method):
+    pixels = stained(vectors)
+    with pytest.raises(StainError, match="canonical"):
+        fit_stain(pixels, np.ones(pixels.shape[:2], bool), method)
+
+
+def test_reinhard_takes_h_and_e():
+    pixels = stained([HEMATOXYLIN, EOSIN])
+    assert fit_stain(pixels, np.ones(pixels.shape[:2], bool), "reinhard").sigma[0] > 0.05
+
+
 @pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
 def test_empty_mask_is_refused(method):
     pixels = stained([HEMATOXYLIN, EOSIN])

@@ -51,7 +51,7 @@ def test_how_far_slides_were_moved_and_why(facts, own, cv):
     before = own["table"].obsm["spatial"][cohort.rows("S2")].copy()
     set_alignment(cohort.sdata, cohort.table, "S2", matrix)
     way = np.linalg.norm(before @ matrix[:2, :2].T + matrix[:2, 2] - before, axis=1).mean()
-    report = {"score_before": 0.5, "score_after": 0.75, "accepted": True, "reason": "clear of noise"}
+    report = {"overlap_before": 0.5, "overlap_after": 0.75, "accepted": True, "reason": "clear of noise"}
     slide_info(own, "S2")["alignment_report"] = {**report, "use_expression": False}
     (row,) = facts(own, cv)["alignment"].rows
     assert row[0] == "S2"
@@ -61,7 +61,7 @@ def test_how_far_slides_were_moved_and_why(facts, own, cv):
 
 def test_what_saw_other_slides_is_named(facts, own, cv):
     sh.pp.normalize_stain(own, reference=["S1", "S2"])
-    report = {"score_before": 0.5, "score_after": 0.75, "accepted": True, "reason": "clear of noise"}
+    report = {"overlap_before": 0.5, "overlap_after": 0.75, "accepted": True, "reason": "clear of noise"}
     slide_info(own, "S3")["alignment_report"] = {**report, "use_expression": True}
     slide_info(own, "S2")["alignment_report"] = {**report, "use_expression": False}
     found = facts(own, cv)

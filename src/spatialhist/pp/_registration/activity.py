@@ -7,6 +7,7 @@ fibers have little of both. It needs no edge of the tissue, so spots may cover a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,9 @@ class Activity:
     activity
         Mean 0 and variance 1 ``(n,)``; all 0 if every spot is as active.
     """
+
+    measure: ClassVar[str] = "correlation"
+    certainty_is: ClassVar[str] = "log_likelihood_lead"
 
     scene: Scene
     field: np.ndarray
@@ -75,7 +79,7 @@ class Activity:
         covariance = sums_at_shifts(self.field, cells, self.activity) / n
         return covariance / np.sqrt(np.maximum(variance, FLAT * self.field.var()))
 
-    def sharpness(self, matrix: np.ndarray) -> float:
+    def certainty(self, matrix: np.ndarray) -> float:
         """Log-likelihood over the best registration that is a unit or more away, anywhere on the map."""
         cells = self.scene.cells(move(matrix, self.scene.points))
         scores = self.at_shifts(cells - cells.min(axis=0))
@@ -84,11 +88,11 @@ class Activity:
         away = np.hypot((rows[:, None] - row) / self.scene.per_unit[1], (columns - column) / self.scene.per_unit[0])
         return self._lead(matrix, float(scores[away >= 1].max()))
 
-    def reason(self, sharpness: float) -> str:
-        """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
-        if sharpness >= MIN_LEAD:
+    def reason(self, lead: float) -> str:
+        """Say why so small a lead is not to be trusted; empty if it is large enough."""
+        if lead >= MIN_LEAD:
             return ""
-        return f"expression does not determine the position (log-likelihood over others {sharpness:.1f} < {MIN_LEAD:g})"
+        return f"expression does not determine the position (log-likelihood over others {lead:.1f} < {MIN_LEAD:g})"
 
 
 def _standard(values: np.ndarray, floor: float) -> np.ndarray:

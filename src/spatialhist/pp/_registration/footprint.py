@@ -7,6 +7,7 @@ the lattice, so the overlap is the sum, over spots, of the tissue smoothed over 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,9 @@ class Footprint:
     spot_area, tissue_area
         Area of a spot's cell and of the tissue in square units.
     """
+
+    measure: ClassVar[str] = "overlap"
+    certainty_is: ClassVar[str] = "sharpness"
 
     scene: Scene
     field: np.ndarray
@@ -68,7 +72,7 @@ class Footprint:
         """Order the shifts of cells by their score; laid out as in ``sums_at_shifts``."""
         return sums_at_shifts(self.field, cells, np.ones(len(cells)))
 
-    def sharpness(self, matrix: np.ndarray) -> float:
+    def certainty(self, matrix: np.ndarray) -> float:
         """Smallest fall of the score over eight directions, relative to a tissue of exactly the spots' outline."""
         placed = move(matrix, self.scene.points)
         expected = self._falls(self.scene.smooth(_union(self.scene, placed), BLUR), placed)

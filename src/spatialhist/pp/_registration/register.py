@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ N_NULL = 200
 NULL_QUANTILE = 0.99
 MIN_MOVE = 0.25
 """Moves below this, as a mean over spots, are within the error of the method."""
+NO_BETTER = "no registration is clearly better than the original coordinates"
 
 
 @dataclass(frozen=True)
@@ -29,28 +31,23 @@ class Registration:
     ----------
     matrix
         3x3, in pixels, on (x, y); the identity unless accepted.
-    score_before, score_after
-        Score at the given and at the best registration: overlap with the tissue, or correlation of activity and nuclei.
-    null, null_scores
-        Quantile of the scores of random registrations, and all of them, sorted.
-    sharpness
-        By overlap: fall of the score when the best registration is moved by a unit to the flattest side, relative to a
-        tissue of exactly the spots' outline: 1 is well defined, 0 not at all. By activity: log-likelihood over the best
-        registration that is a unit or more away.
     accepted
         Whether the best registration is clear of noise.
     reason
         Why, or why not.
+    stays
+        Whether spots fit where they are: nothing is clearly better, and random registrations are worse.
+    scores
+        What it was chosen by, each under its own name: ``overlap_before``, ``overlap_after``, ``overlap_random``
+        (quantile over random registrations), ``overlaps_random`` (all of them, sorted) and ``sharpness`` by footprint;
+        ``correlation_before`` and so on and ``log_likelihood_lead`` by activity; empty where there were too few spots.
     """
 
     matrix: np.ndarray
-    score_before: float
-    score_after: float
-    null: float
-    null_scores: np.ndarray
-    sharpness: float
     accepted: bool
     reason: str
+    stays: bool = False
+    scores: dict[str, Any] = field(default_factory=dict)
 
 
 def register(
@@ -92,20 +89,24 @@ def register(
     objective = _objective(picture, factors, xy / unit, unit, activity, dense=unit > pitch)
     found = _simplest(objective, candidates(objective, model, orientations, max_shift * pitch / unit))
     after = objective.score(found)
-    null_scores = np.sort(_null(objective, np.random.default_rng(seed)))
-    null = float(np.quantile(null_scores, NULL_QUANTILE))
-    sharpness = objective.sharpness(found)
-    reason = _reason(found, after, null) or objective.reason(sharpness)
-    scale = np.diag([unit, unit, 1.0])
+    random = np.sort(_null(objective, np.random.default_rng(seed)))
+    limit = float(np.quantile(random, NULL_QUANTILE))
+    certainty = objective.certainty(found)
+    stays = np.array_equal(found, np.eye(3))
+    reason = NO_BETTER * stays or _not_above_random(after, limit) or objective.reason(certainty)
+    scale, measure = np.diag([unit, unit, 1.0]), objective.measure
     return Registration(
         matrix=np.eye(3) if reason else scale @ found @ np.linalg.inv(scale),
-        score_before=objective.score(np.eye(3)),
-        score_after=after,
-        null=null,
-        null_scores=null_scores,
-        sharpness=sharpness,
         accepted=not reason,
         reason=reason or "clear of noise and of random registrations",
+        stays=stays and after > limit,
+        scores={
+            f"{measure}_before": objective.score(np.eye(3)),
+            f"{measure}_after": after,
+            f"{measure}_random": limit,
+            f"{measure}s_random": random.round(5).tolist(),
+            objective.certainty_is: certainty,
+        },
     )
 
 
@@ -136,12 +137,10 @@ def _simplest(objective: Objective, found: Iterator[np.ndarray]) -> np.ndarray:
     return best if distance > MIN_MOVE and objective.is_better(best, np.eye(3)) else np.eye(3)
 
 
-def _reason(found: np.ndarray, after: float, null: float) -> str:
-    if np.array_equal(found, np.eye(3)):
-        return "no registration is clearly better than the original coordinates"
-    if after <= null:
-        return f"its score {after:.3f} is not above that of random registrations, {null:.3f}"
-    return ""
+def _not_above_random(after: float, limit: float) -> str:
+    if after > limit:
+        return ""
+    return f"its score {after:.3f} is not above that of random registrations, {limit:.3f}"
 
 
 def _null(objective: Objective, rng: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from scipy.optimize import minimize
@@ -27,6 +27,11 @@ Start = tuple[float, float, float, float]
 class Objective(Protocol):
     """What makes a registration good."""
 
+    measure: ClassVar[str]
+    """What the score is."""
+    certainty_is: ClassVar[str]
+    """What the certainty is."""
+
     @property
     def scene(self) -> Scene:
         """The spots and the map."""
@@ -40,11 +45,11 @@ class Objective(Protocol):
     def at_shifts(self, cells: np.ndarray) -> np.ndarray:
         """Order all shifts of cells by their score."""
 
-    def sharpness(self, matrix: np.ndarray) -> float:
-        """How clearly the score falls on every side of a registration."""
+    def certainty(self, matrix: np.ndarray) -> float:
+        """How clearly a registration is better than others, in a quantity of its own."""
 
-    def reason(self, sharpness: float) -> str:
-        """Say why so flat an optimum is not to be trusted; empty if it is sharp enough."""
+    def reason(self, certainty: float) -> str:
+        """Say why so uncertain an optimum is not to be trusted; empty if it is certain enough."""
 
 
 def candidates(objective: Objective, model: Model, orientations: bool, reach: float) -> Iterator[np.ndarray]:

@@ -23,6 +23,10 @@ MIN_SPREAD = 0.05
 """Tissue whose lightness (log intensity times sqrt(3)) varies less than this is blank: noise would be blown up."""
 
 
+NOT_H_AND_E = "from its canonical"
+"""What squidpy says of stain vectors that are neither hematoxylin nor eosin."""
+
+
 class StainError(ValueError):
     """The image holds no two stains that look like hematoxylin and eosin."""
 
@@ -48,6 +52,25 @@ def fit_stain(
     StainError
         If there is no tissue, or if what was found is not hematoxylin and eosin.
     """
+    if not tissue.any():
+        raise StainError("its tissue mask is empty")
+    if method == "reinhard":
+        _refuse_other_stains(pixels, tissue)
+    found = _fit(pixels, tissue, method, white_point)
+    _check_two_stains(found)
+    return found
+
+
+def _refuse_other_stains(pixels: np.ndarray, tissue: np.ndarray) -> None:
+    """Refuse colors that are not those of hematoxylin and eosin; mean and spread alone would fit any picture."""
+    try:
+        _fit(pixels, tissue, "macenko", StainReference.canonical("macenko").white_point)
+    except StainError as error:
+        if NOT_H_AND_E in str(error):
+            raise
+
+
+def _fit(pixels: np.ndarray, tissue: np.ndarray, method: StainMethod, white_point: np.ndarray | None) -> StainReference:
     import dask.array as da
     import spatialdata as sd
     from spatialdata.models import Image2DModel, Labels2DModel
@@ -56,8 +79,6 @@ def fit_stain(
         from squidpy.experimental.im import fit_stain_reference
         from squidpy.experimental.im._stain import StainFittingError
 
-    if not tissue.any():
-        raise StainError("its tissue mask is empty")
     # Lazy, because squidpy's float32 means lose digits on numpy arrays.
     planes = da.from_array(np.moveaxis(pixels, -1, 0), chunks=-1)
     image = Image2DModel.parse(planes, dims=("c", "y", "x"), c_coords=list(CHANNELS))
@@ -65,7 +86,7 @@ def fit_stain(
     sdata = sd.SpatialData.init_from_elements({"image": image, "image_tissue": labels})
     try:
         fitted = fit_stain_reference(sdata, "image", method=method, white_point=white_point)
-        found = StainReference(
+        return StainReference(
             method=method,
             stain_matrix=fitted.stain_matrix,
             white_point=fitted.white_point,
@@ -74,8 +95,6 @@ def fit_stain(
         )
     except (StainFittingError, ValueError) as error:
         raise StainError(str(error)) from error
-    _check_two_stains(found)
-    return found
 
 
 def _check_two_stains(found: StainReference) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.alignment import alignment
+from spatialhist._sdata.alignment import alignment, alignment_scores
 from spatialhist._sdata.counts import counts_behind
 from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.layers import recorded
@@ -104,9 +104,8 @@ def _move(cohort: Cohort, slide: str, report: dict[str, Any]) -> list[Any]:
     after = spot_centers(cohort.sdata, cohort.table, slide)
     way = float(np.nanmean(np.linalg.norm(after - apply(np.linalg.inv(matrix), after), axis=1)))
     turn = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
-    measure = "correlation" if report["use_expression"] else "overlap"
-    scores = float(report["score_before"]), float(report["score_after"])
-    return [way / pitch if pitch else None, turn, measure, *scores, report["reason"]]
+    scores = alignment_scores(report) or (None, None, None)
+    return [way / pitch if pitch else None, turn, *scores, report["reason"]]
 
 
 def _quality(cohort: Cohort) -> Table | None:
