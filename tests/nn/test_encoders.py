@@ -1,6 +1,7 @@
 import sys
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -68,6 +69,68 @@ def test_function_gives_float32(tiles):
 def test_wrong_output_is_refused(tiles, encode, found):
     with pytest.raises(ValueError, match=f"returned {found} for 4 tiles"):
         get_encoder(encode)(tiles)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "uint8", "bool"])
+def test_an_array_of_numpy_is_a_tensor(tiles, dtype):
+    features = get_encoder(lambda tiles: np.asarray(tiles).mean((2, 3)).astype(dtype)[:, ::-1])(tiles)
+    assert features.dtype == torch.float32
+    np.testing.assert_array_equal(features, tiles.numpy().mean((2, 3)).astype(dtype)[:, ::-1].astype("float32"))
+
+
+def test_an_array_of_objects_is_no_tensor(tiles):
+    with pytest.raises(ValueError, match=r"encoder <lambda> returned \(4, 2\) for 4 tiles"):
+        get_encoder(lambda tiles: np.full((4, 2), None))(tiles)
+
+
+class Bare(nn.Module):
+    """As a model zoo gives them: for floats of 16 pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 5, 16)
+
+    def forward(self, pixels):
+        assert pixels.shape[-1] == 16, f"Input height ({pixels.shape[-1]}) doesn't match model (16)."
+        return self.patches(pixels).flatten(1)
+
+
+@pytest.mark.parametrize(("side", "reason"), [(16, "RuntimeError: Input type"), (20, "AssertionError: Input height")])
+def test_a_bare_network_is_named_with_what_it_was_handed(tiles, side, reason):
+    with pytest.raises(ValueError, match="encoder Bare failed on tiles") as caught:
+        get_encoder(Bare())(tiles[:, :, :side, :side])
+    said = str(caught.value)
+    assert f"(4, 3, {side}, {side}), torch.uint8 of {side} pixels: {reason}" in said
+    assert "is given pixels=, such as pixels=224" in said
+    assert "encoder=sh.nn.FrozenEncoder(model, prepare=lambda tiles: (tiles / 255 - 0.5) / 0.5)" in said
+
+
+def test_what_the_message_advises_works(tiles):
+    model, pixels = Bare(), tiles[:, :, :16, :16]
+    encoder = FrozenEncoder(model, prepare=lambda tiles: (tiles / 255 - 0.5) / 0.5)
+    torch.testing.assert_close(encoder(pixels), model((pixels / 255 - 0.5) / 0.5))
+
+
+@pytest.mark.parametrize("error", [ImportError("no module"), MemoryError(), torch.cuda.OutOfMemoryError("full")])
+def test_what_says_enough_itself_passes(tiles, error):
+    def encode(tiles):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        get_encoder(encode)(tiles)
+    assert caught.value is error
+
+
+def test_an_object_with_hidden_states_is_no_tensor(tiles):
+    def model(tiles):
+        return SimpleNamespace(last_hidden_state=tiles.float().flatten(2).transpose(1, 2))
+
+    advice = (
+        r"encoder model returned SimpleNamespace .* tensor \(B, F\) .* tiles: model\(tiles\)\.last_hidden_state\[:, 0\]"
+    )
+    with pytest.raises(ValueError, match=advice):
+        get_encoder(model)(tiles)
+    assert get_encoder(lambda tiles: model(tiles).last_hidden_state[:, 0])(tiles).shape == (4, 3)
 
 
 def test_unknown_encoders_are_refused():

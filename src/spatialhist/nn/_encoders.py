@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Encoder(Protocol):
-    """Any callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``."""
+    """Any callable from ``uint8`` tiles ``(B, 3, H, W)`` to features ``(B, F)``, a tensor or a numpy array."""
 
     def __call__(self, tiles: torch.Tensor) -> torch.Tensor:
         """Compute the features of a batch of tiles."""
@@ -33,7 +33,7 @@ class FrozenEncoder(nn.Module):
     Raises
     ------
     ValueError
-        If the features are not one row of numbers per tile.
+        If `encode` fails on the tiles, or the features are not one row of numbers per tile.
     """
 
     def __init__(
@@ -53,11 +53,38 @@ class FrozenEncoder(nn.Module):
         """Compute features ``(B, F)`` as ``float32`` on the encoder's device."""
         parameter = next(self.parameters(), None)
         tiles = tiles if parameter is None else tiles.to(parameter.device)
-        features = self.encode(tiles if self.prepare is None else self.prepare(tiles))
-        if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(tiles):
-            found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-            raise ValueError(f"The encoder returned {found} for {len(tiles)} tiles; it must return a tensor (B, F).")
-        return features.float()
+        return self._checked(self._encoded(tiles), len(tiles)).float()
+
+    def _encoded(self, tiles: torch.Tensor) -> Any:
+        try:
+            return self.encode(tiles if self.prepare is None else self.prepare(tiles))
+        except (ImportError, MemoryError, torch.cuda.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"encoder {self._name} failed on tiles (B, 3, H, W) = {tuple(tiles.shape)}, {tiles.dtype} of "
+                f"{tiles.shape[-1]} pixels: {type(error).__name__}: {error}. A network that takes scaled floats is wrapped, "
+                "encoder=sh.nn.FrozenEncoder(model, prepare=lambda tiles: (tiles / 255 - 0.5) / 0.5), with mean and "
+                "deviation of its own; one that takes tiles of another size is given pixels=, such as pixels=224"
+            ) from error
+
+    def _checked(self, features: Any, n: int) -> torch.Tensor:
+        if hasattr(features, "__array_interface__") and features.dtype.kind in "fiub":
+            features = torch.as_tensor(features.astype("float32"))
+        if isinstance(features, torch.Tensor) and features.ndim == 2 and len(features) == n:
+            return features
+        shape = getattr(features, "shape", None)
+        found = type(features).__name__ if shape is None else tuple(shape)
+        hidden = hasattr(features, "last_hidden_state")
+        advice = ", such as encoder=lambda tiles: model(tiles).last_hidden_state[:, 0]" if hidden else ""
+        raise ValueError(
+            f"encoder {self._name} returned {found} for {n} tiles; it must return a tensor (B, F) or a numpy array of "
+            f"that shape{advice}"
+        )
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.encode, "__name__", type(self.encode).__name__)
 
 
 class PixelScaling(nn.Module):

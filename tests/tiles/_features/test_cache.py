@@ -224,7 +224,7 @@ def test_what_was_stored_is_described_beside_it_and_logged(slide, tmp_path, capl
 
 
 def test_encoder_must_return_one_row_a_tile(slide):
-    with pytest.raises(ValueError, match=r"the encoder made \(3,\) of 60 tiles"):
+    with pytest.raises(ValueError, match=r"encoder <lambda> returned \(3,\) for 60 tiles"):
         features(FeatureCache(None), slide, lambda tiles: tiles.float().mean(dim=(0, 2, 3)))
 
 

@@ -16,6 +16,11 @@ def source():
     return PixelSource(pyramid(slide, "S1_full_image"))
 
 
+class Floats(torch.nn.Module):
+    def forward(self, tiles):
+        return tiles.float()
+
+
 def means(tiles):
     return tiles.float().mean(dim=(2, 3))
 
@@ -37,5 +42,23 @@ def test_memory_does_not_grow_with_the_slide(source, monkeypatch, side, megabyte
 
 def test_an_encoder_must_return_a_row_a_tile(source):
     reader = encoding_reader(source)
-    with pytest.raises(ValueError, match=r"the encoder made \(3,\) of 1 tiles"):
+    with pytest.raises(ValueError, match=r"encoder <lambda> returned \(3,\) for 1 tiles"):
         encode_tiles(reader, np.array([[50.0, 50.0]]), lambda t: t.float().mean(dim=(0, 2, 3)), extent_px=20, pixels=10)
+
+
+def test_every_tile_has_as_many_features(source):
+    reader, centers = encoding_reader(source), np.full((5, 2), 50.0)
+    with pytest.raises(ValueError, match="the encoder made 3 features of some tiles, 2 of others"):
+        encode_tiles(reader, centers, lambda t: means(t)[:, : len(t)], extent_px=20, pixels=10, batch=3)
+
+
+def test_a_network_in_training_mode_is_put_into_evaluation_mode(source):
+    noisy = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5)).train()
+    features = encode_tiles(
+        encoding_reader(source),
+        np.full((2, 2), 50.0),
+        torch.nn.Sequential(Floats(), noisy),
+        extent_px=20,
+        pixels=10,
+    )
+    np.testing.assert_array_equal(features[0], features[1])

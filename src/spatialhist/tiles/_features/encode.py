@@ -38,11 +38,23 @@ def encode_tiles(
     batch: int = 256,
     bar: tqdm | None = None,
 ) -> np.ndarray:
-    """Features ``(n, F)`` float32 of the tiles around some points, in their order."""
-    features = None
+    """Features ``(n, F)`` float32 of the tiles around some points, in their order.
+
+    Raises
+    ------
+    ValueError
+        If the encoder fails, or gives anything but finite features of the same width for every tile.
+    """
+    from spatialhist.nn import get_encoder
+
+    encoder, features = get_encoder(encoder), None
     for index, tiles in reader.iter(centers, extent_px, pixels, batch, padding=padding):
         values = _apply(encoder, tiles)
         features = np.empty((len(centers), values.shape[1]), dtype=np.float32) if features is None else features
+        if values.shape[1] != features.shape[1]:
+            raise ValueError(
+                f"the encoder made {features.shape[1]} features of some tiles, {values.shape[1]} of others"
+            )
         features[index] = values
         if bar is not None:
             bar.update(len(index))
@@ -54,8 +66,6 @@ def _apply(encoder: Encoder, tiles: np.ndarray) -> np.ndarray:
 
     with torch.inference_mode():
         values = encoder(torch.from_numpy(tiles)).to("cpu", torch.float32).numpy()
-    if values.ndim != 2 or len(values) != len(tiles):
-        raise ValueError(f"the encoder made {values.shape} of {len(tiles)} tiles; it must return (tiles, features)")
     broken = len(values) - int(np.isfinite(values).all(axis=1).sum())
     if broken:
         raise ValueError(f"the encoder made NaN or infinite features of {broken} of {len(tiles)} tiles")
