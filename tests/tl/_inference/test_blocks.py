@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cloudpickle
 import numpy as np
 import pytest
+import torch
 from small_cohorts import draw_cohort, mean_color
 
 import spatialhist as sh
@@ -51,6 +53,18 @@ def test_a_block_travels_light_and_predicts_the_same(finished, grid):
     assert len(data) < 100_000
     after = cloudpickle.loads(data).predict(grid.slide.spots[:20], position)
     assert [a.tobytes() for a in before] == [a.tobytes() for a in after]
+
+
+def test_an_encoder_of_another_width_is_told_before_anything_is_predicted(finished, grid):
+    def wider(tiles):
+        return torch.cat([mean_color(tiles), mean_color(tiles)[:, :1]], dim=1)
+
+    wider.fingerprint = mean_color.fingerprint
+    other = replace(grid, design=replace(grid.design, encoder=wider))
+    with pytest.raises(
+        ValueError, match=r"gives 14 features of 2 field.s. of view, the model was trained on 12: pass encoder="
+    ):
+        Block.of(other, as_trained(finished[2]))
 
 
 def result(i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -108,6 +108,34 @@ def test_sizes_that_no_network_can_have_are_refused(network, name, value):
         replace(network, **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("build", "error", "match"),
+    [
+        (
+            lambda n: torch.nn.Conv2d(3, n, 12),
+            ValueError,
+            r"fails on tiles .*\(2, 3, 12, 12\), uint8 of 12 pixels: RuntimeError",
+        ),
+        (lambda n: MeanColor(n + 1), ValueError, r"returned \(2, 5\) for 2 tiles; it must return a tensor \(2, 4\)"),
+        (lambda n: None, TypeError, r"build\(4\) of model 'vision_mlp' made a NoneType: pass build=lambda n_outputs"),
+        (MeanColor(4), TypeError, "build= of model 'vision_mlp' is a MeanColor: pass build=lambda n_outputs"),
+    ],
+)
+def test_a_network_of_the_users_that_does_not_fit_is_named(samples, tmp_path, build, error, match):
+    with pytest.raises(error, match=match):
+        replace(TILES, build=build).fit(samples, seed=0, scratch=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trying_a_network_out_leaves_it_as_it_was(samples):
+    network = torch.nn.Sequential(MeanColor(4), torch.nn.BatchNorm1d(4), torch.nn.BatchNorm1d(4))
+    network[1].eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    TILES._try_out(network, samples.tiles[:2], 4)
+    assert [network.training, *(part.training for part in network)] == [True, True, False, True]
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
 def test_batches_of_a_prediction_do_not_matter(samples, tmp_path, monkeypatch):
     fitted = TILES.fit(samples, seed=0, scratch=tmp_path)
     whole = fitted.predict(samples)

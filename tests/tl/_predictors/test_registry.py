@@ -34,6 +34,14 @@ class Fitless:
     def restore(self, state): ...
 
 
+class Estimator:
+    """As those of scikit-learn."""
+
+    def fit(self, x, y): ...
+
+    def predict(self, x): ...
+
+
 class Plain:
     """A predictor that is no dataclass."""
 
@@ -42,6 +50,12 @@ class Plain:
     def fit(self, samples, *, seed, scratch): ...
 
     def restore(self, state): ...
+
+
+def with_members(**members):
+    predictor = Plain()
+    vars(predictor).update(members)
+    return predictor
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,12 +107,29 @@ def test_names_must_differ(models):
     [
         (3, r"3 is no predictor: it lacks \['name', 'kind', 'needs_tiles', 'fit', 'restore'\]"),
         (Ridge, r"models=Ridge is a class: pass one of its objects, Ridge\(\)"),
+        (Estimator, r"lacks \['name', 'kind', 'needs_tiles', 'restore'\]; an estimator is fitted inside of one"),
+        (Estimator(), r"lacks \['name', 'kind', 'needs_tiles', 'restore'\]; an estimator is fitted inside of one"),
+        (
+            torch.nn.Sequential(torch.nn.Linear(3, 2)),
+            r"models=Sequential is a network of torch: pass sh.tl.TileNetwork",
+        ),
+        (torch.nn.Linear, r"models=Linear is a network of torch: pass sh.tl.TileNetwork\(build=\.\.\.\)"),
+        (None, "models=None is no predictor"),
+        ({"ridge": Ridge()}, "models={'ridge': .*} is no predictor"),
+        (with_members(name=3), "has name=3: give it a name"),
+        (with_members(kind="network"), r"model 'plain' has kind='network': it must be one of \['model', 'baseline'\]"),
+        (
+            with_members(fit=lambda samples: ...),
+            r"model 'plain' is called as fit\(samples, seed=\.\.\., scratch=\.\.\.\)",
+        ),
+        (with_members(restore=lambda: ...), r"model 'plain' is called as .* restore\(state\): too many positional"),
         (Fitless(), r"it lacks \['fit'\]"),
     ],
 )
 def test_what_is_no_predictor_is_refused(thing, match):
-    with pytest.raises(TypeError, match=match):
-        resolve_models([thing])
+    for models in (thing, [thing]):
+        with pytest.raises(TypeError, match=match):
+            resolve_models(models)
 
 
 @pytest.mark.parametrize(("encoder", "single"), [("color_texture", []), ("other", ["baseline_single_scale"])])

@@ -64,6 +64,31 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert len(sampler) == 3
 
 
+def test_a_rest_of_one_joins_the_batch_before():
+    assert [len(b) for b in EpochSampler(9, 4, seed=1)] == [4, 5]
+    assert len(EpochSampler(9, 4, seed=1)) == 2
+    assert sorted(sum(EpochSampler(9, 4, seed=1), [])) == list(range(9))
+    assert [len(b) for b in EpochSampler(3, 1, seed=1)] == [1, 1, 1]
+    assert [len(b) for b in EpochSampler(1, 4, seed=1)] == [1]
+
+
+@pytest.mark.parametrize(("n", "batch"), [(9, 8), (9, 4)])
+def test_batch_normalization_trains_whatever_the_rest(tmp_path, n, batch):
+    trained = module(replace(SCHEDULE, batch=batch))
+    trained.network.insert(1, torch.nn.BatchNorm1d(8))
+    assert all(torch.isfinite(p).all() for p in train(trained, data(n), tmp_path).parameters())
+
+
+@pytest.mark.parametrize(("n", "batch"), [(3, 1), (1, 8)])
+def test_batches_of_one_are_refused_by_batch_normalization(tmp_path, n, batch):
+    trained = module(replace(SCHEDULE, batch=batch))
+    trained.network.insert(1, torch.nn.BatchNorm1d(8))
+    with pytest.raises(
+        ValueError, match=f"a batch of one spot cannot be trained on .*: raise batch={batch} of the network"
+    ):
+        train(trained, data(n), tmp_path)
+
+
 def test_training_learns_and_leaves_a_log_and_one_checkpoint(tmp_path):
     schedule = Schedule(epochs=15, batch=8, learning_rate=0.05, weight_decay=0.0, accelerator="cpu")
     network = train(module(schedule), data(), tmp_path)

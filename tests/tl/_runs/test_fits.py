@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -100,9 +101,45 @@ class OneGene(Ridge):
 
 def test_a_prediction_of_the_wrong_shape_is_refused(fit, inputs):
     wrong = replace(fit, predictor=OneGene(components=4))
-    with pytest.raises(ValueError, match="model 'ridge' predicted an array \\(30,\\), expected \\(30, 2\\)"):
+    with pytest.raises(ValueError, match="model 'ridge' predicted an array \\(30,\\), expected numbers \\(30, 2\\)"):
         run_fit(wrong, inputs.folder)
     assert not wrong.done
+
+
+@dataclass(frozen=True)
+class InLists(Ridge):
+    """Predicts lists, and forgets that once it is restored."""
+
+    def fit(self, samples, *, seed, scratch):
+        fitted = super().fit(samples, seed=seed, scratch=scratch)
+        return SimpleNamespace(predict=lambda s: fitted.predict(s).tolist(), state=fitted.state)
+
+    def restore(self, state):
+        return SimpleNamespace(predict=lambda s: super(InLists, self).restore(state).predict(s)[:, :1], state=None)
+
+
+def test_lists_are_predictions(fit, inputs):
+    plain, lists = (replace(fit, predictor=p, folder=fit.folder.with_name(p.name)) for p in
+                    (fit.predictor, InLists(name="lists", components=4)))  # fmt: skip
+    run_fits([plain, lists], inputs.folder, progress=False)
+    np.testing.assert_array_equal(lists.result()[1], plain.result()[1])
+
+
+def test_what_a_restored_model_lacks_is_told_with_its_name(fit, inputs):
+    lists = replace(fit, predictor=InLists(components=4))
+    run_fit(lists, inputs.folder)
+    with pytest.raises(
+        TypeError, match=r"model 'ridge': its fit or restore returned a SimpleNamespace, .* \['state'\]"
+    ):
+        lists.fitted()
+
+
+def test_a_restored_model_that_predicts_another_shape_is_told(fit, inputs):
+    run_fit(fit, inputs.folder)
+    restored = fit.fitted()
+    fewer = SimpleNamespace(predict=lambda samples: restored.predict(samples)[:, :1])
+    with pytest.raises(ValueError, match=r"model 'ridge' predicted an array \(3, 1\), expected numbers \(3, 2\)"):
+        fit.predict(fewer, inputs.samples(np.arange(3)))
 
 
 def test_the_time_left_is_told_when_it_is_long(fit, inputs, tmp_path, monkeypatch, capsys):

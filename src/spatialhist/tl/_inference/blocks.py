@@ -49,11 +49,18 @@ class Block:
 
     @classmethod
     def of(cls, grid: Grid, trained: Trained) -> Block:
-        """Take it from a slide; its tissue is encoded."""
+        """Take it from a slide; its tissue is encoded.
+
+        Raises
+        ------
+        ValueError
+            If the encoder gives more or fewer features than in training.
+        """
         design = grid.design
         view = View.of(grid.slide, design, tiles=trained.needs_tiles)
         with pinned_threads(trained.threads):
             tissue = own_tissue(grid.slide, view, design, _encoder(design.encoder))
+        _refuse_other_width(tissue, trained, len(design.extents))
         return cls(view, tissue, grid.training_slide, design.encoder, trained)
 
     def predict(self, points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,6 +71,15 @@ class Block:
             samples = SlideFeatures(self.view, self.tissue, points, position, spots).samples()
             values = self.trained.predict(samples, training_slide=self.training_slide)
             return values, self.trained.out_of_distribution(samples, training_slide=self.training_slide)
+
+
+def _refuse_other_width(tissue: Tissue, trained: Trained, n_extents: int) -> None:
+    found, known = sum(s.shape[1] for s in tissue.statistics[:n_extents]), trained.n_features()
+    if found != known:
+        raise ValueError(
+            f"the encoder gives {found} features of {n_extents} field(s) of view, the model was trained on {known}: pass "
+            "encoder= as in training, or train again"
+        )
 
 
 def predict_blocks(

@@ -177,6 +177,8 @@ class TileNetwork:
         for member in range(self.members):
             torch.manual_seed(seed * 1009 + member)
             network = before.networks[member].train() if before else self.make(data.targets.shape[1])
+            if self.build is not None:
+                self._try_out(network, samples.tiles[:2], data.targets.shape[1])
             module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
             networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {})
@@ -189,10 +191,54 @@ class TileNetwork:
         )
 
     def make(self, n_outputs: int) -> torch.nn.Module:
-        """Make a fresh network."""
+        """Make a fresh network.
+
+        Raises
+        ------
+        TypeError
+            If ``build`` makes none.
+        """
         if self.build is not None:
-            return self.build(n_outputs)
+            return self._built(n_outputs)
         return VisionMLPMultiTask(n_outputs, width=self.width, grid=self.grid, norm=self.norm)
+
+    def _built(self, n_outputs: int) -> torch.nn.Module:
+        way_out = "pass build=lambda n_outputs: ..., which returns a torch.nn.Module with so many outputs"
+        if not callable(self.build) or isinstance(self.build, torch.nn.Module):
+            raise TypeError(f"build= of model {self.name!r} is a {type(self.build).__name__}: {way_out}")
+        network = self.build(n_outputs)
+        if not isinstance(network, torch.nn.Module):
+            raise TypeError(f"build({n_outputs}) of model {self.name!r} made a {type(network).__name__}: {way_out}")
+        return network
+
+    def _try_out(self, network: torch.nn.Module, tiles: np.ndarray, n_outputs: int) -> None:
+        """Predict two tiles, as they come.
+
+        Raises
+        ------
+        ValueError
+            If a network of the user's fails on them, or gives anything but a row a tile.
+        """
+        device = next((p.device for p in network.parameters()), None)
+        modes = {part: part.training for part in network.modules()}
+        handed = f"tiles (n, 3, H, W) = {tiles.shape}, uint8 of {tiles.shape[-1]} pixels"
+        try:
+            with torch.no_grad():
+                found = network.eval()(torch.from_numpy(np.ascontiguousarray(tiles)).to(device))
+        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError) as error:
+            raise ValueError(
+                f"the network that build= of model {self.name!r} made fails on {handed}: {type(error).__name__}: {error}. Scale "
+                "the tiles in its forward, such as (tiles / 255 - 0.5) / 0.5; tile_pixels= sets their size"
+            ) from error
+        finally:
+            for part, mode in modes.items():
+                part.training = mode
+        if not isinstance(found, torch.Tensor) or found.shape != (len(tiles), n_outputs):
+            shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+            raise ValueError(
+                f"the network that build= of model {self.name!r} made returned {shape} for {len(tiles)} tiles; it must return "
+                f"a tensor ({len(tiles)}, {n_outputs}), as many outputs as build(n_outputs) is given"
+            )
 
     def forward(self, network: torch.nn.Module, samples: Samples, rows: slice) -> torch.Tensor:
         """Predict some spots in scaled units."""

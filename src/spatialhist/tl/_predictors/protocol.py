@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -139,6 +140,45 @@ class Predictor(Protocol):
         ...
 
 
-def lacking(candidate: object) -> list[str]:
-    """Members of :class:`Predictor` that an object lacks."""
-    return [name for name in ("name", "kind", "needs_tiles", "fit", "restore") if not hasattr(candidate, name)]
+MEMBERS = ("name", "kind", "needs_tiles", "fit", "restore")
+KINDS = ("model", "baseline")
+
+
+def check_predictor(candidate: Any) -> None:
+    """Refuse what was passed as ``models=`` and is no predictor, and say how it can be one.
+
+    Raises
+    ------
+    TypeError
+        If it is a class or a network, lacks a member, or its ``fit`` takes other arguments.
+    """
+    cls = candidate if isinstance(candidate, type) else type(candidate)
+    if "torch.nn.modules.module.Module" in (f"{c.__module__}.{c.__qualname__}" for c in cls.__mro__):
+        raise TypeError(
+            f"models={cls.__name__} is a network of torch: pass sh.tl.TileNetwork(build=...), where build(n_outputs) returns "
+            "a network that takes uint8 tiles (n, 3, pixels, pixels), or a predictor of your own, see sh.tl.Predictor"
+        )
+    missing = [member for member in MEMBERS if not hasattr(candidate, member)]
+    if isinstance(candidate, type) and not {"fit", "restore"} & set(missing):
+        raise TypeError(f"models={cls.__name__} is a class: pass one of its objects, {cls.__name__}()")
+    if missing:
+        estimator = hasattr(candidate, "predict")
+        advice = "an estimator is fitted inside of one, as in the example of sh.tl.Predictor" if estimator else ""
+        raise TypeError(
+            f"models={candidate!r} is no predictor: it lacks {missing}; {advice or 'see sh.tl.Predictor for what one has'}"
+        )
+    _check_members(candidate)
+
+
+def _check_members(predictor: Predictor) -> None:
+    if not isinstance(predictor.name, str) or not predictor.name:
+        raise TypeError(f"models={predictor!r} has name={predictor.name!r}: give it a name (text)")
+    if predictor.kind not in KINDS:
+        raise TypeError(f"model {predictor.name!r} has kind={predictor.kind!r}: it must be one of {list(KINDS)}")
+    try:
+        inspect.signature(predictor.fit).bind(None, seed=0, scratch=None)
+        inspect.signature(predictor.restore).bind(None)
+    except TypeError as error:
+        raise TypeError(
+            f"model {predictor.name!r} is called as fit(samples, seed=..., scratch=...) and restore(state): {error}"
+        ) from error

@@ -21,7 +21,7 @@ from spatialhist.tl._predictors.baselines import (
     SingleScale,
 )
 from spatialhist.tl._predictors.linear import Ridge
-from spatialhist.tl._predictors.protocol import Predictor, lacking
+from spatialhist.tl._predictors.protocol import Predictor, check_predictor
 
 FILES = ("linear", "baselines", "networks")
 """Networks last, which bring torch and Lightning: they are imported when one is asked for."""
@@ -64,16 +64,13 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[
     ValueError
         If a name is unknown or used twice.
     """
-    if isinstance(models, str):
-        models = DEFAULT if models == "default" else (models,)
-    elif isinstance(models, Predictor):
+    if isinstance(models, str) and models == "default":
+        models = DEFAULT
+    elif isinstance(models, str) or not isinstance(models, Sequence | set | Iterator):
         models = (models,)
     resolved = [by_name(m) if isinstance(m, str) else m for m in models]
     for predictor in resolved:
-        if isinstance(predictor, type):
-            raise TypeError(f"models={predictor.__name__} is a class: pass one of its objects, {predictor.__name__}()")
-        if missing := lacking(predictor):
-            raise TypeError(f"{predictor!r} is no predictor: it lacks {missing}; see sh.tl.Predictor")
+        check_predictor(predictor)
     names = [_keys.sanitize(p.name) for p in resolved]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"models need different names, got {names}")

@@ -70,14 +70,21 @@ class EpochSampler(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.n // self.batch)
+        return len(self._sizes())
+
+    def _sizes(self) -> list[int]:
+        """Of every batch: a rest of one joins the batch before, since batch normalization cannot train on it."""
+        whole, rest = divmod(self.n, self.batch)
+        if whole and rest == 1:
+            return [*[self.batch] * (whole - 1), self.batch + 1]
+        return [self.batch] * whole + [rest] * (rest > 0)
 
     def __iter__(self) -> Iterator[list[int]]:
         # A generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.n, generator=generator)
         rank, world = rank_and_world()
-        for part in order.split(self.batch):
+        for part in order.split(self._sizes()):
             # a last batch of fewer samples than processes: every process has to take part in the common step
             mine = part[rank::world] if rank < len(part) else part[:1]
             yield mine.tolist()
@@ -104,9 +111,20 @@ class Regression(L.LightningModule):
         inputs, targets = batch
         if self.augment is not None:
             inputs = self.augment(inputs, torch.Generator().manual_seed(seed))
-        loss = self.loss(self.network(inputs), targets)
+        loss = self.loss(self._outputs(inputs, len(targets)), targets)
         self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(targets))
         return loss
+
+    def _outputs(self, inputs: Any, n: int) -> torch.Tensor:
+        try:
+            return self.network(inputs)
+        except ValueError as error:
+            if n > 1:
+                raise
+            raise ValueError(
+                f"a batch of one spot cannot be trained on ({error}): raise batch={self.schedule.batch} of the network, or "
+                "train on more spots"
+            ) from error
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, its rate lowered every step along a cosine."""

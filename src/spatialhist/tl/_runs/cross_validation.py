@@ -135,7 +135,7 @@ class CrossValidation(Trained):
         """What the models of some folds say, ``(folds * models, n, genes)`` of the panel that these folds share."""
         outer = self.outer()
         fits = [outer[group, m.name] for group in groups for m in self.models]
-        return np.stack([self._restored.fitted(fit).predict(samples) for fit in fits])
+        return np.stack([self._restored.predict(fit, samples) for fit in fits])
 
     def _mean_over_folds(self, samples: Samples) -> np.ndarray:
         """Mean of every model's folds ``(models, n, genes)``; a gene is averaged over the folds that modeled it."""
@@ -145,7 +145,7 @@ class CrossValidation(Trained):
             count = np.zeros(len(self.genes))
             for group in self.groups:
                 columns = list(self.panels[group])
-                total[:, columns] += self._restored.fitted(outer[group, m.name]).predict(samples)
+                total[:, columns] += self._restored.predict(outer[group, m.name], samples)
                 count[columns] += 1
             means.append((total / count).astype(np.float32))
         return np.stack(means)

@@ -17,8 +17,9 @@ import numpy as np
 from spatialhist._runtime.executor import n_workers, run_tasks
 from spatialhist._runtime.files import intact, whole_folder
 from spatialhist._runtime.threads import pinned_threads
-from spatialhist.tl._data.samples import Inputs
+from spatialhist.tl._data.samples import Inputs, Samples
 from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
+from spatialhist.tl._predictors.returned import fitted_model, model_state, predictions
 
 RESULT = "result.safetensors"
 MODEL = "model.safetensors"
@@ -70,7 +71,18 @@ class Fit:
     def fitted(self) -> Fitted:
         """Restore the fitted predictor."""
         with intact(self.folder):
-            return self.predictor.restore(read_state(self.folder))
+            fitted = self.predictor.restore(read_state(self.folder))
+        return fitted_model(fitted, self.predictor.name)
+
+    def predict(self, fitted: Fitted, samples: Samples) -> np.ndarray:
+        """Predict ``(n, genes)`` and check it.
+
+        Raises
+        ------
+        ValueError
+            If the model gives something else.
+        """
+        return predictions(fitted.predict(samples), self.predictor.name, (len(samples), len(self.genes)))
 
 
 def run_fit(fit: Fit, inputs_folder: Path) -> float:
@@ -87,12 +99,12 @@ def run_fit(fit: Fit, inputs_folder: Path) -> float:
     start_from = {} if fit.start is None else {"start": read_state(fit.start)}
     with pinned_threads(fit.threads):
         samples = inputs.samples(np.flatnonzero(~held), fit.genes, tiles=tiles)
-        fitted = fit.predictor.fit(samples, seed=fit.seed, scratch=scratch, **start_from)
+        fitted = fitted_model(
+            fit.predictor.fit(samples, seed=fit.seed, scratch=scratch, **start_from), fit.predictor.name
+        )
         rows = np.flatnonzero(held)
-        shape = (len(rows), len(fit.genes))
-        predicted = fitted.predict(inputs.samples(rows, tiles=tiles)) if len(rows) else np.zeros(shape, np.float32)
-    if predicted.shape != shape:
-        raise ValueError(f"model {fit.predictor.name!r} predicted an array {predicted.shape}, expected {shape}")
+        empty = np.zeros((0, len(fit.genes)), np.float32)
+        predicted = fit.predict(fitted, inputs.samples(rows, tiles=tiles)) if len(rows) else empty
     _publish(fit, scratch, fitted, rows, predicted)
     return time.perf_counter() - start
 
@@ -103,7 +115,7 @@ def _publish(fit: Fit, scratch: Path, fitted: Fitted, rows: np.ndarray, predicte
 
     with whole_folder(fit.folder) as new:
         save_file({"rows": rows, "predicted": np.ascontiguousarray(predicted, dtype=np.float32)}, new / RESULT)
-        write_state(new, fitted.state())
+        write_state(new, model_state(fitted.state(), fit.predictor.name))
         for log in sorted(scratch.rglob("metrics.csv")):
             target = new / log.relative_to(scratch)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._predictors.protocol import Predictor
-from spatialhist.tl._predictors.registry import from_description
+from spatialhist.tl._predictors.registry import from_description, resolve_models
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -256,7 +256,8 @@ class Manifest:
 
 def restore_predictors(described: Sequence[dict[str, Any]], own: Sequence[Predictor] = ()) -> tuple[Predictor, ...]:
     """Predictors of a manifest; those from outside must be handed in again."""
-    return tuple(from_description(d, own) for d in described)
+    handed_in = () if isinstance(own, Sequence) and not own else resolve_models(own)
+    return tuple(from_description(d, handed_in) for d in described)
 
 
 def parsed(folder: Path) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Model(Trained):
             If it was fitted on the slide, unless ``allow_training``.
         """
         self.check_slide(training_slide)
-        return Mean().apply(np.stack([self._restored.fitted(fit).predict(samples) for fit in self.fits()]))
+        return Mean().apply(np.stack([self._restored.predict(fit, samples) for fit in self.fits()]))
 
     def held_out(self) -> HeldOut:
         """Nothing was held out.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spatialhist.tl._predictors.protocol import Fitted
 from spatialhist.tl._runs.fits import Fit
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spatialhist.tl._data.samples import Samples
 
 
 class Restored:
@@ -29,6 +34,10 @@ class Restored:
         if fit.folder not in self._fitted:
             self._fitted[fit.folder] = fit.fitted()
         return self._fitted[fit.folder]
+
+    def predict(self, fit: Fit, samples: Samples) -> np.ndarray:
+        """Predict ``(n, genes)`` by a fit."""
+        return fit.predict(self.fitted(fit), samples)
 
     def training_features(self, folder: Path) -> TrainingFeatures:
         """Where the training spots of a run lie."""
