@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_augment": ["augment"],
         "_blocks": ["ResidualBlock"],
+        "_check_encoder": ["check_encoder"],
         "_color_texture.encoder": ["ColorTexture"],
         "_encoders": ["Encoder", "FrozenEncoder", "get_encoder"],
         "_feature_head": ["FeatureHead"],

@@ -13,10 +13,49 @@ if TYPE_CHECKING:
 
 
 class Encoder(Protocol):
-    """Any callable from ``uint8`` tiles ``(B, 3, H, W)`` to features ``(B, F)``, a tensor or a numpy array."""
+    """What makes features of tiles: any callable. Write one of your own and pass it as ``encoder=``.
+
+    A function, a :class:`torch.nn.Module` or an object with ``__call__`` will do; nothing has to be inherited. A module is
+    run in evaluation mode and without gradients; put one that a function uses into evaluation mode yourself. A row of the
+    features depends on its tile alone, so that features can be stored and used again. Stored features and trained models
+    know an encoder by the hash of its code and weights (:func:`encoder_fingerprint`); what cannot be hashed needs an
+    attribute ``fingerprint``, a text that changes whenever it computes something else. :func:`check_encoder` says what is
+    wrong with one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spatialhist.nn import check_encoder
+    >>> def mean_color(tiles):
+    ...     return tiles.float().mean(dim=(2, 3)) / 255
+    >>> check_encoder(mean_color)
+    []
+    >>> class Bands(torch.nn.Module):
+    ...     def __init__(self, n_features=8):
+    ...         super().__init__()
+    ...         self.convolution = torch.nn.Conv2d(3, n_features, kernel_size=5)
+    ...
+    ...     def forward(self, tiles):
+    ...         return self.convolution(tiles / 255).mean(dim=(2, 3))
+    >>> check_encoder(Bands())
+    []
+    """
 
     def __call__(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Compute the features of a batch of tiles."""
+        """Compute the features of a batch of tiles.
+
+        Parameters
+        ----------
+        tiles
+            ``uint8`` tiles ``(B, 3, H, W)`` in RGB, on the CPU; those handed to a module are on the device of its weights.
+            They must not be changed.
+
+        Returns
+        -------
+        torch.Tensor
+            Finite floats ``(B, F)``, one row per tile, in the order of the tiles; a numpy array will do. They are stored
+            as float32.
+        """
         ...
 
 

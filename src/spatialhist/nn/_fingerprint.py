@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dis
 import functools
@@ -96,6 +97,15 @@ def weights_fingerprint(value: object, what: str) -> str:
     walk = _Walk(what)
     walk.add(value, what)
     return walk.arrays.hexdigest() if walk.found_arrays else ""
+
+
+def networks_of(value: object) -> list[nn.Module]:
+    """Networks that an object holds or refers to, as far as they can be found."""
+    walk = _Walk("")
+    with contextlib.suppress(ValueError):  # what comes after something that cannot be hashed is not looked at
+        walk.add(value, "")
+    found = [*value.modules()] if isinstance(value, nn.Module) else []
+    return list(dict.fromkeys(found + [v for _, v in walk.seen.values() if isinstance(v, nn.Module)]))
 
 
 class _Walk:
