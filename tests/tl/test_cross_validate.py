@@ -374,3 +374,36 @@ def test_the_color_baseline_is_the_same_for_every_encoder(three):
     slide = sdata["table"].obs["region"].astype(str).to_numpy()
     single = sdata["table"].layers["oof_baseline_single_scale"]
     assert all(np.ptp(single[slide == s], axis=0).max() == 0 for s in ("S1", "S2", "S3"))
+
+
+class Quiet(Ridge):
+    """Says nothing of the first half of the spots that it is asked for."""
+
+    def restore(self, state):
+        return Halved(super().restore(state))
+
+    def fit(self, samples, *, seed, scratch):
+        return Halved(super().fit(samples, seed=seed, scratch=scratch))
+
+
+@dataclass(frozen=True)
+class Halved:
+    fitted: FittedLinear
+
+    def predict(self, samples):
+        values = self.fitted.predict(samples)
+        values[: len(values) // 2] = np.nan
+        return values
+
+    def state(self):
+        return self.fitted.state()
+
+
+def test_a_model_that_predicts_nan_is_told_of(three):
+    models = [Ridge(components=4), Quiet(name="quiet", components=4)]
+    with pytest.warns(UserWarning, match=r"model 'quiet' predicted NaN .* nothing at all for 144 of 288 spots"):
+        sh.tl.cross_validate(three, models=models, groups="patient", **FAST)
+    with pytest.warns(UserWarning, match="48 of 96 spots of slide 'S1' in 'oof_quiet'"):
+        scores = sh.tl.evaluate(three, oracles=False)
+    n = scores[scores["metric"] == "pearson"].groupby("predictor")["n"].max()
+    assert n["ridge"] == n["quiet"] == n["baseline_color"] == 48

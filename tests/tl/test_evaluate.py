@@ -226,3 +226,48 @@ def test_counts_are_those_that_the_truth_was_made_from(toy):
     table.X = table.layers["log1p"].copy()
     pd.testing.assert_frame_equal(sh.tl.evaluate(toy, min_counts=limit), expected)
     assert expected["n"].min() < 96
+
+
+def test_layers_are_scored_on_the_spots_and_genes_that_all_of_them_predict(toy):
+    """A model that keeps quiet where it would be wrong is no better for it."""
+    truth, table = toy["table"].layers["log1p"].toarray(), toy["table"]
+    gaps = table.layers["oof_mine"].copy()
+    gaps[:30] = np.nan
+    gaps[96:, 3] = np.nan
+    add(toy, "oof_quiet", gaps, predictor="quiet")
+    with pytest.warns(UserWarning, match=r"30 of 96 spots of slide 'S1' in 'oof_quiet'; 1 of 4 genes of slide 'S2'"):
+        scores = sh.tl.evaluate(toy, oracles=False)
+    rows = slice(30, 96)
+    for name, values in (("mine", table.layers["oof_mine"]), ("quiet", gaps)):
+        expected = stats.pearsonr(truth[rows, 1], values[rows, 1])[0]
+        assert value(scores, predictor=name, slide="S1", target="G1") == pytest.approx(expected, abs=1e-6)
+        part = scores[(scores["predictor"] == name) & (scores["metric"] == "pearson") & (scores["slide"] == "S2")]
+        assert part["target"].tolist() == ["G0", "G1", "G2"]
+    assert sh.tl.summarize(scores)["mean"].nunique() == 1
+
+
+def test_a_layer_that_leaves_a_slide_out_does_not_take_it_from_the_others(toy, recwarn):
+    gaps = toy["table"].layers["oof_mine"].copy()
+    gaps[:96] = np.nan
+    add(toy, "oof_quiet", gaps, predictor="quiet")
+    scores = sh.tl.evaluate(toy, oracles=False)
+    assert set(scores.loc[scores["predictor"] == "mine", "slide"]) == {"S1", "S2", "all"}
+    assert not [w for w in recwarn if "all of them predict" in str(w.message)]
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf])
+def test_a_model_that_diverged_has_no_scores(toy, nothing):
+    add(toy, "oof_mine", np.full((192, 4), nothing))
+    with pytest.raises(ValueError, match=r"layers \['oof_mine'\] hold no finite prediction"):
+        sh.tl.evaluate(toy, oracles=False)
+
+
+def test_a_slide_of_few_spots_is_not_scored(toy):
+    measured = np.ones(192, dtype=bool)
+    measured[105:] = False
+    toy["table"].obs["measured"] = measured
+    with pytest.warns(UserWarning, match="a score needs 10 measured spots of 50 counts; there are 9 on slide 'S2'"):
+        scores = sh.tl.evaluate(toy, oracles=False)
+    assert set(scores["slide"]) == {"S1", "all"}
+    with pytest.raises(ValueError, match="there are 9 on slide 'S2': lower min_counts"):
+        sh.tl.evaluate(toy, slides="S2", oracles=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +180,7 @@ def cross_validate(
         rows = np.concatenate(list(task.rows.values()))
         _write_layers(table, cv, rows, columns)
         name = "+".join(m.name for m in cv.models)
-        write_card(folder, make_card(table, used, rows, columns, name, _held_out(cv), **what_is_scored(cv)))
+        write_card(folder, make_card(table, used, rows, columns, name, partial(_held_out, cv), **what_is_scored(cv)))
     return cv
 
 
@@ -191,11 +193,29 @@ def _held_out(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
         yield "+".join(m.name for m in cv.models), "model", mean
 
 
+def _warn_of_gaps(name: str, values: np.ndarray, cv: CrossValidation) -> None:
+    """Tell of a model that left out spots or genes of its panels."""
+    group = cv.inputs.column("group")
+    asked = sum(int((group == g).sum()) * len(panel) for g, panel in cv.panels.items())
+    given = int(np.isfinite(values).sum())
+    if given < asked:
+        spots = len(values) - int(np.isfinite(values).any(axis=1).sum())
+        warnings.warn(
+            f"model {name!r} predicted NaN or infinite values: {asked - given:,} of {asked:,}, and nothing at all for {spots} of "
+            f"{len(values)} spots. They are not scored, and where they are missing no other model is; a network that "
+            "diverged needs a smaller learning_rate=",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _write_layers(table: AnnData, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:
     """Put out-of-fold predictions into the table and into the run folder."""
     stored = {}
     for predictor in (*cv.models, *cv.baselines):
         stored[predictor.name] = values = cv.out_of_fold(predictor.name)
+        if predictor.kind == "model":
+            _warn_of_gaps(predictor.name, values, cv)
         names = [_keys.oof(predictor.name)] + [_keys.OOF] * (len(cv.models) == 1 and predictor is cv.models[0])
         for key in names:
             dense = np.full(table.shape, np.nan, dtype=np.float32)

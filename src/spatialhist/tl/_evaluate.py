@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
@@ -88,7 +89,9 @@ def evaluate(
 
     Notes
     -----
-    Spots, genes and slides without a prediction (NaN) are not scored, nor are genes that a slide did not measure.
+    Spots, genes and slides without a prediction (NaN) are not scored, nor are genes that a slide did not measure. On a
+    slide all layers are scored on the same spots and genes: those that every layer predicts which predicts any there; a
+    warning names what a layer left out. A slide with fewer than 10 scored spots has no score, which a warning says.
     ``rank_mean`` stacks predict ranks: they get no score that depends on units (RMSE, R2, variance ratio). Formulas
     stand in :mod:`spatialhist.metrics`.
     """
@@ -96,6 +99,7 @@ def evaluate(
     table, every = cohort.table, cohort.every_slide()
     scorer = Scorer.of(table, every, truth, min_counts=min_counts, chosen=choose_metrics(metrics))
     chosen = _named(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
+    scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
     for layer in chosen:
         made = recorded(table, layer)
@@ -105,6 +109,11 @@ def evaluate(
             made.get("kind", "model"),
             group_of_slides(table, every, layer),
             same_units="space" not in made,
+        )
+    if not any(np.isfinite(record[COLUMNS.index("value")]) for record in records):
+        raise ValueError(
+            f"layers {chosen} hold no finite prediction that could be scored: nothing was predicted on the measured spots of "
+            f"slides {list(scorer.rows)}, or a network diverged"
         )
     if oracles:
         records += scorer.oracles(

@@ -101,7 +101,9 @@ def stack(
             (f"stack_{method}", "stack", values),
             *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
         ]
-        card = make_card(cohort.table, slides, rows, columns, f"stack_{method}", evaluated, **what_is_scored(cv))
+        card = make_card(
+            cohort.table, slides, rows, columns, f"stack_{method}", lambda: evaluated, **what_is_scored(cv)
+        )
         _store(result, card)
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values

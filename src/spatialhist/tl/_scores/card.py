@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def make_card(
     rows: np.ndarray,
     columns: np.ndarray,
     name: str,
-    predictions: Iterable[tuple[str, str, np.ndarray]],
+    predictions: Callable[[], Iterable[tuple[str, str, np.ndarray]]],
     *,
     run_id: str,
     layer: str,
@@ -56,7 +56,8 @@ def make_card(
     name
         Predictor whose genes are rated.
     predictions
-        Name, kind and out-of-fold predictions ``(spots, genes)`` of it, and of what it stands beside.
+        Gives name, kind and out-of-fold predictions ``(spots, genes)`` of it, and of what it stands beside, one at a
+        time.
     run_id, layer
         The run, and what it predicts.
     groups
@@ -76,12 +77,17 @@ def make_card(
     except ValueError as error:
         logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
         return about | {"scores": [], "genes": {}}
+
+    def dense(values: np.ndarray) -> np.ndarray:
+        whole = np.full(table.shape, np.nan, dtype=np.float32)
+        whole[np.ix_(rows, columns)] = values
+        return whole
+
+    scorer = scorer.on_what_all_predict(lambda: ((n, dense(values)) for n, _, values in predictions()))
     records: list[Record] = []
-    dense = np.full(table.shape, np.nan, dtype=np.float32)
-    for predictor, kind, values in predictions:
-        dense[np.ix_(rows, columns)] = values
-        records += scorer.score(dense, predictor, kind, groups)
-    scores = pd.DataFrame(records + scorer.ceilings(dense, groups), columns=COLUMNS)
+    for predictor, kind, values in predictions():
+        records += scorer.score(dense(values), predictor, kind, groups)
+    scores = pd.DataFrame(records + scorer.ceilings(dense(values), groups), columns=COLUMNS)
     return about | {"scores": _summary(scores), "genes": _genes(scores, name)}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
 
 MIN_COUNTS = 50
+MIN_SPOTS = 10
+"""A correlation over fewer spots is chance (its standard error is a third at ten), and a slide counts like any other."""
 CEILING = "noise_ceiling"
 
 COLUMNS = ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
@@ -66,6 +69,8 @@ class Scorer:
         Rows of the table that are scored, per slide.
     chosen
         What to score by.
+    columns
+        Genes that are scored, per slide; all that are predicted where a slide is not named.
     """
 
     table: AnnData
@@ -73,6 +78,7 @@ class Scorer:
     truth: str
     rows: dict[str, np.ndarray]
     chosen: tuple[Metric, ...] = DEFAULT
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -89,7 +95,12 @@ class Scorer:
         Raises
         ------
         ValueError
-            If the truth was smoothed, or no measured spot is deep enough.
+            If the truth was smoothed, no measured spot is deep enough, or no slide has :data:`MIN_SPOTS` of these.
+
+        Warns
+        -----
+        UserWarning
+            If a slide has fewer, so that it is not scored.
         """
         if recorded(table, truth).get("smoothed"):
             raise ValueError(
@@ -100,7 +111,35 @@ class Scorer:
         if not rows:
             names = [s.name for s in slides]
             raise ValueError(f"no measured spot of slides {names} has {min_counts} counts: lower min_counts")
-        return cls(table, {s.name: s for s in slides}, truth, rows, chosen)
+        return cls(table, {s.name: s for s in slides}, truth, _large_enough(rows, min_counts), chosen)
+
+    def on_what_all_predict(self, layers: Callable[[], Iterable[tuple[str, np.ndarray]]]) -> Scorer:
+        """Score on the spots and genes that every layer predicts, on slides where it predicts any.
+
+        Parameters
+        ----------
+        layers
+            Gives names and predictions of the whole table ``(spots, genes)``, not finite where there are none; called
+            twice, so that one of them is in memory at a time.
+
+        Warns
+        -----
+        UserWarning
+            Naming the layers that left out what others predict, and how much.
+        """
+        spots = _by_slide(layers(), self.rows, lambda known: np.asarray(known.any(axis=1)))
+        rows = {s: self.rows[s][np.logical_and.reduce(list(known.values()))] for s, known in spots.items()}
+        genes = _by_slide(layers(), rows, lambda known: np.asarray(known.all(axis=0)))
+        columns = {s: np.flatnonzero(np.logical_and.reduce(list(known.values()))) for s, known in genes.items()}
+        gaps = [text for what, found in (("spots", spots), ("genes", genes)) for text in _gaps(what, found)]
+        if gaps:
+            warnings.warn(
+                "every layer is scored on the spots and genes that all of them predict. Not predicted, although another "
+                f"layer does: {'; '.join(gaps)}. To score the others on more, leave a layer out with layers=",
+                UserWarning,
+                stacklevel=3,
+            )
+        return replace(self, rows=rows, columns=columns)
 
     def score(
         self, values: np.ndarray, name: str, kind: str, groups: Mapping[str, str], *, same_units: bool = True
@@ -163,9 +202,10 @@ class Scorer:
         """Slides and genes for which there are predictions."""
         for slide, rows in self.rows.items():
             held = values[rows]
-            known = ~np.isnan(held).all(axis=1)
+            known = np.isfinite(held).any(axis=1)
             mine, held = rows[known], held[known]
-            columns = np.flatnonzero(~np.isnan(held).any(axis=0) & self.slides[slide].genes_measured)
+            columns = np.flatnonzero(np.isfinite(held).all(axis=0) & self.slides[slide].genes_measured)
+            columns = np.intersect1d(columns, self.columns.get(slide, columns), assume_unique=True)
             if len(mine) and len(columns):
                 yield slide, Part(mine, columns, held[:, columns])
 
@@ -215,6 +255,41 @@ def _deep_rows(slides: Sequence[Slide], counts: Any, min_counts: int) -> dict[st
     deep = np.asarray(counts.sum(axis=1)).ravel() >= min_counts
     rows = {s: r[deep[r]] for s, r in usable_rows(slides).items()}
     return {s: r for s, r in rows.items() if len(r)}
+
+
+def _large_enough(rows: dict[str, np.ndarray], min_counts: int) -> dict[str, np.ndarray]:
+    """Leave out slides on which a score would be chance."""
+    small = {s: len(r) for s, r in rows.items() if len(r) < MIN_SPOTS}
+    if not small:
+        return rows
+    told = ", ".join(f"{n} on slide {s!r}" for s, n in small.items())
+    text = f"a score needs {MIN_SPOTS} measured spots of {min_counts} counts; there are {told}"
+    if len(small) == len(rows):
+        raise ValueError(f"{text}: lower min_counts=, or measure more spots")
+    warnings.warn(f"{text}: not scored", UserWarning, stacklevel=4)
+    return {s: r for s, r in rows.items() if s not in small}
+
+
+def _by_slide(
+    layers: Iterable[tuple[str, np.ndarray]], rows: Mapping[str, np.ndarray], reduce: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Per slide and layer what is predicted, of layers that predict anything there."""
+    found: dict[str, dict[str, np.ndarray]] = {slide: {} for slide in rows}
+    for name, values in layers:
+        for slide, mine in rows.items():
+            known = np.isfinite(values[mine])
+            if known.any():
+                found[slide][name] = reduce(known)
+    return {slide: known for slide, known in found.items() if known}
+
+
+def _gaps(what: str, found: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[str]:
+    """Which layers lack what others have on a slide."""
+    for slide, known in found.items():
+        anywhere = np.logical_or.reduce(list(known.values()))
+        for name, own in known.items():
+            if lacking := int((anywhere & ~own).sum()):
+                yield f"{lacking} of {anywhere.sum()} {what} of slide {slide!r} in {name!r}"
 
 
 def _pooled(metric: Metric, parts: list[tuple[np.ndarray, Part]]) -> float:
