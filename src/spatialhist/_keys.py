@@ -35,6 +35,9 @@ ROOT = "spatialhist"
 
 CHANNELS = ("r", "g", "b")
 
+TISSUE = "tissue"
+"""Where spots are laid unless polygons or the whole image are named."""
+
 ARTIFACTS = {"ink": "ink_share", "blur": "sharpness", "fold": "fold_share"}
 """Columns of ``obs`` that flag artifacts, and what each flag is drawn from."""
 
@@ -72,14 +75,14 @@ def masked(image_key: str) -> str:
     return f"{image_key}_masked"
 
 
-def grid(slide: str) -> str:
-    """Name of the shapes and the region of spots that were laid on a slide."""
-    return f"{slide}_grid"
+def grid(slide: str, within: str = TISSUE) -> str:
+    """Name of the shapes and the region of spots that were laid on a slide: on its tissue, or within something else."""
+    return f"{slide}_grid" if within == TISSUE else f"{slide}_grid_{sanitize(within)}"
 
 
-def grid_table(slide: str) -> str:
-    """Name of the table of spots that were laid on a slide; elements of an object cannot share a name."""
-    return f"{slide}_grid_table"
+def grid_table(slide: str, within: str = TISSUE) -> str:
+    """Key of the table of spots that were laid on a slide."""
+    return f"{grid(slide, within)}_table"
 
 
 def map_image(slide: str, layer: str) -> str:

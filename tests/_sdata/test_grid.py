@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import spatialdata as sd
 from spatialdata.transformations import Affine, set_transformation
 
@@ -16,7 +17,7 @@ SCALE = Scale(mpp=0.5, pitch_px=44.0, spot_diameter_px=20.0)
 
 
 def add(sdata, points=POINTS):
-    return add_grid(open_images(sdata), "S1", points, genes=["X", "Y"], scale=SCALE)
+    return add_grid(open_images(sdata), "S1", points, within="tissue", genes=["X", "Y"], scale=SCALE)
 
 
 def test_a_grid_is_a_slide_like_any_other(slide_of_five):
@@ -44,10 +45,17 @@ def test_points_of_a_moved_image_lie_in_the_slide(slide_of_five):
     np.testing.assert_array_equal(affine(slide_of_five.shapes["S1_grid"], "S1"), np.eye(3))
 
 
-def test_a_second_grid_takes_the_place_of_the_first(slide_of_five, recwarn):
+def test_a_second_grid_takes_the_place_of_the_first(slide_of_five):
     add(slide_of_five)
-    add(slide_of_five, POINTS[:2])
+    with pytest.warns(UserWarning, match="'S1_grid_table' is replaced by one of 2 spots"):
+        add(slide_of_five, POINTS[:2])
     assert len(slide_of_five["S1_grid_table"]) == len(slide_of_five.shapes["S1_grid"]) == 2
+
+
+def test_the_same_grid_goes_on(slide_of_five, recwarn):
+    first = add(slide_of_five)
+    first.layers["mine"] = np.ones(first.shape)
+    assert "mine" in add(slide_of_five).layers
     assert not [w for w in recwarn if w.category is UserWarning]
 
 

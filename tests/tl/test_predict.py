@@ -11,6 +11,7 @@ from spatialdata import SpatialData
 
 import spatialhist as sh
 from spatialhist._sdata.cohort import Cohort
+from spatialhist._sdata.compat import layer_names
 from spatialhist.tl import Ridge
 
 OPTIONS = {"encoder": mean_color, "progress": False}
@@ -226,3 +227,15 @@ def test_the_object_is_opened_once_and_written_once(models, new, verb):
     finally:
         sys.setprofile(None)
     assert sorted(found) == sorted(HANDED_OVER[verb])
+
+
+def test_intervals_of_another_model_do_not_outlive_it(finished):
+    _, cv, stack = finished
+    new = draw_cohort(7, n_slides=1, signal=0.8, images_seed=11)
+    sh.tl.predict(new, stack, encoder=mean_color, progress=False)
+    for bound in ("lower", "upper"):
+        new["table"].layers[f"predicted_{bound}"] = new["table"].layers["predicted"]
+    sh.tl.predict(new, stack, encoder=mean_color, progress=False)
+    assert "predicted_lower" in layer_names(new["table"])
+    sh.tl.predict(new, cv, encoder=mean_color, progress=False)
+    assert not {"predicted_lower", "predicted_upper"} & set(layer_names(new["table"]))

@@ -277,7 +277,7 @@ def test_spots_elsewhere_than_on_tissue(finished, new, within):
     new.shapes["tumor"] = ShapesModel.parse(region, transformations={"S1": Identity()})
     options = {"slides": "S1", "spacing": ("px", 20.0), "lattice": "square", "progress": False}
     sh.tl.predict_grid(new, stack, within=within, encoder=mean_color, **options)
-    x, y = new["S1_grid_table"].obsm["spatial"].T
+    x, y = new[f"S1_grid_{within}_table"].obsm["spatial"].T
     if within == "image":
         assert len(x) == (WIDTH // 10) * (HEIGHT // 10)
         return
@@ -303,3 +303,41 @@ def test_the_manifest_says_how_large_training_spots_were(finished):
     assert stored["mpp"] == 2
     assert stored["pitch_px"] == 20
     assert stored["spot_diameter_px"] == pytest.approx(11)
+
+
+def test_spots_within_a_region_stand_beside_those_of_the_tissue(finished, new):
+    _, _, stack = finished
+    options = {"slides": "S1", "encoder": mean_color, "progress": False}
+    sh.tl.predict_grid(new, stack, **options)
+    whole = new["S1_grid_table"].layers["predicted"].copy()
+    region = gpd.GeoDataFrame(geometry=[shapely.box(20, 10, 90, 70)])
+    new.shapes["my.roi"] = ShapesModel.parse(region, transformations={"S1": Identity()})
+    sh.tl.predict_grid(new, stack, within="my.roi", key_added="roi", **options)
+    np.testing.assert_array_equal(new["S1_grid_table"].layers["predicted"], whole)
+    assert 0 < len(new["S1_grid_my.roi_table"]) < len(whole)
+    assert set(new["S1_grid_my.roi_table"].obs["region"]) == {"S1_grid_my.roi"} <= set(new.shapes)
+    sh.tl.to_image(new, stack.genes[:1], slide="S1", layer="roi")
+    roi, tissue = (
+        np.isfinite(np.asarray(new[k]["scale0"]["image"].data)).mean() for k in ("S1_roi_map", _map(new, stack))
+    )
+    assert 0 < roi < tissue
+
+
+def _map(sdata, stack):
+    sh.tl.to_image(sdata, stack.genes[:1], slide="S1")
+    return "S1_predicted_map"
+
+
+def test_the_same_spots_keep_their_other_layers_and_other_spots_are_told_of(finished, new, recwarn):
+    _, _, stack = finished
+    options = {"slides": "S1", "encoder": mean_color, "progress": False}
+    sh.tl.predict_grid(new, stack, level=None, **options)
+    sh.tl.predict_grid(new, stack, level=None, key_added="second", **options)
+    table = new["S1_grid_table"]
+    np.testing.assert_array_equal(table.layers["predicted"], table.layers["second"])
+    assert not [w for w in recwarn if "is replaced" in str(w.message)]
+    with pytest.warns(
+        UserWarning, match=r"'S1_grid_table' is replaced .* with it go its layers \['predicted', 'second'\]"
+    ):
+        sh.tl.predict_grid(new, stack, level=None, spacing=("pitch", 2.0), **options)
+    assert len(new["S1_grid_table"]) < len(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.adopt import fill_thumbnail
 from spatialhist._sdata.build import parse_table
+from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.scale import slide_info
 from spatialhist._sdata.subset import put_element
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
 
 
-def add_grid(cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[str], scale: Scale) -> AnnData:
-    """Add circles at points of a slide and a table without measurements; a grid that is there is replaced.
+def add_grid(
+    cohort: Cohort, slide: str, points: np.ndarray, *, within: str, genes: Sequence[str], scale: Scale
+) -> AnnData:
+    """Add circles at points of a slide and a table without measurements.
+
+    A grid of the same spots and genes is gone on with, so that it keeps its layers; another one is replaced.
 
     The circles lie in the coordinate system of the slide, and in one of their own name, so that the grid is a slide like
     any other for whatever reads its table.
@@ -37,6 +43,8 @@ def add_grid(cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[
         Slide id.
     points
         Centers ``(n, 2)``, (x, y) in pixels of its H&E image.
+    within
+        Where they were laid.
     genes
         Columns of the table.
     scale
@@ -46,12 +54,27 @@ def add_grid(cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[
     -------
     AnnData
         The table, which is in the object already.
+
+    Warns
+    -----
+    UserWarning
+        Naming the layers that are lost with a grid of other spots or genes.
     """
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity
 
-    sdata, key = cohort.sdata, _keys.grid(slide)
+    sdata, key, table_key = cohort.sdata, _keys.grid(slide, within), _keys.grid_table(slide, within)
     xy = apply(cohort.slide(slide).image().to_slide, points)
+    if table_key in sdata.tables:
+        held = sdata.tables[table_key]
+        if list(held.var_names) == list(genes) and np.array_equal(held.obsm[_keys.SPATIAL], xy):
+            return held
+        warnings.warn(
+            f"table {table_key!r} is replaced by one of {len(xy)} spots and {len(genes)} genes; with it go its layers "
+            f"{layer_names(held)} of {held.n_obs} spots and {held.n_vars} genes",
+            UserWarning,
+            stacklevel=3,
+        )
     ids = np.arange(len(xy))
     table = parse_table(_no_counts(len(xy), len(genes)), xy, ids, key, genes, cohort.slide(slide).patient, False)
     slide_info(sdata, key).update(mpp=scale.mpp, pitch_px=scale.pitch_px, spot_diameter_px=scale.spot_diameter_px)
@@ -61,7 +84,7 @@ def add_grid(cohort: Cohort, slide: str, points: np.ndarray, *, genes: Sequence[
         transformations={slide: Identity(), key: Identity()},
     )  # fmt: skip
     put_element(sdata.shapes, key, shapes)
-    put_element(sdata.tables, _keys.grid_table(slide), table)
+    put_element(sdata.tables, table_key, table)
     return table
 
 

@@ -18,7 +18,7 @@ from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._calibrate import calibrate, leaves_residuals
 from spatialhist.tl._inference.blocks import predict_blocks
 from spatialhist.tl._inference.grid import TISSUE, Grid, Lattice, lay_grid
-from spatialhist.tl._inference.layers import provenance
+from spatialhist.tl._inference.layers import drop_intervals, provenance
 from spatialhist.tl._inference.mismatch import mismatches
 from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
@@ -108,7 +108,9 @@ def predict_grid(
         - ``layers["<key_added>_lower"]`` and ``layers["<key_added>_upper"]``: intervals;
         - ``obs["out_of_distribution"]``: from 0 to 1, see Notes.
 
-        A grid that is there is replaced.
+        Spots within something else than the tissue have elements of their own, ``"S1_grid_<within>"`` and
+        ``"S1_grid_<within>_table"``. A grid of the same spots and genes keeps its other layers; another one is replaced,
+        with a warning that names what is lost.
 
     Raises
     ------
@@ -166,11 +168,11 @@ def predict_grid(
         name = grid.slide.name
         values, away = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)
         warn_of_far(name, away)
-        table = add_grid(cohort, name, grid.slide.spots, genes=trained.genes, scale=grid.scale)
+        table = add_grid(cohort, name, grid.slide.spots, within=within, genes=trained.genes, scale=grid.scale)
         _fill(table, grid, trained, key_added, values, away, lattice)
         if _bounded(grid, trained, level):
-            calibrate(sdata, trained, level=level, layer=key_added, table_key=_keys.grid_table(name))
-    logger.info("predict_grid: added tables %s", [_keys.grid_table(s) for s in cohort.slides])
+            calibrate(sdata, trained, level=level, layer=key_added, table_key=_keys.grid_table(name, within))
+    logger.info("predict_grid: added tables %s", [_keys.grid_table(s, within) for s in cohort.slides])
 
 
 def _fill(
@@ -178,9 +180,10 @@ def _fill(
 ) -> None:
     """Put predictions of a grid into its table, with how they were made."""
     slide = grid.slide.name
+    drop_intervals(table, key)
     table.layers[key] = values
     table.obs[_keys.OUT_OF_DISTRIBUTION] = away
-    made = provenance(trained, {_keys.grid(slide): grid.training_slide})
+    made = provenance(trained, {_keys.grid(slide, grid.within): grid.training_slide})
     about = {"step": "predict_grid", "slide": slide, "lattice": lattice, "spacing_px": grid.spacing_px}
     record(table, key, made | about)
     add_reliability(table, key, trained.card())

@@ -85,10 +85,11 @@ def to_image(
     """
     key = key_added or _keys.map_image(slide, layer)
     check_key(key)
-    grid = _keys.grid_table(slide)
     if table_key is None:
-        table_key = grid if grid in sdata.tables and layer in sdata[grid].layers else _keys.TABLE
-    spots = _keys.grid(slide) if table_key == grid else slide
+        grids = [k for k in sdata.tables if k.startswith(_keys.grid(slide)) and layer in sdata[k].layers]
+        table_key = min(grids, key=len, default=_keys.TABLE)  # the shortest name is that of the whole tissue
+    # tables of spots that were laid within something else are named alike
+    spots = table_key.removesuffix("_table") if table_key.startswith(_keys.grid(slide)) else slide
     cohort = open_cohort(sdata, spots, table_key=table_key)
     names = [genes] if isinstance(genes, str) else list(genes)
     values = dense_columns(get_layer(cohort.table, layer), cohort.rows(spots), gene_positions(cohort.table, names))

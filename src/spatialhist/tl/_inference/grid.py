@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from spatialhist import _keys
 from spatialhist.tl._inference.trained_scale import TrainedScale, check_pitch, design_in_px
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from spatialhist.tl._data.design import Design
     from spatialhist.tl._runs.trained import Trained
 
-TISSUE, IMAGE = "tissue", "image"
+TISSUE, IMAGE = _keys.TISSUE, "image"
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class Grid:
         What the model looks at, in pixels of the slide.
     training_slide
         Name under which the run was trained on it.
+    within
+        Where the spots lie.
     """
 
     slide: Slide
     spacing_px: float
     design: Design
     training_slide: str | None
+    within: str = TISSUE
 
     @property
     def scale(self) -> Scale:
@@ -80,7 +84,7 @@ def lay_grid(
         raise ValueError(
             f"no spot at a distance of {distance:g} px lies on the {within} of slide {name!r}: look at its mask"
         )
-    return Grid(slide.with_spots(points, spots), distance, design, training_slide)
+    return Grid(slide.with_spots(points, spots), distance, design, training_slide, within)
 
 
 def _on_image(slide: Slide, spacing: float, lattice: Lattice, within: str) -> np.ndarray:

@@ -33,10 +33,19 @@ def write_predictions(
     same = all(before.get(k) == made[k] for k in ("step", "run_id", "predictor"))
     if not same:
         table.layers.pop(key_added, None)
+        drop_intervals(table, key_added)
     for slide, predicted in values.items():
         add_dense_rows(table, key_added, rows[slide], columns, predicted)
     record(table, key_added, _with_slides_before(made, before) if same else made)
     add_reliability(table, key_added, trained.card())
+
+
+def drop_intervals(table: AnnData, key: str) -> None:
+    """Forget the intervals of predictions that are made anew; :func:`calibrate` gives those of the new ones."""
+    for name in (f"{key}_lower", f"{key}_upper"):
+        if name in table.layers:
+            del table.layers[name]
+            table.uns[_keys.ROOT].pop(name, None)
 
 
 def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np.ndarray], trained: Trained) -> None:
