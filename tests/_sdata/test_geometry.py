@@ -27,7 +27,7 @@ def test_length_in_pixels(extent, px):
     [
         (("um", 1.0), r"'S1' has no mpp.*\['mpp'\]"),
         (("pitch", 1.0), "'S1' has a single spot, so its spot spacing is unknown"),
-        (("mm", 1.0), "unit 'mm'"),
+        (("mm", 1.0), "unit='mm'"),
     ],
 )
 def test_length_that_is_not_known(extent, message):

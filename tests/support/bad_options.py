@@ -185,7 +185,7 @@ TL = [
     _run("cross_validate", ValueError, ("'forest'", "ridge"), models="forest"),
     _run("cross_validate", ValueError, ("different names",), models=["ridge", "ridge"]),
     _run("cross_validate", ValueError, ("different names",), models=[]),
-    _run("cross_validate", TypeError, ("42", "predictor", "fit"), models=[42]),
+    _run("cross_validate", TypeError, ("42", "predictor", "'fit'"), models=[42]),
     _run("cross_validate", KeyError, ("'raw'", "found"), layer="raw"),
     _run("cross_validate", ValueError, ("genes=0", "at least 1"), genes=0),
     _run("cross_validate", KeyError, ("GX", "not in the table"), genes=["G1", "GX"]),

@@ -20,14 +20,14 @@ def test_equal_specs_have_equal_hashes():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"extent": ("mm", 1)}, "unit 'mm'"),
+        ({"extent": ("mm", 1)}, "unit='mm'"),
         ({"extent": ("um", 0)}, "positive length"),
         ({"extent": ("um", float("nan"))}, "positive length"),
         ({"pixels": 0}, "pixels=0 must be a whole number"),
         ({"pixels": 7.5}, "pixels=7.5 must be a whole number"),
         ({"grid": 0}, "grid=0 must be a whole number"),
         ({"grid": 79}, "grid=79 does not fit a tile of 78 pixels"),
-        ({"padding": "black"}, r"padding='black' is not one of \('reflect', 'white'\)"),
+        ({"padding": "black"}, r"padding='black' is not one of \['reflect', 'white'\]"),
     ],
 )
 def test_refuses_what_is_no_tile(change, message):

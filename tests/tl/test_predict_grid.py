@@ -175,7 +175,7 @@ def with_a_tiny_mask(sdata):
     [
         (None, {"slides": "S7"}, KeyError, r"no slide \['S7'\]"),
         (None, {"lattice": "cubic"}, ValueError, "lattice='cubic' is not one of"),
-        (None, {"spacing": ("mm", 1.0)}, ValueError, "unit 'mm'"),
+        (None, {"spacing": ("mm", 1.0)}, ValueError, "unit='mm'"),
         (None, {"spacing": ("um", -3.0)}, ValueError, "must be a positive length"),
         (None, {"block": 0}, ValueError, "block=0"),
         (None, {"executor": 0}, ValueError, "executor=0"),

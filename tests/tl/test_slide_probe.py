@@ -65,7 +65,7 @@ def test_features_of_a_known_tile():
 
 def test_refusals():
     sdata = drawn([1, 2], patients=["P", "P"])
-    with pytest.raises(ValueError, match="by='gene' is neither"):
+    with pytest.raises(ValueError, match="by='gene' is not one of \\['slide', 'patient'\\]"):
         sh.tl.slide_probe(sdata, by="gene")
     with pytest.raises(ValueError, match=r"leaves the classes \['P'\]: two are needed"):
         sh.tl.slide_probe(sdata, by="patient")

@@ -1,4 +1,4 @@
-"""Options that are numbers of a range."""
+"""Options that are numbers of a range, or one of a few words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,23 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
         raise ValueError(f"{name}={value!r} must be {wanted}")
 
 
-def check_choice(name: str, value: str, choices: Any) -> None:
-    """Refuse a value that is not one of the strings of a ``Literal``."""
-    if value not in get_args(choices):
-        raise ValueError(f"{name}={value!r} is not one of {list(get_args(choices))}")
+def check_choice(name: str, value: str, choices: Any, *, otherwise: str = "") -> None:
+    """Refuse a value that is not one of several.
+
+    Parameters
+    ----------
+    name, value
+        Of the option.
+    choices
+        A ``Literal``, or the values.
+    otherwise
+        What else it could have been, in words.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them; the message lists them.
+    """
+    known = get_args(choices) or tuple(choices)
+    if value not in known:
+        raise ValueError(f"{name}={value!r} is not one of {list(known)}{otherwise and f' {otherwise}'}")

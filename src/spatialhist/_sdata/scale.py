@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+UNITS = ("um", "pitch", "px")
+"""Of lengths: micrometers, spot spacings, pixels of the full resolution."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Scale:
         if not (isinstance(extent, Sequence) and len(extent) == 2 and isinstance(extent[1], Real)):
             raise TypeError(f"{extent!r} is no length: give a unit and a number, as in ('pitch', 1.5)")
         unit, value = extent
+        check_choice(f"{extent!r} of slide {slide!r}: unit", unit, UNITS)
         if not 0 < value < np.inf:
             raise ValueError(f"{extent!r} of slide {slide!r} must be a positive length")
         if unit == "px":
@@ -57,14 +62,12 @@ class Scale:
                     f"sdata.attrs['spatialhist']['slides'][{slide!r}]['mpp'], or give the extent in ('pitch', ...)"
                 )
             return value / self.mpp
-        if unit == "pitch":
-            if self.pitch_px is None:
-                raise ValueError(
-                    f"slide {slide!r} has a single spot, so its spot spacing is unknown: "
-                    f"give {value} in ('um', ...) or ('px', ...)"
-                )
-            return value * self.pitch_px
-        raise ValueError(f"unit {unit!r} of extent {extent!r} is not one of 'um', 'pitch', 'px'")
+        if self.pitch_px is None:
+            raise ValueError(
+                f"slide {slide!r} has a single spot, so its spot spacing is unknown: "
+                f"give {value} in ('um', ...) or ('px', ...)"
+            )
+        return value * self.pitch_px
 
 
 def slide_info(sdata: SpatialData, slide: str) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_images
 from spatialhist.pp._stain.fit import StainError, fit_pixels, fit_stain
-from spatialhist.pp._stain.reference import StainMethod, StainReference, check_stain_method
+from spatialhist.pp._stain.reference import StainMethod, StainReference
 from spatialhist.pp._tissue.masked_blocks import nearest
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def fit_stain_reference(
     >>> sh.pp.fit_stain_reference(sdata).fitted_on
     ('S1',)
     """
-    check_stain_method(method)
+    check_choice("method", method, StainMethod)
     cohort = open_images(sdata, slides, table_key=table_key)
     samples = [fit_pixels(slide, image) for slide in cohort.every_slide()]
     pixels, tissue = samples[0] if len(samples) == 1 else _pool(samples, seed)

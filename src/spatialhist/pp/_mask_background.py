@@ -6,11 +6,12 @@ import logging
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.images import add_image, add_mask
 from spatialhist._sdata.layers import record_slides
@@ -88,8 +89,8 @@ def mask_background(
     >>> [key for key in sdata.labels if key.endswith("_tissue")]
     ['S1_full_image_tissue']
     """
-    if not callable(method) and method not in get_args(MaskMethod):
-        raise ValueError(f"method={method!r} is not one of {list(get_args(MaskMethod))} nor a function")
+    if not callable(method):
+        check_choice("method", method, MaskMethod, otherwise="nor a function")
     if not 0 <= fill_value <= 255:
         raise ValueError(f"fill_value={fill_value} is not between 0 and 255")
     cohort = open_images(sdata, slides, table_key=table_key)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.images import Pyramid, add_image
 from spatialhist._sdata.layers import check_key, record_slides, recorded
 from spatialhist._sdata.scale import slide_info
 from spatialhist.pp._fit_stain_reference import fit_stain_reference
 from spatialhist.pp._stain.fit import StainError, basis_change, fit_pixels, fit_stain, lab_transfer
-from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReference, check_stain_method
+from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReference
 from spatialhist.pp._tissue.masked_blocks import BlockFunction, map_masked
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def normalize_stain(
     >>> "S1_full_image_normalized" in sdata.images
     True
     """
-    check_stain_method(method)
+    check_choice("method", method, StainMethod)
     cohort = open_images(sdata, slides, table_key=table_key)
     opened = cohort.every_slide()
     sources = {slide.name: slide.image(image).pyramid.key for slide in opened}

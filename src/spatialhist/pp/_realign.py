@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.alignment import alignment, set_alignment
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import get_counts
@@ -110,8 +111,7 @@ def realign(
     >>> sdata.attrs["spatialhist"]["slides"]["S1"]["alignment_report"]["accepted"]
     False
     """
-    if model not in get_args(Model):
-        raise ValueError(f"model={model!r} is not one of {list(get_args(Model))}")
+    check_choice("model", model, Model)
     if not max_shift > 0:
         raise ValueError(f"max_shift={max_shift} is not a positive number of spot spacings")
     cohort = open_cohort(sdata, slides, table_key=table_key)

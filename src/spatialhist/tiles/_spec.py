@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-UNITS = ("um", "pitch", "px")
+from spatialhist._runtime.checks import check_choice
+from spatialhist._sdata.scale import UNITS
+
 PADDINGS = ("reflect", "white")
 
 
@@ -44,8 +46,7 @@ class TileSpec:
 
     def __post_init__(self) -> None:
         unit, value = self.extent
-        if unit not in UNITS:
-            raise ValueError(f"unit {unit!r} of extent={self.extent!r} is not one of {UNITS}")
+        check_choice(f"extent={self.extent!r}: unit", unit, UNITS)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"extent={self.extent!r} must be a positive length")
         for name in ("pixels", "grid"):
@@ -53,8 +54,7 @@ class TileSpec:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be a whole number of at least 1")
         if self.grid > self.pixels:
             raise ValueError(f"grid={self.grid} does not fit a tile of {self.pixels} pixels")
-        if self.padding not in PADDINGS:
-            raise ValueError(f"padding={self.padding!r} is not one of {PADDINGS}")
+        check_choice("padding", self.padding, PADDINGS)
         object.__setattr__(self, "extent", (unit, float(value)))
         object.__setattr__(self, "pixels", int(self.pixels))
         object.__setattr__(self, "grid", int(self.grid))

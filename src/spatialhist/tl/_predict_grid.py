@@ -6,11 +6,12 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.executor import n_workers
 from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.grid import add_grid
@@ -150,8 +151,7 @@ def predict_grid(
     """
     cohort = open_images(sdata, slides, table_key=table_key)
     check_key(key_added)
-    if lattice not in get_args(Lattice):
-        raise ValueError(f"lattice={lattice!r} is not one of {list(get_args(Lattice))}")
+    check_choice("lattice", lattice, Lattice)
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
     n_workers(executor)

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_images
 from spatialhist.tl._data.design import Design, default_extents
 from spatialhist.tl._data.features import View, slide_tissue
@@ -104,8 +105,7 @@ def slide_probe(
     >>> sh.tl.slide_probe(sdata).chance
     0.5
     """
-    if by not in ("slide", _keys.PATIENT):
-        raise ValueError(f"by={by!r} is neither 'slide' nor 'patient'")
+    check_choice("by", by, ("slide", _keys.PATIENT))
     cohort = open_images(sdata, slides, table_key=table_key)
     every = cohort.every_slide()
     classes = {s.name: s.name if by == "slide" else s.patient for s in every}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist._sdata.layers import check_key, check_layer_size, record
@@ -123,8 +124,7 @@ def _fit_all(cv: CrossValidation, method: str, seed: int) -> Stack:
 
 
 def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> AsWritten:
-    if scheme not in get_args(Scheme):
-        raise ValueError(f"scheme={scheme!r} is not one of {list(get_args(Scheme))}")
+    check_choice("scheme", scheme, Scheme)
     if method != "mlp":
         raise ValueError(f"scheme={scheme!r} was written for method='mlp', not for method={method!r}")
     return stack_as_written(cv, seed=seed)
@@ -132,8 +132,7 @@ def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> A
 
 def _check(cv: CrossValidation, method: str, key_added: str) -> None:
     check_key(key_added)
-    if method not in get_args(Method):
-        raise ValueError(f"method={method!r} is not one of {list(get_args(Method))}")
+    check_choice("method", method, Method)
     if len(cv.models) < 2:
         raise ValueError(
             f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; pass models=[...]"

@@ -6,10 +6,11 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
+from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.files import BROKEN, intact, whole_file
 
 StainMethod = Literal["macenko", "vahadane", "reinhard"]
@@ -47,7 +48,7 @@ class StainReference:
     sigma: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        check_stain_method(self.method)
+        check_choice("method", self.method, StainMethod)
         for name in _ARRAYS[self.method]:
             value = np.asarray(getattr(self, name), dtype=float)
             if value.shape != _SHAPES[name] or not np.isfinite(value).all():
@@ -86,11 +87,5 @@ class StainReference:
     @classmethod
     def canonical(cls, method: StainMethod) -> StainReference:
         """Return the reference that ships with the package."""
-        check_stain_method(method)
+        check_choice("method", method, StainMethod)
         return cls(method=method, **json.loads(_CANONICAL_FILE.read_text())[method])
-
-
-def check_stain_method(method: str) -> None:
-    """Refuse an unknown method."""
-    if method not in get_args(StainMethod):
-        raise ValueError(f"method={method!r} is not one of {list(get_args(StainMethod))}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist.tiles._loading.dataset import TileDataset
 from spatialhist.tiles._loading.loader import loader
@@ -93,8 +94,7 @@ class TileDataModule(L.LightningDataModule):
 
 def _split(slides: Sequence[Slide], held_out: Sequence[str], groups: str) -> tuple[list[str], list[str]]:
     """Slides to train on and to validate on."""
-    if groups not in ("slide", "patient"):
-        raise ValueError(f"groups={groups!r} must be 'slide' or 'patient'")
+    check_choice("groups", groups, ("slide", "patient"))
     group = {s.name: s.name if groups == "slide" else s.patient for s in slides}
     unknown = sorted(set(held_out) - set(group.values()))
     if unknown:

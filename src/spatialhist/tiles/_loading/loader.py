@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset
 
+from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.processes import rank_and_world
 from spatialhist.tiles._loading.sampler import ChunkSampler
 
@@ -58,8 +59,7 @@ def loader(
     >>> next(iter(sh.tiles.loader(ds, 16)))["tile"].shape
     torch.Size([16, 3, 30, 30])
     """
-    if order not in ORDERS:
-        raise ValueError(f"order={order!r} is not one of {ORDERS}")
+    check_choice("order", order, ORDERS)
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
     # Workers that share a stretch would decode the same blocks each; the order of the table is a promise.

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from spatialhist._runtime.checks import check_choice
 from spatialhist.tiles._reading.blocks import Key
 from spatialhist.tiles._reading.resample import Axis, mirror
 from spatialhist.tiles._reading.source import PixelSource
@@ -96,8 +97,7 @@ def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int, padding
         )
     if not extent_px > 0 or pixels < 1:
         raise ValueError(f"extent_px={extent_px} and pixels={pixels} must be positive")
-    if padding not in PADDINGS:
-        raise ValueError(f"padding={padding!r} is not one of {PADDINGS}")
+    check_choice("padding", padding, PADDINGS)
 
 
 def _reflected(first: np.ndarray, window: tuple[int, int], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

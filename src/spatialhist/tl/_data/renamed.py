@@ -63,7 +63,9 @@ def current_description(data: dict[str, Any], design: dict[str, Any] | None = No
     """
     if data["class"].startswith("custom:"):
         return data
-    data = data | {"name": MODELS.get((data["class"], data.get("name")), data.get("name", ""))}
+    data = dict(data)
+    if (former := (data["class"], data.get("name"))) in MODELS:
+        data["name"] = MODELS[former]
     if "extents" in data:
         data["blocks"] = "all" if data["extents"] is None else data["extents"]
     if data.get("kind") == "null":

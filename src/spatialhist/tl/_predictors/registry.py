@@ -112,7 +112,7 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
     ValueError
         If one is missing or the class is unknown.
     """
-    data = current_description(data) | {"name": data.get("name", "")}
+    data = current_description(data) | ({"name": data["name"]} if "name" in data else {})
     name = data["class"]
     if name.startswith(CUSTOM):
         own = next((p for p in custom if p.name == data["name"]), None)
