@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from spatialhist._runtime.files import take_place
 
 CACHE_VARIABLE = "SPATIALHIST_CACHE"
 CHUNK = 1 << 18
@@ -38,7 +39,7 @@ def fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> None
     def resume(url: str, output: Any, _: Any) -> None:
         part = target.with_name(f"{target.name}.part")
         _append(url, part, progress)
-        shutil.move(part, output)
+        take_place(part, Path(output))
 
     target.parent.mkdir(parents=True, exist_ok=True)
     # it tells the hash of every file that is not checked by its bytes

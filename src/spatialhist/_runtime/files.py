@@ -85,7 +85,7 @@ def whole_file(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
     new = (folder or path.parent) / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
         yield new
-        os.replace(new, path)
+        take_place(new, path)
     finally:
         new.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     try:
         yield new
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(new, folder)
+        take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
@@ -116,9 +116,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
         yield new
         if folder.exists():
             folder.rmdir()
-        os.replace(new, folder)
+        take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def take_place(new: Path, path: Path) -> None:
+    """Give a file or folder the name of another in one step; both lie in one file system."""
+    os.replace(new, path)
 
 
 def write_json(path: Path, data: Any) -> None:

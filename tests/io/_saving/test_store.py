@@ -228,7 +228,7 @@ def break_at(monkeypatch, step: int, error: BaseException) -> None:
         left[0] -= 1
         replace(source, target)
 
-    monkeypatch.setattr("spatialhist.io._saving.exchange.os.replace", renamed)
+    monkeypatch.setattr("os.replace", renamed)
 
 
 def assert_old_or_new(now: sd.SpatialData, old: sd.SpatialData, new: sd.SpatialData) -> None:
@@ -299,7 +299,6 @@ KILL = """
     import os, signal, sys
     sys.path.insert(0, sys.argv[1])
     import spatialdata as sd, test_store
-    from spatialhist.io._saving import exchange
     from spatialhist.io._saving.store import save_changes
 
     sdata = sd.read_zarr(sys.argv[2])
@@ -312,7 +311,7 @@ KILL = """
         left[0] -= 1
         replace(source, target)
 
-    exchange.os.replace = die
+    os.replace = die
     save_changes(sdata)
 """
 

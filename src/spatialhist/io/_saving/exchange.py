@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import zarr
 
-from spatialhist._runtime.files import whole_file, write_json
+from spatialhist._runtime.files import take_place, whole_file, write_json
 
 STAGE = ".spatialhist-save"
 _OLD = "old"
@@ -49,7 +48,7 @@ def recover(store: Path) -> None:
     for old in _exchanged(stage / _OLD):
         target = store / old.relative_to(stage / _OLD)
         if not target.exists():
-            os.replace(old, target)
+            take_place(old, target)
     journal = stage / _COLUMNS
     for frame, columns in json.loads(journal.read_text()).items() if journal.exists() else ():
         if (store / frame).exists():
@@ -71,9 +70,9 @@ def exchange(store: Path, path: str, new: Path | None) -> None:
     target, old = store / path, store / STAGE / (_GONE if new is None else _OLD) / path
     if target.exists():
         old.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(target, old)
+        take_place(target, old)
     if new is not None:
-        os.replace(new, target)
+        take_place(new, target)
 
 
 def remember_columns(store: Path, frames: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from spatialhist._runtime.files import whole_file
+from spatialhist._runtime.files import take_place, whole_file
 from spatialhist._runtime.processes import rank_and_world
 
 
@@ -207,7 +206,7 @@ def _set_aside_if_broken(checkpoint: Path) -> None:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, UnpicklingError) as error:
         aside = checkpoint.parent.with_name(f"{checkpoint.stem}.broken{checkpoint.suffix}")
-        os.replace(checkpoint, aside)
+        take_place(checkpoint, aside)
         warnings.warn(
             f"checkpoint {checkpoint} cannot be read ({type(error).__name__}): moved to {aside.name}, training starts "
             "again",
