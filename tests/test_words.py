@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tutorials").glob("*")])
+SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.j2")])
+TRANSLATES = "renamed.py"
+"""What earlier versions wrote, in the words of this one."""
 MAX_COLUMNS = 72
 
 RETIRED = {
@@ -30,7 +33,6 @@ RETIRED = {
     r"\bdo not trust\b": "unreliable",
     r"\bdrawn (slides?|tissue|patients?|cohorts?|sections?|features)\b": "simulated",
     r"\b(going|gone|goes) on (from|where)\b": "warm start, resume",
-    r"\bsurroundings\b": "context",
     r"\bshare of training spots\b": "out-of-distribution score",
     r"\bin secret\b": "hidden",
     r"\bwhat (it|they) forgives?\b": "what they do not penalize",
@@ -52,6 +54,7 @@ RETIRED_IN_PROSE = {
     r"\bnulls?\b": "baseline",
     r"\bdonors?\b": "patient",
     r"\bplacements?\b": "registration, position, spot coordinates",
+    r"\bsurroundings\b": "context",
 }
 """Words that only code may hold."""
 
@@ -64,7 +67,7 @@ def named(path: Path) -> list[str]:
 def pieces(path: Path) -> Iterator[tuple[str, int, str]]:
     """What a person reads in a file: its name, the line on which a piece starts, and the piece."""
     name = path.relative_to(ROOT).as_posix()
-    if path.suffix == ".md":
+    if path.suffix in (".md", ".j2"):
         yield name, 1, path.read_text(encoding="utf-8")
     elif path.suffix == ".py":
         yield from ((name, line, text) for line, text in spoken(path.read_text(encoding="utf-8")))
@@ -91,14 +94,28 @@ def retired(place: str, first_line: int, text: str) -> Iterator[str]:
 
 
 def prose(text: str) -> str:
-    """Blank out blocks and spans of code and addresses; what is left keeps its lines."""
-    code = r"^```.*?^```$|`+[^`\n]+`+|https?://\S+"
-    return re.sub(code, lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.DOTALL | re.MULTILINE)
+    """Blank out what is code or an address; what is left keeps its lines."""
+    return CODE.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)
+
+
+CODE = re.compile(
+    r"""
+    ^```.*?^```$ | `+[^`\n]+`+ | https?://\S+
+    | ^\s*(>>>|\.\.\.).*?$         # an example in a docstring
+    | ^\s*\w+(,\ \w+)*$             # names of parameters above their description
+    | \{.*?\} | \b\w+= | '\w+' | "\w+"
+    """,
+    flags=re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_pages_use_words_of_the_field(path):
     assert not named(path)
+
+
+def test_docstrings_messages_and_comments_use_words_of_the_field():
+    assert not [word for path in SOURCES if path.name != TRANSLATES for word in named(path)]
 
 
 def test_a_retired_word_is_named_with_its_place():

@@ -97,11 +97,11 @@ def test_constant_truth_is_left_out(maps):
 
 def test_bad_arguments(maps):
     truth, predicted, xy = maps
-    with pytest.raises(ValueError, match="pitch 0.4 gives a lattice of 1601 x 1101 cells for 204 spots"):
+    with pytest.raises(ValueError, match="pitch=0.4 gives a lattice of 1601 x 1101 cells for 204 spots"):
         metrics.ssim(truth, predicted, xy, 0.4)
-    with pytest.raises(ValueError, match="pitch 400 gives a lattice of 3 x 2 cells"):
+    with pytest.raises(ValueError, match="pitch=400 gives a lattice of 3 x 2 cells"):
         metrics.ssim(truth, predicted, xy, 400)
-    with pytest.raises(ValueError, match="pitch must be positive, found 0"):
+    with pytest.raises(ValueError, match="pitch=0 must be positive"):
         metrics.ssim(truth, predicted, xy, 0)
     with pytest.raises(ValueError, match="window must be odd and at least 3, found 4"):
         metrics.ssim(truth, predicted, xy, 40, window=4)

@@ -35,13 +35,13 @@ def test_one_line_a_fold_one_color_a_model(run):
 
 
 def test_title_counts_folds_and_the_networks_of_each(run):
-    assert sh.pl.training(run).get_title(loc="left") == "one line a network, 2 folds"
+    assert sh.pl.training(run).get_title(loc="left") == "one line per network, 2 folds"
     for group in ("00_P1", "01_P2"):
         for member in "01":
             folder = run.folder / "folds" / group / "averaged" / member / "log"
             folder.mkdir(parents=True)
             (folder / "metrics.csv").write_text("epoch,step,loss\n0,7,1.5\n")
-    assert sh.pl.training(run).get_title(loc="left") == "one line a network, 2 folds of 2"
+    assert sh.pl.training(run).get_title(loc="left") == "one line per network, 2 folds of 2"
 
 
 def test_axes_are_those_passed(run):

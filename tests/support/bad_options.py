@@ -316,7 +316,7 @@ ROOMS = [
     ),
     Case("metrics.pearson", "words", lambda b: sh.metrics.pearson([["a"]], [["b"]]), ValueError, ("truth", "not numbers")),
     Case("metrics.spearman", "NaN", lambda b: sh.metrics.spearman([[1.0], [np.nan]], [[1.0], [2.0]]), ValueError, ("truth", "finite")),
-    Case("metrics.ssim", "no pitch", lambda b: sh.metrics.ssim(np.zeros((4, 3)), np.zeros((4, 3)), np.zeros((4, 2)), 0.0), ValueError, ("pitch must be positive", "0.0")),
+    Case("metrics.ssim", "no pitch", lambda b: sh.metrics.ssim(np.zeros((4, 3)), np.zeros((4, 3)), np.zeros((4, 2)), 0.0), ValueError, ("pitch=0.0 must be positive", "0.0")),
     Case("metrics.mutual_information", "one bin", lambda b: sh.metrics.mutual_information(np.zeros((4, 3)), np.zeros((4, 3)), bins=1), ValueError, ("bins must be at least 2", "found 1")),
     Case("metrics.noise_ceiling", "negative counts", lambda b: sh.metrics.noise_ceiling(np.full((4, 3), -1), np.log1p), ValueError, ("counts must be whole numbers from 0 up", "raw counts")),
     Case("metrics.noise_ceiling", "fractions", lambda b: sh.metrics.noise_ceiling(np.full((4, 3), 0.5), np.log1p), ValueError, ("counts", "whole")),

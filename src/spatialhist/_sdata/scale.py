@@ -59,7 +59,7 @@ class Scale:
             if self.mpp is None:
                 raise ValueError(
                     f"slide {slide!r} has no mpp, so {value} um has no length in pixels: set "
-                    f"sdata.attrs['spatialhist']['slides'][{slide!r}]['mpp'], or give the extent in ('pitch', ...)"
+                    f"sdata.attrs['spatialhist']['slides'][{slide!r}]['mpp'], or give the length in ('pitch', ...)"
                 )
             return value / self.mpp
         if self.pitch_px is None:

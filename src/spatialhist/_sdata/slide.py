@@ -87,7 +87,7 @@ class Slide:
     def usable(self) -> np.ndarray:
         """Rows that are trained on and scored: measured, and not marked by :func:`spatialhist.pp.filter_spots`.
 
-        Spots of a slide that it never judged are used.
+        Spots of a slide that was never filtered are used.
         """
         good = self.measured
         if _keys.SPOT_QC in self._table.obs:

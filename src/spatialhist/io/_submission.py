@@ -29,7 +29,7 @@ def write_submission(
     slides: str | Sequence[str] | None = None,
     table_key: str = _keys.TABLE,
 ) -> None:
-    """Write predictions as CSV: column ``ID``, then one column a target, one row a spot.
+    """Write predictions as CSV: column ``ID``, then one column per target, one row per spot.
 
     Parameters
     ----------

@@ -40,8 +40,8 @@ def read_visium(
     Parameters
     ----------
     path
-        The ``outs`` folder: ``filtered_feature_bc_matrix.h5`` and ``spatial/``; files may have the sample's name before
-        theirs, as downloads do.
+        The ``outs`` folder: ``filtered_feature_bc_matrix.h5`` and ``spatial/``; file names may start with
+        the sample's name, as those of downloads do.
     slide
         Slide id; it names the spots, the region in the table and the coordinate system.
     image

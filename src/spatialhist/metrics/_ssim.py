@@ -79,12 +79,12 @@ def lattice(xy: ArrayLike, pitch: float, n_spots: int) -> tuple[NDArray[np.intp]
     if centers.shape != (n_spots, 2) or not np.isfinite(centers).all():
         raise ValueError(f"xy must hold {n_spots} finite spot centers (x, y), found shape {centers.shape}")
     if not pitch > 0:
-        raise ValueError(f"pitch must be positive, found {pitch}")
+        raise ValueError(f"pitch={pitch} must be positive")
     origin = centers.min(axis=0)
     width, height = np.round(np.ptp(centers, axis=0) / pitch).astype(int) + 1
     if not 0.5 * n_spots <= width * height <= 100 * n_spots:
         raise ValueError(
-            f"pitch {pitch:g} gives a lattice of {width} x {height} cells for {n_spots} spots; "
+            f"pitch={pitch:g} gives a lattice of {width} x {height} cells for {n_spots} spots; "
             "pass the distance of neighboring spots in the units of xy, and one slide at a time"
         )
     y, x = np.mgrid[:height, :width]

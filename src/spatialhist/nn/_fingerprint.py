@@ -64,7 +64,7 @@ def encoder_fingerprint(encoder: Encoder) -> str:
 
     Notes
     -----
-    The hash follows whatever the code refers to: values that a function encloses, globals that it uses, and the
+    The hash follows all that the code refers to: values that a function encloses, globals that it uses, and the
     functions, classes and networks among these. What was installed, and this package, count by name and version. An
     object that has an attribute ``fingerprint`` (text) is known by that instead.
 

@@ -1,4 +1,4 @@
-"""Plots: one file a picture."""
+"""Plots: one file per picture."""
 
 import lazy_loader as lazy
 

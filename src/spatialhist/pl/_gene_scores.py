@@ -37,7 +37,7 @@ def gene_scores(
     Returns
     -------
     Axes
-        Axes: one dot a gene, means over slides and groups. The line is what the noise of the counts lets a perfect
+        Axes: one dot per gene, means over slides and groups. The line is what the noise of the counts lets a perfect
         prediction reach.
 
     Raises

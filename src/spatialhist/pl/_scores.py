@@ -36,7 +36,7 @@ def scores(scores: pd.DataFrame, *, metric: str = "pearson", ax: Axes | None = N
     Returns
     -------
     Axes
-        Axes: one row a predictor, sorted by its mean; a dot is a held-out group, the line is the mean over groups.
+        Axes: one row per predictor, sorted by its mean; a dot is a held-out group, the line is the mean over groups.
         Oracles (the noise ceiling among them) see the truth of the scored slide: they stand below a rule, for scale.
 
     Raises

@@ -33,7 +33,7 @@ def tiles(ds: TileDataset, *, n: int = 8, seed: int = 0, axes: np.ndarray | None
     Returns
     -------
     ndarray
-        Axes ``(n,)``, titled by slide and spot; ``(n, sizes)`` where the dataset has several sizes, one row a spot. The
+        Axes ``(n,)``, titled by slide and spot; ``(n, sizes)`` where the dataset has several sizes, one row per spot. The
         middle subtile is framed.
 
     Raises

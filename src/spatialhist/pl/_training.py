@@ -26,7 +26,7 @@ class Run(Protocol):
 
 
 def training(cv: Run, *, ax: Axes | None = None) -> Axes:
-    """Draw the training loss of every network of a cross-validation, one line a network.
+    """Draw the training loss of every network of a cross-validation, one line per network.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        Axes: loss against epoch, one color a model.
+        Axes: loss against epoch, one color per model.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def _title(logs: dict[str, list[Curve]]) -> str:
     """How many folds there are, and networks in each where a model averages several."""
     folds = len({fold for curves in logs.values() for fold, _ in curves})
     networks = max(map(len, logs.values())) // folds
-    return f"one line a network, {folds} folds" + f" of {networks}" * (networks > 1)
+    return f"one line per network, {folds} folds" + f" of {networks}" * (networks > 1)
 
 
 def _logs(folder: Path) -> dict[str, list[Curve]]:

@@ -1,4 +1,4 @@
-"""Preprocessing: one file a step."""
+"""Preprocessing: one file per step."""
 
 import lazy_loader as lazy
 

@@ -115,7 +115,7 @@ def flag_artifacts(
 
 
 def _earlier(obs: pd.DataFrame, column: str, flag: str) -> tuple[np.ndarray, np.ndarray]:
-    """Measures and flags of an earlier call, for the slides that this one does not judge."""
+    """Measures and flags of an earlier call, for the slides that this one does not check."""
     values = as_numbers(obs[column]) if column in obs else np.full(len(obs), np.nan)
     flags = as_flags(obs[flag], f"obs[{flag!r}]", gap=False) if flag in obs else np.zeros(len(obs))
     return values.astype(np.float32), np.array(flags, dtype=bool)

@@ -98,7 +98,7 @@ def cross_validate(
     extents
         Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometers by default.
     context
-        Radii within which features of the first two extents are averaged over the surrounding tissue, for the models
+        Radii within which features of the first two fields of view are averaged over the surrounding tissue, for the models
         that look at it (``"mlp"``, ``"mlp_raw"``); 150, 300 and 600 micrometers by default, ``()`` for none.
     pixels
         Side of the tiles an encoder sees.

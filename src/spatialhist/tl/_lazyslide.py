@@ -85,7 +85,7 @@ class LazySlideModel:
         Parameters
         ----------
         features
-            ``(tiles, F)`` of all tiles of a slide; those of several extents side by side, in the order of ``extents``.
+            ``(tiles, F)`` of all tiles of a slide; those of several fields of view side by side, in the order of ``extents``.
         coords
             Not looked at.
         args, options

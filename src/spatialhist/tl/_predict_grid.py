@@ -133,7 +133,7 @@ def predict_grid(
     get the same prediction with any spacing. Memory grows with the block and the layer, not with the slide.
 
     ``out_of_distribution`` compares a spot with training spots (up to 2,000, as many of each group) by its features: those
-    of all extents, scaled, on their first 64 principal components. It takes the distance to the tenth nearest training
+    of all fields of view, scaled, on their first 64 principal components. It takes the distance to the tenth nearest training
     spot (Sun et al., ICML 2022) and says which share of the training spots are nearer to the spots of the other groups,
     every group counting the same. So 0.5 is what a spot of a further group should have at the median, and 1 is farther
     than any. Slides of one group are compared with each other. Labels play no part.

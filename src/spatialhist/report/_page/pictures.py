@@ -88,7 +88,7 @@ def _training(cv: CrossValidation) -> Picture | None:
         axes = pl.training(cv)
     except ValueError:
         return None
-    return _embed(axes, "Training loss of the networks, one line a network", vector=True)
+    return _embed(axes, "Training loss of the networks, one line per network", vector=True)
 
 
 def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> dict[str, list[Picture]]:

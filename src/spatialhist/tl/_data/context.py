@@ -18,7 +18,7 @@ class Surroundings:
     points
         ``(m, 2)`` in full-resolution pixels, on tissue only: glass beyond its border does not count.
     features
-        ``(m, F)`` per extent that is averaged.
+        ``(m, F)`` per field of view that is averaged.
     radii
         Standard deviations of the Gaussian weights, in pixels; none for no averages.
     """
@@ -28,7 +28,7 @@ class Surroundings:
     radii: tuple[float, ...]
 
     def around(self, points: np.ndarray) -> list[np.ndarray]:
-        """Average around points ``(n, 2)``: one array ``(n, F)`` per radius and extent, extents fastest."""
+        """Average around points ``(n, 2)``: one array ``(n, F)`` per radius and field of view, radii slowest."""
         from scipy.spatial.distance import cdist
 
         blocks = [np.empty((len(points), f.shape[1]), np.float32) for _ in self.radii for f in self.features]

@@ -1,4 +1,4 @@
-"""What a model looks at: encoder, extents, image. The part of a run that must be the same for a new slide."""
+"""What a model looks at: encoder, fields of view, image. The part of a run that must be the same for a new slide."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Design:
 
     @property
     def specs(self) -> tuple[TileSpec, ...]:
-        """One tile specification per feature block; refuses an extent that is none."""
+        """One tile specification per feature block; refuses what is no length."""
         return tuple(TileSpec(extent=e, pixels=self.pixels, grid=1) for e in self.extents)
 
     @property

@@ -42,7 +42,7 @@ class View:
     slide, patient
         Ids; the patient is ``""`` where unknown.
     extents
-        Tiles of the encoder, one size per extent.
+        Tiles of the encoder, one size per field of view.
     tile
         Those of networks that learn from pixels, None where there are none.
     to_image
@@ -72,7 +72,7 @@ class View:
     def encode(
         self, points: np.ndarray, encoder: Encoder, cache: Path | None = None, *, n: int | None = None
     ) -> list[np.ndarray]:
-        """Features ``(n, F)`` around points, one array per extent, or of the first ``n`` extents."""
+        """Features ``(n, F)`` around points, one array per field of view, or of the first ``n``."""
         xy = self._moved(points)
         return [view_features(view, encoder, xy, folder=cache) for view in self.extents[:n]]
 
@@ -94,7 +94,7 @@ class Tissue:
     Attributes
     ----------
     statistics
-        Mean and deviation ``(2, F)`` of the features per extent, then per average over the context, which has those
+        Mean and deviation ``(2, F)`` of the features per field of view, then per average over the context, which has those
         of its field of view.
     surroundings
         What is averaged around points.
@@ -119,7 +119,7 @@ class SlideFeatures:
     position
         The same, relative to the center of the slide's spots, in spot spacings.
     spots
-        ``(n, F)`` around these, per extent.
+        ``(n, F)`` around these, per field of view.
     """
 
     view: View
@@ -154,7 +154,7 @@ class SlideFeatures:
 def slide_features(
     slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None, *, rows: Any = slice(None)
 ) -> SlideFeatures:
-    """Encode a slide around some of its spots and over its tissue, each extent in one pass over the pixels.
+    """Encode a slide around some of its spots and over its tissue, each field of view in one pass over the pixels.
 
     Parameters
     ----------

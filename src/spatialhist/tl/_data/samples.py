@@ -92,7 +92,7 @@ class Samples:
     n_own
         Blocks that are fields of view; None where all are.
     color
-        A single block, color and texture of one field of view, whatever the encoder; None for spots to be predicted.
+        A single block, color and texture of one field of view, with any encoder; None for spots to be predicted.
     """
 
     slide: np.ndarray

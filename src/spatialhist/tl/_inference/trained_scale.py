@@ -78,12 +78,12 @@ def _to_px(um: float | None, mpp: float | None) -> float | None:
 
 
 def design_in_px(design: Design, scale: Scale, slide: str, *, tiles: bool) -> Design:
-    """Give the extents of a design in pixels of one slide.
+    """Give the fields of view of a design in pixels of one slide.
 
     Parameters
     ----------
     design
-        With extents in any unit.
+        With lengths in any unit.
     scale
         Scale of the slide, completed by that of training.
     slide

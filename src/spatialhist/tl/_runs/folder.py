@@ -1,4 +1,4 @@
-"""The run folder: claimed by a manifest, one folder a fit, out-of-fold predictions, one process at a time."""
+"""The run folder: claimed by a manifest, one folder per fit, out-of-fold predictions, one process at a time."""
 
 from __future__ import annotations
 

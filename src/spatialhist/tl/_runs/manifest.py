@@ -60,7 +60,7 @@ class TrainingSlide:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run or model folder says of itself; nobody changes it.
+    """What a run or model folder says of itself; never changed.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ class TrainingFeatures:
     Attributes
     ----------
     reducer
-        Scaling and principal components of the features of all extents.
+        Scaling and principal components of the features of all fields of view.
     points
         Training spots ``(n, components)``.
     group
@@ -71,7 +71,7 @@ class TrainingFeatures:
         Parameters
         ----------
         features
-            One array ``(n, F)`` per extent, as the encoder gave them.
+            One array ``(n, F)`` per field of view, as the encoder gave them.
         held_out
             Number of the group that the spots belong to, which is left out.
 

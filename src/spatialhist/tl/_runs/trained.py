@@ -150,7 +150,7 @@ class Trained(Protocol):
         return self._restored.training_features(self.run_folder).score(samples.features, held_out=held_out)
 
     def n_features(self) -> int:
-        """Features of all extents."""
+        """Features of all fields of view."""
         return len(self._restored.training_features(self.run_folder).reducer.mean)
 
     @abstractmethod

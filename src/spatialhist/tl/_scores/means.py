@@ -43,6 +43,6 @@ def group_means(rows: pd.DataFrame, by: Sequence[str] = ("predictor", "kind")) -
 
 
 def gene_means(rows: pd.DataFrame, predictor: str) -> pd.DataFrame:
-    """Average each gene of one predictor over the slides of a group: one row a gene, a column a group."""
+    """Average each gene of one predictor over the slides of a group: one row per gene, one column per group."""
     mine = rows[(rows["predictor"] == predictor) & (rows["target"] != "")]
     return group_means(mine, ["target"])

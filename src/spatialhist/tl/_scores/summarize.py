@@ -23,7 +23,7 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a predictor: kind, ``mean`` over groups, one column a group, and ``wins``, the groups in which it scores
+        One row a predictor: kind, ``mean`` over groups, one column per group, and ``wins``, the groups in which it scores
         higher than the best baseline, of how many. Sorted by kind (stack, model, baseline, oracle) and mean. With eight groups
         or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
 
