@@ -109,10 +109,10 @@ def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None)
     if named and not isinstance(encoder, str):
         known = encoder_fingerprint(get_encoder(name))
     if isinstance(encoder, str) or (known and known not in _fingerprints(encoder)):
-        way_out = "leave out encoder=" if named else "pass the same one"
+        fix = "leave out encoder=" if named else "pass the same one"
         raise ValueError(
             f"encoder= is not the encoder that the model was trained on ({name.removeprefix(CUSTOM)}): weights, settings "
-            f"or code differ; {way_out}"
+            f"or code differ; {fix}"
         )
 
 
