@@ -31,16 +31,16 @@ def adopt_keys(table: AnnData, table_key: str) -> None:
         If such a column holds something else.
     """
     said = table.uns.get("spatialdata_attrs", {})
-    for ours, kind in ((_keys.REGION, "region_key"), (_keys.INSTANCE, "instance_key")):
-        theirs = said.get(kind, ours)
-        if theirs == ours or theirs not in table.obs:
+    for expected, kind in ((_keys.REGION, "region_key"), (_keys.INSTANCE, "instance_key")):
+        given = said.get(kind, expected)
+        if given == expected or given not in table.obs:
             continue
-        if ours not in table.obs:
-            table.obs[ours] = table.obs[theirs]
-        elif not np.array_equal(as_words(table.obs[ours]), as_words(table.obs[theirs])):
+        if expected not in table.obs:
+            table.obs[expected] = table.obs[given]
+        elif not np.array_equal(as_words(table.obs[expected]), as_words(table.obs[given])):
             raise ValueError(
-                f"table {table_key!r} is annotated by obs[{theirs!r}], and its obs[{ours!r}] holds something else: rename "
-                f"it, sdata[{table_key!r}].obs.rename(columns={{{ours!r}: 'other_{ours}'}}, inplace=True)"
+                f"table {table_key!r} is annotated by obs[{given!r}], and its obs[{expected!r}] holds something else: rename "
+                f"it, sdata[{table_key!r}].obs.rename(columns={{{expected!r}: 'other_{expected}'}}, inplace=True)"
             )
 
 

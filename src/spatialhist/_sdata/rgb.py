@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NAMED = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2}
 UNTOLD = re.compile(r"(channel|ch|c|band|sample)?[\s_:#-]*[\d:]*")
-"""Names that programs give where nobody named a channel."""
+"""Names that programs give to channels without a name."""
 DEPTHS = (8, 10, 12, 14)
 """Bits that cameras fill of 16."""
 SAMPLED_PX, SAMPLES = 64, 8

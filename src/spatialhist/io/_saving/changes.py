@@ -51,23 +51,23 @@ def same_pixels(element: Any, stored: Any) -> bool:
 
     from spatialhist._sdata.images import _levels
 
-    ours, theirs = _levels(element), _levels(stored)
-    if [(a.shape, a.dtype, a.dims) for a in ours] != [(a.shape, a.dtype, a.dims) for a in theirs]:
+    new, old = _levels(element), _levels(stored)
+    if [(a.shape, a.dtype, a.dims) for a in new] != [(a.shape, a.dtype, a.dims) for a in old]:
         return False
-    if "c" in ours[0].coords and list(ours[0].coords["c"].values) != list(theirs[0].coords["c"].values):
+    if "c" in new[0].coords and list(new[0].coords["c"].values) != list(old[0].coords["c"].values):
         return False
-    return all(bool((da.asarray(a.data) == da.asarray(b.data)).all()) for a, b in zip(ours, theirs, strict=True))
+    return all(bool((da.asarray(a.data) == da.asarray(b.data)).all()) for a, b in zip(new, old, strict=True))
 
 
 def same_place(element: Any, stored: Any) -> bool:
     """Whether two images or masks lie at the same place in the same coordinate systems."""
     from spatialdata.transformations import get_transformation
 
-    ours, theirs = (
+    new, old = (
         {name: t.to_affine_matrix(("x", "y"), ("x", "y")) for name, t in get_transformation(e, get_all=True).items()}
         for e in (element, stored)
     )
-    return ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    return new.keys() == old.keys() and all(np.array_equal(new[name], old[name]) for name in new)
 
 
 def same_files(a: Path, b: Path) -> bool:

@@ -29,7 +29,7 @@ class Combiner(Protocol):
     Attributes
     ----------
     in_ranks
-        Whether that is in ranks of genes within a spot, whatever the models predict.
+        Whether that is in ranks of genes within a spot, even where the models predict something else.
     """
 
     in_ranks: ClassVar[bool] = False

@@ -94,7 +94,7 @@ class Trained(Protocol):
         return self.manifest.restore_design(encoder)
 
     def card(self) -> dict[str, Any]:
-        """Scores and genes, as held-out groups judged them; empty for a model that nobody has judged."""
+        """Scores and genes, as evaluated on held-out groups; empty for a model that was not evaluated."""
         return read_card(self.folder)
 
     def trained_on(self, pixels: str) -> str | None:
@@ -108,7 +108,7 @@ class Trained(Protocol):
         Raises
         ------
         ValueError
-            If it is not, since no fold left it out; with the way out.
+            If it is not, since no fold left it out; the message names what to do.
         """
 
     def check_slide(self, training_slide: str | None) -> None:
