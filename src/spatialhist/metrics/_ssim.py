@@ -55,9 +55,9 @@ def ssim(
     Notes
     -----
     Cells lie `pitch` apart and take the nearest spot; cells without a spot within 0.75 `pitch` are unknown. On a
-    hexagonal lattice every cell is known and about a quarter of the spots are nearest to none. Where a window is wholly known the value is that of
-    :func:`skimage.metrics.structural_similarity` with `use_sample_covariance=False`. That function knows no
-    mask: filling unknown cells with any common value would count them as similar.
+    hexagonal lattice every cell is known and about a quarter of the spots are nearest to none. Where a window is
+    wholly known the value is that of :func:`skimage.metrics.structural_similarity` with `use_sample_covariance=False`.
+    That function knows no mask: filling unknown cells with any common value would count them as similar.
 
     Examples
     --------
