@@ -93,13 +93,13 @@ def stack(cv):
 def make_stack(cv):
     """Weights that differ between groups."""
     from spatialhist.tl import Stack
-    from spatialhist.tl._predictors.combiners import Weights
+    from spatialhist.tl._predictors.combiners import NonNegative, Weights
 
     def weights(first, second):
         return Weights(np.array([[first] * 8, [second] * 8]), np.zeros(8), 0.3)
 
     by_group = {"P1": weights(0.75, 0.25), "P2": weights(0.5, 0.5), "P3": weights(1.0, 0.0)}
-    return Stack(cv, "nnls", by_group, weights(0.625, 0.375))
+    return Stack(cv, NonNegative(), by_group, weights(0.625, 0.375))
 
 
 @pytest.fixture(scope="session")

@@ -228,11 +228,11 @@ class TestPlantedLeaks:
 
         monkeypatch.setattr(_stack, "_fit_for", lambda *args: _final_on(*args))
 
-        def _final_on(cv, outer, method, seed, scratch):
+        def _final_on(cv, outer, how, seed, scratch):
             predictions = np.stack([cv.out_of_fold(m.name)[:, list(cv.panels[outer])] for m in cv.models])
             filled = np.nan_to_num(predictions)
             rows = np.arange(filled.shape[1])
-            return _stack._fit(cv, rows, filled, cv.targets(rows, outer), method, seed, scratch)
+            return _stack._fit(cv, rows, filled, cv.targets(rows, outer), how, seed, scratch)
 
         assert self.moved(tmp_path, layer="oof")
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -109,3 +112,75 @@ def test_stacking_needs_no_more_than_three_groups_and_a_group_may_be_called_fina
     again = Stack.load(CrossValidation.load(tmp_path), "nnls")
     assert again.by_group["final"].weights.shape == (2, 3)
     assert again.final.weights.shape == (2, len(cv.genes))
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """The mean of the models, drawn to the mean of the targets."""
+
+    name: str = "shrunk"
+    share: float = 0.25
+    min_groups: ClassVar[int] = 3
+    needs_inner: ClassVar[bool] = True
+    in_ranks: ClassVar[bool] = False
+
+    def fit(self, predictions, targets, *, slide, group, seed, scratch):
+        return FittedShrunk(self.share, targets.mean(axis=0), np.unique(group))
+
+    def restore(self, state):
+        return FittedShrunk(state[1]["share"], state[0]["mean"])
+
+
+@dataclass(frozen=True)
+class FittedShrunk:
+    share: float
+    mean: np.ndarray
+    groups: np.ndarray | None = None
+
+    def apply(self, predictions):
+        return predictions.mean(axis=0) * (1 - self.share) + self.mean * self.share
+
+    def state(self):
+        return {"mean": self.mean}, {"share": self.share}
+
+
+def test_a_combiner_of_the_users_sees_other_groups_only_and_survives_its_folder(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished.cv.folder, folder)
+    sdata, cv, mine = finished.sdata, CrossValidation.load(folder), Shrunk()
+    stacked = sh.tl.stack(sdata, cv, method=mine)
+    assert {g: list(c.groups) for g, c in stacked.by_group.items()} == {
+        g: [other for other in cv.groups if other != g] for g in cv.groups
+    }
+    rows = np.flatnonzero(cv.inputs.column("group") == "P2")
+    others = np.setdiff1d(np.arange(len(cv.inputs)), rows)
+    level = cv.targets(others, "P2").mean(axis=0)
+    found = stacked.out_of_fold()[np.ix_(rows, cv.panels["P2"])]
+    base = np.mean([cv.out_of_fold(m.name)[np.ix_(rows, cv.panels["P2"])] for m in cv.models], axis=0)
+    np.testing.assert_allclose(found, 0.75 * base + 0.25 * level, rtol=1e-5)
+    assert sdata["table"].uns["spatialhist"]["oof"]["predictor"] == "stack_shrunk"
+    assert "stack_shrunk" in set(sh.tl.evaluate(sdata)["predictor"])
+    again = sh.tl.load(folder, combiners=[Shrunk()])
+    assert again.out_of_fold().tobytes() == stacked.out_of_fold().tobytes()
+    new = draw_cohort(4, n_slides=1, images_seed=9)
+    for key, model in (("first", stacked), ("second", again)):
+        sh.tl.predict(new, model, key_added=key, encoder=FAST["encoder"], progress=False)
+    np.testing.assert_array_equal(new["table"].layers["first"], new["table"].layers["second"])
+    with pytest.raises(ValueError, match="your own combiner 'shrunk'"):
+        sh.tl.load(folder)
+    with pytest.warns(UserWarning, match="combiner 'shrunk' .* has other settings or code"):
+        sh.tl.load(folder, combiners=[Shrunk(share=0.5)])
+
+
+def test_a_combiner_that_makes_another_array_is_refused_and_leaves_nothing(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished.cv.folder, folder, ignore=lambda d, names: set(names) & {"stack"})
+
+    class Wide(Shrunk):
+        def fit(self, predictions, targets, **options):
+            return FittedShrunk(0.5, np.zeros((1, 1, predictions.shape[2])))
+
+    with pytest.raises(ValueError, match="combiner FittedShrunk made an array"):
+        sh.tl.stack(finished.sdata, CrossValidation.load(folder), method=Wide())
+    assert not list(folder.glob("stack/*/stack.json"))
+    assert "oof" not in finished.sdata["table"].layers

@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_data.samples": ["Samples"],
         "_predictors.baselines": ["Permuted"],
         "_predictors.linear": ["KernelRidge", "Ridge"],
-        "_predictors.protocol": ["Fitted", "Predictor"],
+        "_predictors.protocol": ["Combiner", "Fitted", "FittedCombiner", "Predictor"],
         "_predictors.networks": ["FeatureNetwork", "TileNetwork"],
         "_runs.cross_validation": ["CrossValidation"],
         "_runs.trained": ["Trained"],

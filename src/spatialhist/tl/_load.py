@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._predictors.protocol import Combiner, Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.manifest import MODEL, parsed
 from spatialhist.tl._runs.model import Model
@@ -16,7 +16,9 @@ Source = Trained | str | Path
 """What verbs take: something that was trained, or its folder."""
 
 
-def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValidation | Stack | Model:
+def load(
+    folder: str | Path, *, models: Sequence[Predictor] = (), combiners: Sequence[Combiner] = ()
+) -> CrossValidation | Stack | Model:
     """Load what a run or model folder holds.
 
     Parameters
@@ -25,6 +27,8 @@ def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValida
         The ``out`` of :func:`cross_validate` or :func:`fit`.
     models
         Predictors of your own that the run holds.
+    combiners
+        Combiners of your own that it was stacked by.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def load(folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValida
         return Model.load(folder, models=models)
     cv = CrossValidation.load(folder, models=models)
     stacks = sorted((cv.folder / "stack").glob("*/stack.json"), key=lambda p: p.stat().st_mtime_ns)
-    return Stack.load(cv, stacks[-1].parent.name) if stacks else cv
+    return Stack.load(cv, stacks[-1].parent.name, combiners=combiners) if stacks else cv
 
 
 def as_trained(source: Source, *, allow_training: bool = False) -> Trained:

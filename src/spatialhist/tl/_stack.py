@@ -14,12 +14,14 @@ from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist._sdata.layers import check_key, check_layer_size, record
-from spatialhist.tl._predictors.combiners import Combiner, Mean, RankMean, fit_network, fit_weights
+from spatialhist.tl._predictors.combiners import resolve_combiner
+from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner
 from spatialhist.tl._runs.as_written import AsWritten, stack_as_written
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.folder import group_folder, locked
+from spatialhist.tl._runs.plan import MIN_GROUPS_STACKED
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
-from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_folder
+from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_of
 from spatialhist.tl._scores.card import make_card
 
 if TYPE_CHECKING:
@@ -32,16 +34,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Method = Literal["nnls", "mlp", "mean", "rank_mean"]
 Scheme = Literal["honest", "as_written"]
-MIN_GROUPS = {"nnls": 3, "mlp": 5, "mean": 2, "rank_mean": 2}
 
 
 def stack(
     sdata: SpatialData,
     cv: CrossValidation,
     *,
-    method: Method = "nnls",
+    method: str | Combiner = "nnls",
     scheme: Scheme = "honest",
     key_added: str = _keys.OOF,
     seed: int = 0,
@@ -62,7 +62,8 @@ def stack(
     method
         ``"nnls"``: one set of non-negative weights, and per gene a set shrunk towards it; ``"mlp"``:
         :class:`spatialhist.nn.StackingMLP` on all models' predictions (five groups or more); ``"mean"``;
-        ``"rank_mean"``: mean of the ranks within a spot, in ranks.
+        ``"rank_mean"``: mean of the ranks within a spot, in ranks; or a :class:`Combiner` of your own, which
+        :func:`load` takes again.
     scheme
         ``"honest"``, or ``"as_written"`` to repeat the stacking of the original challenge entry, with
         ``method="mlp"``: the network sees what every fold model says of every spot, of those it was trained on too, and
@@ -84,62 +85,63 @@ def stack(
     ------
     ValueError
         If there are too few models or groups for the method, or ``sdata`` is not the object of the run.
+    TypeError
+        If ``method`` is neither a name nor a combiner.
     RuntimeError
         If another process works on the run folder.
     """
     if scheme != "honest":
         return _other_scheme(cv, method, scheme, seed)
-    _check(cv, method, key_added)
+    check_key(key_added)
+    how = resolve_combiner(method)
+    _check(cv, how)
     cohort = open_cohort(sdata, list(cv.manifest.slides), table_key=table_key)
     slides = cohort.every_slide()
     rows = table_rows(cohort.table, slides, cv)
     columns = cohort.table.var_names.get_indexer(cv.genes)
     check_layer_size(*cohort.table.shape)
     with locked(cv.folder):
-        result = _fit_all(cv, method, seed)
+        result = _fit_all(cv, how, seed)
         values = result.out_of_fold()
         evaluated = [
-            (f"stack_{method}", "stack", values),
+            (result.name, "stack", values),
             *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
         ]
-        card = make_card(
-            cohort.table, slides, rows, columns, f"stack_{method}", lambda: evaluated, **what_is_scored(cv)
-        )
+        card = make_card(cohort.table, slides, rows, columns, result.name, lambda: evaluated, **what_is_scored(cv))
         _store(result, card)
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense
     record(cohort.table, key_added, _provenance(result))
-    shutil.rmtree(scratch_folder(cv, method, seed), ignore_errors=True)
-    logger.info("stack: added layer %r (%s of %d models)", key_added, method, len(cv.models))
+    shutil.rmtree(scratch_of(cv, how, seed), ignore_errors=True)
+    logger.info("stack: added layer %r (%s of %d models)", key_added, how.name, len(cv.models))
     return result
 
 
-def _fit_all(cv: CrossValidation, method: str, seed: int) -> Stack:
+def _fit_all(cv: CrossValidation, how: Combiner, seed: int) -> Stack:
     """Fit the combiner of every group and that of new slides."""
-    scratch = scratch_folder(cv, method, seed)
+    scratch = scratch_of(cv, how, seed)
     with pinned_threads(cv.manifest.threads):
-        by_group = {g: _fit_for(cv, g, method, seed, scratch / group_folder(cv.groups, (g,))) for g in cv.groups}
-        return Stack(cv, method, by_group, _fit_final(cv, method, seed, scratch / FINAL))
+        by_group = {g: _fit_for(cv, g, how, seed, scratch / group_folder(cv.groups, (g,))) for g in cv.groups}
+        return Stack(cv, how, by_group, _fit_final(cv, how, seed, scratch / FINAL))
 
 
-def _other_scheme(cv: CrossValidation, method: str, scheme: str, seed: int) -> AsWritten:
+def _other_scheme(cv: CrossValidation, method: str | Combiner, scheme: str, seed: int) -> AsWritten:
     check_choice("scheme", scheme, Scheme)
     if method != "mlp":
         raise ValueError(f"scheme={scheme!r} was written for method='mlp', not for method={method!r}")
     return stack_as_written(cv, seed=seed)
 
 
-def _check(cv: CrossValidation, method: str, key_added: str) -> None:
-    check_key(key_added)
-    check_choice("method", method, Method)
+def _check(cv: CrossValidation, how: Combiner) -> None:
     if len(cv.models) < 2:
         raise ValueError(
             f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; pass models=[...]"
         )
-    if len(cv.groups) < MIN_GROUPS[method]:
+    needed = max(how.min_groups, MIN_GROUPS_STACKED if how.needs_inner else 0)
+    if len(cv.groups) < needed:
         raise ValueError(
-            f"method={method!r} needs at least {MIN_GROUPS[method]} groups, the run has {cv.groups}: "
+            f"method={how.name!r} needs at least {needed} groups, the run has {cv.groups}: "
             "use method='mean', or hold out smaller groups"
         )
 
@@ -164,34 +166,39 @@ def table_rows(table: AnnData, slides: Sequence[Slide], cv: CrossValidation) -> 
     return np.concatenate([rows[s] for s in cv.manifest.slides])
 
 
-def _fit_for(cv: CrossValidation, outer: str, method: str, seed: int, scratch: Path) -> Combiner:
+def _fit_for(cv: CrossValidation, outer: str, how: Combiner, seed: int, scratch: Path) -> FittedCombiner:
     """Fit the combiner that evaluates one outer group, from fits that saw neither it nor the spots they predict."""
-    if method == "mean":
-        return Mean()
-    if method == "rank_mean":
-        return RankMean()
+    rows, predictions = _inner_predictions(cv, outer) if how.needs_inner else _of_no_spot(cv, len(cv.panels[outer]))
+    return _fit(cv, rows, predictions, cv.targets(rows, outer), how, seed, scratch)
+
+
+def _inner_predictions(cv: CrossValidation, outer: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the other groups, and predictions ``(models, rows, genes)`` for them."""
     inner = cv.inner()
-    others = [g for g in cv.groups if g != outer]
     rows, parts = [], []
-    for other in others:
+    for other in (g for g in cv.groups if g != outer):
         held, _ = inner[outer, other, cv.models[0].name].result()
         mine = cv.inputs.column("group")[held] == other
         rows.append(held[mine])
         parts.append(np.stack([inner[outer, other, m.name].result()[1][mine] for m in cv.models]))
-    held_rows = np.concatenate(rows)
-    return _fit(cv, held_rows, np.concatenate(parts, axis=1), cv.targets(held_rows, outer), method, seed, scratch)
+    return np.concatenate(rows), np.concatenate(parts, axis=1)
 
 
-def _fit_final(cv: CrossValidation, method: str, seed: int, scratch: Path) -> Combiner:
+def _of_no_spot(cv: CrossValidation, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(0), np.empty((len(cv.models), 0, n_genes), dtype=np.float32)
+
+
+def _fit_final(cv: CrossValidation, how: Combiner, seed: int, scratch: Path) -> FittedCombiner:
     """Fit the combiner of new slides from the out-of-fold predictions of all groups, each in its fold's panel."""
-    if method in ("mean", "rank_mean"):
-        return Mean() if method == "mean" else RankMean()
+    if not how.needs_inner:
+        rows, none = _of_no_spot(cv, len(cv.genes))
+        return _fit(cv, rows, none, none[0], how, seed, scratch)
     predictions = np.stack([cv.out_of_fold(m.name) for m in cv.models])
     targets = np.full(predictions.shape[1:], np.nan, dtype=np.float32)
     for name in cv.groups:
         rows = np.flatnonzero(cv.inputs.column("group") == name)
         targets[np.ix_(rows, np.asarray(cv.panels[name]))] = cv.targets(rows, name)
-    return _fit(cv, np.arange(len(targets)), _filled(predictions), _filled(targets), method, seed, scratch)
+    return _fit(cv, np.arange(len(targets)), _filled(predictions), _filled(targets), how, seed, scratch)
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
@@ -204,18 +211,16 @@ def _fit(
     rows: np.ndarray,
     predictions: np.ndarray,
     targets: np.ndarray,
-    method: str,
+    how: Combiner,
     seed: int,
     scratch: Path,
-) -> Combiner:
+) -> FittedCombiner:
     slide, group = (cv.inputs.column(name)[rows] for name in ("slide", "group"))
-    if method == "nnls":
-        return fit_weights(predictions, targets, slide, group)
-    return fit_network(predictions, targets, slide, seed=seed, scratch=scratch)
+    return how.fit(predictions, targets, slide=slide, group=group, seed=seed, scratch=scratch)
 
 
 def _provenance(result: Stack) -> dict[str, Any]:
     entry = oof_record(result.cv, result.name, "stack") | {"step": "stack", "method": result.method}
-    if result.final.in_ranks:
+    if result.how.in_ranks:
         entry["space"] = _keys.RANKS
     return entry

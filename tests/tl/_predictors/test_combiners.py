@@ -1,16 +1,30 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
-from spatialhist.tl._predictors.combiners import PULL_OF_FEW, Mean, RankMean, Weights, fit_network, fit_weights, restore
+from spatialhist.tl._predictors.combiners import (
+    COMBINERS,
+    PULL_OF_FEW,
+    Mean,
+    RankMean,
+    Weights,
+    combine,
+    describe_combiner,
+    fit_network,
+    fit_weights,
+    resolve_combiner,
+    restore_combiner,
+)
+from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
 from spatialhist.tl._predictors.training import EpochSampler
 from spatialhist.tl._runs.fits import read_state, write_state
-
-METHODS = {"mean": Mean(), "rank_mean": RankMean()}
 
 
 def planted(weights=(0.7, 0.0, 0.3), noise=0.05, n_genes=6, seed=0, per_gene=None):
@@ -114,14 +128,83 @@ def test_a_network_whose_training_has_ended_is_not_trained_again(tmp_path, monke
     assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()
 
 
-@pytest.mark.parametrize("method", ["mean", "rank_mean", "nnls", "mlp"])
-def test_combiners_survive_their_folder(method, tmp_path):
+@pytest.mark.parametrize("how", COMBINERS, ids=lambda c: c.name)
+def test_combiners_survive_their_folder(how, tmp_path):
     predictions, targets, slide, group = planted(n_genes=3)
-    fitted = METHODS.get(method)
-    if method == "nnls":
-        fitted = fit_weights(predictions, targets, slide, group)
-    if method == "mlp":
-        fitted = fit_network(predictions[:, :40], targets[:40], slide[:40], seed=0, scratch=tmp_path / "scratch")
+    predictions, targets, slide, group = predictions[:, ::4], targets[::4], slide[::4], group[::4]
+    fitted = how.fit(predictions, targets, slide=slide, group=group, seed=0, scratch=tmp_path / "scratch")
     write_state(tmp_path, fitted.state())
-    again = restore(method, read_state(tmp_path), len(predictions))
-    assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()
+    again = how.restore(read_state(tmp_path))
+    assert combine(again, predictions).tobytes() == combine(fitted, predictions).tobytes()
+    assert isinstance(how, Combiner)
+    assert isinstance(again, FittedCombiner)
+
+
+@dataclass(frozen=True)
+class Best:
+    """One model for everything: the one that errs least."""
+
+    name: str = "best"
+    power: float = 2.0
+    min_groups: ClassVar[int] = 3
+    needs_inner: ClassVar[bool] = True
+    in_ranks: ClassVar[bool] = False
+
+    def fit(self, predictions, targets, *, slide, group, seed, scratch):
+        errors = (np.abs(predictions - targets) ** self.power).mean(axis=(1, 2))
+        return Chosen(int(np.argmin(errors)))
+
+    def restore(self, state):
+        return Chosen(state[1]["model"])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    model: int
+
+    def apply(self, predictions):
+        return predictions[self.model]
+
+    def state(self):
+        return {}, {"model": self.model}
+
+
+class Other(Best):
+    def fit(self, x, y, z):
+        return Chosen(0)
+
+
+def test_a_combiner_goes_by_its_name_or_is_one_of_the_users():
+    assert [resolve_combiner(c.name) for c in COMBINERS] == list(COMBINERS)
+    mine = Best()
+    assert resolve_combiner(mine) is mine
+    with pytest.raises(ValueError, match="method='vote' is not one of .*'rank_mean'\\] nor a combiner of your own"):
+        resolve_combiner("vote")
+    with pytest.raises(TypeError, match=r"method=Best is a class: pass one of its objects, Best\(\)"):
+        resolve_combiner(Best)
+    with pytest.raises(TypeError, match=r"is no combiner: it lacks \['name', 'min_groups', .*'restore'\]"):
+        resolve_combiner(3)
+    with pytest.raises(TypeError, match=r"combiner 'best' is called as fit\(predictions, "):
+        resolve_combiner(Other())
+    with pytest.raises(ValueError, match="name='a/b' must hold only .*try 'a_b'"):
+        resolve_combiner(Best("a/b"))
+    with pytest.raises(ValueError, match="name='nnls' is that of one in this package"):
+        resolve_combiner(Best("nnls"))
+
+
+def test_a_combiner_of_the_users_is_known_again():
+    data = describe_combiner(Best())
+    assert restore_combiner("best", data, [Best("other"), Best()]) == Best()
+    with pytest.raises(ValueError, match="your own combiner 'best': sh.tl.load\\(folder, combiners="):
+        restore_combiner("best", data, [Best("other")])
+    with pytest.warns(UserWarning, match="combiner 'best' in combiners=.* has other settings or code"):
+        restore_combiner("best", data, [Best(power=1.0)])
+    assert [describe_combiner(c) for c in COMBINERS] == [{}] * 4
+    assert restore_combiner("mean", {"method": "mean"}, ()).name == "mean"
+
+
+def test_what_a_combiner_makes_has_a_place_for_every_spot_and_gene():
+    predictions = np.arange(12.0).reshape(2, 3, 2)
+    assert combine(Chosen(1), predictions).dtype == np.float32
+    with pytest.raises(ValueError, match=r"combiner Chosen made an array \(2, 3, 2\) of .*expected \(3, 2\)"):
+        combine(Chosen(slice(None)), predictions)

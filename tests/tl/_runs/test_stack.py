@@ -49,7 +49,7 @@ def test_stacked_predictions_of_every_group_are_those_of_the_layer(finished):
 
 def test_ranks_of_other_values_leave_no_residuals(finished):
     _, cv, stacked = finished
-    ranked = Stack(cv, "rank_mean", dict.fromkeys(cv.groups, RankMean()), RankMean())
+    ranked = Stack(cv, RankMean(), dict.fromkeys(cv.groups, RankMean()), RankMean())
     assert (stacked.in_ranks, ranked.in_ranks) == (False, True)
     assert np.nanmax(ranked.out_of_fold()) <= 1
     with pytest.raises(NoResiduals, match="method='rank_mean' predicts ranks, which have no residuals"):
@@ -58,8 +58,10 @@ def test_ranks_of_other_values_leave_no_residuals(finished):
 
 def test_another_kind_of_stack_has_to_say_how_it_predicts(finished):
     class Half(OnRun):
+        method = "half"
+
         def held_out(self):
             return self.cv.held_out()
 
     with pytest.raises(TypeError, match="abstract methods? as_training, predict"):
-        Half(finished[1], "half")
+        Half(finished[1])

@@ -1,18 +1,26 @@
-"""How the predictions of several models become one. Pure arrays; ``predictions`` are ``(models, n, genes)``."""
+"""How the predictions of several models become one: the combiners of this package, one entry each, at the foot.
+
+Pure arrays; ``predictions`` are ``(models, n, genes)``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
+from spatialhist.tl._predictors.handed_in import check_same, identity
+from spatialhist.tl._predictors.protocol import check_combiner
 from spatialhist.tl._predictors.ridge_solver import center_by_slide, within_slide_score
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from spatialhist.tl._predictors.protocol import State
+    from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner, State
 
 MIN_GROUPS_CHOOSING = 3
 """With fewer groups to leave out, genes keep the common weights: two groups agree too often by chance."""
@@ -23,33 +31,20 @@ SHRINKAGE = (0.03, 0.3, 3.0)
 """Strengths with which a gene's own weights are drawn to the common ones; the common ones alone are tried too."""
 
 
-class Combiner(Protocol):
-    """Turns base predictions into one prediction.
+class Unfitted:
+    """A combiner that is its own fitted one, for nothing is fitted."""
 
-    Attributes
-    ----------
-    in_ranks
-        Whether that is in ranks of genes within a spot, even where the models predict something else.
-    """
-
+    min_groups: ClassVar[int] = 2
+    needs_inner: ClassVar[bool] = False
     in_ranks: ClassVar[bool] = False
 
-    def apply(self, predictions: np.ndarray) -> np.ndarray:
-        """``(models, n, genes)`` to ``(n, genes)`` float32."""
-        ...
+    def fit(self, predictions: np.ndarray, targets: np.ndarray, **options: Any) -> Self:
+        """Nothing."""
+        return self
 
-    def state(self) -> State:
-        """What is stored."""
-        ...
-
-
-@dataclass(frozen=True)
-class Mean(Combiner):
-    """The plain mean; nothing is fitted."""
-
-    def apply(self, predictions: np.ndarray) -> np.ndarray:
-        """Average the models."""
-        return predictions.mean(axis=0).astype(np.float32)
+    def restore(self, state: State) -> Self:
+        """Nothing."""
+        return self
 
     def state(self) -> State:
         """Nothing."""
@@ -57,9 +52,21 @@ class Mean(Combiner):
 
 
 @dataclass(frozen=True)
-class RankMean(Combiner):
+class Mean(Unfitted):
+    """The plain mean; nothing is fitted."""
+
+    name: ClassVar[str] = "mean"
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """Average the models."""
+        return predictions.mean(axis=0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class RankMean(Unfitted):
     """The mean of each spot's ranks over the targets; nothing is fitted."""
 
+    name: ClassVar[str] = "rank_mean"
     in_ranks: ClassVar[bool] = True
 
     def apply(self, predictions: np.ndarray) -> np.ndarray:
@@ -68,13 +75,37 @@ class RankMean(Combiner):
 
         return np.mean([rank_rows(p, method="average", scale="unit") for p in predictions], axis=0).astype(np.float32)
 
-    def state(self) -> State:
-        """Nothing."""
-        return {}, {}
+
+@dataclass(frozen=True)
+class NonNegative:
+    """One set of non-negative weights, and per gene a set drawn towards it."""
+
+    name: ClassVar[str] = "nnls"
+    min_groups: ClassVar[int] = 3
+    needs_inner: ClassVar[bool] = True
+    in_ranks: ClassVar[bool] = False
+
+    def fit(
+        self,
+        predictions: np.ndarray,
+        targets: np.ndarray,
+        *,
+        slide: np.ndarray,
+        group: np.ndarray,
+        seed: int,
+        scratch: Path,
+    ) -> Weights:
+        """See :func:`fit_weights`."""
+        return fit_weights(predictions, targets, slide, group)
+
+    def restore(self, state: State) -> Weights:
+        """Inverse of ``state``."""
+        arrays, extra = state
+        return Weights(arrays["weights"], arrays["intercept"], extra["shrinkage"])
 
 
 @dataclass(frozen=True)
-class Weights(Combiner):
+class Weights:
     """Non-negative weights ``(models, genes)`` and an intercept ``(genes,)``."""
 
     weights: np.ndarray
@@ -164,8 +195,43 @@ def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class StackedNetwork(Combiner):
+class StackingNetwork:
     """:class:`spatialhist.nn.StackingMLP` on the concatenated predictions of all models."""
+
+    name: ClassVar[str] = "mlp"
+    min_groups: ClassVar[int] = 5
+    needs_inner: ClassVar[bool] = True
+    in_ranks: ClassVar[bool] = False
+
+    def fit(
+        self,
+        predictions: np.ndarray,
+        targets: np.ndarray,
+        *,
+        slide: np.ndarray,
+        group: np.ndarray,
+        seed: int,
+        scratch: Path,
+    ) -> StackedNetwork:
+        """See :func:`fit_network`."""
+        return fit_network(predictions, targets, slide, seed=seed, scratch=scratch)
+
+    def restore(self, state: State) -> StackedNetwork:
+        """Inverse of ``state``."""
+        import torch
+
+        from spatialhist.nn import StackingMLP
+
+        arrays, _ = state
+        network = StackingMLP(len(arrays["mean"]), len(arrays["level"]))
+        own = {k.removeprefix("network/"): torch.tensor(v) for k, v in arrays.items() if k.startswith("network/")}
+        network.load_state_dict(own)
+        return StackedNetwork(network.eval(), arrays["mean"], arrays["deviation"], arrays["level"], arrays["spread"])
+
+
+@dataclass(frozen=True)
+class StackedNetwork:
+    """A trained network and its scaling."""
 
     network: Any
     mean: np.ndarray
@@ -220,21 +286,79 @@ def _inputs(predictions: np.ndarray, mean: np.ndarray, deviation: np.ndarray) ->
     return ((_flat(predictions) - mean) / deviation).astype(np.float32)
 
 
-def restore(method: str, state: State, n_models: int) -> Combiner:
-    """Inverse of ``state``."""
-    arrays, extra = state
-    if method == "mean":
-        return Mean()
-    if method == "rank_mean":
-        return RankMean()
-    if method == "nnls":
-        return Weights(arrays["weights"], arrays["intercept"], extra["shrinkage"])
-    import torch
+COMBINERS: tuple[Combiner, ...] = (NonNegative(), StackingNetwork(), Mean(), RankMean())
 
-    from spatialhist.nn import StackingMLP
 
-    n_genes = len(arrays["level"])
-    network = StackingMLP(n_models * n_genes, n_genes)
-    own = {k.removeprefix("network/"): torch.tensor(v) for k, v in arrays.items() if k.startswith("network/")}
-    network.load_state_dict(own)
-    return StackedNetwork(network.eval(), arrays["mean"], arrays["deviation"], arrays["level"], arrays["spread"])
+def resolve_combiner(method: str | Combiner) -> Combiner:
+    """Turn a name into the combiner of this package, or check one of the user's.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a name nor a combiner.
+    ValueError
+        If there is none of this name, or the user's has a name that it cannot have.
+    """
+    if isinstance(method, str):
+        return _by_name(method)
+    check_combiner(method)
+    if not method.name or _keys.sanitize(method.name) != method.name:
+        raise ValueError(
+            f"combiner name={method.name!r} must hold only letters, digits, '_', '.', '-'; "
+            f"try {_keys.sanitize(method.name)!r}"
+        )
+    if not is_ours(method) and method.name in [c.name for c in COMBINERS]:
+        raise ValueError(f"combiner name={method.name!r} is that of one in this package: give yours another name")
+    return method
+
+
+def _by_name(name: str) -> Combiner:
+    found = {c.name: c for c in COMBINERS}
+    check_choice("method", name, found, otherwise="nor a combiner of your own (sh.tl.Combiner)")
+    return found[name]
+
+
+def combine(combiner: FittedCombiner, predictions: np.ndarray) -> np.ndarray:
+    """Make one prediction ``(n, genes)`` of several.
+
+    Raises
+    ------
+    ValueError
+        If the combiner returns something else.
+    """
+    combined = np.asarray(combiner.apply(predictions), dtype=np.float32)
+    if combined.shape != predictions.shape[1:]:
+        raise ValueError(
+            f"combiner {type(combiner).__name__} made an array {combined.shape} of {predictions.shape}, expected "
+            f"{predictions.shape[1:]}"
+        )
+    return combined
+
+
+def is_ours(combiner: Combiner) -> bool:
+    """Whether it is in the table of this package."""
+    return type(combiner) in map(type, COMBINERS)
+
+
+def describe_combiner(combiner: Combiner) -> dict[str, Any]:
+    """What identifies one of the user's; nothing of one of this package, which goes by its name."""
+    return {} if is_ours(combiner) else {"combiner": identity(combiner, f"combiner {combiner.name!r}")}
+
+
+def restore_combiner(name: str, data: dict[str, Any], own: Sequence[Combiner]) -> Combiner:
+    """Find the combiner that a folder names; one of the user's must be handed in again.
+
+    Raises
+    ------
+    ValueError
+        If it is not, or brings other arrays.
+    """
+    if "combiner" not in data:
+        return _by_name(name)
+    found = next((c for c in own if c.name == name), None)
+    if found is None:
+        raise ValueError(
+            f"the stack was made by your own combiner {name!r}: sh.tl.load(folder, combiners=[...]) takes it"
+        )
+    check_same(found, f"combiner {name!r}", "combiners", data["combiner"])
+    return found

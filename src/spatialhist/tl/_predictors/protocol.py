@@ -1,4 +1,4 @@
-"""What a predictor is."""
+"""What a predictor is, and what makes one prediction of several."""
 
 from __future__ import annotations
 
@@ -140,7 +140,141 @@ class Predictor(Protocol):
         ...
 
 
+@runtime_checkable
+class FittedCombiner(Protocol):
+    """A fitted combiner. :meth:`Combiner.fit` and :meth:`Combiner.restore` return one."""
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        """Make one prediction of several.
+
+        Parameters
+        ----------
+        predictions
+            ``(models, n, genes)``, NaN where a model cannot tell.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n, genes)`` float32.
+        """
+        ...
+
+    def state(self) -> State:
+        """Return all that is needed to combine again.
+
+        Returns
+        -------
+        tuple
+            Arrays by name, which are stored as safetensors, and a dictionary that JSON can hold.
+        """
+        ...
+
+
+@runtime_checkable
+class Combiner(Protocol):
+    """A way to make one prediction of several. Write one of your own and pass it as ``method=`` of :func:`stack`.
+
+    It holds parameters only, so that every held-out group gets a fresh one. Nothing has to be inherited. Code, settings
+    and arrays identify it: hand in the same one when you load the run, ``sh.tl.load(folder, combiners=[...])``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spatialhist as sh
+    >>> class Median:
+    ...     name = "median"
+    ...     min_groups = 2
+    ...     needs_inner = False
+    ...     in_ranks = False
+    ...
+    ...     def fit(self, predictions, targets, *, slide, group, seed, scratch):
+    ...         return self
+    ...
+    ...     def restore(self, state):
+    ...         return self
+    ...
+    ...     def apply(self, predictions):
+    ...         return np.median(predictions, axis=0).astype(np.float32)
+    ...
+    ...     def state(self):
+    ...         return {}, {}
+    >>> isinstance(Median(), sh.tl.Combiner)
+    True
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the stack in tables of scores, ``stack_NAME``, and of its folder in the run."""
+        ...
+
+    @property
+    def min_groups(self) -> int:
+        """Groups that a run must have; three at least where it is fitted on predictions of other groups."""
+        ...
+
+    @property
+    def needs_inner(self) -> bool:
+        """Whether :meth:`fit` looks at predictions; one that does not is handed those of no spot."""
+        ...
+
+    @property
+    def in_ranks(self) -> bool:
+        """Whether it predicts ranks of genes within a spot, whatever the models predict."""
+        ...
+
+    def fit(
+        self,
+        predictions: np.ndarray,
+        targets: np.ndarray,
+        *,
+        slide: np.ndarray,
+        group: np.ndarray,
+        seed: int,
+        scratch: Path,
+    ) -> FittedCombiner:
+        """Fit on predictions for spots that the models were not trained on.
+
+        To evaluate a group, the spots are those of the other groups, predicted by models that saw neither the spot's group
+        nor the evaluated one.
+
+        Parameters
+        ----------
+        predictions
+            ``(models, n, genes)``.
+        targets
+            ``(n, genes)``.
+        slide, group
+            Of every spot.
+        seed
+            For whatever is random.
+        scratch
+            Folder for checkpoints, which may not exist yet. A stack that was killed finds it again.
+
+        Returns
+        -------
+        FittedCombiner
+            What combines.
+        """
+        ...
+
+    def restore(self, state: State) -> FittedCombiner:
+        """Rebuild what :meth:`fit` returned.
+
+        Parameters
+        ----------
+        state
+            What :meth:`FittedCombiner.state` returned.
+
+        Returns
+        -------
+        FittedCombiner
+            What combines, with the same result.
+        """
+        ...
+
+
 MEMBERS = ("name", "kind", "needs_tiles", "fit", "restore")
+COMBINER = ("name", "min_groups", "needs_inner", "in_ranks", "fit", "restore")
 KINDS = ("model", "baseline")
 
 
@@ -181,4 +315,27 @@ def _check_members(predictor: Predictor) -> None:
     except TypeError as error:
         raise TypeError(
             f"model {predictor.name!r} is called as fit(samples, seed=..., scratch=...) and restore(state): {error}"
+        ) from error
+
+
+def check_combiner(candidate: Any) -> None:
+    """Refuse what was passed as ``method=`` and is no combiner, and say how it can be one.
+
+    Raises
+    ------
+    TypeError
+        If it is a class, lacks a member, or its ``fit`` takes other arguments.
+    """
+    missing = [member for member in COMBINER if not hasattr(candidate, member)]
+    if isinstance(candidate, type) and not {"fit", "restore"} & set(missing):
+        raise TypeError(f"method={candidate.__name__} is a class: pass one of its objects, {candidate.__name__}()")
+    if missing:
+        raise TypeError(f"method={candidate!r} is no combiner: it lacks {missing}; see sh.tl.Combiner for what one has")
+    try:
+        inspect.signature(candidate.fit).bind(None, None, slide=None, group=None, seed=0, scratch=None)
+        inspect.signature(candidate.restore).bind(None)
+    except TypeError as error:
+        raise TypeError(
+            f"combiner {candidate.name!r} is called as fit(predictions, targets, slide=..., group=..., seed=..., "
+            f"scratch=...) and restore(state): {error}"
         ) from error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from spatialhist import _keys
-from spatialhist.nn._fingerprint import fingerprint, weights_fingerprint
 from spatialhist.tl._data.design import COLOR_TEXTURE, CUSTOM, Design
 from spatialhist.tl._data.renamed import MODELS, current_description
 from spatialhist.tl._predictors.baselines import (
@@ -20,6 +18,7 @@ from spatialhist.tl._predictors.baselines import (
     PositionNeighbors,
     SingleScale,
 )
+from spatialhist.tl._predictors.handed_in import check_same, identity
 from spatialhist.tl._predictors.linear import Ridge
 from spatialhist.tl._predictors.protocol import Predictor, check_predictor
 
@@ -92,8 +91,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
     name = type(predictor).__name__
     if not _is_ours(predictor) or parameters.get("build") is not None:
         plain = {k: v for k, v in parameters.items() if isinstance(v, bool | int | float | str | tuple)}
-        what = f"model {predictor.name!r}"
-        made_of = {"fingerprint": fingerprint(predictor, what), "weights": weights_fingerprint(predictor, what)}
+        made_of = identity(predictor, f"model {predictor.name!r}")
         return {"class": f"{CUSTOM}{name}", **plain, "name": predictor.name, **made_of}
     return {"class": name} | {k: describe(v) if isinstance(v, Predictor) else v for k, v in parameters.items()}
 
@@ -118,35 +116,13 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
         own = next((p for p in custom if p.name == data["name"]), None)
         if own is None:
             raise ValueError(f"the model holds your own predictor {data['name']!r}: pass it in models=[...] to load it")
-        _check_same(own, data)
+        check_same(own, f"model {own.name!r}", "models", data)
         return own
     cls: Any = next((type(p) for p in presets() if type(p).__name__ == name), None)
     if cls is None:
         raise ValueError(f"unknown predictor class {name!r}: the model was made by a newer version of spatialhist")
     known = {f.name for f in fields(cls)}
     return cls(**{k: _restored(v, custom) for k, v in data.items() if k in known})
-
-
-def _check_same(predictor: Predictor, data: dict[str, Any]) -> None:
-    """Compare a predictor that was handed in again with the one that was trained, as far as that is known.
-
-    Raises
-    ------
-    ValueError
-        If it brings other weights.
-    """
-    what = f"model {predictor.name!r}"
-    if data.get("weights", "") != weights_fingerprint(predictor, what):
-        raise ValueError(
-            f"{what} in models=[...] holds other weights than the one that was trained: pass the same one, or train again"
-        )
-    if data.get("fingerprint") not in (None, fingerprint(predictor, what)):
-        warnings.warn(
-            f"{what} in models=[...] has other settings or code than the one that was trained; it predicts with what was "
-            "fitted then",
-            UserWarning,
-            stacklevel=4,
-        )
 
 
 def _restored(value: Any, custom: Sequence[Predictor]) -> Any:

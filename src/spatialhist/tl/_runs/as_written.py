@@ -15,7 +15,8 @@ from spatialhist._runtime.files import whole_folder, write_json
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl._data.samples import Samples
-from spatialhist.tl._predictors.combiners import Combiner, fit_network, restore
+from spatialhist.tl._predictors.combiners import StackingNetwork, fit_network
+from spatialhist.tl._predictors.protocol import FittedCombiner
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import read_state, write_state
 from spatialhist.tl._runs.residuals import HeldOut, NoResiduals
@@ -37,8 +38,8 @@ class AsWritten(OnRun):
 
     Attributes
     ----------
-    cv, method
-        The cross-validation whose fold models are joined, and how.
+    cv
+        The cross-validation whose fold models are joined.
     final
         The network.
     score_not_honest
@@ -46,8 +47,13 @@ class AsWritten(OnRun):
         one of the fold models were trained on those spots, and their neighbors trained the network: do not compare it.
     """
 
-    final: Combiner
+    final: FittedCombiner
     score_not_honest: float
+
+    @property
+    def method(self) -> str:
+        """Name of the scheme."""
+        return NAME
 
     @property
     def folder(self) -> Path:
@@ -57,8 +63,8 @@ class AsWritten(OnRun):
     @classmethod
     def of_folder(cls, cv: CrossValidation) -> AsWritten:
         """Load the weights of a run folder."""
-        final = restore("mlp", read_state(cv.folder / NAME / FINAL), len(cv.groups) * len(cv.models))
-        return cls(cv, NAME, final, json.loads((cv.folder / NAME / CARD).read_text())["score_not_honest"])
+        final = StackingNetwork().restore(read_state(cv.folder / NAME / FINAL))
+        return cls(cv, final, json.loads((cv.folder / NAME / CARD).read_text())["score_not_honest"])
 
     def as_training(self, slide: str) -> str:
         """Refuse a slide that was trained on.
@@ -114,7 +120,7 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
         one_slide = np.zeros(int((~held).sum()))
         final = fit_network(predictions[:, ~held], samples.targets[~held], one_slide, seed=seed, scratch=scratch)
         score = float(np.nanmean(spot_spearman(samples.targets[held], final.apply(predictions[:, held]))))
-    result = AsWritten(cv, NAME, final, score)
+    result = AsWritten(cv, final, score)
     _store(result)
     shutil.rmtree(scratch)
     warnings.warn(

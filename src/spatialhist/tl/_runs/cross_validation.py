@@ -11,8 +11,8 @@ import numpy as np
 
 from spatialhist._runtime.files import intact
 from spatialhist.tl._data.samples import Inputs, Samples
-from spatialhist.tl._predictors.combiners import Combiner, Mean
-from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._predictors.combiners import Mean, combine
+from spatialhist.tl._predictors.protocol import FittedCombiner, Predictor
 from spatialhist.tl._runs.fits import Fit
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MANIFEST, Manifest, restore_predictors
 from spatialhist.tl._runs.plan import inner_fits, outer_fits
@@ -112,7 +112,7 @@ class CrossValidation(Trained):
         """Say which fold predicts a slide that was trained on."""
         return f"by the fold that left out group {self.manifest.group_of[slide]}"
 
-    def combiner(self, group: str | None) -> Combiner:
+    def combiner(self, group: str | None) -> FittedCombiner:
         """How models are combined to predict a group that was held out, or a new slide: several are averaged."""
         return Mean()
 
@@ -121,14 +121,14 @@ class CrossValidation(Trained):
         return self.predict_combined(samples, training_slide, self.combiner)
 
     def predict_combined(
-        self, samples: Samples, training_slide: str | None, combiner: Callable[[str | None], Combiner]
+        self, samples: Samples, training_slide: str | None, combiner: Callable[[str | None], FittedCombiner]
     ) -> np.ndarray:
         """Predict ``(n, genes)``, with the combiner of the slide's group, of None for a new slide."""
         if training_slide is None:
-            return combiner(None).apply(self._mean_over_folds(samples))
+            return combine(combiner(None), self._mean_over_folds(samples))
         group = self.manifest.group_of[training_slide]
         values = np.full((len(samples), len(self.genes)), np.nan, dtype=np.float32)
-        values[:, self.panels[group]] = combiner(group).apply(self.predict_each(samples, [group]))
+        values[:, self.panels[group]] = combine(combiner(group), self.predict_each(samples, [group]))
         return values
 
     def predict_each(self, samples: Samples, groups: Sequence[str]) -> np.ndarray:

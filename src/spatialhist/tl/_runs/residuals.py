@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from spatialhist.tl._predictors.combiners import combine
+
 if TYPE_CHECKING:
     from spatialhist.tl._data.samples import Inputs
-    from spatialhist.tl._predictors.combiners import Combiner
-    from spatialhist.tl._predictors.protocol import Predictor
+    from spatialhist.tl._predictors.protocol import FittedCombiner, Predictor
     from spatialhist.tl._runs.fits import Fit
 
 
@@ -73,7 +74,7 @@ class HeldOut:
     """
 
     folds: Folds
-    combiner: Callable[[str], Combiner]
+    combiner: Callable[[str], FittedCombiner]
 
     @property
     def groups(self) -> list[str]:
@@ -101,7 +102,7 @@ class HeldOut:
         for group in folds.groups:
             rows, _ = outer[group, folds.models[0].name].result()
             predictions = np.stack([outer[group, m.name].result()[1] for m in folds.models])
-            values[np.ix_(rows, np.asarray(folds.panels[group]))] = self.combiner(group).apply(predictions)
+            values[np.ix_(rows, np.asarray(folds.panels[group]))] = combine(self.combiner(group), predictions)
         return values
 
     def residuals(self) -> np.ndarray:
@@ -139,7 +140,7 @@ class HeldOut:
             rows, _ = inner[evaluated, other, folds.models[0].name].result()
             own = group[rows] == other
             each = np.stack([inner[evaluated, other, m.name].result()[1][own] for m in folds.models])
-            residuals[np.ix_(rows[own], columns)] = folds.targets(rows[own], evaluated) - combiner.apply(each)
+            residuals[np.ix_(rows[own], columns)] = folds.targets(rows[own], evaluated) - combine(combiner, each)
         return residuals
 
     def _empty(self) -> np.ndarray:

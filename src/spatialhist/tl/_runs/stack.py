@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,8 +13,8 @@ import numpy as np
 
 from spatialhist._runtime.files import intact, whole_folder, write_json
 from spatialhist.tl._data.samples import Samples
-from spatialhist.tl._predictors.combiners import Combiner, restore
-from spatialhist.tl._predictors.protocol import Predictor
+from spatialhist.tl._predictors.combiners import describe_combiner, restore_combiner
+from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner, Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import read_state, write_state
 from spatialhist.tl._runs.folder import group_folder
@@ -22,6 +25,7 @@ from spatialhist.tl._runs.trained import Trained
 from spatialhist.tl._scores.card import write_card
 
 FINAL = "final"
+CARD = "stack.json"
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ class OnRun(Trained):
     ----------
     cv
         The cross-validation whose models are combined.
-    method
-        How.
     """
 
     cv: CrossValidation
-    method: str
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """Name of the way in which they are."""
 
     @property
     def manifest(self) -> Manifest:
@@ -76,16 +82,22 @@ class Stack(OnRun):
     ----------
     cv
         The cross-validation whose models are combined.
-    method
-        How.
+    how
+        The way in which they are.
     by_group
         The combiner with which each held-out group is evaluated; it has not seen that group.
     final
         The combiner for new slides, fitted on the out-of-fold predictions of all groups, over all genes of the run.
     """
 
-    by_group: dict[str, Combiner]
-    final: Combiner
+    how: Combiner
+    by_group: dict[str, FittedCombiner]
+    final: FittedCombiner
+
+    @property
+    def method(self) -> str:
+        """Name of the way in which models are combined."""
+        return self.how.name
 
     @property
     def folder(self) -> Path:
@@ -93,20 +105,28 @@ class Stack(OnRun):
         return self.cv.folder / "stack" / self.method
 
     @classmethod
-    def load(cls, cv: CrossValidation, method: str) -> Stack:
-        """Load the weights of a run folder."""
+    def load(cls, cv: CrossValidation, method: str, *, combiners: Sequence[Combiner] = ()) -> Stack:
+        """Load the weights of a run folder; a combiner of your own must be handed in again.
+
+        Raises
+        ------
+        ValueError
+            If it is not, or the folder is broken.
+        """
         folder = cv.folder / "stack" / method
-        n = len(cv.models)
         with intact(folder):
-            each = {g: restore(method, read_state(folder / group_folder(cv.groups, (g,))), n) for g in cv.groups}
-            return cls(cv, method, each, restore(method, read_state(folder / FINAL), n))
+            data = json.loads((folder / CARD).read_text())
+        how = restore_combiner(method, data, combiners)
+        with intact(folder):
+            each = {g: how.restore(read_state(folder / group_folder(cv.groups, (g,)))) for g in cv.groups}
+            return cls(cv, how, each, how.restore(read_state(folder / FINAL)))
 
     @property
     def in_ranks(self) -> bool:
         """Whether predictions are ranks, those of the models or those that the method makes of them."""
-        return self.final.in_ranks or self.cv.in_ranks
+        return self.how.in_ranks or self.cv.in_ranks
 
-    def combiner(self, group: str | None) -> Combiner:
+    def combiner(self, group: str | None) -> FittedCombiner:
         """How models are combined to predict a group that was held out, or a new slide."""
         return self.final if group is None else self.by_group[group]
 
@@ -130,7 +150,7 @@ class Stack(OnRun):
         NoResiduals
             If they are ranks of what the models predict.
         """
-        if self.final.in_ranks:
+        if self.how.in_ranks:
             raise NoResiduals(
                 f"method={self.method!r} predicts ranks, which have no residuals: stack with another method="
             )
@@ -142,6 +162,12 @@ def scratch_folder(cv: CrossValidation, method: str, seed: int) -> Path:
     return cv.folder / "stack" / f".{method}-{seed}.scratch"
 
 
+def scratch_of(cv: CrossValidation, how: Combiner, seed: int) -> Path:
+    """Checkpoints of a combiner; one of the user's whose code has changed does not go on from the former's."""
+    code = describe_combiner(how).get("combiner", {}).get("fingerprint", "")
+    return scratch_folder(cv, f"{how.name}-{code[:12]}" if code else how.name, seed)
+
+
 def _store(result: Stack, card: dict[str, Any]) -> None:
     """Write weights and card into the run folder, whole."""
     folders = {group_folder(result.cv.groups, (group,)): combiner for group, combiner in result.by_group.items()}
@@ -149,5 +175,6 @@ def _store(result: Stack, card: dict[str, Any]) -> None:
         for name, combiner in {**folders, FINAL: result.final}.items():
             (new / name).mkdir()
             write_state(new / name, combiner.state())
-        write_json(new / "stack.json", {"method": result.method, "models": [m.name for m in result.cv.models]})
+        made_of = {"method": result.method, "models": [m.name for m in result.cv.models]}
+        write_json(new / CARD, made_of | describe_combiner(result.how))
         write_card(new, card)
