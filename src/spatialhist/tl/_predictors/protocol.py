@@ -219,7 +219,7 @@ class Combiner(Protocol):
 
     @property
     def in_ranks(self) -> bool:
-        """Whether it predicts ranks of genes within a spot, whatever the models predict."""
+        """Whether it predicts ranks of genes within a spot, even where the models predict something else."""
         ...
 
     def fit(
