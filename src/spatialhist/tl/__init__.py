@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_calibrate": ["calibrate"],
+        "_check_predictor": ["check_predictor"],
         "_cross_validate": ["cross_validate"],
         "_evaluate": ["evaluate"],
         "_expected_counts": ["expected_counts"],
