@@ -84,7 +84,8 @@ def flag_artifacts(
 
     Notes
     -----
-    Ink is what is dense without absorbing green most. Sharpness (energy of the spectrum above a tenth of the sampling
+    Ink is what is dense without absorbing green most, or in a hue that lies in smooth strokes and hardly anywhere else on
+    the slide. Sharpness (energy of the spectrum above a tenth of the sampling
     frequency) is that of ``squidpy.experimental.im.qc_image``, taken on the square around each spot, at pixels of at
     most 1.5 um where the image has them. A fold has two layers, whose optical densities add in every channel; so have
     dense nests of cells among loose tissue, so look at what was flagged before dropping it.

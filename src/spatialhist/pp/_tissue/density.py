@@ -6,6 +6,8 @@ import numpy as np
 from scipy import ndimage as ndi
 from skimage.morphology import isotropic_closing, isotropic_dilation, isotropic_erosion
 
+from spatialhist.pp._tissue.ink import find_ink, foreign
+
 TEXTURE_UM = 15.0
 """Scale of texture: a cell and the area around it."""
 SHARPER = 5
@@ -26,10 +28,6 @@ GLASS_CHROMA = 0.2
 """Glass is at most this colorful, (max - min) / max of its channels, in the colors of stain."""
 GLASS_SHARE = 0.002
 """A smaller share of smooth bright pixels is no glass."""
-GREEN_LEAD = 0.95
-"""Hematoxylin and eosin absorb green most; red and blue together reach less than this share of it."""
-INK_DENSITY = 0.3
-"""Foreign color denser than this lies on top of the tissue."""
 
 
 def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
@@ -53,35 +51,27 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     """
     planes, sigma = _planes(pixels, um_per_px)
     density, texture, sharp, floor = _features(planes, sigma)
-    green, foreign = density[1], _foreign(density)
-    seeds = _opened((texture > 2 * floor) & (green > 2 * floor) & ~foreign, sigma)
+    green, ink = density[1], find_ink(density, texture, sigma=sigma, um_per_px=um_per_px)
+    other = ink | foreign(density)
+    seeds = _opened((texture > 2 * floor) & (green > 2 * floor) & ~other, sigma)
     if not seeds.any():
         return seeds
     strong = max(4 * floor, float(np.median(green[seeds])) / 2)
-    weak = ((texture > floor) | (green > strong)) & (sharp > floor) & ~foreign
-    return _solid(_connected(weak, seeds & weak), _ink(density, sigma), um_per_px)
+    weak = ((texture > floor) | (green > strong)) & (sharp > floor) & ~other
+    return _solid(_connected(weak, seeds & weak), _opened(ink, sigma), um_per_px)
 
 
 def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
-    """Find what is dense in a color that hematoxylin and eosin do not have; arguments as of ``density_mask``."""
+    """Find ink of any color, on glass and on tissue; arguments as of ``density_mask``."""
     planes, sigma = _planes(pixels, um_per_px)
-    return _ink(_features(planes, sigma)[0], sigma)
+    density, texture, *_ = _features(planes, sigma)
+    return _opened(find_ink(density, texture, sigma=sigma, um_per_px=um_per_px), sigma)
 
 
 def _planes(pixels: np.ndarray, um_per_px: float) -> tuple[np.ndarray, float]:
     """Return channels ``(3, y, x)`` and the scale of texture in pixels."""
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
     return planes, float(np.clip(TEXTURE_UM / um_per_px, 1.5, max(1.5, min(planes.shape[1:]) / 8)))
-
-
-def _foreign(density: np.ndarray) -> np.ndarray:
-    """Pixels that do not absorb green most."""
-    red, green, blue = density
-    return (red + blue) / 2 > GREEN_LEAD * green
-
-
-def _ink(density: np.ndarray, sigma: float) -> np.ndarray:
-    return _opened(_foreign(density) & (density.max(axis=0) > INK_DENSITY), sigma)
 
 
 def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
