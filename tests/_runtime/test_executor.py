@@ -57,18 +57,27 @@ def test_after_an_error_nothing_that_waits_is_started():
     assert [f.cancelled() for f in executor.futures[1:]] == [True, True]
 
 
+def tell_of_a_worker(where):
+    warnings.warn_explicit(
+        f"A worker stopped while some jobs {where}",
+        category=UserWarning,
+        filename="a",
+        lineno=1,
+        module="joblib.externals.loky.process_executor",
+    )
+
+
 def test_the_replacement_of_a_worker_between_two_tasks_is_not_told():
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        assert list(run_tasks(divide, [(6, 3), (8, 2)], 2)) == [2, 4]
-        about = {"category": UserWarning, "filename": "a", "lineno": 1}
-        warnings.warn_explicit(
-            "A worker stopped while some jobs were given to the executor.",
-            module="joblib.externals.loky.process_executor",
-            **about,
-        )
-        warnings.warn_explicit("A worker stopped while some jobs", module="another", **about)
-    assert [str(w.message) for w in told] == ["A worker stopped while some jobs"]
+        before = list(warnings.filters)
+        results = run_tasks(divide, [(6, 3), (8, 2)], 2)
+        assert next(results) == 2
+        tell_of_a_worker("between two results")
+        assert list(results) == [4]
+        tell_of_a_worker("of another")
+        assert warnings.filters == before
+    assert [str(w.message) for w in told] == ["A worker stopped while some jobs of another"]
 
 
 def test_number_of_workers():

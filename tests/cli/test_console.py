@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import sys
 import warnings
 
@@ -50,6 +51,17 @@ def test_exit_codes(error, code, said, capsys):
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError), speaking():
         1 / 0  # noqa: B018
+
+
+def test_libraries_speak_again_afterwards():
+    libraries = [logging.getLogger(name) for name in ("spatialdata", "ome_zarr", "lightning.pytorch")]
+    before = [library.level for library in libraries]
+    filters = list(warnings.filters)
+    with pytest.raises(typer.Exit), speaking():
+        assert {library.level for library in libraries} == {logging.ERROR}
+        raise ValueError("bad input")
+    assert [library.level for library in libraries] == before
+    assert warnings.filters == filters
 
 
 def test_json_has_no_nan(capsys):

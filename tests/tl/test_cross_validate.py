@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 
@@ -84,7 +85,7 @@ class TestFinishedRun:
 
 
 class TestResuming:
-    def test_runs_killed_resumed_or_spread_over_processes_are_the_same(self, ridges, finished, tmp_path, capsys):
+    def test_runs_killed_resumed_or_spread_over_processes_are_the_same(self, ridges, finished, tmp_path, capfd, caplog):
         _, done, _ = finished
         options = {"models": ridges, "genes": 8, "groups": "patient", "out": tmp_path / "run", **FAST}
         sdata = draw_cohort(1, signal=0.8)
@@ -98,10 +99,12 @@ class TestResuming:
         shutil.rmtree(cv.folder / "gone")
         (cv.folder / "folds" / "01_P2" / "ridge.scratch").mkdir(parents=True)
         (cv.folder / ".inputs.tmp").mkdir()
-        capsys.readouterr()
         again = draw_cohort(1, signal=0.8)
-        cv = sh.tl.cross_validate(again, **options)
-        assert "fits to run (24 done already)" in capsys.readouterr().err
+        capfd.readouterr()
+        with caplog.at_level(logging.INFO, logger="spatialhist"):
+            cv = sh.tl.cross_validate(again, **options)
+        assert "fits to run (24 done already)" in caplog.text
+        assert capfd.readouterr() == ("", "")
         assert contents(cv.folder) == expected
         assert layers_of(again) == layers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from spatialhist._runtime.files import take_place
+from spatialhist._runtime.quiet import loggers_at
 
 CACHE_VARIABLE = "SPATIALHIST_CACHE"
 CHUNK = 1 << 18
@@ -42,10 +44,10 @@ def fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> None
         take_place(part, Path(output))
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    # it tells the hash of every file that is not checked by its bytes
-    pooch.get_logger().setLevel("WARNING")
     try:
-        pooch.retrieve(url, sha256 and f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=resume)
+        # it tells the hash of every file that is not checked by its bytes
+        with loggers_at(logging.WARNING, pooch.get_logger().name):
+            pooch.retrieve(url, sha256 and f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=resume)
     except OSError as error:
         raise ConnectionError(
             f"{url} cannot be read ({error}). Call again to go on where it stopped; without a network, put the file at "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
+
+from spatialhist._runtime.quiet import warning_ignored
 
 logger = logging.getLogger(__name__)
 
@@ -60,15 +61,15 @@ def _in_processes(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
     # Loky's workers do not import the caller's script again, so plain scripts need no __main__ guard.
     from joblib.externals.loky import get_reusable_executor
 
-    # A worker that a task has left with more memory is replaced between two tasks, which is no news to anybody.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning, "joblib")
     done = 0
     for left in reversed(range(RETRIES + 1)):
         pool = get_reusable_executor(max_workers=n)
         try:
-            for result in _results([pool.submit(function, *task) for task in tasks[done:]]):
-                done += 1
-                yield result
+            # a worker that a task has left with more memory is replaced between two tasks, which is no news to anybody
+            with warning_ignored("A worker stopped while some jobs", UserWarning, "joblib"):
+                for result in _results([pool.submit(function, *task) for task in tasks[done:]]):
+                    done += 1
+                    yield result
             return
         except BrokenProcessPool as error:
             if not left:

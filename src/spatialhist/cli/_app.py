@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,6 +56,7 @@ Seed = Annotated[int, typer.Option(help="For whatever is random.")]
 
 @app.callback(invoke_without_command=True)
 def main(
+    context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each step adds.")] = False,
 ) -> None:
@@ -63,7 +65,9 @@ def main(
         typer.echo(version("spatialhist"))
         raise typer.Exit
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("spatialhist").setLevel(logging.INFO if verbose else logging.WARNING)
+    ours = logging.getLogger("spatialhist")
+    context.call_on_close(partial(ours.setLevel, ours.level))
+    ours.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 @app.command()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from spatialhist._runtime.quiet import loggers_at
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -76,8 +78,7 @@ def speaking() -> Iterator[None]:
     if not stream.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", str(LOG_SECONDS))
         stream = LogLines(stream)
-    with warnings.catch_warnings(), redirect_stderr(stream):
-        _silence_third_parties()
+    with warnings.catch_warnings(), _third_parties_silenced(), redirect_stderr(stream):
         warnings.showwarning = _show  # type: ignore[assignment]
         try:
             yield
@@ -137,13 +138,14 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _silence_third_parties() -> None:
-    """Hide warnings of libraries about themselves, on which a user of the command cannot act."""
-    for library in ("spatialdata", "ome_zarr", "lightning.pytorch"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+@contextmanager
+def _third_parties_silenced() -> Iterator[None]:
+    """Hide what libraries say about themselves, on which a user of the command cannot act."""
     warnings.filterwarnings("ignore", message="zarr v3 autosharding")
     for module in ("docrep", "squidpy", "zarr", "anndata", "spatialdata", "ome_zarr", "xarray", "dask", "numba"):
         warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
+    with loggers_at(logging.ERROR, "spatialdata", "ome_zarr", "lightning.pytorch"):
+        yield
 
 
 def print_verdicts(counts: dict[str, int]) -> None:

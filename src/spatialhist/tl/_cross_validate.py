@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._runtime.executor import n_workers
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist._sdata.values import as_ids
@@ -26,7 +24,7 @@ from spatialhist.tl._data.shared_genes import refuse_unmeasured_panels
 from spatialhist.tl._predictors.combiners import Mean
 from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
-from spatialhist.tl._runs.fits import run_fits
+from spatialhist.tl._runs.fits import run_fits, tell
 from spatialhist.tl._runs.folder import locked, write_oof
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION
 from spatialhist.tl._runs.plan import announce, unique
@@ -174,8 +172,7 @@ def cross_validate(
         )  # fmt: skip
         cv = replace(CrossValidation.load(folder, models=task.models), _temporary=temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
-        note = announce(fits, len(inputs), len(names), n_workers(executor), tile_gb=inputs.tile_gb)
-        print(note, file=sys.stderr)
+        tell(announce(fits, len(inputs), len(names), tile_gb=inputs.tile_gb), progress=progress)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         rows = np.concatenate(list(task.rows.values()))
         _write_layers(table, cv, rows, columns)

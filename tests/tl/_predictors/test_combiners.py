@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
@@ -118,6 +119,16 @@ def test_network_learns_the_mixture_and_repeats_itself(tmp_path):
     assert min(r) > 0.5
     again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "b")
     assert again.apply(predictions).tobytes() == predicted.tobytes()
+
+
+def test_the_callers_generator_goes_on_where_it_was(tmp_path):
+    predictions, targets, slide, _ = planted()
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    fitted = fit_network(predictions[:, :40], targets[:40], slide[:40], seed=0, scratch=tmp_path)
+    StackingNetwork().restore(fitted.state())
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_network_whose_training_has_ended_is_not_trained_again(tmp_path, monkeypatch):

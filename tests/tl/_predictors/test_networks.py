@@ -66,6 +66,16 @@ def test_networks_survive_their_folder_and_repeat_themselves(predictor, samples,
     assert predictor.restore(read_state(tmp_path / "c")).predict(samples).tobytes() == predicted.tobytes()
 
 
+@pytest.mark.parametrize("predictor", [HEAD, TILES])
+def test_the_callers_generator_goes_on_where_it_was(predictor, samples, tmp_path):
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    fitted = predictor.fit(samples, seed=3, scratch=tmp_path)
+    predictor.restore(fitted.state()).predict(samples)
+    assert torch.equal(torch.rand(3), expected)
+
+
 @pytest.mark.parametrize("predictor", [replace(HEAD, members=2), replace(TILES, members=2)])
 def test_members_are_averaged(predictor, samples, tmp_path):
     both = predictor.fit(samples, seed=0, scratch=tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -142,8 +143,14 @@ def test_a_restored_model_that_predicts_another_shape_is_told(fit, inputs):
         fit.predict(fewer, inputs.samples(np.arange(3)))
 
 
-def test_the_time_left_is_told_when_it_is_long(fit, inputs, tmp_path, monkeypatch, capsys):
+def test_the_time_left_is_told_when_it_is_long(fit, inputs, tmp_path, monkeypatch, capsys, caplog):
     monkeypatch.setattr(_fits, "run_fit", lambda *a: 90.0)
     fits = [replace(fit, folder=tmp_path / g) for g in ("a", "b", "c")]
-    run_fits(fits, inputs.folder, progress=False)
-    assert capsys.readouterr().err.count("about 3 min are left; ridge is the slowest, 90 s a fit") == 1
+    note = "about 3 min are left; ridge is the slowest, 90 s a fit"
+    with caplog.at_level(logging.INFO, logger="spatialhist"):
+        run_fits(fits, inputs.folder, progress=True)
+        assert capsys.readouterr().err.count(note) == 1
+        assert caplog.text == ""
+        run_fits(fits, inputs.folder, progress=False)
+    assert capsys.readouterr() == ("", "")
+    assert caplog.text.count(note) == 1

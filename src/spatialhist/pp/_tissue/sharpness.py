@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from spatialhist._keys import CHANNELS
+from spatialhist._runtime.quiet import loggers_at
 from spatialhist._sdata.compat import quiet
 
 
@@ -33,10 +34,7 @@ def spot_quality(tiles: np.ndarray) -> np.ndarray:
     column = np.ascontiguousarray(np.moveaxis(tiles, 0, 1)).reshape(3, n * side, side)
     image = Image2DModel.parse(column, dims=("c", "y", "x"), c_coords=list(CHANNELS))
     sdata = sd.SpatialData.init_from_elements({"image": image})
-    announcements = logging.getLogger("spatialdata._logging")
-    level = announcements.level
-    announcements.setLevel(logging.WARNING)
-    try:
+    with loggers_at(logging.WARNING, "spatialdata._logging"):
         qc_image(
             sdata,
             "image",
@@ -47,6 +45,4 @@ def spot_quality(tiles: np.ndarray) -> np.ndarray:
             progress=False,
             preview=False,
         )
-    finally:
-        announcements.setLevel(level)
     return np.asarray(sdata.tables["qc_img_image"].X, dtype=np.float32)[:, 0]

@@ -223,7 +223,8 @@ class StackingNetwork:
         from spatialhist.nn import StackingMLP
 
         arrays, _ = state
-        network = StackingMLP(len(arrays["mean"]), len(arrays["level"]))
+        with torch.random.fork_rng(devices=[]):
+            network = StackingMLP(len(arrays["mean"]), len(arrays["level"]))
         own = {k.removeprefix("network/"): torch.tensor(v) for k, v in arrays.items() if k.startswith("network/")}
         network.load_state_dict(own)
         return StackedNetwork(network.eval(), arrays["mean"], arrays["deviation"], arrays["level"], arrays["spread"])
@@ -261,19 +262,18 @@ def fit_network(
 
     from spatialhist.nn import StackingMLP, get_loss
     from spatialhist.tl._predictors.networks import ArrayData
-    from spatialhist.tl._predictors.training import Regression, Schedule, train
+    from spatialhist.tl._predictors.training import Regression, Schedule, seeded, train
 
     flat = _flat(predictions)
     mean, deviation = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-6)
     centered, level = center_by_slide(targets, slide)
     spread = np.maximum(centered.std(axis=0), 1e-6).astype(np.float32)
-    torch.manual_seed(seed)
-    network = StackingMLP(flat.shape[1], targets.shape[1])
     scaled = torch.from_numpy((centered / spread).astype(np.float32))
     data = ArrayData(_inputs(predictions, mean, deviation), scaled)
     schedule = Schedule(epochs=20, batch=64, learning_rate=1e-3, weight_decay=1e-3, accelerator="cpu")
-    module = Regression(network, get_loss("mse"), schedule, seed)
-    train(module, data, scratch)
+    with seeded(seed):
+        network = StackingMLP(flat.shape[1], targets.shape[1])
+        train(Regression(network, get_loss("mse"), schedule, seed), data, scratch)
     return StackedNetwork(network.eval(), mean, deviation, level.astype(np.float32), spread)
 
 

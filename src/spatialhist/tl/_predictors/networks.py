@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from spatialhist.nn import FeatureHead, VisionMLPMultiTask, augment, get_loss
 from spatialhist.tl._predictors.ridge_solver import center_by_slide, target_projection
-from spatialhist.tl._predictors.training import Regression, Schedule, train
+from spatialhist.tl._predictors.training import Regression, Schedule, seeded, train
 
 if TYPE_CHECKING:
     from spatialhist.nn._blocks import Norm
@@ -84,10 +84,10 @@ class FeatureNetwork:
         schedule = self._schedule(len(samples))
         networks = []
         for member in range(self.members):
-            torch.manual_seed(seed * 1009 + member)
-            network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
-            module = Regression(network, get_loss(self.loss), schedule, seed * 1009 + member)
-            networks.append(train(module, data, scratch / str(member)))
+            with seeded(seed * 1009 + member):
+                network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
+                module = Regression(network, get_loss(self.loss), schedule, seed * 1009 + member)
+                networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {"sizes": sizes})
 
     def _schedule(self, n: int) -> Schedule:
@@ -175,12 +175,12 @@ class TileNetwork:
         change = _augment_tiles if self.augment else None
         networks = []
         for member in range(self.members):
-            torch.manual_seed(seed * 1009 + member)
-            network = before.networks[member].train() if before else self.make(data.targets.shape[1])
-            if self.build is not None:
-                self._try_out(network, samples.tiles[:2], data.targets.shape[1])
-            module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
-            networks.append(train(module, data, scratch / str(member)))
+            with seeded(seed * 1009 + member):
+                network = before.networks[member].train() if before else self.make(data.targets.shape[1])
+                if self.build is not None:
+                    self._try_out(network, samples.tiles[:2], data.targets.shape[1])
+                module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
+                networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {})
 
     @property
@@ -311,7 +311,8 @@ class FittedNetwork:
         members = sorted({int(name.split("/")[0]) for name in arrays if "/" in name})
         networks = []
         for member in members:
-            network = make(len(scaler.intercept), extra)
+            with seeded(0):
+                network = make(len(scaler.intercept), extra)
             own = {n.split("/", 1)[1]: torch.tensor(a) for n, a in arrays.items() if n.startswith(f"{member}/")}
             network.load_state_dict(own)
             networks.append(network.eval())

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spatialhist._runtime.files import take_place, whole_file
 from spatialhist._runtime.processes import rank_and_world
+from spatialhist._runtime.quiet import loggers_at
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,14 @@ def _set_aside_if_broken(checkpoint: Path) -> None:
         )
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch for a while; afterwards the caller's own generators go on where they were."""
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
 def _as_they_are(batch: Any) -> Any:
     """Datasets here hand out whole batches."""
     return batch
@@ -229,15 +238,9 @@ def _precision(accelerator: str) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning's advice on workers and devices does not apply to data that is in memory."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
+    with loggers_at(logging.WARNING, "lightning.pytorch.utilities.rank_zero"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*The dirpath|.*Checkpoint directory.*exists and is not empty")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*isinstance\\(treespec.*")
         warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 import sys
@@ -20,6 +21,8 @@ from spatialhist._runtime.threads import pinned_threads
 from spatialhist.tl._data.samples import Inputs, Samples
 from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
 from spatialhist.tl._predictors.returned import fitted_model, model_state, predictions
+
+logger = logging.getLogger(__name__)
 
 RESULT = "result.safetensors"
 MODEL = "model.safetensors"
@@ -159,10 +162,21 @@ def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, 
     for fit in todo:
         fit.folder.parent.mkdir(parents=True, exist_ok=True)
     done = run_tasks(run_fit, [(f, inputs_folder) for f in todo], executor)
-    left = TimeLeft([f.predictor.name for f in todo], n_workers(executor))
+    # how many run at once in an executor from outside shows when they do
+    left = TimeLeft([f.predictor.name for f in todo], n_workers(executor) if isinstance(executor, int | None) else None)
     for i, seconds in enumerate(tqdm(done, total=len(todo), desc="fits", disable=not progress)):
         if note := left.add(i, seconds):
-            tqdm.write(note, file=sys.stderr)
+            tell(note, progress=progress)
+
+
+def tell(note: str, *, progress: bool) -> None:
+    """Show a note between the progress bars, or log it where there are none."""
+    from tqdm.auto import tqdm
+
+    if progress:
+        tqdm.write(note, file=sys.stderr)
+    else:
+        logger.info(note)
 
 
 SHORT = 60.0
@@ -177,22 +191,26 @@ class TimeLeft:
     names
         Model of every fit, in the order in which they end.
     workers
-        Fits that run at once.
+        Fits that run at once; None to measure it.
     """
 
-    def __init__(self, names: Sequence[str], workers: int) -> None:
+    def __init__(self, names: Sequence[str], workers: int | None) -> None:
         self._names, self._workers = list(names), workers
+        self._start, self._spent = time.perf_counter(), 0.0
         self._seconds: dict[str, float] = {}
         self._said = False
 
     def add(self, position: int, seconds: float) -> str | None:
         """Note that a fit took so many seconds; returns what there is to say, or None."""
-        self._seconds.setdefault(self._names[position], seconds)
+        name, self._spent = self._names[position], self._spent + seconds
+        # the first fit of a process loads libraries too
+        self._seconds[name] = min(seconds, self._seconds.get(name, seconds))
         left = self._names[position + 1 :]
         if self._said or set(left) - set(self._seconds):
             return None
         self._said = True
-        rest = sum(self._seconds[name] for name in left) / self._workers
+        workers = self._workers or max(1.0, self._spent / (time.perf_counter() - self._start))
+        rest = sum(self._seconds[name] for name in left) / workers
         if rest < SHORT:
             return None
         slowest = max(self._seconds, key=lambda name: self._seconds[name])

@@ -1,9 +1,8 @@
-"""Which fits a cross-validation needs, and what they cost."""
+"""Which fits a cross-validation needs."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +12,6 @@ from spatialhist.tl._runs.fits import Fit
 from spatialhist.tl._runs.folder import group_folder
 
 MIN_GROUPS_STACKED = 3
-
-SPOT_EPOCH_SECONDS = 0.045
-"""Seconds that the default network needs a spot and training step, on one core."""
 
 
 def outer_fits(
@@ -80,8 +76,8 @@ def unique(fits: Sequence[Fit]) -> list[Fit]:
     return list({f.folder: f for f in fits}.values())
 
 
-def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, tile_gb: float = 0.0) -> str:
-    """Say how many fits there are and roughly what they cost.
+def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, *, tile_gb: float = 0.0) -> str:
+    """Say how many fits there are, and what they take on disk; how long they take is known when some are done.
 
     Parameters
     ----------
@@ -91,30 +87,13 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, workers: int, *, 
         Spots of the cohort.
     n_groups
         Groups of the cohort.
-    workers
-        Fits that run at once.
     tile_gb
         Size of the tiles that networks look at.
     """
     todo = [f for f in fits if not f.done]
-    seconds = sum(_seconds(f, n_spots * (n_groups - len(f.held_out)) / n_groups) for f in todo) / workers
     gigabytes = sum(len(f.genes) for f in todo) * n_spots * 4 / n_groups / 1e9
     tiles = f"; tiles of {max(tile_gb, 0.01):.2f} GB on disk are read batch by batch, not held in memory"
     return (
         f"{len(todo)} fits to run ({len(fits) - len(todo)} done already), {n_spots:,} spots in {n_groups} groups: "
-        f"roughly {max(1, round(seconds / 60))} min on {workers} worker(s) and {max(gigabytes, 0.01):.2f} GB on disk"
-        f"{tiles if tile_gb else ''}"
+        f"{max(gigabytes, 0.01):.2f} GB on disk{tiles if tile_gb else ''}"
     )
-
-
-def _seconds(fit: Fit, n_spots: float) -> float:
-    """Rough: networks by spots and epochs, the others by spots; meant for the order of magnitude."""
-    predictor = fit.predictor
-    epochs, members = getattr(predictor, "epochs", 0), getattr(predictor, "members", 1)
-    if predictor.needs_tiles:
-        width = getattr(predictor, "width", 32) / 32
-        return n_spots * epochs * members * SPOT_EPOCH_SECONDS * width**2
-    if epochs:
-        most = getattr(predictor, "max_steps", math.inf) * getattr(predictor, "batch", 1)
-        return 2 + min(n_spots * epochs, max(n_spots, most)) * members * 1e-4
-    return 0.5 + n_spots * 1e-3
