@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import lightning as L
 import numpy as np
 import pytest
+import torch
 
 from spatialhist._sdata.build import build_slide, concat_slides
-from spatialhist.tiles import TileDataModule, TileSpec
+from spatialhist.tiles import TileDataModule, TileDataset, TileSpec
 
 SPEC = TileSpec(("px", 10), 10, grid=1)
 
@@ -37,6 +39,19 @@ def test_no_group_is_in_both_parts(sdata, groups, held_out, train, validate):
     data = TileDataModule(sdata, SPEC, layer="X", held_out=held_out, groups=groups, batch_size=4)
     assert regions(data.train_dataloader()) == train
     assert regions(data.val_dataloader()) == validate
+
+
+def test_lightning_predicts_what_was_held_out_in_the_order_of_the_table(sdata):
+    class MeanRed(L.LightningModule):
+        def predict_step(self, batch, index):
+            return batch["tile"][:, 0].float().mean(dim=(1, 2))
+
+    data = TileDataModule(sdata, SPEC, layer="X", held_out=["S2"], batch_size=4)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    predicted = torch.cat(trainer.predict(MeanRed(), datamodule=data))
+    held_out = TileDataset(sdata, SPEC, slides=["S2"], layer="X")
+    expected = [held_out[i]["tile"][0].float().mean() for i in range(len(held_out))]
+    torch.testing.assert_close(predicted, torch.stack(expected))
 
 
 def test_every_epoch_has_all_samples_in_another_order(sdata):

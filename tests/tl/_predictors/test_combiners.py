@@ -14,6 +14,7 @@ from spatialhist.tl._predictors.combiners import (
     PULL_OF_FEW,
     Mean,
     RankMean,
+    StackingNetwork,
     Weights,
     combine,
     describe_combiner,

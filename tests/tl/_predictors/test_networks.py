@@ -51,6 +51,35 @@ def test_a_constant_target_stays_what_it_is(samples):
     np.testing.assert_array_equal(scaler.unscale(scaler.scaled(flat)), flat.targets)
 
 
+@pytest.mark.parametrize("predictor", [HEAD, TILES])
+def test_a_gene_that_varied_on_no_training_slide_is_predicted_as_it_was(predictor, samples, tmp_path):
+    flat = samples.targets.copy()
+    flat[:, 0], flat[:, 2] = 0, 2.5
+    fitted = predictor.fit(replace(samples, targets=flat), seed=0, scratch=tmp_path)
+    for each in (fitted, predictor.restore(fitted.state())):
+        predicted = each.predict(samples)
+        assert (predicted[:, 0] == 0).all()
+        np.testing.assert_allclose(predicted[:, 2], 2.5, rtol=1e-6)
+        assert predicted[:, [1, 3]].std(axis=0).min() > 0
+
+
+def test_networks_of_earlier_versions_predict_what_they_did(samples, tmp_path):
+    fitted = HEAD.fit(samples, seed=0, scratch=tmp_path)
+    arrays, extra = fitted.state()
+    earlier = HEAD.restore(({**arrays, "deviation": np.ones_like(arrays["deviation"])}, extra)).predict(samples)
+    scaled = (fitted.predict(samples) - fitted.scaler.intercept) / fitted.scaler.deviation
+    np.testing.assert_allclose(earlier, scaled + fitted.scaler.intercept, atol=1e-5)
+
+
+def test_a_warm_start_learns_a_gene_that_did_not_vary_before(samples, tmp_path):
+    flat = samples.targets.copy()
+    flat[:, 0] = 0
+    before = HEAD.fit(replace(samples, targets=flat), seed=0, scratch=tmp_path)
+    scaler, new = TargetScaler.fit(samples, before), TargetScaler.fit(samples)
+    assert scaler.deviation[0] == new.deviation[0] > 0
+    np.testing.assert_array_equal(scaler.deviation[1:], before.scaler.deviation[1:])
+
+
 @pytest.mark.parametrize(
     "predictor", [HEAD, replace(HEAD, members=2, standardized=False), TILES, replace(TILES, members=2, ema=0.9)]
 )

@@ -91,6 +91,10 @@ class TileDataModule(L.LightningDataModule):
         """Return the loader of the held-out groups, in the order of the table."""
         return loader(self.validate, self.batch_size, order="table", workers=self.num_workers)
 
+    def predict_dataloader(self) -> DataLoader:
+        """Return the loader of the held-out groups, in the order of the table: rows of predictions are its rows."""
+        return self.val_dataloader()
+
 
 def _split(slides: Sequence[Slide], held_out: Sequence[str], groups: str) -> tuple[list[str], list[str]]:
     """Slides to train on and to validate on."""

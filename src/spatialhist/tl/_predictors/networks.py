@@ -251,7 +251,16 @@ class TileNetwork:
 
 @dataclass(frozen=True)
 class TargetScaler:
-    """Targets without their slide's mean, at unit variance."""
+    """Targets without their slide's mean, at unit variance; those that do not vary are predicted as they are.
+
+    Attributes
+    ----------
+    intercept
+        Mean of the slides' means ``(genes,)``.
+    deviation
+        Of what is left ``(genes,)``; 0 for a gene that varied on no training slide. In folders of earlier versions that is
+        1, and what their networks say of the gene counts.
+    """
 
     intercept: np.ndarray
     deviation: np.ndarray
@@ -260,12 +269,15 @@ class TargetScaler:
     def fit(cls, samples: Samples, before: FittedNetwork | None = None) -> TargetScaler:
         """Fit on training targets; weights of a warm start keep the units they were trained in."""
         centered, intercept = center_by_slide(samples.targets, samples.slide)
-        deviation = centered.std(axis=0) if before is None else before.scaler.deviation
-        return cls(intercept.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32))
+        deviation = centered.std(axis=0)
+        if before is not None:
+            deviation = np.where(before.scaler.deviation > 0, before.scaler.deviation, deviation)
+        return cls(intercept.astype(np.float32), np.where(deviation > 1e-6, deviation, 0).astype(np.float32))
 
     def scaled(self, samples: Samples) -> np.ndarray:
         """Training targets as the network sees them."""
-        return (center_by_slide(samples.targets, samples.slide)[0] / self.deviation).astype(np.float32)
+        unit = np.where(self.deviation > 0, self.deviation, 1).astype(np.float32)
+        return (center_by_slide(samples.targets, samples.slide)[0] / unit).astype(np.float32)
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
         """Back to the units of the layer."""
