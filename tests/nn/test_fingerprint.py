@@ -202,3 +202,10 @@ def test_the_hash_is_the_same_in_every_process():
         env={**os.environ, "PYTHONHASHSEED": seed},
     ).stdout  # fmt: skip
     assert run("1") == run("2")
+
+
+def test_classes_of_numpy_can_be_annotations():
+    annotated = {"array": np.ndarray, "number": np.float32}
+    first = type("Fitted", (), {"__annotations__": annotated, "fields": annotated})
+    other = type("Fitted", (), {"__annotations__": annotated, "fields": annotated | {"number": np.float64}})
+    assert fingerprint(first(), "model") == fingerprint(first(), "model") != fingerprint(other(), "model")

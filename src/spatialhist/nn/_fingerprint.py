@@ -132,9 +132,9 @@ class _Walk:
     def _add_new(self, value: Any, path: str) -> None:
         if isinstance(value, torch.Tensor):
             self._add_tensor(value)
-        elif hasattr(value, "__array_interface__") and value.dtype.kind == "O":
+        elif _is_array(value) and value.dtype.kind == "O":
             self.add(value.tolist(), path)
-        elif hasattr(value, "__array_interface__"):
+        elif _is_array(value):
             self._add_bytes(str(value.dtype), str(value.shape), value.tobytes())
         elif isinstance(value, Mapping):
             self._text("mapping", str(len(value)))
@@ -288,6 +288,11 @@ def _names(code: CodeType) -> set[str]:
 def _slots(kind: type) -> list[str]:
     slots = (vars(base).get("__slots__", ()) for base in kind.__mro__)
     return [name for each in slots for name in ((each,) if isinstance(each, str) else each) if name[:2] != "__"]
+
+
+def _is_array(value: object) -> bool:
+    """An array or a number of numpy, not their classes, which annotations name."""
+    return hasattr(value, "__array_interface__") and not isinstance(value, type)
 
 
 def _is_slot(part: object) -> bool:
