@@ -139,6 +139,16 @@ def test_errors_are_one_line(finished, store, tmp_path):
     )
 
 
+def test_two_slides_run_to_the_report_and_one_names_what_cannot_be_known(store, tmp_path):
+    options = ("--n-genes", 2, "--workers", 1, "--no-realign", "--model", "ridge", "--model", "ridge_raw")
+    result = call("run", store, "--out", tmp_path / "two", "--slide", "S1", "--slide", "S2", *options)
+    assert "stack_mean" in result.stdout
+    assert "report:" in result.stdout
+    assert result.stderr.count("the 2 models are averaged") == 1
+    said = refused("run", store, "--out", tmp_path / "one", "--slide", "S1", *options)
+    assert "cannot be known; sh.tl.fit(sdata) fits one" in said
+
+
 def test_a_masked_image_is_made_where_only_the_mask_is_there():
     from spatialhist.cli._app import _mask_where_missing
 

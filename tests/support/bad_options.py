@@ -192,7 +192,7 @@ TL = [
     _run("cross_validate", ValueError, ("twice", "G1"), genes=["G1", "G1"]),
     _run("cross_validate", KeyError, ("groups='batch'", "patient"), groups="batch"),
     _run("cross_validate", ValueError, ("obs['spot_id']", "'S1'", "one group"), groups="spot_id"),
-    _run("cross_validate", ValueError, ("needs two", "1 slides"), groups="slide", slides=["S1"]),
+    _run("cross_validate", ValueError, ("needs two", "'S1'", "sh.tl.fit"), groups="slide", slides=["S1"]),
     _run("cross_validate", KeyError, ("S1_full_image_normalized", "sh.pp.normalize_stain"), image="normalized"),
     _run("cross_validate", ValueError, ("'resnetX' is unknown", "color_texture"), encoder="resnetX"),
     _run("cross_validate", ValueError, ("'inch'", "um"), extents=[("inch", 3)]),

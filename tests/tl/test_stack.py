@@ -114,6 +114,26 @@ def test_stacking_needs_no_more_than_three_groups_and_a_group_may_be_called_fina
     assert again.final.weights.shape == (2, len(cv.genes))
 
 
+def test_the_way_of_the_readme_runs_to_its_end_with_two_groups(tmp_path):
+    sdata = draw_cohort(2, n_slides=2, n_genes=5, signal=0.8)
+    models = [Ridge(components=4), Ridge(name="ridge_raw", standardized=False, components=4)]
+    cv = sh.tl.cross_validate(sdata, models=models, genes=3, groups="slide", out=tmp_path, **FAST)
+    with pytest.warns(UserWarning) as told:
+        stacked = sh.tl.stack(sdata, cv)
+    assert [str(w.message) for w in told if "stack" in str(w.message)] == [
+        "the run has 2 groups, too few to fit weights of a stack and evaluate them on others: the 2 models are averaged; "
+        "weights need 3 groups"
+    ]
+    expected = np.mean([cv.out_of_fold(m.name) for m in models], axis=0)
+    np.testing.assert_allclose(stacked.out_of_fold(), expected, rtol=1e-6)
+    assert "stack_mean" in set(sh.tl.summarize(sh.tl.evaluate(sdata)).index)
+    new = draw_cohort(4, n_slides=1, images_seed=9)
+    sh.tl.predict(new, tmp_path, encoder=FAST["encoder"], progress=False)
+    assert np.isfinite(new["table"][:, cv.genes].layers["predicted"]).all()
+    with pytest.raises(ValueError, match="'nnls' needs at least 3 groups, .*: use method='mean'"):
+        sh.tl.stack(sdata, cv, method="nnls")
+
+
 @dataclass(frozen=True)
 class Shrunk:
     """The mean of the models, drawn to the mean of the targets."""

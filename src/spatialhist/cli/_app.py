@@ -313,11 +313,10 @@ def _analyze(
         executor=workers,
         seed=seed,
     )
-    stackable = len(cv.models) > 1 and len(cv.groups) > 2
-    stacked = sh.tl.stack(sdata, cv, seed=seed) if stackable else None
+    stacked = sh.tl.stack(sdata, cv, seed=seed) if len(cv.models) > 1 else None
     scores = sh.tl.evaluate(sdata, truth=layer, metrics="all", seed=seed)
     _write_scores(scores, out / "scores.parquet")
-    reason = _calibrate(sdata, stacked or cv) if stacked or len(cv.models) == 1 else None
+    reason = _calibrate(sdata, stacked or cv)
     if sdata.path is not None:
         sh.pp.save(sdata)
     page = sh.report.write(sdata, cv, stack=stacked, scores=scores)

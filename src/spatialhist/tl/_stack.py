@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,7 +42,7 @@ def stack(
     sdata: SpatialData,
     cv: CrossValidation,
     *,
-    method: str | Combiner = "nnls",
+    method: str | Combiner = "auto",
     scheme: Scheme = "honest",
     key_added: str = _keys.OOF,
     seed: int = 0,
@@ -60,10 +61,10 @@ def stack(
     cv
         What :func:`cross_validate` returned, with two models or more.
     method
-        ``"nnls"``: one set of non-negative weights, and per gene a set shrunk towards it; ``"mlp"``:
-        :class:`spatialhist.nn.StackingMLP` on all models' predictions (five groups or more); ``"mean"``;
-        ``"rank_mean"``: mean of the ranks within a spot, in ranks; or a :class:`Combiner` of your own, which
-        :func:`load` takes again.
+        ``"auto"``: ``"nnls"`` with three groups or more, with two ``"mean"`` and a warning; ``"nnls"``: one set of
+        non-negative weights, and per gene a set shrunk towards it; ``"mlp"``: :class:`spatialhist.nn.StackingMLP` on
+        all models' predictions (five groups or more); ``"mean"``; ``"rank_mean"``: mean of the ranks within a spot, in
+        ranks; or a :class:`Combiner` of your own, which :func:`load` takes again.
     scheme
         ``"honest"``, or ``"as_written"`` to repeat the stacking of the original challenge entry, with
         ``method="mlp"``: the network sees what every fold model says of every spot, of those it was trained on too, and
@@ -93,7 +94,7 @@ def stack(
     if scheme != "honest":
         return _other_scheme(cv, method, scheme, seed)
     check_key(key_added)
-    how = resolve_combiner(method)
+    how = resolve_combiner(_automatic(cv) if method == "auto" else method)
     _check(cv, how)
     cohort = open_cohort(sdata, list(cv.manifest.slides), table_key=table_key)
     slides = cohort.every_slide()
@@ -116,6 +117,19 @@ def stack(
     shutil.rmtree(scratch_of(cv, how, seed), ignore_errors=True)
     logger.info("stack: added layer %r (%s of %d models)", key_added, how.name, len(cv.models))
     return result
+
+
+def _automatic(cv: CrossValidation) -> str:
+    """Weights where there are groups enough to fit and evaluate them, else the mean."""
+    if len(cv.models) < 2 or len(cv.groups) >= MIN_GROUPS_STACKED:
+        return "nnls"
+    warnings.warn(
+        f"the run has {len(cv.groups)} groups, too few to fit weights of a stack and evaluate them on others: the "
+        f"{len(cv.models)} models are averaged; weights need {MIN_GROUPS_STACKED} groups",
+        UserWarning,
+        stacklevel=3,
+    )
+    return "mean"
 
 
 def _fit_all(cv: CrossValidation, how: Combiner, seed: int) -> Stack:

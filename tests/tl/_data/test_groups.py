@@ -34,10 +34,38 @@ def test_auto_takes_three_known_patients():
     assert assign(table) == {"A1": "A", "A2": "A", "B1": "B", "C1": "C"}
 
 
-@pytest.mark.parametrize("patients", [["A", "A", "B", "B"], ["A", "B", "C", None]])
-def test_auto_takes_slides_where_patients_are_few_or_unknown(patients):
-    with pytest.warns(UserWarning, match="sections of one patient in training make scores look better"):
+@pytest.mark.parametrize(
+    ("patients", "says"),
+    [
+        (
+            ["A", "A", "B", "B"],
+            "of 2 patients only; sections of one .* look better .*: groups='patient' holds out patients",
+        ),
+        (
+            ["A", "B", "C", None],
+            r"the patient of slides \['C1'\] is not known; sections of one .*: set obs\['patient'\]",
+        ),
+        (["A"] * 4, "all are of one patient, so how well other patients are predicted cannot be known$"),
+    ],
+)
+def test_auto_takes_slides_where_patients_are_few_or_unknown(patients, says):
+    with pytest.warns(UserWarning, match=f"slides are held out one by one: .*{says}"):
         assert assign(table_of(patient=patients)) == {s: s for s in SLIDES}
+
+
+def test_two_slides_of_two_patients_need_no_advice(recwarn):
+    table = table_of(patient=["A", "A", "B", "C"])[2:6]
+    slides = Cohort(None, table, ["A2", "B1"]).every_slide()
+    assert assign_groups(table, slides) == {"A2": "A2", "B1": "B1"}
+    assert not recwarn
+
+
+@pytest.mark.parametrize("groups", ["auto", "slide", "patient"])
+def test_one_slide_leaves_none_to_score_on(groups, recwarn):
+    table = table_of(patient=["A", "A", "B", "C"])[:2]
+    with pytest.raises(ValueError, match=r"found \['A1'\]: .*cannot be known; sh\.tl\.fit\(sdata\) fits one"):
+        assign_groups(table, Cohort(None, table, ["A1"]).every_slide(), groups)
+    assert not recwarn
 
 
 def test_slides_and_columns_are_taken_as_asked():

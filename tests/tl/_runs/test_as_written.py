@@ -82,7 +82,7 @@ def test_it_has_no_intervals(run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scheme": "as_written"}, "was written for method='mlp', not for method='nnls'"),
+        ({"scheme": "as_written"}, "was written for method='mlp', not for method='auto'"),
         ({"scheme": "original", "method": "mlp"}, "scheme='original' is not one of"),
     ],
 )

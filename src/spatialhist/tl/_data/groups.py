@@ -36,15 +36,20 @@ def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto")
         The slides.
     groups
         ``"patient"``, ``"slide"``, a column of ``obs`` that is constant within slides, or ``"auto"``: patients where
-        three or more are known, else slides, with a warning.
+        three or more are known, else slides, with a warning where a patient may have several.
 
     Raises
     ------
     KeyError
         If the column does not exist.
     ValueError
-        If it is missing or varies within a slide, or if it makes fewer than two groups.
+        If there are fewer than two slides, the column is missing or varies within a slide, or it makes fewer than two groups.
     """
+    if len(slides) < 2:
+        raise ValueError(
+            f"cross-validation needs two slides or more, found {[s.name for s in slides]}: with none to hold out, how well a "
+            "model predicts other slides cannot be known; sh.tl.fit(sdata) fits one that predicts them, without scores"
+        )
     if groups == "auto":
         groups = _automatic(slides)
     if groups == "slide":
@@ -54,22 +59,30 @@ def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto")
     names = sorted(set(assigned.values()))
     if len(names) < 2:
         raise ValueError(
-            f"groups={groups!r} puts all {len(slides)} slides into one group {names}: cross-validation needs two"
+            f"groups={groups!r} puts all {len(slides)} slides into one group {names}, so how well a model predicts another "
+            "one cannot be known: groups='slide' holds out slides one by one, and sh.tl.fit(sdata) fits a model without scores"
         )
     return assigned
 
 
 def _automatic(slides: Sequence[Slide]) -> str:
     patients = [s.patient for s in slides]
-    if None not in patients and len(set(patients)) >= MIN_PATIENTS:
+    known = set(patients) - {None}
+    if None not in patients and len(known) >= MIN_PATIENTS:
         return _keys.PATIENT
-    warnings.warn(
-        f"fewer than {MIN_PATIENTS} patients are known, so slides are held out one by one; sections of one "
-        "patient in training make scores look better than they are: set obs['patient'] or pass groups=",
-        UserWarning,
-        stacklevel=4,
-    )
+    if None not in patients and len(known) == len(slides):
+        return "slide"  # each is of another patient: the same groups by other names
+    warnings.warn(f"slides are held out one by one: {_why_slides(slides, len(known))}", UserWarning, stacklevel=4)
     return "slide"
+
+
+def _why_slides(slides: Sequence[Slide], n_patients: int) -> str:
+    flattery = "sections of one patient in training make scores look better than they are"
+    if unknown := [s.name for s in slides if s.patient is None]:
+        return f"the patient of slides {unknown} is not known; {flattery}: set obs['patient'] or pass groups="
+    if n_patients == 1:
+        return "all are of one patient, so how well other patients are predicted cannot be known"
+    return f"they are of {n_patients} patients only; {flattery}: groups='patient' holds out patients"
 
 
 def _constant(table: AnnData, slide: Slide, column: str) -> str:

@@ -122,7 +122,7 @@ class HeldOut:
     def residuals_without(self, evaluated: str) -> np.ndarray:
         """Measured less predicted, for the other groups' spots by models that saw neither their group nor the evaluated one.
 
-        A run of one model holds no fits without two groups: there the residuals of the other groups are those of
+        A run of one model, or of two groups, holds no fits without two groups: there the residuals of the other groups are those of
         :meth:`residuals`, whose models have seen the evaluated group.
 
         Returns
