@@ -142,5 +142,8 @@ def test_paired_wins():
     a = {"A": 0.3, "B": 0.1, "C": 0.2, "D": np.nan}
     b = {"B": 0.2, "A": 0.1, "C": 0.2, "D": 0.5}
     assert metrics.paired_wins(a, b) == (1, 1, 1, 1)
+    more = {**a, "E": 0.1, "F": 0.1}, {**b, "E": 0.2, "F": 0.2}
+    assert metrics.paired_wins(*more) == (1, 3, 1, 1)
+    assert metrics.paired_wins(*more, lower_is_better=True) == (3, 1, 1, 1)
     with pytest.raises(ValueError, match="groups differ"):
         metrics.paired_wins(a, {"A": 0.1})

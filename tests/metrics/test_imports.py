@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spatialhist import metrics
 
-ALLOWED = {"numpy", "scipy", "sklearn", "skimage", "lazy_loader"}
+ALLOWED = {"numpy", "pandas", "scipy", "sklearn", "skimage", "lazy_loader"}
 
 
 def test_imports_nothing_beyond_the_numeric_stack():

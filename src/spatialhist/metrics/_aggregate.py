@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from spatialhist.metrics._correlation import pearson
 from spatialhist.metrics._shared.arrays import as_matrices
+from spatialhist.metrics._shared.means import group_means, slide_means
 
 MIN_GROUPS = 8  # below this an interval over groups says more than the data do
 
@@ -31,7 +33,7 @@ class Summary:
 
 
 class Wins(NamedTuple):
-    """In how many groups one predictor scores higher, lower or the same as another."""
+    """In how many groups one predictor scores better than, worse than or the same as another."""
 
     wins: int
     losses: int
@@ -110,15 +112,14 @@ def summarize(values: ArrayLike, slide: ArrayLike, group: ArrayLike) -> Summary:
     """
     scores = np.asarray(values, dtype=np.float64)
     slide, group = _labels(slide, scores.size), _labels(group, scores.size)
-    group_of_slide = _group_of_slide(slide, group)
-    parts = {name: scores[slide == name] for name in group_of_slide}
-    slides = {name: _mean(part) for name, part in parts.items()}
-    groups = {
-        name: _mean([slides[s] for s, of in group_of_slide.items() if of == name])
-        for name in sorted(set(group_of_slide.values()))
-    }
-    left_out = {name: int(np.isnan(part).sum()) for name, part in parts.items()}
-    return Summary(_mean(list(groups.values())), groups, slides, left_out)
+    _group_of_slide(slide, group)
+    rows = pd.DataFrame({"group": group, "slide": slide, "value": scores})
+    slides = slide_means(rows)
+    groups = group_means(slides).sort_index()
+    left_out = rows["value"].isna().groupby(rows["slide"]).sum()
+    return Summary(
+        float(groups.mean()), groups.to_dict(), slides.droplevel("group").sort_index().to_dict(), left_out.to_dict()
+    )
 
 
 def group_interval(values_by_group: Mapping[str, float], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
@@ -169,15 +170,17 @@ def group_interval(values_by_group: Mapping[str, float], *, level: float = 0.95,
     return float(low), float(high)
 
 
-def paired_wins(a: Mapping[str, float], b: Mapping[str, float]) -> Wins:
-    """Count the groups in which predictor `a` scores higher than, lower than and equal to `b`.
+def paired_wins(a: Mapping[str, float], b: Mapping[str, float], *, lower_is_better: bool = False) -> Wins:
+    """Count the groups in which predictor `a` scores better than, worse than and the same as `b`.
 
     Parameters
     ----------
     a
-        Score of every group, higher being better.
+        Score of every group.
     b
         Score of the same groups.
+    lower_is_better
+        Whether the lower score wins, as of errors.
 
     Returns
     -------
@@ -196,14 +199,10 @@ def paired_wins(a: Mapping[str, float], b: Mapping[str, float]) -> Wins:
     """
     if a.keys() != b.keys():
         raise ValueError(f"groups differ: {sorted(a)} and {sorted(b)}; score both predictors on the same groups")
-    difference = np.array([a[name] - b[name] for name in a])
+    better, worse = (b, a) if lower_is_better else (a, b)
+    difference = np.array([better[name] - worse[name] for name in a])
     counts = (difference > 0, difference < 0, difference == 0, np.isnan(difference))
     return Wins(*(int(np.count_nonzero(where)) for where in counts))
-
-
-def _mean(values: ArrayLike) -> float:
-    present = np.asarray(values)[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")
 
 
 def _labels(labels: ArrayLike, n: int) -> NDArray[np.str_]:

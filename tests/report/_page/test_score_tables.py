@@ -51,6 +51,12 @@ def test_oracles_stand_apart():
     assert found["oracles"].rows[0][:2] == ["noise_ceiling", "oracle"]
 
 
+def test_the_page_names_the_shown_metrics_of_which_lower_is_better():
+    both = pd.concat([table(BASE), table(BASE, metric="nrmse"), table(BASE, metric="spearman")])
+    assert _score_tables.collect(both)["lower_is_better"] == ["nrmse"]
+    assert _score_tables.collect(table(BASE))["lower_is_better"] == []
+
+
 def test_intervals_from_eight_groups_on():
     found = _score_tables.collect(table(BASE, groups=[f"P{i}" for i in range(8)]))
     assert found["headline"].columns[:6] == ["predictor", "kind", "mean", "low", "high", "wins"]

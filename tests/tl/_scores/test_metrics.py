@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 import spatialhist as sh
 from spatialhist import metrics as arrays
 from spatialhist.tl import Metric
-from spatialhist.tl._scores.metrics import DEFAULT, METRICS, Layout, choose_metrics, documented, label_of
+from spatialhist.tl._scores.metrics import DEFAULT, METRICS, Layout, choose_metrics, documented, label_of, named
 from spatialhist.tl._scores.score_slide import ceiling_rows, score_cohort, score_slide
 
 PROFILES = ("spot_spearman", "spots_left_out", "spots_constant")
@@ -177,3 +177,9 @@ def test_the_ceiling_is_high_for_deep_counts_and_low_for_shallow_ones():
     assert values["deep"] > 0.95
     assert values["shallow"] < 0.8
     assert rows == list(ceiling_rows(counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0))
+
+
+def test_a_metric_of_a_name_says_whether_lower_is_better():
+    assert [m.name for m in METRICS if named(m.name).lower_is_better] == ["rmse", "nrmse", "jensen_shannon"]
+    assert named("speed") == Metric("speed")
+    assert named(mine := Metric("mine", lower_is_better=True)) is mine

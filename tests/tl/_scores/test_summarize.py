@@ -67,3 +67,31 @@ def test_a_null_that_predicts_few_groups_is_not_the_one_to_beat():
     assert table.loc["donor", "wins"] == "1/1"
     nothing = frame({("m", "model", "a", "a1"): [0.4], ("donor", "baseline", "a", "a1"): [np.nan]})
     assert sh.tl.summarize(nothing).loc["m", "wins"] == ""
+
+
+def bias(truth, predicted):
+    return abs((predicted - truth).mean(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [("rmse", "rmse"), ("bias", sh.tl.Metric("bias", bias, lower_is_better=True))],
+)
+def test_the_lower_error_wins_against_the_baseline_of_the_lowest(name, metric):
+    values = {
+        ("m", "model", "a", "a1"): [0.4],
+        ("m", "model", "b", "b1"): [0.4],
+        ("m", "model", "c", "c1"): [0.2],
+        ("worse", "model", "a", "a1"): [0.9],
+        ("worse", "model", "b", "b1"): [0.9],
+        ("worse", "model", "c", "c1"): [0.9],
+        ("low", "baseline", "a", "a1"): [0.5],
+        ("low", "baseline", "b", "b1"): [0.3],
+        ("low", "baseline", "c", "c1"): [0.3],
+        ("high", "baseline", "a", "a1"): [0.6],
+        ("high", "baseline", "b", "b1"): [0.6],
+        ("high", "baseline", "c", "c1"): [0.6],
+    }
+    table = sh.tl.summarize(frame(values, name), metric=metric)
+    assert list(table.index) == ["m", "worse", "low", "high"]
+    assert table["wins"].to_dict() == {"m": "2/3", "worse": "0/3", "low": "0/3", "high": "0/3"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from spatialhist.tl._scores.means import gene_means, group_means, rows_of
+from spatialhist.tl._scores.metrics import named
 
 
 def dots(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -24,5 +25,6 @@ def best_predictor(scores: pd.DataFrame, metric: str) -> str:
     means = group_means(rows_of(scores, metric)).mean(axis=1)
     for kind in ("stack", "model"):
         if kind in means.index.get_level_values("kind"):
-            return str(means.xs(kind, level="kind").idxmax())
+            of_kind = means.xs(kind, level="kind")
+            return str(of_kind.idxmin() if named(metric).lower_is_better else of_kind.idxmax())
     raise KeyError(f"no model or stack in the scores; found {sorted(scores['predictor'].unique())}: pass predictor=")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spatialhist import tl
-from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.metrics import HEADLINE, named
 from spatialhist.tl._scores.score_slide import COUNTS
 
 
@@ -29,7 +29,8 @@ def collect(scores: pd.DataFrame) -> dict[str, Any]:
         "headline": _table(fair),
         "verdict": _verdict(fair),
         "oracles": _table(oracles) if len(oracles) else None,
-        "others": _others(scores, list(fair.index)),
+        "others": (others := _others(scores, list(fair.index))),
+        "lower_is_better": [m for m in others.columns[1:] if named(m).lower_is_better],
         "profiles": _profiles(scores, str(fair.index[0])),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from spatialhist.metrics._shared import means
 from spatialhist.tl._scores.metrics import HEADLINE
 
 
@@ -38,8 +39,7 @@ def group_means(rows: pd.DataFrame, by: Sequence[str] = ("predictor", "kind")) -
     pandas.DataFrame
         One row for each of what is kept apart, a column a group. Their mean is the headline.
     """
-    slides = rows.groupby([*by, "group", "slide"], sort=False)["value"].mean()
-    return slides.groupby(level=[*by, "group"], sort=False).mean().unstack("group")
+    return means.group_means(means.slide_means(rows, by)).unstack("group")
 
 
 def gene_means(rows: pd.DataFrame, predictor: str) -> pd.DataFrame:

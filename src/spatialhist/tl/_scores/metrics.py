@@ -171,9 +171,16 @@ def _resolved(one: Chosen) -> Iterable[Metric]:
     return GROUPS.get(one) or named[one]
 
 
+def named(metric: str | Metric) -> Metric:
+    """The metric of a name; of one that is not in the table, more is taken for better."""
+    if isinstance(metric, Metric):
+        return metric
+    return next((m for m in METRICS if m.name == metric), Metric(metric))
+
+
 def label_of(name: str) -> str:
     """Name of a metric for the axis of a plot."""
-    return next((m.label for m in METRICS if m.name == name and m.label), name)
+    return named(name).label or name
 
 
 Documented = TypeVar("Documented", bound=Callable[..., Any])

@@ -7,10 +7,10 @@ import pandas as pd
 
 from spatialhist import metrics
 from spatialhist.tl._scores.means import group_means, rows_of
-from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.metrics import HEADLINE, Metric, named
 
 
-def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
+def summarize(scores: pd.DataFrame, *, metric: str | Metric = HEADLINE) -> pd.DataFrame:
     """Average a metric over targets, then slides, then groups.
 
     Parameters
@@ -18,14 +18,14 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     scores
         What :func:`evaluate` returned.
     metric
-        Which metric.
+        Which metric: its name, or a :class:`Metric` of your own, of which it is known whether lower is better.
 
     Returns
     -------
     DataFrame
         One row a predictor: kind, ``mean`` over groups, one column per group, and ``wins``, the groups in which it scores
-        higher than the best baseline, of how many. Sorted by kind (stack, model, baseline, oracle) and mean. With eight groups
-        or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
+        better than the best baseline, of how many. Sorted by kind (stack, model, baseline, oracle) and mean, best first. With
+        eight groups or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
 
     Raises
     ------
@@ -37,14 +37,15 @@ def summarize(scores: pd.DataFrame, *, metric: str = HEADLINE) -> pd.DataFrame:
     lacking = [c for c in ("predictor", "kind", "group", "slide", "metric", "value") if c not in scores]
     if lacking:
         raise ValueError(f"the table of scores lacks the columns {lacking}: pass what sh.tl.evaluate returned")
-    groups = group_means(rows_of(scores, metric))
+    metric = named(metric)
+    groups = group_means(rows_of(scores, metric.name))
     table = groups.reset_index("kind")
     names = list(groups.columns)
     table.insert(1, "mean", groups.mean(axis=1).to_numpy())
     _add_interval(table, groups.to_numpy(), names)
-    table["wins"] = _wins(table, names)
+    table["wins"] = _wins(table, names, metric.lower_is_better)
     order = {"stack": 0, "model": 1, "baseline": 2, "oracle": 3}
-    table = table.sort_values("mean", ascending=False, kind="stable")
+    table = table.sort_values("mean", ascending=metric.lower_is_better, kind="stable")
     return table.sort_values("kind", key=lambda k: k.map(order), kind="stable").rename_axis(columns=None)
 
 
@@ -59,16 +60,17 @@ def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> 
     table.insert(3, "high", [b[1] for b in bounds])
 
 
-def _wins(table: pd.DataFrame, names: list[str]) -> list[str]:
+def _wins(table: pd.DataFrame, names: list[str], lower_is_better: bool) -> list[str]:
     """Groups won against the baseline with the best mean, among the baselines that predict the most groups."""
     baselines = table[table["kind"] == "baseline"]
     predicted = baselines[names].notna().sum(axis=1)
     candidates = baselines[(predicted > 0) & (predicted == predicted.max())]
     if candidates.empty:
         return [""] * len(table)
-    best = candidates.loc[candidates["mean"].idxmax(), names].to_dict()
+    mean = candidates["mean"]
+    best = candidates.loc[mean.idxmin() if lower_is_better else mean.idxmax(), names].to_dict()
     result = []
     for _, row in table.iterrows():
-        won = metrics.paired_wins(row[names].to_dict(), best)
+        won = metrics.paired_wins(row[names].to_dict(), best, lower_is_better=lower_is_better)
         result.append(f"{won.wins}/{won.wins + won.losses + won.ties}")
     return result
