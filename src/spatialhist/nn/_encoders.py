@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 class Encoder(Protocol):
     """What makes features of tiles: any callable. Write one of your own and pass it as ``encoder=``.
 
-    A function, a :class:`torch.nn.Module` or an object with ``__call__`` will do; nothing has to be inherited. A module is
-    run in evaluation mode and without gradients; put one that a function uses into evaluation mode yourself. A row of the
-    features depends on its tile alone, so that features can be stored and used again. Stored features and trained models
+    A function, a :class:`torch.nn.Module` or an object with ``__call__`` will do; nothing has to be inherited. It is called
+    with ``uint8`` tiles ``(B, 3, H, W)`` in RGB, which it leaves as they are, and returns finite floats ``(B, F)``, one row
+    per tile: a tensor or a numpy array, stored as float32. A row depends on its tile alone, so that features can be stored
+    and used again.
+
+    A module gets its tiles on the device of its weights, in evaluation mode and without gradients; put one that a function
+    uses into evaluation mode yourself. Stored features and trained models
     know an encoder by the hash of its code and weights (:func:`encoder_fingerprint`); what cannot be hashed needs an
     attribute ``fingerprint``, a text that changes whenever it computes something else. :func:`check_encoder` says what is
     wrong with one.

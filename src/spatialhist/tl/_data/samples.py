@@ -74,25 +74,48 @@ Blocks = Literal["own", "all"] | tuple[int, ...]
 class Samples:
     """Some spots, with everything that a :class:`Predictor` may look at.
 
+    Training spots come from several slides; those to be predicted have no targets. Take features by :meth:`blocks`, some of
+    the spots by :meth:`take`, and leave the arrays as they are: others read them too.
+
     Attributes
     ----------
     slide, group, patient
-        Ids ``(n,)``; the patient is ``""`` where unknown.
+        Ids ``(n,)``; the patient is ``""`` where it is unknown, the group on a new slide.
     position
         Spot centers ``(n, 2)``, relative to the center of the slide's spots, in spot spacings.
     features
-        Blocks of features ``(n, F)`` as the encoder gave them: one per field of view, then one per average over the
-        context. A block is read when it is indexed, so that no more of them than needed are in memory.
+        Blocks of features ``(n, F)`` float32 as the encoder gave them: one per field of view, then one per average over
+        the context. A block is read when it is indexed, so that no more of them than needed are in memory.
     standardized
-        The same, relative to mean and deviation of the slide's own tissue.
+        The same, relative to mean and deviation of the slide's own tissue, which cancels most of what staining and scanner
+        add.
     tiles
-        ``(n, 3, pixels, pixels)`` uint8, in memory or read a batch at a time; None where no predictor asked for pixels.
+        ``(n, 3, pixels, pixels)`` uint8, in memory or read a batch at a time (index them); None where no predictor asked
+        for pixels.
     targets
-        ``(n, genes)`` float32, or None for spots to be predicted.
+        ``(n, genes)`` float32, finite, in the units of the layer that is predicted; None for spots to be predicted.
     n_own
         Blocks that are fields of view; None where all are.
     color
-        A single block, color and texture of one field of view, with any encoder; None for spots to be predicted.
+        A single block, color and texture of one field of view, with any encoder, for baselines; None on a new slide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spatialhist.tl import Samples
+    >>> samples = Samples(
+    ...     slide=np.array(["S1", "S1", "S2"]),
+    ...     group=np.array(["P1", "P1", "P2"]),
+    ...     patient=np.array(["P1", "P1", "P2"]),
+    ...     position=np.zeros((3, 2)),
+    ...     features=[np.ones((3, 5)), np.ones((3, 5))],
+    ...     standardized=[np.zeros((3, 5)), np.zeros((3, 5))],
+    ...     targets=np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]]),
+    ... )
+    >>> np.hstack(samples.blocks(True, "own")).shape
+    (3, 10)
+    >>> len(samples.take(samples.group != "P2"))
+    2
     """
 
     slide: np.ndarray

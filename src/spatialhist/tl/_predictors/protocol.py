@@ -20,21 +20,26 @@ State = tuple[dict[str, "np.ndarray"], dict[str, Any]]
 class Fitted(Protocol):
     """A fitted predictor. :meth:`Predictor.fit` and :meth:`Predictor.restore` return one.
 
-    It never changes again: a fold's predictions are made once, and must come out the same from its stored state.
+    It never changes again: a fold's predictions are made once, and must come out the same from its stored state. It may be
+    any object with these two methods.
     """
 
     def predict(self, samples: Samples) -> np.ndarray:
         """Predict every spot.
 
+        The prediction of a spot depends on that spot alone: slides are predicted some spots at a time, in any order. The
+        samples are left as they are.
+
         Parameters
         ----------
         samples
-            Spots without targets.
+            Spots without targets: those of the held-out group, or of a new slide, of which ``samples.group`` is ``""``.
 
         Returns
         -------
         numpy.ndarray
-            ``(n, genes)`` float32, in the units of the targets it was fitted on; NaN where it cannot tell.
+            ``(n, genes)`` float32, in the order of the spots and of the columns of the training targets, and in their units.
+            A model predicts finite values; a baseline may return NaN where it cannot tell.
         """
         ...
 
@@ -44,7 +49,9 @@ class Fitted(Protocol):
         Returns
         -------
         tuple
-            Arrays by name, which are stored as safetensors, and a dictionary that JSON can hold.
+            Arrays by name, which are stored as safetensors, and a dictionary that JSON can hold; ``{}`` for nothing. Arrays
+            hold numbers; text goes into the dictionary, whose keys are text. A single number comes back as an array
+            of shape ``(1,)``, a tuple as a list.
         """
         ...
 
@@ -53,11 +60,18 @@ class Fitted(Protocol):
 class Predictor(Protocol):
     """A recipe for a model. Write one of your own and pass it as ``models=`` of :func:`cross_validate` and :func:`fit`.
 
-    It holds parameters only, so that every fold gets a fresh model; a frozen dataclass does, whose plain fields are then
-    part of what identifies a run. Nothing has to be inherited.
+    It holds parameters only, so that every fold gets a fresh model: :meth:`fit` returns what was fitted, and leaves predictor
+    and samples as they are. A frozen dataclass will do; nothing has to be inherited. :func:`check_predictor` fits one on
+    simulated spots and says what is wrong with it.
+
+    A run knows its predictors by the hash of their code, fields and weights; what cannot be hashed needs an attribute
+    ``fingerprint``, a text that changes whenever it predicts something else. A stored run holds what was fitted and not
+    the code: pass the predictor again to :func:`load`, as in ``sh.tl.load("run", models=[Darkness()])``.
 
     Examples
     --------
+    A regression through the origin on the first feature, relative to the slide's tissue:
+
     >>> from dataclasses import dataclass
     >>> from typing import ClassVar
     >>> import numpy as np
@@ -85,11 +99,13 @@ class Predictor(Protocol):
     ...         return {"slope": self.slope}, {}
     >>> isinstance(Darkness(), sh.tl.Predictor)
     True
+    >>> sh.tl.check_predictor(Darkness())
+    []
     """
 
     @property
     def name(self) -> str:
-        """Name of the layer of its out-of-fold predictions, ``oof_NAME``."""
+        """Name of the layer of its out-of-fold predictions, ``oof_NAME``, and of its folders: letters, digits, ``_.-``."""
         ...
 
     @property
@@ -99,21 +115,21 @@ class Predictor(Protocol):
 
     @property
     def needs_tiles(self) -> bool:
-        """Whether it looks at pixels (``samples.tiles``) and not at features alone."""
+        """Whether it looks at pixels: where no predictor of a run does, ``samples.tiles`` is None."""
         ...
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:
         """Fit on training spots.
 
-        Whatever is chosen, such as the strength of a penalty, is chosen on these alone, by leaving out
-        :meth:`Samples.inner_groups`.
+        Scaling, penalties and the number of epochs are fitted or chosen on these alone, by leaving out one of
+        :meth:`Samples.inner_groups` after the other. The same samples and seed give the same model in any process.
 
         Parameters
         ----------
         samples
-            Training spots with their targets.
+            Training spots of all slides of the fold, with their targets.
         seed
-            For whatever is random.
+            For random numbers; use no others.
         scratch
             Folder for logs and checkpoints. A fit that was killed finds it again; it is removed once the fit is stored.
 
