@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -38,3 +40,22 @@ def test_masks_without_parent_are_not_reported(caplog):
         reader.warning("broken")
     reader.warning("no parent found for %s: %s", "mask", None)
     assert [r.getMessage() for r in caplog.records] == ["broken", "no parent found for mask: None"]
+
+
+BUSY_AT_EXIT = """
+import time
+
+import numpy as np
+import zarr
+from zarr.core import sync
+
+import spatialhist._sdata.compat
+
+zarr.array(np.arange(4.0), store={})
+sync.loop[0].call_soon_threadsafe(time.sleep, 0.8)
+"""
+
+
+def test_a_busy_loop_of_zarr_ends_without_a_word():
+    done = subprocess.run([sys.executable, "-c", BUSY_AT_EXIT], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,16 +1,22 @@
-"""What libraries announce about themselves, which no user can act on, kept quiet around our own calls."""
+"""What libraries do and announce of themselves, which no user can act on."""
 
 from __future__ import annotations
 
+import atexit
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import zarr
+from zarr.core import sync
+
 if TYPE_CHECKING:
-    import zarr
     from anndata import AnnData
+
+SECONDS_AT_EXIT = 10
+"""That a thread of zarr may take to finish what it does when Python exits."""
 
 
 @contextmanager
@@ -47,3 +53,21 @@ def write_part(group: zarr.Group, path: str, value: Any) -> None:
 
     parent, _, name = path.rpartition("/")
     write_elem(group.require_group(parent) if parent else group, name, value)
+
+
+def _end_loop_of_zarr() -> None:
+    """Wait for the thread of zarr's event loop, then let zarr close it.
+
+    Of its own, zarr waits a fifth of a second; where the thread is busy for longer, an error is printed at exit.
+    """
+    loop, thread = sync.loop[0], sync.iothread[0]
+    if loop is None or thread is None:
+        return
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(SECONDS_AT_EXIT)
+    if not thread.is_alive():
+        sync.cleanup_resources()
+
+
+# runs before zarr's own, which was registered first
+atexit.register(_end_loop_of_zarr)
