@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import subprocess
 import sys
@@ -209,3 +210,193 @@ def test_classes_of_numpy_can_be_annotations():
     first = type("Fitted", (), {"__annotations__": annotated, "fields": annotated})
     other = type("Fitted", (), {"__annotations__": annotated, "fields": annotated | {"number": np.float64}})
     assert fingerprint(first(), "model") == fingerprint(first(), "model") != fingerprint(other(), "model")
+
+
+class Pooled(nn.Module):
+    """Scaled, convolved and pooled."""
+
+    def __init__(self, scale=2.0, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.scale, self.layer = scale, nn.Conv2d(3, 4, 3)
+
+    def forward(self, tiles):
+        return self.layer(tiles.float() * self.scale).mean((2, 3))
+
+
+class Highest(Pooled):
+    def forward(self, tiles):
+        return self.layer(tiles.float() * self.scale).amax((2, 3))
+
+
+def traced(module):
+    return torch.jit.trace(module, torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("compiled", [torch.jit.script, traced, torch.compile, torch.fx.symbolic_trace])
+def test_compiled_modules_are_told_by_code_settings_and_weights(compiled):
+    before = encoder_fingerprint(compiled(Pooled()))
+    assert encoder_fingerprint(compiled(Pooled())) == before
+    others = {encoder_fingerprint(compiled(m)) for m in (Pooled(3.0), Pooled(seed=1), Highest())}
+    assert len(others - {before}) == 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_file_of_torchscript_has_one_hash_whatever_was_loaded_before(tmp_path):
+    torch.jit.script(Pooled()).save(tmp_path / "encoder.pt")
+    hashes = []
+    for _ in range(2):
+        encoder = torch.jit.load(tmp_path / "encoder.pt")
+        hashes.append(encoder_fingerprint(encoder))
+        encoder.eval()(torch.zeros(1, 3, 8, 8))
+        hashes.append(encoder_fingerprint(encoder))
+    assert len(set(hashes)) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("compiled", [torch.jit.script, torch.compile])
+def test_compiled_functions_are_told_by_their_code(compiled):
+    def double(x: torch.Tensor):
+        return x * 2
+
+    def triple(x: torch.Tensor):
+        return x * 3
+
+    assert encoder_fingerprint(compiled(double)) == encoder_fingerprint(compiled(double))
+    assert encoder_fingerprint(compiled(double)) != encoder_fingerprint(compiled(triple))
+
+
+def hooked(change, register="register_forward_hook"):
+    module = Pooled()
+    getattr(module.layer, register)(change)
+    return module
+
+
+def test_hooks_of_a_network_count():
+    def double(module, given, result):
+        return result * 2
+
+    def triple(module, given, result):
+        return result * 3
+
+    def doubled_before(module, given):
+        return given[0] * 2
+
+    hashes = [
+        encoder_fingerprint(m)
+        for m in (Pooled(), hooked(double), hooked(triple), hooked(doubled_before, "register_forward_pre_hook"))
+    ]
+    assert len(set(hashes)) == 4
+    assert encoder_fingerprint(hooked(double)) == hashes[1]
+
+
+def test_a_hook_that_was_removed_does_not_count():
+    module = Pooled()
+    before = encoder_fingerprint(module)
+    module.layer.register_forward_hook(print).remove()
+    assert encoder_fingerprint(module) == before
+
+
+class KeepsALayer(nn.Module):
+    """Takes what a layer gives from a hook."""
+
+    def __init__(self):
+        super().__init__()
+        self.network, self.kept, self.all, self.last = Pooled(), {}, [], None
+        self.network.layer.register_forward_hook(self.keep)
+
+    def keep(self, module, given, result):
+        self.kept["layer"], self.last = result, result
+        self.all.append(result)
+
+    def forward(self, tiles):
+        self.network(tiles)
+        return self.kept["layer"].mean((2, 3))
+
+
+def test_what_a_call_left_behind_does_not_count():
+    encoder = KeepsALayer().eval()
+    before = encoder_fingerprint(encoder)
+    with torch.inference_mode():
+        assert encoder(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
+    assert encoder.last is not None
+    assert encoder_fingerprint(encoder) == before
+    encoder.kept["scale"] = torch.ones(2)
+    assert encoder_fingerprint(encoder) != before
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of the user's whose files can be rewritten; ``write(scale)`` makes it anew."""
+
+    def write(scale):
+        for name in [n for n in sys.modules if n.partition(".")[0] == "own_pkg"]:
+            monkeypatch.delitem(sys.modules, name)
+        folder = tmp_path / "own_pkg" / "deep"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder.parent / "__init__.py").write_text("")
+        (folder / "__init__.py").write_text("")
+        (folder / "net.py").write_text(f"SCALE = {scale!r}\ndef encode(tiles):\n    return tiles * SCALE\n")
+        (folder.parent / "user.py").write_text(
+            "def encode(t):\n    from .deep.net import encode\n    return encode(t)\n"
+        )
+        importlib.invalidate_caches()
+        return importlib.import_module("own_pkg.deep.net")
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield write
+    for name in [n for n in sys.modules if n.partition(".")[0] == "own_pkg"]:
+        del sys.modules[name]
+
+
+def through_submodules():
+    pkg = importlib.import_module("own_pkg")
+    return eval("lambda tiles: pkg.deep.net.encode(tiles)", {"pkg": pkg})
+
+
+def importing_inside():
+    def encode(tiles):
+        from own_pkg.deep.net import encode as inner
+
+        return inner(tiles)
+
+    return encode
+
+
+def importing_a_module_inside():
+    def encode(tiles):
+        import own_pkg.deep.net as net
+
+        return net.encode(tiles)
+
+    return encode
+
+
+def importing_relatively():
+    return importlib.import_module("own_pkg.user").encode
+
+
+@pytest.mark.parametrize(
+    "make", [through_submodules, importing_inside, importing_a_module_inside, importing_relatively]
+)
+def test_modules_of_the_users_count_however_they_are_reached(package, make):
+    package(2.0)
+    before = encoder_fingerprint(make())
+    package(2.0)
+    assert encoder_fingerprint(make()) == before
+    package(3.0)
+    assert encoder_fingerprint(make()) != before
+
+
+def test_an_import_that_fails_is_no_matter():
+    def encode(tiles):
+        try:
+            import own_pkg_that_is_not_there
+
+            return own_pkg_that_is_not_there.encode(tiles)
+        except ImportError:
+            return tiles
+
+    assert encoder_fingerprint(encode) == encoder_fingerprint(encode)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
@@ -19,6 +20,11 @@ def sdata():
 
 def fit(sdata, **options):
     return sh.tl.fit(sdata, **{"models": Ridge(components=4), "genes": 4, **FAST, **options})
+
+
+class MeanColor(torch.nn.Module):
+    def forward(self, tiles):
+        return tiles.float().mean((2, 3)) / 255
 
 
 def test_a_model_is_fitted_on_every_measured_spot(sdata, tmp_path):
@@ -132,6 +138,28 @@ class TestStart:
         before, after = (m.fits()[1].fitted().predict(rows) for m in (first, again))
         moved = after - before
         np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-5)
+
+    def test_a_network_of_the_users_goes_on_for_other_epochs_and_not_as_another(self, sdata):
+        def build(n_outputs):
+            return torch.nn.Sequential(MeanColor(), torch.nn.Linear(3, n_outputs))
+
+        def another(n_outputs):
+            return torch.nn.Sequential(MeanColor(), torch.nn.Linear(3, n_outputs, bias=False))
+
+        network = TileNetwork(build=build, epochs=1, accelerator="cpu")
+        before = fit(sdata, models=network)
+        still = replace(network, epochs=2, batch=16, learning_rate=0.0, weight_decay=0.0)
+        after = fit(sdata, models=still, start=before)
+        for key, value in self.weights(before, "vision_mlp").items():
+            np.testing.assert_array_equal(self.weights(after, "vision_mlp")[key], value)
+        with pytest.raises(ValueError, match="differ in .*model 'vision_mlp'"):
+            fit(sdata, models=replace(network, build=another), start=before)
+
+    def test_weights_that_do_not_fit_the_network_are_told(self, first):
+        state = first.fits()[2].fitted().state()
+        other = replace(PIXELS, build=lambda n: torch.nn.Sequential(MeanColor(), torch.nn.Linear(3, n)))
+        with pytest.raises(ValueError, match="weights of model 'vision_mlp' do not fit the network that it makes now"):
+            other.restore(state)
 
     @pytest.mark.parametrize(
         ("options", "match"),

@@ -5,9 +5,11 @@ import ctypes
 import dis
 import functools
 import hashlib
+import importlib.util
 import logging
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
@@ -36,6 +38,7 @@ PLAIN = (
     slice,
 )
 OURS = "spatialhist"
+HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 INSTALLED = ("site-packages", "dist-packages")
 SKIPPED = frozenset(
     {"training", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__"}
@@ -137,13 +140,16 @@ class _Walk:
         elif _is_array(value):
             self._add_bytes(str(value.dtype), str(value.shape), value.tobytes())
         elif isinstance(value, Mapping):
-            self._text("mapping", str(len(value)))
-            for key in sorted(value, key=repr):
+            kept = [key for key in sorted(value, key=repr) if not _of_a_call(value[key])]
+            self._text("mapping", str(len(kept)))
+            for key in kept:
                 self.add(key, path)
                 self.add(value[key], f"{path}[{key!r}]")
         elif isinstance(value, list | tuple | set | frozenset):
-            self._text(type(value).__name__, str(len(value)))
-            for i, item in enumerate(sorted(value, key=repr) if isinstance(value, set | frozenset) else value):
+            items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+            kept = [item for item in items if not _of_a_call(item)]
+            self._text(type(value).__name__, str(len(kept)))
+            for i, item in enumerate(kept):
                 self.add(item, f"{path}[{i}]")
         elif isinstance(value, ModuleType | logging.Logger):
             self._text("named", value.__name__ if isinstance(value, ModuleType) else value.name)
@@ -153,6 +159,12 @@ class _Walk:
     def _add_code_or_object(self, value: Any, path: str) -> None:
         if isinstance(function := getattr(value, "py_func", None), FunctionType):  # compiled by numba
             self.add(function, path)
+        elif type(value).__name__ == "OptimizedModule":  # of torch.compile
+            self.add(value._orig_mod, path)
+        elif isinstance(value, torch.jit.ScriptModule):
+            self._add_script(value)
+        elif isinstance(value, torch.jit.ScriptFunction):
+            self._text("script", _unmangled(str(value.inlined_graph)))
         elif isinstance(value, FunctionType | type | BuiltinFunctionType) or _is_installed_function(value):
             self._add_definition(value, path)
         elif isinstance(value, MethodType):
@@ -223,17 +235,28 @@ class _Walk:
             # what a cached property has found so far follows from the rest
             if name not in SKIPPED and not isinstance(getattr(type(value), name, None), functools.cached_property):
                 self._text(name)
-                self.add(attributes[name], f"{path}.{name}")
+                self.add(None if _of_a_call(attributes[name]) else attributes[name], f"{path}.{name}")
 
     def _add_module(self, module: nn.Module, attributes: dict[str, Any]) -> dict[str, Any]:
-        """Weights, buffers and submodules by name; what torch keeps beside them (hooks, versions) does not count."""
+        """Weights, buffers, submodules and hooks by name; what torch keeps beside them (versions) does not count."""
         for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             self._text(name)
             self._add_tensor(tensor)
         for name, part in module.named_children():
             self._text(name)
             self.add(part, name)
+        for name in HOOKS:
+            if hooks := getattr(module, name, None):
+                self._text(name)
+                self.add(list(hooks.values()), name)
         return {k: v for k, v in attributes.items() if k not in _OF_TORCH}
+
+    def _add_script(self, module: torch.jit.ScriptModule) -> None:
+        """TorchScript shows no Python: its graph with constants and attributes, and its weights."""
+        self._text("script", _unmangled(module._c.dump_to_str(True, True, False)))
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            self._text(name)
+            self._add_tensor(tensor)
 
     def _add_tensor(self, tensor: torch.Tensor) -> None:
         dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
@@ -265,13 +288,62 @@ class _Walk:
 
 
 def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Globals that a function uses, and attributes of the user's own modules that it names."""
+    """Globals that a function uses, and attributes of the user's own modules that it names or imports."""
     names = sorted(_names(function.__code__))
     for name in sorted(_loaded(function.__code__) & function.__globals__.keys()):
         value = function.__globals__[name]
         yield name, value
-        if isinstance(value, ModuleType) and not _installed(value):
-            yield from ((f"{name}.{n}", vars(value)[n]) for n in names if n in vars(value))
+        yield from _named_in_module(name, value, names)
+    for module in _imported(function.__code__, function.__globals__.get("__package__")):
+        yield from _named_in_module(module.__name__, module, names)
+
+
+def _named_in_module(path: str, module: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Attributes of a module of the user's that code names, also those of its submodules."""
+    if not isinstance(module, ModuleType) or _installed(module):
+        return
+    for name in names:
+        if name in vars(module):
+            value = vars(module)[name]
+            yield f"{path}.{name}", value
+            if getattr(value, "__name__", None) == f"{module.__name__}.{name}":
+                yield from _named_in_module(f"{path}.{name}", value, names)
+
+
+def _imported(code: CodeType, package: str | None) -> Iterator[ModuleType]:
+    """Modules of the user's that code imports when it runs; they are imported now, as a call would do."""
+    steps = list(dis.get_instructions(code))
+    for i, step in enumerate(steps):
+        if step.opname == "IMPORT_NAME":
+            level = int(steps[i - 2].argval or 0)
+            if level or not _is_of_a_library(step.argval):
+                with contextlib.suppress(Exception):  # the code may do without it
+                    yield importlib.import_module(f"{'.' * level}{step.argval}", package)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imported(constant, package)
+
+
+def _is_of_a_library(name: str) -> bool:
+    """Whether a module that may not be imported yet is Python's own or installed."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return True
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    return any(folder in PurePath((spec and spec.origin) or "").parts for folder in INSTALLED)
+
+
+def _of_a_call(value: object) -> bool:
+    """Whether a tensor was left behind by an earlier call, such as by a hook that keeps what a layer gave."""
+    return isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter) and value.is_inference()
+
+
+def _unmangled(graph: str) -> str:
+    """Print of a graph without what depends on process and use: numbers of types, places in memory and files, the mode."""
+    return re.sub(r"___torch_mangle_\d+\.|0x[0-9a-f]+|#.*|training = \w+", "", graph)
 
 
 def _loaded(code: CodeType) -> set[str]:

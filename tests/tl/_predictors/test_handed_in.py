@@ -19,6 +19,11 @@ def test_the_same_object_passes_in_silence(recwarn):
     assert not recwarn
 
 
+def test_hashes_of_an_earlier_version_are_not_known(recwarn):
+    check_same(Thing(weights=np.ones(3)), "thing", "things", {"class": "custom:Thing"})
+    assert not recwarn
+
+
 def test_other_weights_are_refused_and_other_settings_told():
     known = identity(Thing(), "thing")
     with pytest.raises(ValueError, match=r"thing in things=\[...\] holds other weights"):

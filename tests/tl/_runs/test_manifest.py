@@ -199,6 +199,27 @@ class TestEarlierWords:
             "null_mean",
         ]
 
+    def test_hashes_that_a_folder_does_not_hold_are_not_compared(self):
+        held = {"class": "custom:Mine", "name": "mine", "power": 2.0}
+        new = held | {"fingerprint": "aa", "weights": ""}
+        design = as_stored()["identity"]["design"] | {"encoder": "custom:function"}
+        older = manifest(models=[held | {"kind": "model", "needs_tiles": False}], design=design)
+        hashed = design | {"encoder_fingerprint": "bb"}
+        assert older.differences({"models": [new], "design": hashed}) == []
+        assert older.differences({"models": [new | {"power": 3.0}], "design": hashed | {"pixels": 9}}) == [
+            "design",
+            "models",
+        ]
+        assert older.differences({"models": [new, new]}) == ["models"]
+
+    def test_hashes_that_a_folder_holds_are_compared(self):
+        new = {"class": "custom:Mine", "name": "mine", "fingerprint": "aa", "weights": ""}
+        design = as_stored()["identity"]["design"] | {"encoder_fingerprint": "bb"}
+        held = manifest(models=[new], design=design)
+        assert held.differences({"models": [new], "design": design}) == []
+        other = {"models": [new | {"fingerprint": "cc"}], "design": design | {"encoder_fingerprint": "cc"}}
+        assert held.differences(other) == ["design", "models"]
+
     def test_both_sides_are_brought_to_the_same_words(self):
         assert comparable({"nulls": [self.MEAN]}) == comparable(comparable({"nulls": [self.MEAN]}))
 
@@ -213,3 +234,10 @@ class TestPredictors:
         assert restore_predictors(described, [own]) == (own,)
         with pytest.raises(ValueError, match="your own predictor 'mine': pass it"):
             restore_predictors(described)
+
+    def test_one_that_is_handed_in_needs_no_list_and_a_class_is_refused(self):
+        own = KernelRidge(name="mine")
+        described = [{"class": "custom:Mine", "name": "mine"}]
+        assert restore_predictors(described, own) == (own,)
+        with pytest.raises(TypeError, match="models=KernelRidge is a class: pass one of its objects"):
+            restore_predictors(described, [KernelRidge])

@@ -62,7 +62,8 @@ def current_description(data: dict[str, Any], design: dict[str, Any] | None = No
         and whether the baseline of color saw features of another encoder. None where neither matters.
     """
     if data["class"].startswith("custom:"):
-        return data
+        # version 0.1.0 held them of every dataclass; what a predictor of the user's does is in its hash
+        return {k: v for k, v in data.items() if k not in ("kind", "needs_tiles")}
     data = dict(data)
     if (former := (data["class"], data.get("name"))) in MODELS:
         data["name"] = MODELS[former]

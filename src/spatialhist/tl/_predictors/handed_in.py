@@ -7,6 +7,9 @@ from typing import Any
 
 from spatialhist.nn._fingerprint import fingerprint, weights_fingerprint
 
+HASHES = ("fingerprint", "weights")
+"""What :func:`identity` tells."""
+
 
 def identity(value: object, what: str) -> dict[str, str]:
     """Hash of an object with all that it refers to, and of its weights; ``what`` names it in messages."""
@@ -21,7 +24,7 @@ def check_same(value: object, what: str, argument: str, known: dict[str, Any]) -
     ValueError
         If it brings other weights.
     """
-    if known.get("weights", "") != weights_fingerprint(value, what):
+    if "weights" in known and known["weights"] != weights_fingerprint(value, what):
         raise ValueError(
             f"{what} in {argument}=[...] holds other weights than the one that was trained: pass the same one, or train "
             "again"

@@ -326,7 +326,13 @@ class FittedNetwork:
             with seeded(0):
                 network = make(len(scaler.intercept), extra)
             own = {n.split("/", 1)[1]: torch.tensor(a) for n, a in arrays.items() if n.startswith(f"{member}/")}
-            network.load_state_dict(own)
+            try:
+                network.load_state_dict(own)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"weights of model {predictor.name!r} do not fit the network that it makes now: pass build= as in "
+                    f"training ({error})"
+                ) from error
             networks.append(network.eval())
         return cls(predictor, networks, scaler, extra)
 

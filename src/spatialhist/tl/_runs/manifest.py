@@ -12,7 +12,8 @@ from typing import Any
 from spatialhist._runtime.files import intact, write_json
 from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data import renamed
-from spatialhist.tl._data.design import Design
+from spatialhist.tl._data.design import FINGERPRINT, Design
+from spatialhist.tl._predictors.handed_in import HASHES
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._predictors.registry import from_description, resolve_models
 
@@ -251,7 +252,17 @@ class Manifest:
             What to compare; None for everything that it says.
         """
         held, new = comparable(self.identity), comparable(wanted)
-        return sorted(key for key in (keys or new) if held.get(key) != new[key])
+        return sorted(key for key in (keys or new) if held.get(key) != _as_far_as_known(new[key], held.get(key)))
+
+
+def _as_far_as_known(new: Any, held: Any) -> Any:
+    """Leave out hashes of what is the user's where a folder of an earlier version does not hold them."""
+    if isinstance(new, list) and isinstance(held, list) and len(new) == len(held):
+        return [_as_far_as_known(n, h) for n, h in zip(new, held, strict=True)]
+    if not (isinstance(new, dict) and isinstance(held, dict)):
+        return new
+    unknown = {FINGERPRINT, *HASHES} - held.keys()
+    return {key: _as_far_as_known(value, held.get(key)) for key, value in new.items() if key not in unknown}
 
 
 def restore_predictors(described: Sequence[dict[str, Any]], own: Sequence[Predictor] = ()) -> tuple[Predictor, ...]:

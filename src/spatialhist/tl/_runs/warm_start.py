@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spatialhist.tl._predictors.registry import current_description, describe
@@ -91,6 +91,14 @@ def _before(predictor: Predictor, models: Sequence[Predictor], design: dict[str,
 
 
 def _shape(predictor: Predictor, design: dict[str, Any]) -> dict[str, Any]:
-    """Parameters on which the weights depend."""
-    described = current_description(json.loads(json.dumps(describe(predictor))), design)
+    """Parameters on which the weights depend; a network of the user's is hashed as if trained with the defaults."""
+    alike = _with_default_training(predictor)
+    described = current_description(json.loads(json.dumps(describe(alike))), design)
     return {k: v for k, v in described.items() if k not in MAY_DIFFER}
+
+
+def _with_default_training(predictor: Any) -> Any:
+    if not is_dataclass(predictor) or isinstance(predictor, type):
+        return predictor
+    training = {f.name: f.default for f in fields(predictor) if f.name in MAY_DIFFER and f.init}
+    return replace(predictor, **{name: value for name, value in training.items() if value is not MISSING})
