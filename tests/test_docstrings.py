@@ -52,6 +52,28 @@ def test_returns_is_a_paragraph(module, name):
         assert "<li><p><em>" not in returns_of(html_of(docstring)), f"Returns of {what} is broken into bullets"
 
 
+@pytest.mark.parametrize(("module", "name"), PUBLIC, ids=[f"{m}.{n}" for m, n in PUBLIC])
+def test_first_line_of_a_property_is_a_sentence(module, name):
+    pytest.importorskip("sphinx")
+    found = getattr(importlib.import_module(f"spatialhist.{module}"), name)
+    properties = inspect.getmembers(found, lambda value: isinstance(value, property)) if inspect.isclass(found) else []
+    for member, value in properties:
+        assert not is_split(inspect.getdoc(value) or ""), f"the page of {name} takes the line of {member} for its type"
+
+
+def is_split(docstring: str) -> bool:
+    """Whether Sphinx takes what stands before a colon for the type of a property."""
+    from sphinx.ext.napoleon import Config, NumpyDocstring
+
+    return ":type:" in str(NumpyDocstring(docstring, Config(), what="property", name="member"))
+
+
+def test_split_properties_are_seen():
+    pytest.importorskip("sphinx")
+    assert is_split("Genes: those of the panel.")
+    assert not is_split("Genes, those of the panel ``a: b``.")
+
+
 def test_broken_returns_are_seen():
     pytest.importorskip("sphinx")
     broken = "Do it.\n\nReturns\n-------\nThe first of two lines, which is no type,\nand the second one."

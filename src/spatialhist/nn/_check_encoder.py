@@ -100,7 +100,7 @@ def _hashed(encoder: Encoder) -> tuple[str, list[str]]:
 
 def _encode(encoder: Encoder, tiles: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return encoder(tiles).to("cpu", torch.float64)
+        return encoder(tiles).cpu().double()
 
 
 def _values(encoder: Encoder, tiles: torch.Tensor, features: torch.Tensor) -> Iterator[str]:

@@ -61,7 +61,7 @@ class Design:
 
     @property
     def single_scale(self) -> int:
-        """Position of the field of view that baselines of a single one see: the second, where there is one."""
+        """Position of the field of view that baselines of a single one see, the second where there is one."""
         return min(1, len(self.extents) - 1)
 
     @property

@@ -105,7 +105,7 @@ class Predictor(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the layer of its out-of-fold predictions, ``oof_NAME``, and of its folders: letters, digits, ``_.-``."""
+        """Name of the layer of its out-of-fold predictions, ``oof_NAME``, of letters, digits and ``_.-``."""
         ...
 
     @property
@@ -115,7 +115,7 @@ class Predictor(Protocol):
 
     @property
     def needs_tiles(self) -> bool:
-        """Whether it looks at pixels: where no predictor of a run does, ``samples.tiles`` is None."""
+        """Whether it looks at pixels; ``samples.tiles`` is None where no predictor of a run does."""
         ...
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:

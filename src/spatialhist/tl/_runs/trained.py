@@ -65,7 +65,7 @@ class Trained(Protocol):
 
     @property
     def genes(self) -> list[str]:
-        """Genes that it predicts: those of all panels, in the order of the run's columns."""
+        """Genes that it predicts, those of all panels, in the order of the run's columns."""
         return self.manifest.genes
 
     @property
