@@ -35,6 +35,12 @@ def test_length_that_is_not_known(extent, message):
         Scale(mpp=None, pitch_px=None, spot_diameter_px=1.0).px(extent, "S1")
 
 
+def test_diameter_of_a_spot():
+    assert Scale(mpp=None, pitch_px=None, spot_diameter_px=55.0).diameter("S1") == 55.0
+    with pytest.raises(ValueError, match=r"'S1' has no spots.*\['S1'\]\['spot_diameter_px'\]"):
+        Scale(mpp=0.5, pitch_px=100.0, spot_diameter_px=None).diameter("S1")
+
+
 def test_scale_of_a_slide(slide_of_five):
     slide_info(slide_of_five, "S1")["mpp"] = 0.7
     assert scale(slide_of_five, "S1") == Scale(0.7, 200.0, pytest.approx(110.0))

@@ -75,12 +75,12 @@ def add_grid(
             UserWarning,
             stacklevel=3,
         )
-    ids = np.arange(len(xy))
+    ids, diameter = np.arange(len(xy)), scale.diameter(slide)
     table = parse_table(_no_counts(len(xy), len(genes)), xy, ids, key, genes, cohort.slide(slide).patient, False)
     slide_info(sdata, key).update(mpp=scale.mpp, pitch_px=scale.pitch_px, spot_diameter_px=scale.spot_diameter_px)
-    fill_thumbnail(table.uns.setdefault(_keys.SPATIAL, {}).setdefault(key, {}), sdata, slide, scale.spot_diameter_px)
+    fill_thumbnail(table.uns.setdefault(_keys.SPATIAL, {}).setdefault(key, {}), sdata, slide, diameter)
     shapes = ShapesModel.parse(
-        xy, geometry=0, radius=scale.spot_diameter_px / 2, index=pd.Index(ids, name=_keys.INSTANCE),
+        xy, geometry=0, radius=diameter / 2, index=pd.Index(ids, name=_keys.INSTANCE),
         transformations={slide: Identity(), key: Identity()},
     )  # fmt: skip
     put_element(sdata.shapes, key, shapes)

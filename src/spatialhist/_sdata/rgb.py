@@ -53,7 +53,7 @@ def _channels(level: Any, name: str) -> list[int]:
     n = level.sizes["c"]
     names = [str(v) for v in level.coords["c"].values] if "c" in level.coords else None
     order = named_order(names, name) if n > 1 else None
-    if order is not None:
+    if names and order is not None:
         return [*order, *(i for i, channel in enumerate(names) if channel.strip().lower() in ("a", "alpha"))]
     if n not in (1, 3, 4):
         raise ValueError(

@@ -69,6 +69,21 @@ class Scale:
             )
         return value * self.pitch_px
 
+    def diameter(self, slide: str) -> float:
+        """Diameter of a spot in full-resolution pixels.
+
+        Raises
+        ------
+        ValueError
+            If the slide has no spots that say it.
+        """
+        if self.spot_diameter_px is None:
+            raise ValueError(
+                f"slide {slide!r} has no spots, so their diameter is unknown: set "
+                f"sdata.attrs['spatialhist']['slides'][{slide!r}]['spot_diameter_px']"
+            )
+        return self.spot_diameter_px
+
 
 def slide_info(sdata: SpatialData, slide: str) -> dict[str, Any]:
     """Entry of a slide in ``sdata.attrs``, created where missing; change it in place."""

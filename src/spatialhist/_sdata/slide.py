@@ -144,6 +144,11 @@ class Slide:
         """Micrometers per pixel, distance and diameter of spots, in pixels of the slide."""
         return scale(self._sdata, self.name) if self._laid is None else self._laid[1]
 
+    @property
+    def spot_diameter_px(self) -> float:
+        """Diameter of a spot, in pixels of the slide."""
+        return self.scale.diameter(self.name)
+
     @cached_property
     def spots(self) -> np.ndarray:
         """Spot centers ``(n, 2)`` in full-resolution pixels of the H&E image, placed by their footprint alone."""

@@ -130,12 +130,17 @@ def _members(file: h5py.File, key: str) -> dict[str, h5py.Dataset]:
 
 
 def _targets(train: dict[str, np.ndarray], name: str) -> list[str]:
-    fields = {slide: [f for f in spots.dtype.names if f not in ("x", "y")] for slide, spots in train.items()}
+    fields = {slide: [f for f in _fields(spots) if f not in ("x", "y")] for slide, spots in train.items()}
     first = next(iter(fields.values()))
     differ = [slide for slide, targets in fields.items() if targets != first]
     if differ or not first:
         raise ValueError(f"{name}: training slides {differ or list(fields)} do not have the same targets as the first")
     return first
+
+
+def _fields(spots: np.ndarray) -> tuple[str, ...]:
+    """Names of the columns; an array of plain numbers has none."""
+    return spots.dtype.names or ()
 
 
 def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: list[str]) -> SpatialData:
@@ -158,7 +163,7 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
         mpp=PITCH_UM / pitch if pitch else None,
         pitch_px=pitch,
         measured=part == TRAIN,
-        obs=pd.DataFrame({f: spots[f] for f in spots.dtype.names if f not in ("x", "y", *targets)}),
+        obs=pd.DataFrame({f: spots[f] for f in _fields(spots) if f not in ("x", "y", *targets)}),
     )
 
 

@@ -198,5 +198,5 @@ def _compare_scale(part: SpatialData, slide: str, image: Path) -> None:
     except (ImportError, ValueError):
         return
     known = scale(part, slide)
-    if recorded and known.mpp and MPP_RANGE[0] <= recorded <= MPP_RANGE[1]:
+    if recorded and known.mpp and known.pitch_px and MPP_RANGE[0] <= recorded <= MPP_RANGE[1]:
         check_distance(known.pitch_px, recorded, slide, known_um=known.mpp * known.pitch_px)

@@ -106,7 +106,7 @@ def _choose_mpp(given: float | None, path: Path) -> float:
         raise ValueError(f"mpp={given} must be positive")
     found, says = _recorded_mpp(path, given)
     if given is None:
-        if says:
+        if found is None:
             raise ValueError(f"{path} {says}: pass mpp=, micrometers per pixel (about 0.25 at 40x, 0.5 at 20x)")
         return found
     if found is not None and not 1 / MPP_TOLERANCE < given / found < MPP_TOLERANCE:

@@ -74,9 +74,9 @@ def alignment(
     before = apply(np.linalg.inv(matrix), after)
     moved = not np.array_equal(matrix, np.eye(3))
     for centers, color in [(before, BEFORE)] * moved + [(after, AFTER)]:
-        _draw_spots(ax, centers, scale.spot_diameter_px, color)
+        _draw_spots(ax, centers, opened.spot_diameter_px, color)
     _draw_legend(ax, moved=moved, outlined=len(tissue) > 0)
-    window = window_of(np.concatenate([before, after, tissue]), 2 * scale.spot_diameter_px)
+    window = window_of(np.concatenate([before, after, tissue]), 2 * opened.spot_diameter_px)
     draw_detail(ax, shown, window)
     fit_view(ax, window)
     shift = float(np.nanmean(np.linalg.norm(after - before, axis=1)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.scale import Scale, slide_info
+from spatialhist._sdata.scale import slide_info
 from spatialhist.pl._draw.style import FONT, check_axes, picture, scale_bar
 from spatialhist.pl._draw.tissue import draw_detail, draw_overview
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
+    from spatialhist._sdata.slide import Slide
     from spatialhist.pl._draw.tissue import Window
 
 DETAIL_PITCHES = 4.0
@@ -72,7 +73,7 @@ def stain(
     entry: dict[str, Any] = slide_info(sdata, slide).get("stain", {})
     opened = cohort.slide(slide)
     after, before = opened.image(image), opened.image(entry.get("image"))
-    side = opened.scale.px(_detail(opened.scale), slide)
+    side = opened.scale.px(_detail(opened), slide)
     window = _window(opened.xy, side)
     if axes is None:
         _, cells = plt.subplots(2, 2, figsize=(6, 5), layout="constrained")
@@ -92,9 +93,9 @@ def stain(
     return cells
 
 
-def _detail(known: Scale) -> tuple[str, float]:
+def _detail(slide: Slide) -> tuple[str, float]:
     """Side of the detail; a slide of one spot has no spot spacing."""
-    return ("pitch", DETAIL_PITCHES) if known.pitch_px else ("px", 4 * known.spot_diameter_px)
+    return ("pitch", DETAIL_PITCHES) if slide.scale.pitch_px else ("px", 4 * slide.spot_diameter_px)
 
 
 def _window(centers: np.ndarray, side: float) -> Window:

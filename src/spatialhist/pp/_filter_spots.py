@@ -167,7 +167,7 @@ def _off_tissue(slide: Slide, xy: np.ndarray, min_tissue: float) -> np.ndarray:
     if min_tissue <= 0:
         return np.zeros(len(xy), dtype=bool)
     mask, pixel = slide.tissue
-    radius = slide.scale.spot_diameter_px / 2 / slide.image().px
+    radius = slide.spot_diameter_px / 2 / slide.image().px
     return disc_share(mask, xy, radius, pixel) < min_tissue
 
 

@@ -133,7 +133,7 @@ def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, m
 def _measure(slide: Slide) -> dict[str, np.ndarray]:
     """Share under ink, sharpness and share on folds of every spot of a slide."""
     image, xy = slide.image(), slide.centers()
-    diameter = slide.scale.spot_diameter_px / image.px
+    diameter = slide.spot_diameter_px / image.px
     pixels, tissue, factors = overview(slide)
     um = um_per_px(slide.scale, factors[0] * image.px)
     ink = ink_mask(pixels, um_per_px=um)

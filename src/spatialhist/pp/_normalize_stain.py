@@ -19,7 +19,7 @@ from spatialhist._sdata.layers import check_key, record_slides, recorded
 from spatialhist._sdata.scale import slide_info
 from spatialhist.pp._fit_stain_reference import fit_stain_reference
 from spatialhist.pp._stain.fit import StainError, basis_change, fit_pixels, fit_stain, lab_transfer
-from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReference
+from spatialhist.pp._stain.reference import CANONICAL, StainMethod, StainReference, array_of
 from spatialhist.pp._tissue.masked_blocks import BlockFunction, map_masked
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
     if target.method == "reinhard":
         to_lms, slope, intercept = lab_transfer(source, target)
         return partial(recolor_lab, to_lms=to_lms, slope=slope, intercept=intercept)
-    return partial(recolor_basis, tables=basis_tables(basis_change(source, target), target.white_point))
+    return partial(recolor_basis, tables=basis_tables(basis_change(source, target), array_of(target, "white_point")))
 
 
 def _record(table: AnnData, entries: dict[str, dict[str, Any]], added: dict[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import scipy.sparse as sp
@@ -101,7 +101,15 @@ def spot_distances(
     )
 
 
-def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> dict[str, float | None]:
+class _Facts(TypedDict):
+    """What is recorded of a slide."""
+
+    radius_px: float
+    pitch_px: float | None
+    mpp: float | None
+
+
+def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> _Facts:
     size = slide.scale
     size.px((unit, 1.0), slide.name)
     return {"radius_px": size.px(radius, slide.name), "pitch_px": size.pitch_px, "mpp": size.mpp}

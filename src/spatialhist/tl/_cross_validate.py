@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from spatialhist.tl._predictors.combiners import Mean
 from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits, tell
-from spatialhist.tl._runs.folder import locked, write_oof
+from spatialhist.tl._runs.folder import locked, run_folder, write_oof
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION
 from spatialhist.tl._runs.plan import announce, unique
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
@@ -163,8 +162,7 @@ def cross_validate(
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
     facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
     manifest = task.manifest(CROSS_VALIDATION, columns, assigned, **facts)
-    temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
-    folder = Path(out or temporary.name)
+    folder, temporary = run_folder(out)
     with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,

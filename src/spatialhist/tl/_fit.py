@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import run_fits
-from spatialhist.tl._runs.folder import locked
+from spatialhist.tl._runs.folder import locked, run_folder
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MODEL, Manifest
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
@@ -109,8 +108,7 @@ def fit(
     columns = _panel(task, genes, always, before)
     origin: dict[str, Any] = {} if before is None else {"start": before.run_id}
     manifest = task.manifest(MODEL, columns, license=license, **origin)
-    temporary = None if out else tempfile.TemporaryDirectory(prefix="spatialhist-")
-    folder = Path(out or temporary.name)
+    folder, temporary = run_folder(out)
     with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned={s.name: s.name for s in task.slides}, columns=columns, overwrite=overwrite,

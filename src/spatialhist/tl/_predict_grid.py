@@ -162,7 +162,9 @@ def predict_grid(
     design = trained.design(encoder)
     grids = [lay_grid(s, trained, design, spacing=spacing, lattice=lattice, within=within) for s in opened]
     for grid in grids:
-        check_layer_size(len(grid.slide.spots), len(trained.genes), n_layers=3 if _bounded(grid, trained, level) else 1)
+        check_layer_size(
+            len(grid.slide.spots), len(trained.genes), n_layers=1 if _level(grid, trained, level) is None else 3
+        )
     kept = None if cache is None else Path(cache)
     for grid in grids:
         name = grid.slide.name
@@ -170,8 +172,8 @@ def predict_grid(
         warn_of_far(name, away)
         table = add_grid(cohort, name, grid.slide.spots, within=within, genes=trained.genes, scale=grid.scale)
         _fill(table, grid, trained, key_added, values, away, lattice)
-        if _bounded(grid, trained, level):
-            calibrate(sdata, trained, level=level, layer=key_added, table_key=_keys.grid_table(name, within))
+        if (bounds := _level(grid, trained, level)) is not None:
+            calibrate(sdata, trained, level=bounds, layer=key_added, table_key=_keys.grid_table(name, within))
     logger.info("predict_grid: added tables %s", [_keys.grid_table(s, within) for s in cohort.slides])
 
 
@@ -190,6 +192,8 @@ def _fill(
     record(table, _keys.OUT_OF_DISTRIBUTION, {k: made[k] for k in ("run", "fitted_on", "predicted_slides")} | about)
 
 
-def _bounded(grid: Grid, trained: Trained, level: float | None) -> bool:
-    """Whether the predictions of a grid get intervals."""
-    return level is not None and leaves_residuals(trained, level, trained_on=grid.training_slide is not None)
+def _level(grid: Grid, trained: Trained, level: float | None) -> float | None:
+    """Level of the intervals that the predictions of a grid get, None where they get none."""
+    if level is None or not leaves_residuals(trained, level, trained_on=grid.training_slide is not None):
+        return None
+    return level

@@ -99,7 +99,7 @@ def to_image(
     step = known.pitch_px / 2 if step is None else step
     if not 0 < step < np.inf:
         raise ValueError(f"step={step!r} must be positive")
-    radius = max(known.spot_diameter_px / 2, REACH * known.pitch_px)
+    radius = max(known.diameter(spots) / 2, REACH * known.pitch_px)
     image = cohort.slide(slide).image()
     points, step_px = image.pixels(cohort.slide(spots).xy), step / image.px
     shape = _shape(image.pyramid, step_px)

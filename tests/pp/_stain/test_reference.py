@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spatialhist.pp import StainReference
+from spatialhist.pp._stain.reference import array_of
 
 
 @pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
@@ -21,6 +22,13 @@ def test_canonical_vectors_are_unit_hematoxylin_and_eosin():
     np.testing.assert_allclose([np.linalg.norm(v) for v in (hematoxylin, eosin, rest)], 1, atol=1e-5)
     assert hematoxylin[0] > 2 * eosin[0]
     assert abs(rest @ hematoxylin) < 1e-5 and abs(rest @ eosin) < 1e-5
+
+
+def test_arrays_of_another_method_are_refused():
+    reinhard = StainReference("reinhard", mu=[1.0, 2.0, 3.0], sigma=[4.0, 5.0, 6.0])
+    assert array_of(reinhard, "sigma").tolist() == [4.0, 5.0, 6.0]
+    with pytest.raises(ValueError, match="a 'reinhard' reference has no stain_matrix"):
+        array_of(reinhard, "stain_matrix")
 
 
 def test_fitted_on_is_kept(tmp_path):

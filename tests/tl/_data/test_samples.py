@@ -74,6 +74,10 @@ def test_spots_to_be_predicted_carry_no_targets_and_no_tiles(inputs):
     samples = inputs.samples(np.array([0, 1]))
     assert samples.targets is None
     assert samples.tiles is None
+    with pytest.raises(ValueError, match="the 2 samples have no targets"):
+        _ = samples.training_targets
+    with pytest.raises(ValueError, match="needs_tiles = True"):
+        _ = samples.needed_tiles
 
 
 def test_targets_are_ranked_within_the_chosen_genes(inputs):

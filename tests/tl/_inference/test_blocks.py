@@ -85,6 +85,18 @@ def test_only_what_is_missing_is_computed_and_the_order_stays(tmp_path):
     assert [a[0] for _, a in values] == [10, 10, 12, 11]
 
 
+def test_a_block_that_is_removed_meanwhile_is_named(tmp_path):
+    def run(some):
+        return (result(i) for i in some)
+
+    list(keep_blocks(tmp_path, ["x", "y"], run))
+    blocks = keep_blocks(tmp_path, ["x", "y"], run)
+    next(blocks)
+    (tmp_path / "y.npy").unlink()
+    with pytest.raises(FileNotFoundError, match=r"y\.npy was removed meanwhile"):
+        next(blocks)
+
+
 def test_names_tell_facts_and_arrays_apart():
     arrays = [np.arange(3.0)]
     assert block_name(["a"], arrays) == block_name(["a"], [np.arange(3.0)])

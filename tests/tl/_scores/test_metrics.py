@@ -138,6 +138,8 @@ def test_what_a_metric_is_taken_over_is_said(values):
         scored(values, chosen=[Metric("off", per_spot.function)])
     with pytest.raises(ValueError, match="per='pixel' is not one of"):
         Metric("off", bias, per="pixel")
+    with pytest.raises(TypeError, match=r"'off' has no function: give it one, sh.tl.Metric\('off', function\)"):
+        scored(values, chosen=[Metric("off")])
 
 
 def test_the_table_is_what_docstrings_and_plots_say():

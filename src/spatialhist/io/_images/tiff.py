@@ -174,7 +174,7 @@ def _check(series: TiffPageSeries, file: TiffFile) -> int:
         raise ValueError(
             "tiles of Ventana BIF overlap and have to be stitched: convert it with QuPath, bfconvert or `vips tiffsave`"
         )
-    return sizes.get(channels, 1)
+    return 1 if channels is None else sizes[channels]
 
 
 def _channel_axis(axes: str) -> str | None:

@@ -102,7 +102,9 @@ def _channel_names(file: TiffFile, series: TiffPageSeries, n: int) -> list[str] 
 
 
 def largest_in_ome(file: TiffFile) -> ET.Element | None:
-    """Description of the largest image, which is the one that is read."""
+    """Description of the largest image, which is the one that is read; None where nothing is described."""
+    if not file.ome_metadata:
+        return None
     images = [element for element in ET.fromstring(file.ome_metadata).iter() if element.tag.endswith("}Pixels")]
     return max(images, key=lambda pixels: int(pixels.get("SizeX", 0)) * int(pixels.get("SizeY", 0)), default=None)
 

@@ -47,7 +47,7 @@ def tiff_mpp(path: Path) -> float | None:
 
 def _of_ome(file: TiffFile) -> tuple[float, float] | None:
     """Of the largest image, which is the one that is read."""
-    largest = largest_in_ome(file) if file.ome_metadata else None
+    largest = largest_in_ome(file)
     if largest is None:
         return None
     sizes = [largest.get(f"PhysicalSize{axis}") for axis in "XY"]

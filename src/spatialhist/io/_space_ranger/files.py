@@ -31,16 +31,15 @@ def find_files(path: Path, counts: str) -> SpaceRangerFiles:
         If a folder holds files of several samples.
     """
     spatial = path / "spatial"
-    found = {
-        counts: _find(path, counts),
-        POSITIONS[0]: _find(spatial, POSITIONS[0]) or _find(spatial, POSITIONS[1]),
-        SCALE_FACTORS: _find(spatial, SCALE_FACTORS),
-    }
-    missing = [name for name, file in found.items() if file is None]
-    if missing:
+    matrix = _find(path, counts)
+    positions = _find(spatial, POSITIONS[0]) or _find(spatial, POSITIONS[1])
+    factors = _find(spatial, SCALE_FACTORS)
+    if matrix is None or positions is None or factors is None:
+        found = {counts: matrix, POSITIONS[0]: positions, SCALE_FACTORS: factors}
+        missing = [name for name, file in found.items() if file is None]
         raise FileNotFoundError(_what_is_missing(path, counts, missing))
     hires, lowres = (_find(spatial, f"tissue_{size}_image.png") for size in ("hires", "lowres"))
-    return SpaceRangerFiles(found[counts], found[POSITIONS[0]], found[SCALE_FACTORS], hires, lowres)
+    return SpaceRangerFiles(matrix, positions, factors, hires, lowres)
 
 
 def _find(folder: Path, name: str) -> Path | None:

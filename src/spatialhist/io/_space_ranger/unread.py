@@ -45,9 +45,9 @@ def refuse_unread(path: Path) -> None:
         mark = next((m for m in marks if (path / m).exists()), None)
         if mark is not None:
             raise ValueError(f"{path} {kind} (it has {mark})")
-    kind = SUFFIXES.get(path.suffix.lower()) or (MATRIX if _is_matrix(path) else None)
-    if kind is not None:
-        raise ValueError(f"{path} {kind}")
+    file = SUFFIXES.get(path.suffix.lower()) or (MATRIX if _is_matrix(path) else None)
+    if file is not None:
+        raise ValueError(f"{path} {file}")
 
 
 def _is_matrix(path: Path) -> bool:

@@ -10,7 +10,6 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.geometry import copied_centers
-from spatialhist._sdata.scale import Scale
 from spatialhist.pl._draw.style import FONT, MISSING, picture, scale_bar
 from spatialhist.pl._draw.tissue import fit_view, window_of
 
@@ -69,6 +68,7 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
         import squidpy as sq
 
     rows, name, known = panel.slide.rows, panel.slide.name, panel.slide.scale
+    diameter = panel.slide.spot_diameter_px
     entry = table.uns[_keys.SPATIAL][name]
     one = ad.AnnData(
         panel.values[:, None],
@@ -83,7 +83,7 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
         library_key=_keys.REGION,
         img=image,
         img_alpha=0.5 if image else None,
-        size=_size(known),
+        size=_size(known.pitch_px, diameter),
         cmap=cmap,
         norm=norm,
         na_color=MISSING,
@@ -92,13 +92,13 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
     )
     picture(ax, panel.title)
     factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
-    fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * known.spot_diameter_px * factor))
+    fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * diameter * factor))
     scale_bar(ax, known.mpp, pixel=1 / factor)
 
 
-def _size(known: Scale) -> float:
+def _size(pitch: float | None, diameter: float) -> float:
     """Drawn diameter of a spot over its true one."""
-    return SPOT_SHARE * known.pitch_px / known.spot_diameter_px if known.pitch_px else 1.0
+    return SPOT_SHARE * pitch / diameter if pitch else 1.0
 
 
 def add_color_bars(panels: np.ndarray, axes: np.ndarray, *, extend: str = "both") -> None:

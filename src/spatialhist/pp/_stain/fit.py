@@ -9,7 +9,7 @@ import numpy as np
 from spatialhist._keys import CHANNELS
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.images import read_level
-from spatialhist.pp._stain.reference import StainMethod, StainReference
+from spatialhist.pp._stain.reference import StainMethod, StainReference, array_of
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
@@ -98,11 +98,12 @@ def _fit(pixels: np.ndarray, tissue: np.ndarray, method: StainMethod, white_poin
 
 
 def _check_two_stains(found: StainReference) -> None:
-    if found.stain_matrix is None:
-        if found.sigma[0] < MIN_SPREAD:
-            raise StainError(f"its tissue has one color only (spread of lightness {found.sigma[0]:.3f})")
+    if found.method == "reinhard":
+        spread = array_of(found, "sigma")[0]
+        if spread < MIN_SPREAD:
+            raise StainError(f"its tissue has one color only (spread of lightness {spread:.3f})")
         return
-    hematoxylin, eosin, _ = found.stain_matrix.T
+    hematoxylin, eosin, _ = array_of(found, "stain_matrix").T
     angle = np.degrees(np.arccos(np.clip(hematoxylin @ eosin, -1, 1)))
     if angle < MIN_ANGLE_DEG:
         raise StainError(f"its two stain vectors are {angle:.1f} degrees apart, as if there were one stain only")
@@ -110,7 +111,7 @@ def _check_two_stains(found: StainReference) -> None:
 
 def basis_change(source: StainReference, target: StainReference) -> np.ndarray:
     """Return the 3x3 matrix that recolors optical densities: same amounts of stain, other stain vectors."""
-    return target.stain_matrix @ np.linalg.pinv(source.stain_matrix)
+    return array_of(target, "stain_matrix") @ np.linalg.pinv(array_of(source, "stain_matrix"))
 
 
 def lab_transfer(source: StainReference, target: StainReference) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,9 +122,9 @@ def lab_transfer(source: StainReference, target: StainReference) -> tuple[np.nda
     with quiet():
         from squidpy.experimental.im._stain import RUDERMAN_LAB_TO_LMS, RUDERMAN_LMS_TO_LAB, RUDERMAN_RGB_TO_LMS
 
-    gain = target.sigma / np.maximum(source.sigma, 1e-6)
+    gain = array_of(target, "sigma") / np.maximum(array_of(source, "sigma"), 1e-6)
     slope = RUDERMAN_LAB_TO_LMS @ np.diag(gain) @ RUDERMAN_LMS_TO_LAB
-    intercept = RUDERMAN_LAB_TO_LMS @ (target.mu - gain * source.mu)
+    intercept = RUDERMAN_LAB_TO_LMS @ (array_of(target, "mu") - gain * array_of(source, "mu"))
     return RUDERMAN_RGB_TO_LMS, slope, intercept
 
 

@@ -89,3 +89,16 @@ class StainReference:
         """Return the reference that ships with the package."""
         check_choice("method", method, StainMethod)
         return cls(method=method, **json.loads(_CANONICAL_FILE.read_text())[method])
+
+
+def array_of(reference: StainReference, name: str) -> np.ndarray:
+    """One of the arrays that the method of a reference has.
+
+    Raises
+    ------
+    ValueError
+        If it has no such array.
+    """
+    if name not in _ARRAYS[reference.method]:
+        raise ValueError(f"a {reference.method!r} reference has no {name}: fit one by another method")
+    return getattr(reference, name)

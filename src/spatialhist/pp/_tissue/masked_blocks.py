@@ -37,7 +37,7 @@ def _apply(
     mask: np.ndarray,
     factors: tuple[float, float],
     function: BlockFunction,
-    block_info: dict[Any, Any] | None = None,
+    block_info: dict[Any, Any],
 ) -> np.ndarray:
     _, (top, bottom), (left, right) = block_info[0]["array-location"]
     rows = nearest(top, bottom, factors[1], mask.shape[0])

@@ -147,10 +147,11 @@ def _load_or_fill(
     parts, names = [], []
     for i, part in enumerate(job.parts()):
         names.append(path.with_suffix(f".part{i:05d}.npy"))
-        parts.append(load_array(names[-1]))
-        if parts[-1] is None:
-            parts[-1] = encode(part)
-            write_array(names[-1], parts[-1])
+        found = load_array(names[-1])
+        if found is None:
+            found = encode(part)
+            write_array(names[-1], found)
+        parts.append(found)
     features = _in_order(job, parts)
     write_json(path.with_suffix(".json"), about)
     write_array(path.with_suffix(".npy"), features)

@@ -122,7 +122,9 @@ class TileDataset(Dataset):
         keep = np.isin(cohort.slide_of_row(), cohort.slides)
         self.rows = np.flatnonzero(keep & cohort.measured() if only_measured else keep)
         self.genes = None if layer is None else list(cohort.table.var_names if genes is None else genes)
-        self._target = None if layer is None else _targets(cohort.table, layer, self.genes)[self.rows]
+        self._target = (
+            None if layer is None or self.genes is None else _targets(cohort.table, layer, self.genes)[self.rows]
+        )
         self._spot = cohort.spot_ids().to_numpy()[self.rows]
         self._region = cohort.slide_of_row()[self.rows]
         xy = np.full((cohort.table.n_obs, 2), np.nan)

@@ -76,10 +76,16 @@ class View:
         xy = self._moved(points)
         return [view_features(view, encoder, xy, folder=cache) for view in self.extents[:n]]
 
-    def tiles(self, points: np.ndarray) -> np.ndarray | None:
-        """Tiles ``(n, 3, pixels, pixels)`` uint8 around points, None where no network looks at pixels."""
+    def tiles(self, points: np.ndarray) -> np.ndarray:
+        """Tiles ``(n, 3, pixels, pixels)`` uint8 around points.
+
+        Raises
+        ------
+        ValueError
+            If no network looks at pixels.
+        """
         if self.tile is None:
-            return None
+            raise ValueError(f"slide {self.slide!r} was opened for features alone: open it with tiles=True")
         reader = encoding_reader(self.tile.source)
         return reader.read(self._moved(points), self.tile.extent_px, self.tile.spec.pixels)
 
@@ -146,7 +152,7 @@ class SlideFeatures:
             position=position,
             features=tuple(blocks),
             standardized=tuple(standardize(f, *s) for f, s in zip(blocks, self.tissue.statistics, strict=True)),
-            tiles=self.view.tiles(self.points[rows]),
+            tiles=None if self.view.tile is None else self.view.tiles(self.points[rows]),
             n_own=len(self.spots),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,8 @@ def gather_run(
         view = View.of(slide, design, tiles=tiles)
         return slide_features(slide, view, design, encoder, cache, rows=used[slide.name])
 
-    def look_at_colors(slide: Slide) -> np.ndarray:
-        return slide_colors(slide, design, colors, cache, rows=used[slide.name])
+    def look_at_colors(slide: Slide, by: Callable[..., Any]) -> np.ndarray:
+        return slide_colors(slide, design, by, cache, rows=used[slide.name])
 
     matrix, ranking = target_source(table, layer)
     with thread_pool(workers, threads) as pool:
@@ -98,7 +99,9 @@ def gather_run(
             ranking=ranking,
             n_own=len(design.extents),
             color=design.single_scale if design.encoder == COLOR_TEXTURE else None,
-            colors=None if colors is None else np.concatenate(list(pool.map(look_at_colors, slides))),
+            colors=None
+            if colors is None
+            else np.concatenate(list(pool.map(partial(look_at_colors, by=colors), slides))),
         )
 
 

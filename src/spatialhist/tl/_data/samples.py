@@ -132,6 +132,32 @@ class Samples:
     def __len__(self) -> int:
         return len(self.slide)
 
+    @property
+    def training_targets(self) -> np.ndarray:
+        """Targets of spots that are trained on.
+
+        Raises
+        ------
+        ValueError
+            If these are spots to be predicted.
+        """
+        if self.targets is None:
+            raise ValueError(f"the {len(self)} samples have no targets: they are spots to be predicted")
+        return self.targets
+
+    @property
+    def needed_tiles(self) -> np.ndarray | StoredTiles:
+        """Tiles, for a predictor that needs them.
+
+        Raises
+        ------
+        ValueError
+            If none were read.
+        """
+        if self.tiles is None:
+            raise ValueError("the samples hold no tiles: set needs_tiles = True on the predictor")
+        return self.tiles
+
     def take(self, rows: np.ndarray) -> Samples:
         """Return some of the spots.
 

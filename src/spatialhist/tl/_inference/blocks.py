@@ -146,6 +146,11 @@ def keep_blocks(folder: Path, names: Sequence[str], run: Callable[[list[int]], I
         Of the blocks.
     run
         Computes some blocks, given by number, in this order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If another process removes a block before it is read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.npy" for name in names]
@@ -158,4 +163,6 @@ def keep_blocks(folder: Path, names: Sequence[str], run: Callable[[list[int]], I
             yield values, away
         else:
             both = load_array(path)
+            if both is None:
+                raise FileNotFoundError(f"{path} was removed meanwhile: call again, and it is computed anew")
             yield both[:, :-1], both[:, -1]

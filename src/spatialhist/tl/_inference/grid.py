@@ -73,7 +73,7 @@ def lay_grid(
     design = design_in_px(design, sizes.complete(own), name, tiles=trained.needs_tiles)
     training_slide = trained.trained_on(slide.pixel_hash)
     trained.check_slide(training_slide)
-    distance = spots.spot_diameter_px if spacing is None else spots.px(spacing, name)
+    distance = spots.diameter(name) if spacing is None else spots.px(spacing, name)
     if not 0 < distance < np.inf:
         raise ValueError(f"spacing={spacing!r} must be a positive length")
     if within == TISSUE:

@@ -35,12 +35,12 @@ class TrainedScale:
     @classmethod
     def of(cls, scales: Iterable[Scale]) -> TrainedScale:
         """Take it from the training slides, as far as their scale is known."""
-        known = [s for s in scales if s.mpp]
-        mpp = [s.mpp for s in known]
+        known = list(scales)
+        mpp = [s.mpp for s in known if s.mpp]
         return cls(
             (min(mpp), max(mpp)) if mpp else None,
-            _median([s.pitch_px * s.mpp for s in known if s.pitch_px]),
-            _median([s.spot_diameter_px * s.mpp for s in known if s.spot_diameter_px]),
+            _median([s.pitch_px * s.mpp for s in known if s.mpp and s.pitch_px]),
+            _median([s.spot_diameter_px * s.mpp for s in known if s.mpp and s.spot_diameter_px]),
         )
 
     def complete(self, own: Scale) -> Scale:

@@ -26,7 +26,7 @@ class MeanProfile:
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedMeans:
         """Average the training slides, each with the same weight."""
-        _, mean = center_by_slide(samples.targets, samples.slide)
+        _, mean = center_by_slide(samples.training_targets, samples.slide)
         return FittedMeans({"": mean.astype(np.float32)})
 
     def restore(self, state: State) -> FittedMeans:
@@ -47,8 +47,10 @@ class PatientMean:
         means = {}
         for patient in np.unique(samples.patient[samples.patient != ""]):
             rows = samples.patient == patient
-            means[str(patient)] = center_by_slide(samples.targets[rows], samples.slide[rows])[1].astype(np.float32)
-        return FittedMeans(means, n_genes=samples.targets.shape[1])
+            means[str(patient)] = center_by_slide(samples.training_targets[rows], samples.slide[rows])[1].astype(
+                np.float32
+            )
+        return FittedMeans(means, n_genes=samples.training_targets.shape[1])
 
     def restore(self, state: State) -> FittedMeans:
         """Rebuild from arrays."""
@@ -98,7 +100,7 @@ class PositionNeighbors:
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedNeighbors:
         """Remember where training spots lie."""
-        centered, intercept = center_by_slide(samples.targets, samples.slide)
+        centered, intercept = center_by_slide(samples.training_targets, samples.slide)
         return FittedNeighbors(self.neighbors, samples.position, (centered + intercept).astype(np.float32))
 
     def restore(self, state: State) -> FittedNeighbors:
@@ -233,10 +235,10 @@ class Permuted:
 def permuted(samples: Samples, seed: int) -> np.ndarray:
     """Permute targets between the spots of each slide."""
     rng = np.random.default_rng(seed)
-    targets = samples.targets.copy()
+    targets = samples.training_targets.copy()
     for name in np.unique(samples.slide):
         rows = np.flatnonzero(samples.slide == name)
-        targets[rows] = samples.targets[rng.permutation(rows)]
+        targets[rows] = samples.training_targets[rng.permutation(rows)]
     return targets
 
 

@@ -196,7 +196,7 @@ def _regress(
     kernel: Nystroem | None,
     points: np.ndarray,
 ) -> FittedLinear:
-    centered, intercept = ridge.center_by_slide(samples.targets.astype(np.float64), samples.slide)
+    centered, intercept = ridge.center_by_slide(samples.training_targets.astype(np.float64), samples.slide)
     design = ridge.Design(points) if kernel is None else ridge.Design(points, kernel.transform)
     inner = samples.inner_groups()
     sums = ridge.GroupSums.of(design, centered, inner)

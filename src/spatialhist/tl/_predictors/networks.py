@@ -171,14 +171,14 @@ class TileNetwork:
         """Train on training tiles, from random weights or from those of a fitted network."""
         before = None if start is None else self.restore(start)
         scaler = TargetScaler.fit(samples, before)
-        data = ArrayData(samples.tiles, torch.from_numpy(scaler.scaled(samples)))
+        data = ArrayData(samples.needed_tiles, torch.from_numpy(scaler.scaled(samples)))
         change = _augment_tiles if self.augment else None
         networks = []
         for member in range(self.members):
             with seeded(seed * 1009 + member):
                 network = before.networks[member].train() if before else self.make(data.targets.shape[1])
                 if self.build is not None:
-                    self._try_out(network, samples.tiles[:2], data.targets.shape[1])
+                    self._try_out(network, samples.needed_tiles[:2], data.targets.shape[1])
                 module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
                 networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {})
@@ -242,7 +242,7 @@ class TileNetwork:
 
     def forward(self, network: torch.nn.Module, samples: Samples, rows: slice) -> torch.Tensor:
         """Predict some spots in scaled units."""
-        return network(torch.from_numpy(np.ascontiguousarray(samples.tiles[rows])))
+        return network(torch.from_numpy(np.ascontiguousarray(samples.needed_tiles[rows])))
 
     def restore(self, state: State) -> FittedNetwork:
         """Rebuild from arrays."""
@@ -268,7 +268,7 @@ class TargetScaler:
     @classmethod
     def fit(cls, samples: Samples, before: FittedNetwork | None = None) -> TargetScaler:
         """Fit on training targets; weights of a warm start keep the units they were trained in."""
-        centered, intercept = center_by_slide(samples.targets, samples.slide)
+        centered, intercept = center_by_slide(samples.training_targets, samples.slide)
         deviation = centered.std(axis=0)
         if before is not None:
             deviation = np.where(before.scaler.deviation > 0, before.scaler.deviation, deviation)
@@ -277,7 +277,7 @@ class TargetScaler:
     def scaled(self, samples: Samples) -> np.ndarray:
         """Training targets as the network sees them."""
         unit = np.where(self.deviation > 0, self.deviation, 1).astype(np.float32)
-        return (center_by_slide(samples.targets, samples.slide)[0] / unit).astype(np.float32)
+        return (center_by_slide(samples.training_targets, samples.slide)[0] / unit).astype(np.float32)
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
         """Back to the units of the layer."""

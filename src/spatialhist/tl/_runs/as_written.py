@@ -118,8 +118,10 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     with pinned_threads(cv.manifest.threads):
         predictions = cv.opened().predict_each(samples, cv.groups)
         one_slide = np.zeros(int((~held).sum()))
-        final = fit_network(predictions[:, ~held], samples.targets[~held], one_slide, seed=seed, scratch=scratch)
-        score = float(np.nanmean(spot_spearman(samples.targets[held], final.apply(predictions[:, held]))))
+        final = fit_network(
+            predictions[:, ~held], samples.training_targets[~held], one_slide, seed=seed, scratch=scratch
+        )
+        score = float(np.nanmean(spot_spearman(samples.training_targets[held], final.apply(predictions[:, held]))))
     result = AsWritten(cv, final, score)
     _store(result)
     shutil.rmtree(scratch)

@@ -106,7 +106,7 @@ class CrossValidation(Trained):
 
     def targets(self, rows: np.ndarray, group: str) -> np.ndarray:
         """Targets of some spots as the fold of a group models them."""
-        return self.inputs.samples(rows, self.panels[group]).targets
+        return self.inputs.samples(rows, self.panels[group]).training_targets
 
     def as_training(self, slide: str) -> str:
         """Say which fold predicts a slide that was trained on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,14 @@ from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
 
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
 """What may lie in a folder before a run has started in it, besides hidden files and folders."""
+
+
+def run_folder(out: str | Path | None) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+    """Return the folder of a run; where none is asked for, a temporary one and what keeps it from being removed."""
+    if out:
+        return Path(out), None
+    temporary = tempfile.TemporaryDirectory(prefix="spatialhist-")
+    return Path(temporary.name), temporary
 
 
 def check_free(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:

@@ -94,7 +94,7 @@ class HeldOut:
     def targets(self) -> np.ndarray:
         """What was measured ``(spots, genes)``."""
         every = np.arange(len(self.folds.inputs))
-        return self.folds.inputs.samples(every, range(len(self.folds.genes))).targets
+        return self.folds.inputs.samples(every, range(len(self.folds.genes))).training_targets
 
     def predictions(self) -> np.ndarray:
         """Predictions of every group ``(spots, genes)``, NaN outside its panel."""

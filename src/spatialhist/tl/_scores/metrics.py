@@ -65,6 +65,19 @@ class Metric:
         check_choice("per", self.per, Per)
 
 
+def call(metric: Metric, *given: Any) -> Any:
+    """Values of a metric.
+
+    Raises
+    ------
+    TypeError
+        If it has no function.
+    """
+    if metric.function is None:
+        raise TypeError(f"metric {metric.name!r} has no function: give it one, sh.tl.Metric({metric.name!r}, function)")
+    return metric.function(*given)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where the scored spots of a slide lie.

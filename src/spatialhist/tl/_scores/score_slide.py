@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from spatialhist import metrics
-from spatialhist.tl._scores.metrics import DEFAULT, HEADLINE, METRICS, RELIABILITY, Layout, Metric, mean_known
+from spatialhist.tl._scores.metrics import DEFAULT, HEADLINE, METRICS, RELIABILITY, Layout, Metric, call, mean_known
 
 ALL = ""
 """Target of scores that are taken over all targets at once."""
@@ -78,7 +78,7 @@ def _per_spot(
 def _per_slide(
     metric: Metric, truth: np.ndarray, predicted: np.ndarray, targets: list[str], layout: Layout
 ) -> Iterator[Row]:
-    value = metric.function(truth, predicted, layout)
+    value = call(metric, truth, predicted, layout)
     if value is not None:
         yield ALL, metric.name, float(value), len(truth)
 
@@ -94,7 +94,7 @@ def called(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
     ValueError
         If there are not as many as there are genes or spots.
     """
-    values = metric.function(truth, predicted)
+    values = call(metric, truth, predicted)
     expected = (len(truth) if metric.per == "spot" else truth.shape[1],)
     if values is not None and np.shape(values) != expected:
         raise ValueError(
@@ -106,7 +106,7 @@ def called(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
 
 def score_cohort(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> float:
     """Mean over genes of a metric of all slides together."""
-    values = np.atleast_1d(metric.function(truth, predicted))
+    values = np.atleast_1d(call(metric, truth, predicted))
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
