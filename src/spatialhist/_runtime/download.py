@@ -14,6 +14,7 @@ from spatialhist._runtime.quiet import loggers_at
 
 CACHE_VARIABLE = "SPATIALHIST_CACHE"
 CHUNK = 1 << 18
+"""Bytes between two writes: what a download that breaks off has to fetch again at most."""
 COMPLETE = 416
 """Answer to a request that starts behind the end of a file."""
 

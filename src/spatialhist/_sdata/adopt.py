@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 THUMBNAIL_PX = 1000
+"""Longer side, about, of the image that squidpy draws spots on."""
 VISIUM_PITCH_UM = 100.0
+"""Distance of the centers of neighboring Visium spots."""
 
 
 def adopt_keys(table: AnnData, table_key: str) -> None:

@@ -16,7 +16,7 @@ from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
 from spatialhist._sdata.geometry import has_spots
 from spatialhist._sdata.images import as_element
 from spatialhist._sdata.lattice import lattice_pitch
-from spatialhist._sdata.scale import slide_info
+from spatialhist._sdata.scale import DIAMETER_IN_PITCHES, slide_info
 from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def build_slide(
     from spatialdata.transformations import Identity
 
     pitch = pitch_px or lattice_pitch(xy)
-    diameter = spot_diameter_px or (0.55 * pitch if pitch else 1.0)
+    diameter = spot_diameter_px or (DIAMETER_IN_PITCHES * pitch if pitch else 1.0)
     ids = np.arange(len(xy)) if spot_ids is None else np.asarray(spot_ids)
     here = {slide: Identity()}
     shapes = ShapesModel.parse(

@@ -58,6 +58,7 @@ class Pyramid:
 
     def level_for(self, factor: float) -> int:
         """Coarsest level that still has at least one pixel every ``factor`` full-resolution pixels."""
+        # factors of levels of odd size are a little above powers of two
         fits = [i for i, f in enumerate(self.factors) if max(f) <= factor * (1 + 1e-3)]
         return fits[-1] if fits else 0
 

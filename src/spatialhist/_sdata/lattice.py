@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 HEXAGON = np.sqrt(3)
+"""Distance of rows over that of columns in a hexagonal array, whose rows skip every other column."""
 TOLERANCE = 0.1
 """Share by which steps may differ from a perfect lattice: spots are placed by hand or by an alignment."""
 SKIPPING = np.array([[1, 1], [1, -1]])
 """Steps in rows and columns to neighbors, where every other column of a row is empty."""
 STEPS_TRIED = 2000
+"""Of all steps from the first spot, evenly spread: a few already generate the lattice."""
 
 
 def lattice_pitch(xy: np.ndarray) -> float | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 MAX_LAYER_GB = 4.0
+"""As much as 50,000 spots x 20,000 genes of float32."""
 
 
 def check_layer_size(n_obs: int, n_vars: int, *, n_layers: int = 1, max_layer_gb: float = MAX_LAYER_GB) -> None:

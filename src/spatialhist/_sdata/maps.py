@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 MIN_LEVEL_PX = 256
+"""The pyramid ends at the first smaller level whose longer side is not above this."""
 
 
 def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence[str], image: str, step: float) -> None:

@@ -15,6 +15,7 @@ SIDE = 32
 MIN_TELLING = 8
 """Windows that are not one color; with fewer, as on a scan with blank glass, every pixel is read."""
 ROWS = 1024
+"""Rows in memory at once where every pixel is read."""
 
 
 def hash_pixels(image: Any) -> str:

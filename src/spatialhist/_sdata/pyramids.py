@@ -18,6 +18,7 @@ CHUNKS = (3, 512, 512)
 MIN_LEVEL_PX = 512
 """The pyramid ends at the first level whose longer side is not above this."""
 _STRIP = 256
+"""Rows of a smaller level made at a time, so that sums of 16 bits need no second image in memory."""
 
 
 def parse_image(image: np.ndarray | da.Array, placed: Mapping[str, Any]) -> Any:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 UNITS = ("um", "pitch", "px")
 """Of lengths: micrometers, spot spacings, pixels of the full resolution."""
+DIAMETER_IN_PITCHES = 0.55
+"""Of Visium, 55 of 100 um, where nothing says how large a spot is."""
 
 
 @dataclass(frozen=True)

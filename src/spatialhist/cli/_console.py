@@ -49,7 +49,9 @@ OPTIONS = {
 }
 """What a message of the package calls an argument, and what it is called here."""
 MENDABLE, INTERRUPTED = 2, 130
+"""Exit codes: that of wrong usage, which click has too, and what shells return for Ctrl-C (128 + 2)."""
 LOG_SECONDS = 30
+"""Between two lines of a progress bar where the output is no terminal."""
 
 
 class LogLines(io.TextIOBase):

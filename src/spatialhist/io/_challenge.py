@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 TRAIN, TEST = "Train", "Test"
 MAX_SPOTS = 10_000_000
+"""A file that promises more spots of one slide is refused before memory is asked for."""
 PITCH_UM = 100.0
 """Visium spots are 100 um apart; the file does not say so."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MPP_TOLERANCE = 1.1
+"""Factor between a given and the recorded scale from which on the difference is told."""
 
 
 def read_wsi(

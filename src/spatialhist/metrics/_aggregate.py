@@ -164,6 +164,7 @@ def group_interval(values_by_group: Mapping[str, float], *, level: float = 0.95,
         )
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, found {level}")
+    # a bootstrap of few values is too narrow: its quantiles are widened to those of Student's t
     quantile = stats.t.ppf((1 + level) / 2, values.size - 1) * np.sqrt(values.size / (values.size - 1))
     picks = np.random.default_rng(seed).integers(values.size, size=(10_000, values.size))
     low, high = np.quantile(values[picks].mean(axis=1), stats.norm.cdf([-quantile, quantile]))

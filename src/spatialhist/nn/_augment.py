@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+# natural logarithm of 255: a white pixel has a density of 0
 LOG_255 = 5.541263545158426
 
 
@@ -84,5 +85,6 @@ def _restain(tiles: torch.Tensor, generator: torch.Generator, jitter: float) -> 
     noise = torch.randn((2, len(tiles), 3, 1, 1), generator=generator)
     factor = (1 + jitter * noise[0]).clamp(min=0).to(tiles.device)
     shift = (0.2 * jitter * noise[1]).to(tiles.device)
+    # black counts as 1 of 255: its logarithm would be infinite
     density = LOG_255 - tiles.float().clamp(min=1).log()
     return (LOG_255 - (density * factor + shift)).exp().round().clamp(0, 255).to(torch.uint8)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Norm = Literal["batch", "group"]
+# of group normalization, or the largest number below that divides the channels
 GROUPS = 8
 
 

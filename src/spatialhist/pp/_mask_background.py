@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 FULL_SHARE = 0.995
+"""Of the image: with more tissue no background was told from it."""
 
 
 def mask_background(

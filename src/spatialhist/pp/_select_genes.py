@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 By = Literal["mean", "variance"]
 
 TARGET_SUM = 1e4
+"""Counts that a spot is scaled to before the logarithm, as by default in ``log_normalize``."""
 
 
 def select_genes(

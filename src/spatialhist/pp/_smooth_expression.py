@@ -29,6 +29,7 @@ Weights = Literal["gaussian", "uniform"]
 MIN_TISSUE_BETWEEN = 0.75
 """Share of the line between two spots that must lie on tissue: a tear or lumen of a quarter of the spacing parts them."""
 SAMPLES = 16
+"""Points of that line at which the mask is looked up."""
 SPOTS_TRIED = 500
 """Spots that tell how much a sparse layer fills up."""
 

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 BLOCK = 1024
 """Spots whose tiles, features and predictions are in memory at once, about."""
 LEVEL = 0.8
+"""Of the intervals, as in :func:`calibrate`."""
 
 
 def predict_grid(

@@ -26,8 +26,10 @@ logger = logging.getLogger(__name__)
 
 PIXELS = 64
 QUANTILES = (0.05, 0.5, 0.95)
+"""Of the optical density of a channel."""
 MAX_FOLDS = 5
 MIN_SLIDES = 2
+"""Of a class: one to train on, one to be told."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ COLOR_CHANNELS = {"rgb": 3, "cmyk": 4}
 ALPHA = {"UNASSALPHA": "straight", "ASSOCALPHA": "premultiplied"}
 LOSSLESS = ("NONE", "PACKBITS", "LZW", "DEFLATE", "ADOBE_DEFLATE", "LZMA", "ZSTD")
 CMYK_INKS = 1
+"""Value of the tag InkSet for cyan, magenta, yellow and black."""
 START, SIZES, CODING = b"\xff\x4f\xff\x51", b"\xff\x51", b"\xff\x52"
 """Markers of JPEG 2000."""
 
@@ -130,11 +131,13 @@ def _first_codestream(file: TiffFile, page: TiffPage) -> bytes:
     where = zip(page.dataoffsets, page.databytecounts, strict=True)
     offset, length = next(((o, n) for o, n in where if n), (0, 0))
     file.filehandle.seek(offset)
+    # the main header, which is all that is looked at, is much shorter
     return file.filehandle.read(min(length, 4096))
 
 
 def _subsampled(data: bytes) -> bool:
     """By the sizes of the second component, which follow those of image, tiles and first component."""
+    # two markers, the fixed fields of the second, and three bytes of the first component
     second = 4 + 38 + 3
     return max(data[second + 1 : second + 3], default=1) > 1
 
@@ -142,4 +145,5 @@ def _subsampled(data: bytes) -> bool:
 def _transformed(data: bytes) -> bool:
     """Whether RGB went in, which the decoder gets back."""
     at = data.find(CODING, 4 + int.from_bytes(data[4:6], "big"))
+    # behind marker, length, style, order of progression and number of layers
     return at >= 0 and data[at + 8 : at + 9] == b"\x01"

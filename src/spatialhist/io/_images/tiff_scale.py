@@ -19,6 +19,7 @@ IN_UM = {**MICRO, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0, "in
 TAG_UNITS = {2: 25400.0, 3: 1e4, 4: 1e3, 5: 1.0}
 """Micrometers in the unit of the tag; 1 is no unit."""
 MAX_OBLONG = 0.02
+"""Relative difference of its sides up to which a pixel counts as square."""
 
 
 def tiff_mpp(path: Path) -> float | None:

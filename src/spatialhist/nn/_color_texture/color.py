@@ -26,6 +26,7 @@ RANGES = {
     "eosin": (-0.5, 2.0),
     "residual": (-0.5, 0.5),
 }
+# moments and quantiles are taken from histograms: counts are whole numbers, whose sums are exact in any order
 N_BINS = 256
 PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # mean optical density below which a pixel is glass, lumen or fat
@@ -91,6 +92,7 @@ def chromaticity_features(planes: Planes) -> Features:
     r, g, b = planes.density_rgb.unbind(1)
     total = mean(planes.density)
     x = planes.density_rgb[:, 0] - planes.density
+    # 1 / sqrt(3): x and y have the same length in the plane of equal density
     y = (g - b) * 0.5773503
     mean_x, mean_y = ratio(mean(x), total), ratio(mean(y), total)
     # deviations of a pixel from the tile's own hue, in units of density
@@ -120,6 +122,7 @@ def fraction_features(planes: Planes) -> Features:
 
 def _density_table(device: torch.device) -> torch.Tensor:
     levels = torch.arange(256, dtype=torch.float64)
+    # + 1, so that black has a finite density and white one of 0
     return -torch.log10((levels + 1) / 256).float().to(device)
 
 

@@ -20,6 +20,7 @@ from spatialhist.nn._color_texture.texture import (
     pyramid_features,
 )
 
+# the longest lag is 8 pixels, and the last of four levels of the pyramid has an eighth of the side
 SMALLEST_TILE = 16
 # tiles are worked on in batches that stay in the processor's cache
 PIXELS_AT_ONCE = 2**17

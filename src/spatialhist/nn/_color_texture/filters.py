@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+# makes 0 / 0 a 0
 EPSILON = 1e-6
 
 

@@ -10,6 +10,7 @@ from spatialhist.nn._color_texture.filters import blur, halve, local_maxima, mea
 
 # rise of hematoxylin above the area around it that marks a nucleus, in optical density
 RISE = 0.05
+# cells a side, of which the inner 2 x 2 are the center
 GRID = 4
 
 
@@ -24,6 +25,7 @@ def nuclei_features(planes: Planes) -> Features:
         **_shape("nuclei", nuclei),
         **_peak_features(peaks, rise),
         "peaks_half_size": mean(_peaks(halve(smooth), halve(rise))),
+        # the constant bounds the area where there is no peak
         "area_per_peak": mean(nuclei) / (mean(peaks) + 1e-3),
         "rise_mean": mean(rise.clamp(min=0)),
         **_stain_inside_and_outside(planes, nuclei),
@@ -45,6 +47,7 @@ def layout_features(planes: Planes) -> Features:
         cells = F.adaptive_avg_pool2d(image[:, None], GRID)[:, 0]
         center = mean(cells[:, 1:3, 1:3])
         out[f"{name}_grid_sd"] = _cells_sd(cells)
+        # the rim has 12 of 16 cells: the center is 12/16 of the difference away from the mean of all
         out[f"{name}_center_minus_rim"] = (center - mean(cells)) * (16 / 12)
     return out
 
@@ -75,6 +78,7 @@ def _peak_features(peaks: torch.Tensor, rise: torch.Tensor) -> Features:
         "peak_density": density,
         "peak_height_mean": average,
         "peak_height_sd": spread.clamp(min=0).sqrt(),
+        # the constant keeps a tile with a peak or two from counting as clustered
         "peak_clustering": _cells_sd(cells) / (density + 1e-3),
     }
 

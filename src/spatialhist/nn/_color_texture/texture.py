@@ -17,9 +17,11 @@ from spatialhist.nn._color_texture.filters import (
     sd,
 )
 
+# the scales double: levels of the pyramid, and distances of pixels
 LEVELS = 4
 LAGS = (1, 2, 4, 8)
 N_GRAYS = 8
+# ends of the histogram of blobs, in optical density; what is beyond counts as the end
 BLOB_RANGE = (-0.4, 0.4)
 # standard deviation, in optical density, below which a texture is taken for noise
 NOISE = 0.005
@@ -67,6 +69,7 @@ def lag_features(planes: Planes) -> Features:
         for lag in LAGS:
             across = image[:, :, lag:] - image[:, :, :-lag]
             down = image[:, lag:] - image[:, :-lag]
+            # half of the mean square, over two directions: the semivariance
             half = 0.25 * (mean(across * across) + mean(down * down))
             out[f"{name}_variogram_{lag}"] = half / (variance + NOISE**2)
     return out

@@ -18,6 +18,7 @@ Method = Literal["average", "min", "dense", "ordinal"]
 Scale = Literal["raw", "unit", "normal"]
 
 BLOCK_ROWS = 1024
+"""Spots that are ranked at a time."""
 MANY = 1000
 """From so many values on, 3 passes over 11 bits are faster than 4 over 8."""
 

@@ -76,6 +76,7 @@ class Footprint:
         """Smallest fall of the score over eight directions, relative to a tissue of exactly the spots' outline."""
         placed = move(matrix, self.scene.points)
         expected = self._falls(self.scene.smooth(_union(self.scene, placed), BLUR), placed)
+        # where even the spots' own outline does not fall there is no certainty, which is said below
         found = self._falls(self.field, placed) / np.maximum(expected, 1e-9)
         return float(found.min()) if (expected > 0).all() else 0.0
 

@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 REACH = 6.0
 """Spots farther apart than this, in units, are taken to be independent."""
 MAX_CORRELATION = 1 - 1e-6
+"""Keeps the logarithm of a perfect correlation finite."""
 
 
 def log_likelihood(correlation: np.ndarray | float) -> np.ndarray:

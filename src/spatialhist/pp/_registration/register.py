@@ -17,7 +17,9 @@ from spatialhist.pp._registration.search import Model, Objective, candidates
 MAX_ACROSS = 80
 """More spots than this across are binned."""
 N_NULL = 200
+"""Random registrations that one is compared with."""
 NULL_QUANTILE = 0.99
+"""Of their scores, which it has to exceed: all but two of them."""
 MIN_MOVE = 0.25
 """Moves below this, as a mean over spots, are within the error of the method."""
 NO_BETTER = "no registration is clearly better than the original coordinates"

@@ -19,6 +19,7 @@ ANGLES = np.deg2rad(np.arange(-12.0, 12.1, 1.5))
 N_START = 4
 """Coarse registrations that are refined."""
 MAX_STRETCH = 0.1
+"""Of the logarithm of the size: about 10 percent smaller or larger."""
 
 Start = tuple[float, float, float, float]
 """Score, dx, dy and angle."""
@@ -102,6 +103,7 @@ def _refine(objective: Objective, turn: np.ndarray, start: np.ndarray, freedom: 
     radius = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())
     scales = np.array([1, 1, 1 / radius, 1 / radius])[:freedom]
     initial = np.append(start, 0.0)[:freedom] / scales
+    # a little beyond the coarse search, so that an optimum at its edge is found
     limits = np.array([reach + 0.5, reach + 0.5, 1.25 * ANGLES[-1] * radius, MAX_STRETCH * radius])[:freedom]
 
     def loss(parameters: np.ndarray) -> float:

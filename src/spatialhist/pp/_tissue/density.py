@@ -56,6 +56,7 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     seeds = _opened((texture > 2 * floor) & (green > 2 * floor) & ~other, sigma)
     if not seeds.any():
         return seeds
+    # what hangs together with a seed needs less: some texture, or half of the density that seeds have
     strong = max(4 * floor, float(np.median(green[seeds])) / 2)
     weak = ((texture > floor) | (green > strong)) & (sharp > floor) & ~other
     return _solid(_connected(weak, seeds & weak), _opened(ink, sigma), um_per_px)
@@ -71,6 +72,7 @@ def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
 def _planes(pixels: np.ndarray, um_per_px: float) -> tuple[np.ndarray, float]:
     """Return channels ``(3, y, x)`` and the scale of texture in pixels."""
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    # at least what a pixel grid can show, at most what an image this small has room for
     return planes, float(np.clip(TEXTURE_UM / um_per_px, 1.5, max(1.5, min(planes.shape[1:]) / 8)))
 
 
@@ -99,6 +101,7 @@ def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray,
 def _glass(planes: np.ndarray, texture: np.ndarray) -> np.ndarray:
     """Bright, smooth pixels without the color of stain; none where the image is tissue from edge to edge."""
     high, low = planes.max(axis=0), planes.min(axis=0)
+    # not of the maximum, which a few odd pixels decide
     bright = low > GLASS_BRIGHT * np.percentile(low, 99)
     red, green, blue = planes.astype(np.uint16)
     tinted = green**2 > red * blue  # by the lamp or the scanner: stain takes more green than red and blue

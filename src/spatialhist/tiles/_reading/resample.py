@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 MIN_TAPS = 3
+"""Pixels that are read without a loop over them, which is faster; interpolation needs two."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MIN_BLOCK_PX = 256
+"""Smaller chunks are read several at a time."""
 MAX_CHUNK_PX = 2048
+"""Chunks above this decode 12 MB for a tile, and are warned of."""
 
 
 class PixelSource:

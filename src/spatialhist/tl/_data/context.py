@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 AT_ONCE = 256
+"""Points whose distances to the grid are in memory at once."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ FINGERPRINT = "encoder_fingerprint"
 PIXELS = 64
 """Side of the tiles that color and texture are measured on, unless a run says otherwise."""
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
+"""Sides of the fields of view: one somewhat wider than a Visium spot of 55 um, then twice as wide each."""
 EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
 """The same areas on a lattice of 100 um, for slides whose scale is not known."""
 CONTEXT_UM = (150.0, 300.0, 600.0)
+"""Radii of the averages over the context: standard deviations of Gaussian weights."""
 CONTEXT_PITCH = (1.5, 3.0, 6.0)
 
 

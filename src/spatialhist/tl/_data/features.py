@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Encoder = Callable[..., Any]
 
 MAX_TISSUE_POINTS = 256
+"""Points of a slide's tissue that mean and deviation are taken on, and that cost as much as so many spots."""
 MAX_GRID_POINTS = 4096
+"""Points of a slide's tissue that are encoded for the context; on more tissue they lie farther apart."""
 N_AVERAGED = 2
 """Features of the first fields of view are averaged over the context; the wider ones show it themselves."""
 SPACING = 2 / 3

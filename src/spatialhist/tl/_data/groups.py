@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
 
 MIN_PATIENTS = 3
+"""With fewer, slides are held out one by one."""
 MIN_COUNTS_COMPARED = 10
+"""Near-empty spots are alike by chance."""
 SIMILAR_SHARE = 0.5
+"""Of the count vectors of the smaller slide."""
 
 
 def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto") -> dict[str, str]:

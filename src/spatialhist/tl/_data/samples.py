@@ -250,6 +250,7 @@ class StoredTiles:
 
 def standardize(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Features relative to a slide's own tissue; a feature that is constant there becomes 0."""
+    # float32 leaves a constant feature a deviation of about its rounding, which must not become its unit
     safe = np.where(deviation > 1e-6, deviation, np.inf)
     return np.clip((features - mean) / safe, -CLIP, CLIP).astype(np.float32)
 

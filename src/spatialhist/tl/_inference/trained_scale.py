@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spatialhist._sdata.scale import Scale
+from spatialhist._sdata.scale import DIAMETER_IN_PITCHES, Scale
 from spatialhist.tl._data.design import Design
 
 MAX_FACTOR = 1.5
 """Scales that differ by more from every training slide are warned of."""
-DIAMETER_IN_PITCHES = 0.55
-"""Of Visium, where no spot says how large it is."""
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,7 @@ def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """Non-negative least squares from the normal equations."""
     from scipy.optimize import nnls
 
+    # models that predict the same make the matrix singular, which has no Cholesky factor
     ridge = 1e-9 * max(float(np.trace(gram)), 1e-12) * np.eye(len(gram))
     root = np.linalg.cholesky(gram + ridge).T
     return nnls(root, np.linalg.solve(root.T, cross))[0]

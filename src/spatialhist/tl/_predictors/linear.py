@@ -138,6 +138,7 @@ def _principal_axes(parts: Iterable[np.ndarray], n: int, n_features: int) -> np.
         return np.linalg.eigh(sum(part.T @ part for part in parts))[1][:, ::-1]
     centered = np.concatenate(list(parts))
     values, vectors = np.linalg.eigh(centered @ centered.T)
+    # centered spots span one axis less than there are spots: what is left of it is rounding
     varies = values > 1e-9 * max(values[-1], 1e-12)
     return (centered.T @ (vectors[:, varies] / np.sqrt(values[varies])))[:, ::-1]
 
@@ -164,6 +165,7 @@ class Nystroem:
         middle = float(np.median(off_diagonal)) if len(off_diagonal) else 1.0
         width = width * max(middle, 1e-6)
         values, vectors = np.linalg.eigh(np.exp(-distances / width))
+        # directions that landmarks nearly share would be blown up by their rounding errors
         kept = values > 1e-6 * values[-1]
         return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), width)
 
@@ -172,6 +174,7 @@ class Nystroem:
         kernel = cdist(points, self.landmarks)
         kernel /= -self.width
         design = np.exp(kernel, out=kernel) @ self.whiten
+        # rows have a length of 1 at most: as long as rows of scaled features, they are fitted with the same strengths
         design *= np.sqrt(1e3)
         return design
 

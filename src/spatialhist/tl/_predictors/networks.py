@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spatialhist.tl._predictors.protocol import State
 
 PREDICT_BATCH = 512
+"""Spots that go through a network at once."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ class FeatureNetwork:
         schedule = self._schedule(len(samples))
         networks = []
         for member in range(self.members):
-            with seeded(seed * 1009 + member):
+            own_seed = _member_seed(seed, member)
+            with seeded(own_seed):
                 network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
-                module = Regression(network, get_loss(self.loss), schedule, seed * 1009 + member)
+                module = Regression(network, get_loss(self.loss), schedule, own_seed)
                 networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {"sizes": sizes})
 
@@ -175,11 +177,12 @@ class TileNetwork:
         change = _augment_tiles if self.augment else None
         networks = []
         for member in range(self.members):
-            with seeded(seed * 1009 + member):
+            own_seed = _member_seed(seed, member)
+            with seeded(own_seed):
                 network = before.networks[member].train() if before else self.make(data.targets.shape[1])
                 if self.build is not None:
                     self._try_out(network, samples.needed_tiles[:2], data.targets.shape[1])
-                module = Regression(network, get_loss(self.loss), self.schedule, seed * 1009 + member, change)
+                module = Regression(network, get_loss(self.loss), self.schedule, own_seed, change)
                 networks.append(train(module, data, scratch / str(member)))
         return FittedNetwork(self, networks, scaler, {})
 
@@ -335,6 +338,11 @@ class FittedNetwork:
                 ) from error
             networks.append(network.eval())
         return cls(predictor, networks, scaler, extra)
+
+
+def _member_seed(seed: int, member: int) -> int:
+    # a prime above any number of members: runs with seeds 0, 1, 2... share no network
+    return seed * 1009 + member
 
 
 def _at_least(predictor: Any, **lowest: int) -> None:

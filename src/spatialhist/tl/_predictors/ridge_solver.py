@@ -12,10 +12,13 @@ from spatialhist.metrics import pearson
 from spatialhist.tl._data.samples import row_parts
 
 STRENGTHS = tuple(10.0**p for p in np.arange(-1, 6.5, 0.5))
+"""Regularization strengths, per 1,000 spots, half a power of ten apart."""
 RANKS = (8, 4, 16, 32, 0)
+"""Ranks of the targets in the order of preference: of those that score alike the first is taken; 0 keeps all."""
 FALLBACK = 1e3
 """Strength where there is nothing to choose on; the rank is then the first candidate."""
 MIN_SPOTS_SCORED = 5
+"""Of a slide: a correlation over fewer spots says nothing."""
 
 
 def center_by_slide(targets: np.ndarray, slide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +81,7 @@ class Sums:
 
     def solve(self, strength: float) -> np.ndarray:
         """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
+        # the Gram matrix grows with the spots; strengths are those for 1,000 of them
         ridge = strength * self.n / 1e3 * np.eye(len(self.gram))
         return np.linalg.solve(self.gram + ridge, self.cross)
 

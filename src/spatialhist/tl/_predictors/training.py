@@ -81,6 +81,7 @@ class EpochSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         # A generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then.
+        # a prime above any number of epochs: no epoch of one seed has the order of an epoch of the next
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.n, generator=generator)
         rank, world = rank_and_world()
@@ -106,6 +107,7 @@ class Regression(L.LightningModule):
 
     def training_step(self, batch: tuple[Any, torch.Tensor], index: int) -> torch.Tensor:
         """Loss of one batch; dropout and augmentation are seeded by the step, so that a resumed run repeats them."""
+        # primes above the usual number of steps: seeds and processes do not draw the same numbers some steps apart
         seed = self.seed * 1_000_003 + self.global_step + self.global_rank * 500_009
         torch.manual_seed(seed)
         inputs, targets = batch

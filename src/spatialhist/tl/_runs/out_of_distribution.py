@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 FILE = "training_features.safetensors"
 COMPONENTS = 64
+"""Principal components of the features, in which distances are taken."""
 NEIGHBORS = 10
+"""Which of the nearest training spots the distance is taken to (Sun et al., ICML 2022)."""
 MAX_SPOTS = 2000
 """Training spots that are kept, the same number of every group where it has as many."""
 FAR = 0.95
@@ -126,6 +128,7 @@ def warn_of_far(slide: str, scores: np.ndarray) -> None:
 
 def _some_of_each(code: np.ndarray) -> np.ndarray:
     """Positions of at most ``MAX_SPOTS`` spots, drawn from each group in equal number."""
+    # a fixed seed: which spots are kept must not change with the seed of the models
     rng = np.random.default_rng(0)
     groups = np.unique(code)
     n = max(1, MAX_SPOTS // len(groups))

@@ -12,6 +12,7 @@ from spatialhist.tl._runs.fits import Fit
 from spatialhist.tl._runs.folder import group_folder
 
 MIN_GROUPS_STACKED = 3
+"""Inner fits leave out two groups at once and train on the rest."""
 
 
 def outer_fits(

@@ -13,6 +13,7 @@ IMAGE_FREE = ("baseline_mean", "baseline_patient", "baseline_position", "control
 """Baselines that know nothing of the image; a gene that color alone predicts is predicted from the image."""
 PERMUTED = "control_permuted"
 CHANCE = 0.95
+"""Quantile of the scores of the negative control, over genes, that a gene has to exceed."""
 ENOUGH = 0.5
 """Share of the noise ceiling; below half of it, most of what a perfect prediction would show is missing."""
 RELIABLE, WEAK, UNRELIABLE = VERDICTS = ("reliable", "weak", "unreliable")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
 
 MIN_COUNTS = 50
+"""Spots of fewer counts are not scored, as ``pp.filter_spots`` marks them by default."""
 MIN_SPOTS = 10
 """A correlation over fewer spots is chance (its standard error is a third at ten), and a slide counts like any other."""
 CEILING = "noise_ceiling"
