@@ -24,9 +24,9 @@ from spatialhist._sdata.cohort import get_slide
 from spatialhist._sdata.geometry import spot_centers
 from spatialhist._sdata.images import image_key, pyramid
 from spatialhist._sdata.scale import scale, slide_info
-from spatialhist.pp._registration.placements import move, turns
 from spatialhist.pp._registration.register import register
 from spatialhist.pp._registration.stain_amount import hematoxylin_amount, stain_amount
+from spatialhist.pp._registration.transforms import flips_and_rotations, move
 from spatialhist.pp._tissue.overview import overview
 
 N = 20
@@ -100,7 +100,7 @@ def perturbed(picture, xy, pitch, place) -> tuple[list[tuple[float, bool]], floa
 
 def turns_found(tissue, xy, size, pitch, place) -> str:
     good = 0
-    for turn in turns(size)[:N_TURNS]:
+    for turn in flips_and_rotations(size)[:N_TURNS]:
         wrong = move(np.linalg.inv(turn), xy)
         found = place(tissue, xy=wrong, orientations=True)
         good += displacement(found.matrix, wrong, xy) < pitch

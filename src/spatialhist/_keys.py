@@ -24,7 +24,6 @@ NEIGHBORS = "spatial_neighbors"
 
 LOG1P = "log1p"
 RANKS = "ranks"
-RANKS_SMOOTH = "ranks_smooth"
 PREDICTED = "predicted"
 OOF = "oof"
 OUT_OF_DISTRIBUTION = "out_of_distribution"

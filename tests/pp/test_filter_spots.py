@@ -141,7 +141,7 @@ def test_mads_find_the_spot_far_below_its_slide(masked):
     assert list(np.flatnonzero(masked["table"].obs["spot_qc"] == "low_activity")) == [7]
 
 
-def test_only_the_named_slide_is_judged(masked):
+def test_only_the_named_slide_is_filtered(masked):
     masked["table"].X[[0, 30]] = 0
     pp.filter_spots(masked, slides="S2")
     qc = masked["table"].obs["spot_qc"]

@@ -136,7 +136,7 @@ def test_gaps_among_measured_spots_are_refused(step):
         step(sdata)
 
 
-def test_slides_that_were_never_judged_are_used():
+def test_slides_that_were_never_filtered_are_used():
     sdata = whole_counts()
     sh.pp.filter_spots(sdata, slides="S1", drop=False, min_counts=0)
     sdata["table"].layers["theirs"] = np.random.default_rng(0).normal(size=sdata["table"].shape)

@@ -261,7 +261,7 @@ class TestOddCohorts:
         np.testing.assert_array_equal(cv.targets(rows, "P2"), rankdata(values, axis=1))
         assert table.uns["spatialhist"]["oof"]["ranking"] == {"method": "average", "scale": "raw"}
 
-    def test_smoothed_ranks_are_learned_smoothed_and_judged_on_ranks(self, three):
+    def test_smoothed_ranks_are_learned_smoothed_and_evaluated_on_ranks(self, three):
         sh.pp.rank_expression(three, scale="unit")
         sh.pp.spot_distances(three)
         sh.pp.smooth_expression(three, layer="ranks")

@@ -35,7 +35,7 @@ OPTIONS = {
     "stain-normalized": {"image": "normalized"},
     "the default encoder": {"encoder": "color_texture", "pixels": 16},
     "a module": {"encoder": Colors()},
-    "surroundings": {"context": [("px", 15.0), ("px", 40.0)]},
+    "context": {"context": [("px", 15.0), ("px", 40.0)]},
     "one extent": {"extents": [("px", 30.0)]},
 }
 

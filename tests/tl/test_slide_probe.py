@@ -44,7 +44,7 @@ def test_normalizing_lowers_it():
     assert sh.tl.slide_probe(sdata, image="normalized").accuracy < sh.tl.slide_probe(sdata).accuracy - 0.2
 
 
-def test_patients_are_judged_on_slides_that_were_held_out():
+def test_patients_are_classified_on_slides_that_were_held_out():
     """Each slide has its own stain: known slides would be told, new slides of the same patient cannot be."""
     sdata = drawn([1, 3, 1.01, 3.03, 9], patients=["P", "P", "Q", "Q", "alone"])
     probe = sh.tl.slide_probe(sdata, by="patient")

@@ -24,7 +24,7 @@ def finished(finished):
     return SimpleNamespace(sdata=draw_cohort(1, signal=0.8), cv=cv, stacked=stacked, oof=sdata["table"].layers["oof"])
 
 
-def test_weights_that_judge_a_group_come_from_fits_without_it(finished):
+def test_weights_that_evaluate_a_group_come_from_fits_without_it(finished):
     cv, judged = finished.cv, "P2"
     inner, group = cv.inner(), cv.inputs.column("group")
     rows, predictions = [], []

@@ -48,7 +48,7 @@ def adopt_keys(table: AnnData, table_key: str) -> None:
 
 def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Complete one slide; what is already there stays. Costs nothing the second time."""
-    from spatialhist._sdata.geometry import judged_spots, spot_centers
+    from spatialhist._sdata.geometry import compared_spots, spot_centers
     from spatialhist._sdata.scale import slide_info
 
     place_spots(sdata, slide)
@@ -56,7 +56,7 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     if "spot_diameter_px" not in info or "pitch_px" not in info or _keys.SPATIAL not in table.obsm:
         centers = spot_centers(sdata, table, slide)
         _fill_scale(info, sdata, table, slide, centers)
-        _compare(sdata, slide, centers[judged_spots(table, slide)])
+        _compare(sdata, slide, centers[compared_spots(table, slide)])
         if _keys.SPATIAL not in table.obsm:
             table.obsm[_keys.SPATIAL] = np.full((table.n_obs, 2), np.nan)
             table.obsm[_keys.SPATIAL][(table.obs[_keys.REGION] == slide).to_numpy()] = centers

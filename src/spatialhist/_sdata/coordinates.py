@@ -20,12 +20,12 @@ AXES = ("x", "y")
 
 def matrix(element: Any, system: str) -> np.ndarray:
     """The 3x3 matrix from an element's own coordinates to a coordinate system it lies in."""
-    return placements(element)[system].to_affine_matrix(AXES, AXES)
+    return transformations(element)[system].to_affine_matrix(AXES, AXES)
 
 
 def is_placed(element: Any, system: str) -> bool:
     """Whether an element lies in a coordinate system."""
-    return system in placements(element)
+    return system in transformations(element)
 
 
 def length_factor(matrix: np.ndarray) -> float:
@@ -33,7 +33,7 @@ def length_factor(matrix: np.ndarray) -> float:
     return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
 
 
-def placements(element: Any) -> dict[str, Any]:
+def transformations(element: Any) -> dict[str, Any]:
     """Transformations of an element by coordinate system."""
     from spatialdata.transformations import get_transformation
 
@@ -49,19 +49,19 @@ def place_spots(sdata: SpatialData, slide: str) -> None:
     from spatialdata.transformations import Identity, set_transformation
 
     shapes = sdata.shapes[slide]
-    systems = placements(shapes)
+    systems = transformations(shapes)
     images = [sdata.images[key] for key in _own_images(slide) if key in sdata.images]
-    anchored = [image for image in images if slide in placements(image)]
+    anchored = [image for image in images if slide in transformations(image)]
     if slide not in systems and anchored:
         any(_place_by(shapes, image, slide) for image in anchored)
     elif slide not in systems:
-        common = [s for s in systems if any(s in placements(image) for image in images)] or list(systems)
+        common = [s for s in systems if any(s in transformations(image) for image in images)] or list(systems)
         chosen = GLOBAL if GLOBAL in common else common[0]
         finer = length_factor(matrix(shapes, chosen)) < 1
         set_transformation(shapes, Identity() if finer else systems[chosen], slide)
         logger.info("placed spots of slide %r in a coordinate system of its own, by %r", slide, chosen)
     for image in images:
-        if slide in placements(shapes) and slide not in placements(image):
+        if slide in transformations(shapes) and slide not in transformations(image):
             _place_by(image, shapes, slide)
 
 
@@ -73,7 +73,7 @@ def _place_by(element: Any, other: Any, slide: str) -> bool:
     """Place an element in the system of a slide as it lies to another elsewhere; whether they lie anywhere together."""
     from spatialdata.transformations import Affine, set_transformation
 
-    common = [s for s in placements(element) if s in placements(other)]
+    common = [s for s in transformations(element) if s in transformations(other)]
     if not common:
         return False
     shared = GLOBAL if GLOBAL in common else common[0]
@@ -86,7 +86,7 @@ def place_by_spots(sdata: SpatialData, element: Any, slide: str) -> None:
     """Place an image or annotations in the coordinate system of a slide, where they are not and lie elsewhere with it."""
     from spatialdata.transformations import set_transformation
 
-    systems = placements(element)
+    systems = transformations(element)
     if slide in systems:
         return
     if slide in sdata.shapes and is_placed(sdata.shapes[slide], slide):

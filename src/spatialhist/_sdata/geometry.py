@@ -78,12 +78,12 @@ def check_on_image(sdata: SpatialData, table: AnnData, slide: str, image: str, x
     ValueError
         Naming the likely mistake.
     """
-    size, judged = image_size(sdata.images[image]), xy[judged_spots(table, slide)]
-    if is_grave(judged, size):
-        raise ValueError(misfit(judged, size, slide, image, small=small_copy(sdata, slide, image)))
+    size, compared = image_size(sdata.images[image]), xy[compared_spots(table, slide)]
+    if is_grave(compared, size):
+        raise ValueError(misfit(compared, size, slide, image, small=small_copy(sdata, slide, image)))
 
 
-def judged_spots(table: AnnData, slide: str) -> np.ndarray:
+def compared_spots(table: AnnData, slide: str) -> np.ndarray:
     """Boolean per spot of a slide: it should lie on the slide's image."""
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
     return should_be_inside(obs.get(_keys.IN_TISSUE), len(obs))

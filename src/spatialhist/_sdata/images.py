@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.coordinates import is_placed, length_factor, matrix, place_by_spots, placements
+from spatialhist._sdata.coordinates import is_placed, length_factor, matrix, place_by_spots, transformations
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.rgb import rgb_levels
 from spatialhist._sdata.spots_on_image import SmallImage
@@ -245,7 +245,7 @@ def affine(element: Any, slide: str, name: str = "") -> np.ndarray:
         spots = f"sdata.shapes[{slide!r}]"
         other = f"sdata.images[{_keys.image(slide)!r}]" if name == spots else spots
         raise ValueError(
-            f"{name or 'an element'} of slide {slide!r} lies in coordinate systems {sorted(placements(element))}, not in "
+            f"{name or 'an element'} of slide {slide!r} lies in coordinate systems {sorted(transformations(element))}, not in "
             f"{slide!r}, and {other} in none of them, so nothing says how the two lie to each other. If positions of spots "
             "are pixels of the image, place the one where the other is: from spatialdata.transformations import "
             f"get_transformation, set_transformation; set_transformation({name}, get_transformation({other}, {slide!r}), "

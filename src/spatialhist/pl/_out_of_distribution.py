@@ -76,8 +76,8 @@ def out_of_distribution(
     key = _keys.OUT_OF_DISTRIBUTION
     if key not in cohort.table.obs:
         raise KeyError(f"no obs[{key!r}] in table {table_key!r}: predict it with sh.tl.predict or sh.tl.predict_grid")
-    away = as_numbers(cohort.table.obs[key])
-    scores = [(s, away[s.rows]) for s in cohort.every_slide()]
+    ood = as_numbers(cohort.table.obs[key])
+    scores = [(s, ood[s.rows]) for s in cohort.every_slide()]
     panels = np.array([Panel(s, f"{s.name}\n{_share(v)}", UNIT, v) for s, v in scores], dtype=object)[None, :, None]
     if axes is None:
         cells: Any = new_cells(panels.shape, slides_per_row)

@@ -113,7 +113,7 @@ def filter_spots(
     matrix = get_counts(cohort, layer, step=STEP_CALL) if sums else get_layer(cohort.table, layer)
     reasons = _previous(cohort.table)
     for slide in cohort.every_slide():
-        reasons[slide.rows] = _judge(slide, matrix[slide.rows], min_counts, min_tissue, max_mads)
+        reasons[slide.rows] = _reasons(slide, matrix[slide.rows], min_counts, min_tissue, max_mads)
     if drop:
         _check_spots_left(cohort.every_slide(), reasons)
     params = {"min_counts": min_counts, "min_tissue": min_tissue, "max_mads": max_mads, "layer": layer or "X"}
@@ -132,7 +132,7 @@ def _previous(table: AnnData) -> np.ndarray:
     return np.full(table.n_obs, None, dtype=object)
 
 
-def _judge(slide: Slide, matrix: Any, min_counts: float, min_tissue: float, max_mads: float | None) -> np.ndarray:
+def _reasons(slide: Slide, matrix: Any, min_counts: float, min_tissue: float, max_mads: float | None) -> np.ndarray:
     """Return the first reason of every spot of a slide."""
     measured, xy, image = slide.measured, slide.centers(), slide.image().pyramid
     totals = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()

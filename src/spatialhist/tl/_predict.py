@@ -109,16 +109,16 @@ def predict(
         trained.check_slide(name)
     for text in mismatches(cohort.table, opened, trained):
         warnings.warn(text, UserWarning, stacklevel=2)
-    values, away = {}, {}
+    values, ood = {}, {}
     for slide in tqdm(opened, desc="predict", disable=not progress):
         with pinned_threads(trained.threads):
             view = View.of(slide, design, tiles=trained.needs_tiles)
             parts = slide_features(slide, view, design, encode, Path(cache) if cache else None).parts()
             as_training = {"training_slide": training[slide.name]}
             each = [(trained.predict(p, **as_training), trained.out_of_distribution(p, **as_training)) for p in parts]
-            values[slide.name], away[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
-            warn_of_far(slide.name, away[slide.name])
+            values[slide.name], ood[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
+            warn_of_far(slide.name, ood[slide.name])
     table, rows = add_genes(cohort, trained.genes), {s.name: s.rows for s in opened}
     write_predictions(table, key_added, rows, values, trained, training)
-    write_scores(table, rows, away, trained)
+    write_scores(table, rows, ood, trained)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)

@@ -169,23 +169,23 @@ def predict_grid(
     kept = None if cache is None else Path(cache)
     for grid in grids:
         name = grid.slide.name
-        values, away = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)
-        warn_of_far(name, away)
+        values, ood = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)
+        warn_of_far(name, ood)
         table = add_grid(cohort, name, grid.slide.spots, within=within, genes=trained.genes, scale=grid.scale)
-        _fill(table, grid, trained, key_added, values, away, lattice)
+        _fill(table, grid, trained, key_added, values, ood, lattice)
         if (bounds := _level(grid, trained, level)) is not None:
             calibrate(sdata, trained, level=bounds, layer=key_added, table_key=_keys.grid_table(name, within))
     logger.info("predict_grid: added tables %s", [_keys.grid_table(s, within) for s in cohort.slides])
 
 
 def _fill(
-    table: AnnData, grid: Grid, trained: Trained, key: str, values: np.ndarray, away: np.ndarray, lattice: Lattice
+    table: AnnData, grid: Grid, trained: Trained, key: str, values: np.ndarray, ood: np.ndarray, lattice: Lattice
 ) -> None:
     """Put predictions of a grid into its table, with how they were made."""
     slide = grid.slide.name
     drop_intervals(table, key)
     table.layers[key] = values
-    table.obs[_keys.OUT_OF_DISTRIBUTION] = away
+    table.obs[_keys.OUT_OF_DISTRIBUTION] = ood
     made = provenance(trained, {_keys.grid(slide, grid.within): grid.training_slide})
     about = {"step": "predict_grid", "slide": slide, "lattice": lattice, "spacing_px": grid.spacing_px}
     record(table, key, made | about)

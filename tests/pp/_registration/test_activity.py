@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage as ndi
 
 from spatialhist.pp._registration.activity import MIN_LEAD, Activity
-from spatialhist.pp._registration.placements import move
 from spatialhist.pp._registration.scene import Scene
+from spatialhist.pp._registration.transforms import move
 
 PER_UNIT = np.array([6.0, 6.0])
 
@@ -46,7 +46,7 @@ def test_better_is_what_gains_more_than_noise(nuclei):
     assert not found.is_better(np.eye(3), shifted(0.01, 0))
 
 
-def test_shifts_agree_with_placements(nuclei):
+def test_shifts_agree_with_registrations(nuclei):
     scene, expressed = nuclei
     found = Activity.of(scene, expressed)
     cells = scene.cells(scene.points)

@@ -40,7 +40,7 @@ def test_stretched_spots_stand_for_larger_cells(block):
     assert block.shares(matrix).sum() == pytest.approx(2 * 60 / (60 + 240), abs=0.06)
 
 
-def test_shifts_agree_with_placements(block):
+def test_shifts_agree_with_registrations(block):
     cells = block.scene.cells(block.scene.points)
     scores = block.at_shifts(cells - cells.min(axis=0))
     best = np.unravel_index(scores.argmax(), scores.shape)

@@ -63,7 +63,7 @@ def test_finds_the_move(model, degrees, stretch):
     assert found.scores["sharpness"] > 0.5
 
 
-def test_right_placement_stays():
+def test_right_coordinates_stay():
     tissue = outline()
     found = register(tissue, FACTORS, covering(tissue), PITCH)
     assert not found.accepted

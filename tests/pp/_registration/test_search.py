@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from spatialhist.pp._registration.footprint import Footprint
-from spatialhist.pp._registration.placements import move, placement, turns
 from spatialhist.pp._registration.scene import Scene
 from spatialhist.pp._registration.search import candidates
+from spatialhist.pp._registration.transforms import flips_and_rotations, move, similarity
 
 PER_UNIT = np.array([6.0, 6.0])
 
@@ -35,7 +35,7 @@ def residual(found, wrong, right):
 
 
 def test_one_candidate_a_model_each_at_least_as_good(right, picture):
-    wrong = move(placement(right, np.eye(3), np.array([1.2, -0.8, 0.1, 0.05])), right)
+    wrong = move(similarity(right, np.eye(3), np.array([1.2, -0.8, 0.1, 0.05])), right)
     objective = Footprint.of(Scene(picture, PER_UNIT, wrong))
     found = list(candidates(objective, "similarity", False, 4.0))
     assert len(found) == 3
@@ -60,7 +60,7 @@ def test_spots_far_off_the_image_are_no_error(right, picture):
 
 
 def test_orientations_add_seven(right, picture):
-    objective = Footprint.of(Scene(picture, PER_UNIT, move(turns(np.array([23.0, 18.0]))[0], right)))
+    objective = Footprint.of(Scene(picture, PER_UNIT, move(flips_and_rotations(np.array([23.0, 18.0]))[0], right)))
     found = list(candidates(objective, "translation", True, 4.0))
     assert len(found) == 8
     best = max(found, key=lambda matrix: objective.score(matrix))

@@ -80,7 +80,7 @@ def test_one_group_is_compared_within(tmp_path):
     assert 0.3 < known.score(features_of(make_inputs(tmp_path / "new", ["a"], n=200, seed=1))).mean() < 0.8
 
 
-def test_averages_over_surroundings_are_not_looked_at(tmp_path):
+def test_averages_over_the_context_are_not_looked_at(tmp_path):
     inputs = make_inputs(tmp_path)
     known = TrainingFeatures.of(inputs, GROUPS, 1)
     first, second = features_of(inputs)

@@ -28,7 +28,7 @@ def test_an_outer_fit_leaves_out_its_group_and_models_its_panel():
     assert fit.folder == Path("run/folds/01_b/other")
 
 
-def test_an_inner_fit_leaves_out_both_groups_and_models_the_panel_of_the_judged_one():
+def test_an_inner_fit_leaves_out_both_groups_and_models_the_panel_of_the_evaluated_one():
     fits = inner_fits(Path("run"), ["a", "b", "c"], TWO, panels_of("abc", c=(5, 6)), **OPTIONS)
     assert fits["a", "c", "ridge"].held_out == ("a", "c")
     assert fits["a", "c", "ridge"].genes == (0, 1)
@@ -38,7 +38,7 @@ def test_an_inner_fit_leaves_out_both_groups_and_models_the_panel_of_the_judged_
 
 
 @pytest.mark.parametrize(("groups", "models"), [("ab", TWO), ("abcd", TWO[:1])])
-def test_nothing_to_judge_needs_no_inner_fits(groups, models):
+def test_nothing_to_evaluate_needs_no_inner_fits(groups, models):
     assert inner_fits(Path("run"), list(groups), models, panels_of(groups), **OPTIONS) == {}
 
 

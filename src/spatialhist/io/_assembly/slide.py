@@ -44,8 +44,8 @@ def make_slide(
         if length is not None and not (isinstance(length, Real) and 0 < length < np.inf):
             given = length if isinstance(length, Real) else repr(length)
             raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
-    judged = centers[should_be_inside(None if obs is None else obs.get(_keys.IN_TISSUE), len(centers))]
-    check_spots(judged, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2)
+    compared = centers[should_be_inside(None if obs is None else obs.get(_keys.IN_TISSUE), len(centers))]
+    check_spots(compared, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2)
     check_distance(pitch_px or lattice_pitch(centers), mpp, slide)
     return build_slide(
         image,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,6 @@ MAX_PIXELS = 2_000_000_000
 """Images whose header promises more are refused before memory is asked for (6 GB of uint8 RGB)."""
 ROWS = 512
 """Rows converted at a time, so that no second full-size copy exists."""
-
-BROKEN = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What decoders raise on a damaged file."""
 
 
 def check_pixels(height: int, width: int, name: str) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist.io._images.arrays import BROKEN, check_pixels
+from spatialhist._runtime.files import UNDECODABLE
+from spatialhist.io._images.arrays import check_pixels
 from spatialhist.io._images.plain import read_plain
 from spatialhist.io._images.tiff import is_tiff, read_tiff
 from spatialhist.io._images.tiff_scale import tiff_mpp
@@ -42,7 +43,7 @@ def read_image(path: Path) -> np.ndarray | da.Array:
             f"{path} cannot be read as an image: it is no TIFF, JPEG or PNG. Slides of other formats (MRXS, CZI, VSI, "
             "DICOM) have to be converted to OME-TIFF first, with QuPath or bfconvert"
         ) from error
-    except BROKEN as error:
+    except UNDECODABLE as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 
@@ -67,7 +68,7 @@ def in_memory(image: np.ndarray | da.Array, path: Path) -> np.ndarray:
     pixels = np.empty(image.shape, dtype=np.uint8)
     try:
         da.store(image, pixels, lock=False)
-    except BROKEN as error:
+    except UNDECODABLE as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     return pixels
 

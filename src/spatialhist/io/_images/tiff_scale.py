@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialhist.io._images.arrays import BROKEN
+from spatialhist._runtime.files import UNDECODABLE
 from spatialhist.io._images.tiff import largest, open_tiff
 from spatialhist.io._images.tiff_colors import largest_in_ome
 
@@ -36,7 +36,7 @@ def tiff_mpp(path: Path) -> float | None:
         with open_tiff(path) as file:
             page = file.series[largest(file)].keyframe
             found = _of_ome(file) or _of_scanner(path) or _of_imagej(file, page) or _of_tags(page)
-    except BROKEN as error:
+    except UNDECODABLE as error:
         raise ValueError(f"records a scale that cannot be read ({error})") from error
     if found is None:
         return None
@@ -79,7 +79,7 @@ def _of_scanner(path: Path) -> tuple[float, float] | None:
             # tiffslide warns of properties of the scanner that are not used here
             warnings.simplefilter("ignore")
             known = opened.properties
-    except (*BROKEN, StopIteration):
+    except (*UNDECODABLE, StopIteration):
         return None
     x, y = (known.get(f"tiffslide.mpp-{axis}") for axis in "xy")
     return (_number(x), _number(y)) if x and y and known.get("tiffslide.vendor") else None

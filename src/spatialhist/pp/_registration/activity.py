@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 
 from spatialhist.pp._registration.likelihood import independent_spots, log_likelihood
-from spatialhist.pp._registration.placements import move
 from spatialhist.pp._registration.scene import Scene, sums_at_shifts
+from spatialhist.pp._registration.transforms import move
 
 BLUR = 0.2
 """Smoothing of the nuclei in units: a spot, and what diffuses into it."""

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from spatialhist.pp._registration.placements import around, move
 from spatialhist.pp._registration.scene import Scene, sums_at_shifts
+from spatialhist.pp._registration.transforms import around, move
 
 BLUR = 0.3
 """Smoothing of the tissue in units: about the radius of a spot."""

@@ -10,15 +10,15 @@ import numpy as np
 
 from spatialhist.pp._registration.activity import Activity
 from spatialhist.pp._registration.footprint import Footprint
-from spatialhist.pp._registration.placements import move, placement
 from spatialhist.pp._registration.scene import binned, make_scene
 from spatialhist.pp._registration.search import Model, Objective, candidates
+from spatialhist.pp._registration.transforms import move, similarity
 
 MAX_ACROSS = 80
 """More spots than this across are binned."""
-N_NULL = 200
+N_RANDOM = 200
 """Random registrations that one is compared with."""
-NULL_QUANTILE = 0.99
+RANDOM_QUANTILE = 0.99
 """Of their scores, which it has to exceed: all but two of them."""
 MIN_MOVE = 0.25
 """Moves below this, as a mean over spots, are within the error of the method."""
@@ -91,8 +91,8 @@ def register(
     objective = _objective(picture, factors, xy / unit, unit, activity, dense=unit > pitch)
     found = _simplest(objective, candidates(objective, model, orientations, max_shift * pitch / unit))
     after = objective.score(found)
-    random = np.sort(_null(objective, np.random.default_rng(seed)))
-    limit = float(np.quantile(random, NULL_QUANTILE))
+    random = np.sort(_random_scores(objective, np.random.default_rng(seed)))
+    limit = float(np.quantile(random, RANDOM_QUANTILE))
     certainty = objective.certainty(found)
     stays = np.array_equal(found, np.eye(3))
     reason = NO_BETTER * stays or _not_above_random(after, limit) or objective.reason(certainty)
@@ -145,10 +145,10 @@ def _not_above_random(after: float, limit: float) -> str:
     return f"its score {after:.3f} is not above that of random registrations, {limit:.3f}"
 
 
-def _null(objective: Objective, rng: np.random.Generator) -> np.ndarray:
+def _random_scores(objective: Objective, rng: np.random.Generator) -> np.ndarray:
     """Scores of random registrations: any angle, the spots' center anywhere on the image."""
     points = objective.scene.points
-    targets = rng.random((N_NULL, 2)) * objective.scene.size
-    angles = rng.random(N_NULL) * 2 * np.pi
+    targets = rng.random((N_RANDOM, 2)) * objective.scene.size
+    angles = rng.random(N_RANDOM) * 2 * np.pi
     moves = np.column_stack([targets - points.mean(axis=0), angles])
-    return np.array([objective.score(placement(points, np.eye(3), parameters)) for parameters in moves])
+    return np.array([objective.score(similarity(points, np.eye(3), parameters)) for parameters in moves])

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from scipy.optimize import minimize
 
-from spatialhist.pp._registration.placements import move, placement, turns
 from spatialhist.pp._registration.scene import Scene
+from spatialhist.pp._registration.transforms import flips_and_rotations, move, similarity
 
 Model = Literal["translation", "rigid", "similarity"]
 
@@ -63,19 +63,19 @@ def candidates(objective: Objective, model: Model, orientations: bool, reach: fl
             yield _best(objective, same, freedom, reach, starts)
     if orientations:
         angles = ANGLES if FREEDOM[model] > 2 else np.zeros(1)
-        for turn in turns(objective.scene.size):
-            starts = _starts(objective, turn, angles, np.inf)
-            yield _best(objective, turn, FREEDOM[model], np.inf, starts)
+        for orientation in flips_and_rotations(objective.scene.size):
+            starts = _starts(objective, orientation, angles, np.inf)
+            yield _best(objective, orientation, FREEDOM[model], np.inf, starts)
 
 
-def _starts(objective: Objective, turn: np.ndarray, angles: np.ndarray, reach: float) -> list[Start]:
+def _starts(objective: Objective, orientation: np.ndarray, angles: np.ndarray, reach: float) -> list[Start]:
     """Best shift at each angle, the best of these first."""
-    return sorted((_best_shift(objective, turn, angle, reach) for angle in angles), reverse=True)
+    return sorted((_best_shift(objective, orientation, angle, reach) for angle in angles), reverse=True)
 
 
-def _best_shift(objective: Objective, turn: np.ndarray, angle: float, reach: float) -> Start:
+def _best_shift(objective: Objective, orientation: np.ndarray, angle: float, reach: float) -> Start:
     scene = objective.scene
-    placed = move(placement(scene.points, turn, np.array([0, 0, angle])), scene.points)
+    placed = move(similarity(scene.points, orientation, np.array([0, 0, angle])), scene.points)
     cells = scene.cells(placed)
     origin = cells.min(axis=0)
     scores = objective.at_shifts(cells - origin)
@@ -91,13 +91,13 @@ def _best_shift(objective: Objective, turn: np.ndarray, angle: float, reach: flo
     return float(window[best]), float(dx), float(dy), float(angle)
 
 
-def _best(objective: Objective, turn: np.ndarray, freedom: int, reach: float, starts: list[Start]) -> np.ndarray:
+def _best(objective: Objective, orientation: np.ndarray, freedom: int, reach: float, starts: list[Start]) -> np.ndarray:
     """Refine the best starts and take the best of what comes out."""
-    refined = [_refine(objective, turn, np.array(start[1:]), freedom, reach) for start in starts[:N_START]]
+    refined = [_refine(objective, orientation, np.array(start[1:]), freedom, reach) for start in starts[:N_START]]
     return max(refined, key=objective.score)
 
 
-def _refine(objective: Objective, turn: np.ndarray, start: np.ndarray, freedom: int, reach: float) -> np.ndarray:
+def _refine(objective: Objective, orientation: np.ndarray, start: np.ndarray, freedom: int, reach: float) -> np.ndarray:
     """Nelder-Mead in which every parameter moves the spots by about as much."""
     points = objective.scene.points
     radius = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())
@@ -109,9 +109,9 @@ def _refine(objective: Objective, turn: np.ndarray, start: np.ndarray, freedom: 
     def loss(parameters: np.ndarray) -> float:
         if (np.abs(parameters) > limits).any():
             return np.inf
-        return -objective.score(placement(points, turn, parameters * scales))
+        return -objective.score(similarity(points, orientation, parameters * scales))
 
     simplex = initial + np.vstack([np.zeros(freedom), 0.5 * np.eye(freedom)])
     options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 1e-6, "maxiter": 200}
     found = minimize(loss, initial, method="Nelder-Mead", options=options)
-    return placement(points, turn, found.x * scales)
+    return similarity(points, orientation, found.x * scales)

@@ -7,6 +7,7 @@ from scipy import ndimage as ndi
 from skimage.morphology import isotropic_closing, isotropic_dilation, isotropic_erosion
 
 from spatialhist.pp._tissue.ink import find_ink, foreign
+from spatialhist.pp._tissue.optical_density import optical_density
 
 TEXTURE_UM = 15.0
 """Scale of texture: a cell and the area around it."""
@@ -85,7 +86,7 @@ def _features(planes: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray,
         Optical density above the glass, smoothed ``(3, y, x)``; texture ``(y, x)``; density in green, sharp enough for
         an edge not to spill onto the glass ``(y, x)``; and the value below which texture and density are glass.
     """
-    od = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)[planes]
+    od = optical_density(planes)
     density = np.stack([ndi.gaussian_filter(plane, sigma) for plane in od])
     sharp = ndi.gaussian_filter(od[1], sigma / SHARPER)
     texture = np.sqrt(np.maximum(ndi.gaussian_filter(sharp**2, sigma) - density[1] ** 2, 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage as ndi
 
+from spatialhist.pp._tissue.optical_density import optical_density
+
 SMOOTH_UM = 30.0
 """Wider than nuclei, narrower than a fold."""
 LAYERS = 1.5
@@ -28,7 +30,7 @@ def fold_mask(pixels: np.ndarray, tissue: np.ndarray, glass: np.ndarray, *, um_p
     ndarray
         Boolean ``(y, x)``.
     """
-    density = -np.log((pixels.astype(np.float32) + 1) / 256)
+    density = optical_density(pixels)
     if glass.any():
         density -= np.median(density[glass], axis=0)
     sigma = SMOOTH_UM / um_per_px

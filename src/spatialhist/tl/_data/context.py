@@ -11,7 +11,7 @@ AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Context:
     """Features on a grid of a slide's tissue, which does not depend on where spots lie.
 
     Attributes

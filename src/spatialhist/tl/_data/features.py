@@ -13,7 +13,7 @@ from spatialhist._sdata.geometry import apply
 from spatialhist.tiles._features.cache import view_features
 from spatialhist.tiles._features.encode import encoding_reader
 from spatialhist.tiles._reading.view import TileView
-from spatialhist.tl._data.context import Surroundings
+from spatialhist.tl._data.context import Context
 from spatialhist.tl._data.design import PIXELS
 from spatialhist.tl._data.samples import Samples, row_parts, standardize
 
@@ -104,12 +104,12 @@ class Tissue:
     statistics
         Mean and deviation ``(2, F)`` of the features per field of view, then per average over the context, which has those
         of its field of view.
-    surroundings
+    context
         What is averaged around points.
     """
 
     statistics: list[np.ndarray]
-    surroundings: Surroundings
+    context: Context
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class SlideFeatures:
 
     def blocks(self, rows: slice = slice(None)) -> list[np.ndarray]:
         """Features ``(n, F)`` of some of the points, per field of view, then per average over their context."""
-        return [*(b[rows] for b in self.spots), *self.tissue.surroundings.around(self.points[rows])]
+        return [*(b[rows] for b in self.spots), *self.tissue.context.around(self.points[rows])]
 
     def parts(self) -> Iterator[Samples]:
         """Samples without targets, part by part."""
@@ -181,7 +181,7 @@ def slide_features(
     """
     centers = slide.spots[rows]
     both = view.encode(np.concatenate([centers, slide_tissue(slide)]), encoder, cache)
-    tissue = _tissue([b[len(centers) :] for b in both], _surroundings(slide, view, design, encoder, cache))
+    tissue = _tissue([b[len(centers) :] for b in both], _context(slide, view, design, encoder, cache))
     return SlideFeatures(view, tissue, centers, slide_position(slide)[rows], [b[: len(centers)] for b in both])
 
 
@@ -193,10 +193,10 @@ def slide_colors(slide: Slide, design: Design, encoder: Encoder, cache: Path | N
 
 def own_tissue(slide: Slide, view: View, design: Design, encoder: Encoder) -> Tissue:
     """Encode the tissue of a slide alone, where its points come later."""
-    return _tissue(view.encode(slide_tissue(slide), encoder), _surroundings(slide, view, design, encoder))
+    return _tissue(view.encode(slide_tissue(slide), encoder), _context(slide, view, design, encoder))
 
 
-def _tissue(encoded: Sequence[np.ndarray], around: Surroundings) -> Tissue:
+def _tissue(encoded: Sequence[np.ndarray], around: Context) -> Tissue:
     statistics = [_statistics(e.astype(np.float64)) for e in encoded]
     repeated = statistics[: len(around.features)] * len(around.radii)
     return Tissue([*statistics, *repeated], around)
@@ -206,17 +206,15 @@ def _statistics(tissue: np.ndarray) -> np.ndarray:
     return np.stack([tissue.mean(axis=0), tissue.std(axis=0)]).astype(np.float32)
 
 
-def _surroundings(
-    slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None
-) -> Surroundings:
+def _context(slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None) -> Context:
     """Encode a grid over a slide's tissue, for averages within the radii of the design."""
     radii = tuple(slide.px(radius) for radius in design.context)
     if not radii:
-        return Surroundings(np.empty((0, 2)), [], ())
+        return Context(np.empty((0, 2)), [], ())
     mask, factors = slide.tissue
     wanted = mask.sum() * np.prod(factors) / (SPACING * min(radii)) ** 2
     points = tissue_points(mask, factors, int(np.clip(wanted, 1, MAX_GRID_POINTS)))
-    return Surroundings(points, view.encode(points, encoder, cache, n=N_AVERAGED), radii)
+    return Context(points, view.encode(points, encoder, cache, n=N_AVERAGED), radii)
 
 
 def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = MAX_TISSUE_POINTS) -> np.ndarray:

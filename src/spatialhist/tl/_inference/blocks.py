@@ -89,12 +89,12 @@ def predict_blocks(
     from tqdm.auto import tqdm
 
     values = np.empty((len(grid.slide.spots), len(trained.genes)), dtype=np.float32)
-    away = np.empty(len(values), dtype=np.float32)
+    ood = np.empty(len(values), dtype=np.float32)
     with tqdm(total=len(values), desc=f"predict {grid.slide.name}", unit="spot", disable=not progress) as bar:
-        for rows, (predicted, far) in _parts(grid, trained, block, executor, cache):
-            values[rows], away[rows] = predicted, far
+        for rows, (predicted, score) in _parts(grid, trained, block, executor, cache):
+            values[rows], ood[rows] = predicted, score
             bar.update(len(rows))
-    return values, away
+    return values, ood
 
 
 def _parts(
@@ -158,9 +158,9 @@ def keep_blocks(folder: Path, names: Sequence[str], run: Callable[[list[int]], I
     computed: Any = run(missing)
     for i, path in enumerate(paths):
         if i in set(missing):
-            values, away = next(computed)
-            write_array(path, np.column_stack([values, away]).astype(np.float32))
-            yield values, away
+            values, ood = next(computed)
+            write_array(path, np.column_stack([values, ood]).astype(np.float32))
+            yield values, ood
         else:
             both = load_array(path)
             if both is None:

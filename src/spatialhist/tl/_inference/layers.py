@@ -48,7 +48,7 @@ def drop_intervals(table: AnnData, key: str) -> None:
             table.uns[_keys.ROOT].pop(name, None)
 
 
-def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np.ndarray], trained: Trained) -> None:
+def write_scores(table: AnnData, rows: dict[str, np.ndarray], ood: dict[str, np.ndarray], trained: Trained) -> None:
     """Put the scores of slides into ``obs``; those of another run are forgotten."""
     key, run = _keys.OUT_OF_DISTRIBUTION, str(trained.run_folder)
     before = recorded(table, key)
@@ -56,10 +56,10 @@ def write_scores(table: AnnData, rows: dict[str, np.ndarray], away: dict[str, np
         table.obs[key] = np.full(table.n_obs, np.nan, dtype=np.float32)
         before = {}
     column = as_numbers(table.obs[key]).astype(np.float32)
-    for slide, score in away.items():
+    for slide, score in ood.items():
         column[rows[slide]] = score
     table.obs[key] = column
-    slides = [*(str(s) for s in before.get("predicted_slides", []) if s not in away), *away]
+    slides = [*(str(s) for s in before.get("predicted_slides", []) if s not in ood), *ood]
     record(table, key, {"step": "predict", "run": run, "predicted_slides": slides})
 
 

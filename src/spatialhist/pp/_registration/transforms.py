@@ -10,28 +10,28 @@ def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-def placement(points: np.ndarray, turn: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    """Turn, then rotate and stretch about the center of the points, then shift.
+def similarity(points: np.ndarray, orientation: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Flip or rotate the image, then rotate and stretch about the center of the points, then shift.
 
     Parameters
     ----------
     points
         What is placed ``(n, 2)``.
-    turn
+    orientation
         A registration that comes first.
     parameters
         dx, dy, angle, log stretch; what is left out is 0.
     """
     dx, dy, angle, stretch = (*parameters, 0.0, 0.0)[:4]
-    center = move(turn, points).mean(axis=0)
+    center = move(orientation, points).mean(axis=0)
     linear = np.exp(stretch) * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.eye(3)
     matrix[:2, :2] = linear
     matrix[:2, 2] = center + [dx, dy] - linear @ center
-    return matrix @ turn
+    return matrix @ orientation
 
 
-def turns(size: np.ndarray) -> list[np.ndarray]:
+def flips_and_rotations(size: np.ndarray) -> list[np.ndarray]:
     """Flips and quarter turns that carry an image of this width and height, or the image on its side, onto itself."""
     width, height = size
     found = []
