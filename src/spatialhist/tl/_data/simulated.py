@@ -36,7 +36,6 @@ def simulate_inputs(folder: Path, *, tile_pixels: int | None = None) -> Inputs:
         block[:, 2] = 1.0
     values = np.abs(sum(blocks) @ rng.normal(size=(WIDTH, N_GENES)) + rng.normal(size=(n, N_GENES)))
     values[:, 4] = 0.0
-    shape = (n, 3, tile_pixels, tile_pixels)
     return write_inputs(
         folder,
         slides=[f"S{i + 1}" for i in range(len(SIZES))],
@@ -47,7 +46,7 @@ def simulate_inputs(folder: Path, *, tile_pixels: int | None = None) -> Inputs:
         features=[[block.astype(np.float32) for block in blocks]],
         statistics=[_statistics(block, code) for block in blocks],
         values=values.astype(np.float32),
-        tiles=None if tile_pixels is None else [rng.integers(0, 256, shape, dtype=np.uint8)],
+        tiles=None if tile_pixels is None else [rng.integers(0, 256, (n, 3, tile_pixels, tile_pixels), dtype=np.uint8)],
         ranking=None,
         n_own=N_OWN,
         color=1,
