@@ -73,7 +73,7 @@ def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
 def _planes(pixels: np.ndarray, um_per_px: float) -> tuple[np.ndarray, float]:
     """Return channels ``(3, y, x)`` and the scale of texture in pixels."""
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    # at least what a pixel grid can show, at most what an image this small has room for
+    # at least what a pixel grid can show, at most an eighth of an image, however small
     return planes, float(np.clip(TEXTURE_UM / um_per_px, 1.5, max(1.5, min(planes.shape[1:]) / 8)))
 
 
