@@ -166,7 +166,7 @@ BROKEN = {
     "kind": (constant("kind", "regressor"), r"has kind='regressor': it must be one of \['model', 'baseline'\]"),
     "needs_tiles": (constant("needs_tiles", "no"), "needs_tiles='no' must be True if"),
     "unhashable": (Locked(), "it cannot be hashed: ValueError: .*lock.* Give the model 'slope' an attribute"),
-    "not to be sent": (Locked(), r"cannot be sent to other processes \(executor=\).*TypeError: cannot pickle"),
+    "not to be sent": (Locked(), r"cannot be sent to other processes.*TypeError: cannot pickle"),
     "not to be described": (Described(), "fields cannot be written to a manifest: TypeError: .*float32"),
     "fit without keywords": (WithoutKeywords(), r"is called as fit\(samples, seed=..., scratch=...\)"),
     "tiles not asked for": (LooksAtTiles(), r"fails \(samples.tiles is None where needs_tiles is False\)"),

@@ -90,7 +90,7 @@ def test_refused(trained, tmp_path):
         sh.tl.LazySlideModel(pixels)
     options = FAST | {"context": [("px", 40.0)]}
     around = sh.tl.fit(cohort, models="ridge", genes=2, out=tmp_path / "c", **options)
-    with pytest.raises(ValueError, match=r"train with context=\(\)"):
+    with pytest.raises(ValueError, match=r"context=\(\)"):
         sh.tl.LazySlideModel(around)
 
 

@@ -70,7 +70,9 @@ def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide:
 
     shapes = sdata.shapes[slide]
     if "radius" not in shapes:
-        raise ValueError(f"shapes {slide!r} have no radius: spots must be circles (ShapesModel.parse(..., radius=))")
+        raise ValueError(
+            f"shapes {slide!r} have no radius, in pixels: spots are circles. Give them one, sdata.shapes[{slide!r}]['radius'] = 25.0"
+        )
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     pitch = info.setdefault("pitch_px", _numbered_pitch(obs, centers) or lattice_pitch(centers))
     diameter = float(shapes["radius"].median()) * 2 * length_factor(affine(shapes, slide, f"sdata.shapes[{slide!r}]"))

@@ -157,7 +157,7 @@ def check_object(sdata: SpatialData) -> None:
     if not isinstance(sdata, sd.SpatialData):
         raise TypeError(
             f"a {type(sdata).__name__} is no SpatialData object: read one with sh.io.read(path), or make one with "
-            "sh.io.from_arrays"
+            "sh.io.from_arrays(image, xy, counts)"
         )
 
 
@@ -182,7 +182,9 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
     unassigned = int(table.obs[_keys.REGION].isna().sum())
     if unassigned:
         raise ValueError(
-            f"obs[{_keys.REGION!r}] of table {table_key!r} names no slide for {unassigned} of {len(table)} spots"
+            f"obs[{_keys.REGION!r}] of table {table_key!r} names no slide for {unassigned} of {len(table)} spots: set "
+            f"it to keys of sdata.shapes, or leave these spots out, sdata[{table_key!r}] = "
+            f"sdata[{table_key!r}][sdata[{table_key!r}].obs[{_keys.REGION!r}].notna()].copy()"
         )
     if not table.var_names.is_unique:
         twice = list(table.var_names[table.var_names.duplicated()].unique()[:5])

@@ -32,7 +32,7 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     if not (shapes.geom_type == "Point").all():
         raise ValueError(
             f"shapes {slide!r} hold {sorted(set(shapes.geom_type.astype(str)))}, not the circles (points with a radius) "
-            "that spots are: make them from the centroids with spatialdata.to_circles"
+            f"that spots are: make them so, sdata.shapes[{slide!r}] = spatialdata.to_circles(sdata.shapes[{slide!r}])"
         )
     xy = np.column_stack([shapes.geometry.x.to_numpy(), shapes.geometry.y.to_numpy()])[row]
     return apply(affine(shapes, slide, f"sdata.shapes[{slide!r}]"), xy)

@@ -315,9 +315,8 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     full = _keys.image(slide)
     if full not in sdata.images:
         raise KeyError(
-            f"slide {slide!r} has no image {full!r}, on which its tissue mask lies; found {sorted(sdata.images)}: add it "
-            f"with spatialdata_io.visium(..., fullres_image_file=) or sh.io.from_arrays, or let a small image that lies in "
-            f"coordinate system {slide!r} stand for it, sdata.images[{full!r}] = sdata.images[...]"
+            f"slide {slide!r} has no image {full!r}, on which its tissue mask lies; found {sorted(sdata.images)}: "
+            f"{_full_image_advice(sdata, slide)}"
         )
     key = _keys.tissue(full)
     if key not in sdata.labels:

@@ -81,7 +81,7 @@ def named_order(names: Sequence[Any] | None, name: str) -> tuple[int, int, int] 
     shown = ", ".join(map(repr, map(str, names[:6]))) + (", ..." if len(names) > 6 else "")
     raise ValueError(
         f"{name} has the channels {shown}: want red, green and blue. Take an image stained with H&E, or name its "
-        "channels 'r', 'g' and 'b'"
+        "channels, as in sdata.set_channel_names(key, ['r', 'g', 'b'])"
     )
 
 

@@ -136,7 +136,11 @@ class Slide:
             return None
         names = as_words(self._table.obs[_keys.PATIENT].iloc[self.rows]).dropna().unique()
         if len(names) > 1:
-            raise ValueError(f"slide {self.name!r} names several patients in obs['patient']: {sorted(names)}")
+            raise ValueError(
+                f"slide {self.name!r} names several patients in obs['patient']: {sorted(names)}. A slide is of one patient: "
+                "cut it, making one of each patient's part of the image with sh.io.from_arrays(image, xy, counts, slide=..., "
+                "patient=...), and join them with sh.io.concat(parts)"
+            )
         return names[0] if len(names) else None
 
     @property

@@ -120,7 +120,8 @@ def _positions(slide: Slide) -> np.ndarray:
     lost = int((~np.isfinite(xy).all(axis=1)).sum())
     if lost:
         raise ValueError(
-            f"{lost} spots of slide {slide.name!r} have no position: drop them with sh.pp.filter_spots(sdata)"
+            f"{lost} spots of slide {slide.name!r} have no position: drop them with "
+            f"sh.pp.filter_spots(sdata, min_counts=0, min_tissue=0, table_key={slide.table_key!r})"
         )
     return xy
 

@@ -119,7 +119,7 @@ def _identity(predictor: Predictor) -> list[str]:
     _, unhashed = _tried("it cannot be hashed", lambda: _hash(predictor))
     _, undescribed = _tried("its fields cannot be written to a manifest", lambda: json.dumps(describe(predictor)))
     _, unsent = _tried(
-        "it cannot be sent to other processes (executor=), so open files and connections in fit",
+        "it cannot be sent to other processes, the executor= of sh.tl.cross_validate: open files and connections in fit",
         lambda: cloudpickle.loads(cloudpickle.dumps(predictor)),
     )
     return [problem for problem in (unhashed or undescribed, unsent) if problem]

@@ -198,7 +198,7 @@ def _warn_of_gaps(name: str, values: np.ndarray, cv: CrossValidation) -> None:
         warnings.warn(
             f"model {name!r} predicted NaN or infinite values: {asked - given:,} of {asked:,}, and nothing at all for {spots} of "
             f"{len(values)} spots. They are not scored, and where they are missing no other model is; a network that "
-            "diverged needs a smaller learning_rate=",
+            "diverged needs a smaller learning_rate",
             UserWarning,
             stacklevel=4,
         )

@@ -53,7 +53,7 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     table = gene_table(trained.card())
     if table.empty:
         raise ValueError(
-            f"nothing is known of how well {trained.run_folder} predicts: cross-validate the same models, and pass "
-            "that as evaluated_by= of sh.tl.fit"
+            f"nothing is known of how well {trained.run_folder} predicts: cross-validate the same models, and train "
+            "again with sh.tl.fit(sdata, evaluated_by=cv)"
         )
     return table

@@ -58,9 +58,11 @@ class LazySlideModel:
         self.name = name
         self._design = self.model.manifest.design
         if self.model.needs_tiles:
-            raise ValueError("a model that looks at pixels cannot predict from features: leave it out of models=")
+            raise ValueError(
+                "a model that looks at pixels cannot predict from features: leave it out, sh.tl.fit(sdata, models=[...])"
+            )
         if self._design.context:
-            raise ValueError("features of tiles alone hold no context: train with context=()")
+            raise ValueError("features of tiles alone hold no context: train with sh.tl.fit(sdata, context=())")
 
     @property
     def features_model_name(self) -> str | None:

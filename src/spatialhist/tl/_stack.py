@@ -150,7 +150,8 @@ def _other_scheme(cv: CrossValidation, method: str | Combiner, scheme: str, seed
 def _check(cv: CrossValidation, how: Combiner) -> None:
     if len(cv.models) < 2:
         raise ValueError(
-            f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; pass models=[...]"
+            f"the run holds one model ({cv.models[0].name!r}): there is nothing to stack; train several, "
+            "sh.tl.cross_validate(sdata, models=[...])"
         )
     needed = max(how.min_groups, MIN_GROUPS_STACKED if how.needs_inner else 0)
     if len(cv.groups) < needed:

@@ -55,7 +55,7 @@ def test_points_of_a_known_mask():
 
 
 def test_an_empty_mask_is_refused():
-    with pytest.raises(ValueError, match="the tissue mask is empty: check it with sh.pl.alignment"):
+    with pytest.raises(ValueError, match="the tissue mask is empty: look at it with sh.pl.alignment"):
         tissue_points(np.zeros((3, 3), dtype=bool), (1.0, 1.0))
 
 

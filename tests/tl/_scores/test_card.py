@@ -70,7 +70,7 @@ def test_a_smoothed_target_is_rated_by_what_was_measured(tmp_path):
 def test_a_model_that_was_not_evaluated_says_so(tmp_path):
     sdata = draw_cohort(1, n_slides=3, n_genes=6)
     model = sh.tl.fit(sdata, models=sh.tl.Ridge(components=3), genes=6, out=tmp_path / "m", **FAST)
-    with pytest.raises(ValueError, match=r"nothing is known .* pass that as evaluated_by= of sh.tl.fit"):
+    with pytest.raises(ValueError, match=r"nothing is known .* sh.tl.fit\(sdata, evaluated_by=cv\)"):
         sh.tl.gene_reliability(model)
 
 

@@ -133,7 +133,10 @@ class TileDataset(Dataset):
         self.xy = xy[self.rows]
         lost = ~np.isfinite(self.xy).all(axis=1)
         if lost.any():
-            raise ValueError(f"{lost.sum()} spots have no position: drop them with sh.pp.filter_spots(sdata)")
+            raise ValueError(
+                f"{lost.sum()} spots have no position: drop them with sh.pp.filter_spots(sdata, min_counts=0, "
+                f"min_tissue=0, table_key={table_key!r})"
+            )
         self._open(cohort.every_slide(), image, cache_mb)
 
     def _open(self, slides: Sequence[Slide], image: str | None, cache_mb: float) -> None:

@@ -93,7 +93,7 @@ def _check(key: str, centers: np.ndarray, extent_px: float, pixels: int, padding
     if lost.any():
         raise ValueError(
             f"{lost.sum()} of {len(centers)} tile centers in image {key!r} are not finite, the first at position "
-            f"{np.flatnonzero(lost)[0]}: drop such spots with sh.pp.filter_spots(sdata)"
+            f"{np.flatnonzero(lost)[0]}: drop such spots with sh.pp.filter_spots(sdata, min_counts=0, min_tissue=0)"
         )
     if not extent_px > 0 or pixels < 1:
         raise ValueError(f"extent_px={extent_px} and pixels={pixels} must be positive")

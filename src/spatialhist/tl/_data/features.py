@@ -229,7 +229,10 @@ def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = M
         If the mask is empty.
     """
     if not mask.any():
-        raise ValueError("the tissue mask is empty: check it with sh.pl.alignment, or use another method= for it")
+        raise ValueError(
+            "the tissue mask is empty: look at it with sh.pl.alignment, and make another one with "
+            "sh.pp.mask_background(sdata, method='otsu')"
+        )
     step = max(1, int(np.sqrt(mask.sum() / limit)))
     while True:
         y, x = np.nonzero(mask[step // 2 :: step, step // 2 :: step])

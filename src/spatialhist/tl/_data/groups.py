@@ -93,7 +93,11 @@ def _constant(table: AnnData, slide: Slide, column: str) -> str:
         raise KeyError(f"groups={column!r} is no column of obs; found {list(table.obs.columns)}")
     names = as_words(table.obs[column].iloc[slide.rows]).unique()
     if len(names) != 1 or names[0] is None:
-        raise ValueError(f"obs[{column!r}] must name one group for slide {slide.name!r}, it holds {list(names)[:5]}")
+        raise ValueError(
+            f"obs[{column!r}] must name one group for slide {slide.name!r}, it holds {list(names)[:5]}: slides are held out "
+            "whole. Fill it in, or cut the slide, making one of each part of its image with "
+            "sh.io.from_arrays(image, xy, counts, slide=...), and join them with sh.io.concat(parts)"
+        )
     return str(names[0])
 
 

@@ -50,8 +50,9 @@ def refuse_other_stain(slide: Slide, manifest: Manifest) -> None:
     known = [s.stain for s in manifest.slides.values()]
     if _colors(own) not in [_colors(k) for k in known]:
         raise ValueError(
-            f"image={image!r} of slide {slide.name!r} was recolored by {_name(own)}, those of the training slides by "
-            f"{_name(known[0])}: call sh.pp.normalize_stain(sdata) with method= and reference= of the training slides"
+            f"image {image!r} of slide {slide.name!r} was recolored by {_name(own)}, those of the training slides by "
+            f"{_name(known[0])}: call "
+            "sh.pp.normalize_stain(sdata, method=..., reference=...) with those of the training slides"
         )
 
 

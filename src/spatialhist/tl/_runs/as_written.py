@@ -75,8 +75,8 @@ class AsWritten(OnRun):
             Always.
         """
         raise ValueError(
-            f"slide {slide!r} was trained on, and a stack as written has no fold that left it out: use "
-            "stack(..., scheme='honest'), or pass slides= without it"
+            f"slide {slide!r} was trained on, and a stack as written has no fold that left it out: make one "
+            "that does, sh.tl.stack(sdata, cv, scheme='honest'), or leave the slide out, sh.tl.predict(sdata, model, slides=[...])"
         )
 
     def predict(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
@@ -98,7 +98,7 @@ class AsWritten(OnRun):
         NoResiduals
             Always.
         """
-        raise NoResiduals("scheme='as_written' leaves no honest residuals: stack with scheme='honest'")
+        raise NoResiduals("scheme='as_written' leaves no honest residuals: use sh.tl.stack(sdata, cv, scheme='honest')")
 
 
 def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
@@ -110,7 +110,9 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
         If the folds model different genes.
     """
     if len(set(cv.panels.values())) > 1:
-        raise ValueError("the folds model different genes, which this scheme cannot join: name the genes, genes=[...]")
+        raise ValueError(
+            "the folds model different genes, which this scheme cannot join: name them, sh.tl.cross_validate(sdata, genes=[...])"
+        )
     everything = np.arange(len(cv.inputs))
     samples = cv.inputs.samples(everything, cv.panels[cv.groups[0]], tiles=cv.needs_tiles)
     scratch = scratch_folder(cv, NAME, seed)
