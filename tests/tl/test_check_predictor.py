@@ -145,9 +145,9 @@ class LooksAtTiles(Slope):
         return FittedSlope(samples.tiles.mean())
 
 
-def constant(name, value):
+def constant(name, value, base=Slope):
     """Return a predictor with another class variable."""
-    return type("Changed", (Slope,), {name: value})()
+    return type("Changed", (base,), {name: value})()
 
 
 SUM = lambda samples, p: p - p.mean(axis=0)
@@ -169,7 +169,11 @@ BROKEN = {
     "not to be sent": (Locked(), r"cannot be sent to other processes.*TypeError: cannot pickle"),
     "not to be described": (Described(), "fields cannot be written to a manifest: TypeError: .*float32"),
     "fit without keywords": (WithoutKeywords(), r"is called as fit\(samples, seed=..., scratch=...\)"),
-    "tiles not asked for": (LooksAtTiles(), r"fails \(samples.tiles is None where needs_tiles is False\)"),
+    "tiles not asked for": (
+        LooksAtTiles(),
+        "fit fails: AttributeError: .*; samples.tiles is None where needs_tiles is False",
+    ),
+    "tiles not read": (constant("needs_tiles", True, LooksAtTiles), r"are read by indexing: samples.tiles\[:\]"),
     "fit changes samples": (fitting(overwrite_targets), "fit changes the samples that it is given"),
     "fit changes itself": (SelfFitting(), "fit changes the predictor: keep what was fitted"),
     "no seed": (fitting(drawn_anywhere), "two fits with the same samples and seed predict other values"),

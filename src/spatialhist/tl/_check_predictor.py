@@ -184,9 +184,19 @@ def _content(samples: Samples) -> str:
 
 def _fit(predictor: Predictor, samples: Samples, scratch: Path) -> Fitted:
     scratch.mkdir()
-    hint = "" if predictor.needs_tiles else " (samples.tiles is None where needs_tiles is False)"
-    with _named(f"fit(samples, seed=, scratch=) fails{hint}"):
-        return fitted_model(predictor.fit(samples, seed=0, scratch=scratch), predictor.name)
+    try:
+        with _named("fit fails"):
+            return fitted_model(predictor.fit(samples, seed=0, scratch=scratch), predictor.name)
+    except _Failure as failure:
+        raise _Failure(f"{failure}{_hint(predictor, str(failure))}") from failure.__cause__
+
+
+def _hint(predictor: Predictor, message: str) -> str:
+    """What an error of Python does not say."""
+    if "StoredTiles" in message or "StoredBlocks" in message:
+        return "; tiles and features lie on disk, and are read by indexing: samples.tiles[:], samples.features[0]"
+    untold = "NoneType" in message and not predictor.needs_tiles
+    return "; samples.tiles is None where needs_tiles is False" if untold else ""
 
 
 def _predict(fitted: Fitted, samples: Samples, with_targets: Samples) -> Any:
