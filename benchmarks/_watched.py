@@ -17,7 +17,7 @@ import torch
 import spatialhist as sh
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist.nn import augment, get_loss
-from spatialhist.tl import TileNetwork
+from spatialhist.tl import Design, TileNetwork
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._data.samples import Samples
 from spatialhist.tl._predictors.networks import ArrayData, FittedNetwork, TargetScaler
@@ -112,17 +112,10 @@ def split(
     sdata: sd.SpatialData, held: Sequence[str], *, genes: int, slides: Sequence[str] | None = None, **design: Any
 ) -> tuple[Samples, Samples]:
     """Training and held-out spots with features, tiles and targets; the panel is that of the training slides."""
-    options = {
-        "encoder": "color_texture",
-        "extents": None,
-        "context": None,
-        "pixels": 64,
-        "tile_pixels": 78,
-        "image": "full",
-        **design,
-    }
     cohort = open_cohort(sdata, slides)
-    task = Task.of(cohort.table, cohort.every_slide(), "vision_mlp", layer="log1p", seed=0, threads=1, **options)
+    task = Task.of(
+        cohort.table, cohort.every_slide(), "vision_mlp", layer="log1p", design=Design(**design), seed=0, threads=1
+    )
     training = [s for s in task.rows if s not in held]
     columns = fold_panels(task.table, task.slides, task.rows, {"fold": training}, genes)["fold"]
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -410,3 +410,22 @@ def test_a_model_that_predicts_nan_is_told_of(three):
         scores = sh.tl.evaluate(three, oracles=False)
     n = scores[scores["metric"] == "pearson"].groupby("predictor")["n"].max()
     assert n["ridge"] == n["quiet"] == n["baseline_color"] == 48
+
+
+def test_a_design_is_the_same_run_as_its_fields(cohort, tmp_path):
+    options = {"models": Ridge(components=4), "genes": 3, "groups": "patient"}
+    looks = {k: v for k, v in FAST.items() if k in {f.name for f in fields(sh.tl.Design)}}
+    assert looks
+    rest = {k: v for k, v in FAST.items() if k not in looks} | options
+    by_fields = sh.tl.cross_validate(cohort, out=tmp_path / "a", **looks, **rest)
+    design = sh.tl.Design(**looks)
+    whole = sh.tl.cross_validate(cohort, out=tmp_path / "b", design=design, **rest)
+    assert whole.run_id == by_fields.run_id
+    fitted = sh.tl.fit(cohort, design=design, **{k: v for k, v in rest.items() if k != "groups"})
+    assert fitted.manifest.design == whole.manifest.design
+    for verb in (sh.tl.cross_validate, sh.tl.fit):
+        with pytest.raises(ValueError, match=r"design= and its fields \['image'\] are both given"):
+            verb(cohort, design=design, image="full", out=tmp_path / "c")
+        with pytest.raises(TypeError, match="extent= is neither an argument nor a field of sh.tl.Design"):
+            verb(cohort, extent=[("um", 75)], out=tmp_path / "c")
+    assert not (tmp_path / "c").exists()

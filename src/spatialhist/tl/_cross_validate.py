@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist._sdata.values import as_ids
+from spatialhist.tl._data.design import Design, DesignOptions
 from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
 from spatialhist.tl._data.panel import fold_panels
@@ -49,13 +50,7 @@ def cross_validate(
     always: str | Sequence[str] = (),
     groups: str = "auto",
     slides: str | Sequence[str] | None = None,
-    image: str = "full",
-    encoder: str | Callable[..., Any] = "color_texture",
-    extents: Sequence[tuple[str, float]] | None = None,
-    context: Sequence[tuple[str, float]] | None = None,
-    pixels: int = 64,
-    tile_extent: tuple[str, float] = ("pitch", 3.0),
-    tile_pixels: int = 78,
+    design: Design | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     executor: Any = None,
@@ -63,6 +58,7 @@ def cross_validate(
     seed: int = 0,
     table_key: str = _keys.TABLE,
     progress: bool = True,
+    **options: Unpack[DesignOptions],
 ) -> CrossValidation:
     """Predict every group of slides by models that never saw it.
 
@@ -88,19 +84,8 @@ def cross_validate(
         ``"auto"``, ``"patient"``, ``"slide"`` or a column of ``obs``.
     slides
         None for all; slides without measurements are left out.
-    image
-        ``"full"``, ``"normalized"``, ``"masked"`` or a key with ``{slide}`` in it.
-    encoder
-        Name (see :func:`spatialhist.nn.get_encoder`) or callable from uint8 batch to features.
-    extents
-        Sides of the squares around a spot whose features are used; 75, 150, 300 and 600 micrometers by default.
-    context
-        Radii within which features of the first two fields of view are averaged over the surrounding tissue, for the models
-        that look at it (``"mlp"``, ``"mlp_raw"``); 150, 300 and 600 micrometers by default, ``()`` for none.
-    pixels
-        Side of the tiles an encoder sees.
-    tile_extent, tile_pixels
-        Tiles of networks that learn from pixels.
+    design
+        What models look at: image, encoder, fields of view; see :class:`Design`.
     out
         Run folder. An interrupted run with the same parameters and data resumes where it stopped. None keeps nothing.
     overwrite
@@ -115,6 +100,9 @@ def cross_validate(
         Name of the table.
     progress
         Show progress bars.
+    **options
+        Fields of :class:`Design` (``image``, ``encoder``, ``extents``, ``context``, ``pixels``, ``tile_extent``,
+        ``tile_pixels``, ``grid``), in the place of ``design``.
 
     Returns
     -------
@@ -125,10 +113,12 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If groups are ambiguous, slides are duplicated between groups, no slide was measured, or the stain of ``image``
-        was fitted on scored slides.
+        If groups are ambiguous, slides are duplicated between groups, no slide was measured, the stain of ``image``
+        was fitted on scored slides, or ``design`` and its fields are both given.
     KeyError
         If layer, image, mask or genes are missing.
+    TypeError
+        If an option is none of :class:`Design`.
     FileExistsError
         If ``out`` holds another run.
 
@@ -143,14 +133,12 @@ def cross_validate(
     ['P1', 'P2', 'P3']
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    task = Task.of(
-        cohort.table, cohort.every_slide(), models, layer=layer, encoder=encoder, extents=extents, context=context,
-        seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
-    )  # fmt: skip
+    looks = Design.of_call(design, options)
+    task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
     table, used = task.table, task.slides
     assigned = assign_groups(table, used, groups)
     refuse_duplicates(table, used, assigned)
-    refuse_shared_stain(table, used, image)
+    refuse_shared_stain(table, used, task.design.image)
     warn_of_similar(used, assigned)
     against = baselines(task.design)
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)

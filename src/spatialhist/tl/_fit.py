@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist.tl._data.design import Design, DesignOptions
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
@@ -37,13 +38,7 @@ def fit(
     genes: int | Sequence[str] = 250,
     always: str | Sequence[str] = (),
     slides: str | Sequence[str] | None = None,
-    image: str = "full",
-    encoder: str | Callable[..., Any] = "color_texture",
-    extents: Sequence[tuple[str, float]] | None = None,
-    context: Sequence[tuple[str, float]] | None = None,
-    pixels: int = 64,
-    tile_extent: tuple[str, float] = ("pitch", 3.0),
-    tile_pixels: int = 78,
+    design: Design | None = None,
     start: Model | str | Path | None = None,
     evaluated_by: CrossValidation | str | Path | None = None,
     license: str = "not stated",
@@ -54,6 +49,7 @@ def fit(
     seed: int = 0,
     table_key: str = _keys.TABLE,
     progress: bool = True,
+    **options: Unpack[DesignOptions],
 ) -> Model:
     """Fit models on all measured slides, for use on new ones.
 
@@ -66,7 +62,7 @@ def fit(
         The cohort, with a tissue mask a slide.
     models
         Name, predictor, or several, whose predictions are averaged.
-    layer, genes, always, slides, image, encoder, extents, context, pixels, tile_extent, tile_pixels
+    layer, genes, always, slides, design
         See :func:`cross_validate`.
     start
         A fitted model, or its folder, from whose weights the networks among the models go on; its panel is kept, a
@@ -81,6 +77,8 @@ def fit(
         Model folder; None for a temporary one.
     overwrite, executor, threads, seed, table_key, progress
         See :func:`cross_validate`.
+    **options
+        Fields of :class:`Design`, in the place of ``design``.
 
     Returns
     -------
@@ -89,7 +87,7 @@ def fit(
 
     Raises
     ------
-    KeyError, ValueError, FileExistsError
+    KeyError, ValueError, TypeError, FileExistsError
         As :func:`cross_validate`; also if ``evaluated_by`` is of other models, another layer or another design, and if
         ``start`` differs in what it predicts or looks at, in a network, or in the panel.
 
@@ -99,10 +97,8 @@ def fit(
     slides alone forgets the old ones, with ``start`` too. ``start`` spares networks epochs.
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    task = Task.of(
-        cohort.table, cohort.every_slide(), models, layer=layer, encoder=encoder, extents=extents, context=context,
-        seed=seed, threads=threads, pixels=pixels, image=image, tile_extent=tile_extent, tile_pixels=tile_pixels,
-    )  # fmt: skip
+    looks = Design.of_call(design, options)
+    task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
     card = {} if evaluated_by is None else _card_of(evaluated_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
     columns = _panel(task, genes, always, before)

@@ -61,7 +61,7 @@ class LazySlideModel:
             raise ValueError(
                 "a model that looks at pixels cannot predict from features: leave it out, sh.tl.fit(sdata, models=[...])"
             )
-        if self._design.context:
+        if self._design.radii:
             raise ValueError("features of tiles alone hold no context: train with sh.tl.fit(sdata, context=())")
 
     @property

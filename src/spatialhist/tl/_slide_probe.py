@@ -122,6 +122,7 @@ def slide_probe(
         extents=(extent or default_extents([s.scale for s in every])[1],),
         pixels=PIXELS,
         image=image,
+        context=(),
     )
     parts = [_tiles(cohort.slide(s), design) for s in used]
     truth = np.repeat([classes[s] for s in used], [len(p[0]) for p in parts])

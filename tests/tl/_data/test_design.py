@@ -73,3 +73,38 @@ def test_a_named_encoder_is_not_replaced_by_another():
     for other in ("efficientnet-lite0", scaled(1.0)):
         with pytest.raises(ValueError, match=r"trained on \(color_texture\).*; leave out encoder="):
             Design.from_json(data, other)
+
+
+def test_lists_become_tuples_and_a_design_can_be_compared():
+    design = Design(extents=[("um", 75), ("um", 300)], context=[])
+    assert design == Design(extents=(("um", 75), ("um", 300)), context=())
+    assert design != Design(extents=(("um", 75), ("um", 300)))
+    assert hash(design) == hash(Design(extents=(("um", 75), ("um", 300)), context=()))
+
+
+def test_what_is_left_open_follows_the_scales():
+    known, unknown = Scale(0.5, 200.0, 110.0), Scale(None, 200.0, 110.0)
+    assert Design().on([known]) == Design(
+        extents=tuple(("um", e) for e in EXTENTS_UM), context=(("um", 150.0), ("um", 300.0), ("um", 600.0))
+    )
+    assert Design().on([known, unknown]).context == (("pitch", 1.5), ("pitch", 3.0), ("pitch", 6.0))
+    told = Design(extents=(("px", 20.0),), context=())
+    assert told.on([known]) == told
+    assert (Design().radii, Design(context=(("px", 9.0),)).radii) == ((), (("px", 9.0),))
+
+
+def test_a_call_hands_a_design_in_whole_or_by_its_fields():
+    design = Design(image="masked")
+    assert Design.of_call(design, {}) is design
+    assert Design.of_call(None, {"image": "masked"}) == design
+    assert Design.of_call(None, {"extents": None, "context": None}) == Design()
+    with pytest.raises(
+        ValueError, match=r"design= and its fields \['pixels'\] are both given: put these into the design"
+    ):
+        Design.of_call(design, {"pixels": 32})
+    with pytest.raises(
+        TypeError, match="encodr= is neither an argument nor a field of sh.tl.Design, which has .*'encoder'"
+    ):
+        Design.of_call(None, {"encodr": "color_texture"})
+    with pytest.raises(TypeError, match="design='masked' is no design"):
+        Design.of_call("masked", {})

@@ -139,7 +139,7 @@ def _settings(cv: CrossValidation) -> dict[str, str]:
         "image": design.image,
         "encoder": f"{design.encoder}, tiles of {design.pixels} pixels",
         "extents": ", ".join(_extent(e) for e in design.extents),
-        "context within": ", ".join(_extent(e) for e in design.context) or "none",
+        "context within": ", ".join(_extent(e) for e in design.radii) or "none",
         "seed": str(manifest.seed),
         "threads per fit": str(manifest.threads),
     }

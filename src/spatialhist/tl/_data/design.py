@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from spatialhist.nn import encoder_fingerprint, get_encoder
 from spatialhist.tiles import TileSpec
@@ -27,34 +27,120 @@ CONTEXT_UM = (150.0, 300.0, 600.0)
 CONTEXT_PITCH = (1.5, 3.0, 6.0)
 
 
+class DesignOptions(TypedDict, total=False):
+    """Fields of :class:`Design` as keywords of :func:`cross_validate` and :func:`fit`."""
+
+    encoder: str | Callable[..., Any]
+    extents: Sequence[tuple[str, float]] | None
+    pixels: int
+    image: str
+    tile_extent: tuple[str, float]
+    tile_pixels: int
+    grid: int
+    context: Sequence[tuple[str, float]] | None
+
+
 @dataclass(frozen=True)
 class Design:
-    """How pixels become features and tiles.
+    """What models look at: which image, how much of it around a spot, and what turns it into features.
 
-    Attributes
+    Pass one as ``design=`` of :func:`cross_validate` and :func:`fit`, so that runs that are to be compared look at the same.
+    In a single call its fields can be given as keywords instead: ``cross_validate(sdata, encoder="color_texture",
+    extents=[("um", 150)])``. A run keeps its design (``cv.manifest.design``), and a slide that is predicted is looked at in
+    the same way.
+
+    Lengths are pairs of unit and number. Units are ``"um"`` (micrometers, where the scale of every slide is known),
+    ``"pitch"`` (distances of neighboring spots) and ``"px"`` (pixels of the full-resolution image).
+
+    Parameters
     ----------
     encoder
-        Name of the encoder, or the callable itself.
+        What turns tiles into features: a name (see :func:`spatialhist.nn.get_encoder`), a network, or any callable from a
+        uint8 batch ``(n, 3, pixels, pixels)`` to features ``(n, F)``. Hand in a callable again to predict with the run.
     extents
-        Side of the square around a spot, one per feature block.
+        Sides of the squares around a spot whose features are used, one feature block each; 75, 150, 300 and 600
+        micrometers by default, or the same in spot spacings of 100 micrometers where a scale is not known.
     pixels
-        Side of the tiles an encoder sees.
+        Side of the tiles that the encoder sees. Every square is resampled to it.
     image
-        ``"full"``, ``"normalized"`` or ``"masked"``.
-    tile_extent, tile_pixels, grid
-        The tiles of networks that learn from pixels.
+        ``"full"``, ``"normalized"``, ``"masked"`` or a key with ``{slide}`` in it.
+    tile_extent
+        Side of the square that networks which learn from pixels see (:class:`TileNetwork`); other models do without.
+    tile_pixels
+        Side of that square in pixels of the tile.
+    grid
+        Such a network sees the square as ``grid`` x ``grid`` parts, too.
     context
-        Radii within which features of the surrounding tissue are averaged.
+        Radii within which features of the first two extents are averaged over the surrounding tissue, for the models that
+        look at it (``"mlp"``, ``"mlp_raw"``); 150, 300 and 600 micrometers by default, ``()`` for none.
+
+    See Also
+    --------
+    spatialhist.tiles.TileSpec : Tiles of one size.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> design = sh.tl.Design(extents=[("um", 75), ("um", 300)], context=())
+    >>> design.extents
+    (('um', 75), ('um', 300))
+
+    Change one thing with :func:`dataclasses.replace`:
+
+    >>> from dataclasses import replace
+    >>> replace(design, image="normalized").image
+    'normalized'
     """
 
     encoder: str | Callable[..., Any] = COLOR_TEXTURE
-    extents: tuple[tuple[str, float], ...] = field(default_factory=tuple)
+    extents: Sequence[tuple[str, float]] = ()
     pixels: int = PIXELS
     image: str = "full"
     tile_extent: tuple[str, float] = ("pitch", 3.0)
     tile_pixels: int = 78
     grid: int = 3
-    context: tuple[tuple[str, float], ...] = ()
+    context: Sequence[tuple[str, float]] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extents", tuple(self.extents or ()))
+        object.__setattr__(self, "context", None if self.context is None else tuple(self.context))
+
+    @classmethod
+    def of_call(cls, design: Design | None, options: DesignOptions) -> Design:
+        """Return the design of a call, which hands it in whole or by its fields.
+
+        Raises
+        ------
+        TypeError
+            If it is no design, or there is no such field.
+        ValueError
+            If it is handed in whole and by its fields.
+        """
+        names = [f.name for f in fields(cls)]
+        if unknown := [name for name in options if name not in names]:
+            raise TypeError(f"{unknown[0]}= is neither an argument nor a field of sh.tl.Design, which has {names}")
+        if design is None:
+            return cls(**options)  # type: ignore[arg-type]
+        if not isinstance(design, cls):
+            raise TypeError(
+                f"design={design!r} is no design: pass sh.tl.Design(...), or its fields {names} as keywords"
+            )
+        if options:
+            raise ValueError(
+                f"design= and its fields {list(options)} are both given: put these into the design, "
+                "sh.tl.Design(...), or leave it out"
+            )
+        return design
+
+    def on(self, scales: Sequence[Scale]) -> Design:
+        """Return the design with the lengths that were left open, as the scales of the slides allow."""
+        context = default_context(scales) if self.context is None else self.context
+        return replace(self, extents=self.extents or default_extents(scales), context=context)
+
+    @property
+    def radii(self) -> tuple[tuple[str, float], ...]:
+        """Radii of the context; none where they were left open."""
+        return tuple(self.context or ())
 
     @property
     def specs(self) -> tuple[TileSpec, ...]:
@@ -82,7 +168,7 @@ class Design:
     def described(cls, data: dict[str, Any]) -> Design:
         """Read a design; an encoder that was no name is told by its class."""
         plain = {k: v for k, v in data.items() if k != FINGERPRINT}
-        lengths = {k: tuple((unit, float(value)) for unit, value in data.get(k, ())) for k in ("extents", "context")}
+        lengths = {k: _as_lengths(data.get(k, ())) for k in ("extents", "context")}
         tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
         return cls(**{**plain, "encoder": data["encoder"], **lengths, "tile_extent": tile_extent})
 
@@ -103,6 +189,11 @@ class Design:
                 f"the model was trained on your own encoder ({name.removeprefix(CUSTOM)}): pass it as encoder="
             )
         return replace(cls.described(data), encoder=encoder or name)
+
+
+def _as_lengths(pairs: Sequence[tuple[str, float]] | None) -> tuple[tuple[str, float], ...] | None:
+    """Pairs as JSON gave them back; None was left open."""
+    return None if pairs is None else tuple((unit, float(value)) for unit, value in pairs)
 
 
 def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None) -> None:

@@ -208,7 +208,7 @@ def _statistics(tissue: np.ndarray) -> np.ndarray:
 
 def _context(slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None) -> Context:
     """Encode a grid over a slide's tissue, for averages within the radii of the design."""
-    radii = tuple(slide.px(radius) for radius in design.context)
+    radii = tuple(slide.px(radius) for radius in design.radii)
     if not radii:
         return Context(np.empty((0, 2)), [], ())
     mask, factors = slide.tissue
@@ -270,7 +270,7 @@ def check_slide(slide: Slide, design: Design) -> None:
     """
     slide.image(design.image)
     slide_tissue(slide)
-    for extent in (*design.extents, *design.context):
+    for extent in (*design.extents, *design.radii):
         slide.scale.px(extent, slide.name)
     slide.spots  # noqa: B018, a spot without a circle is refused
 

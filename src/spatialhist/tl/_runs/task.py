@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import usable_rows
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist.nn import get_encoder
-from spatialhist.tl._data.design import COLOR_TEXTURE, Design, default_context, default_extents
+from spatialhist.tl._data.design import COLOR_TEXTURE, Design
 from spatialhist.tl._data.features import check_slide
 from spatialhist.tl._data.gather import fingerprint, gather_run
 from spatialhist.tl._data.panel import refuse_missing_values
@@ -77,12 +77,9 @@ class Task:
         models: str | Predictor | Sequence[str | Predictor],
         *,
         layer: str,
-        encoder: str | Callable[..., Any],
-        extents: Sequence[tuple[str, float]] | None,
-        context: Sequence[tuple[str, float]] | None,
+        design: Design,
         seed: int,
         threads: int,
-        **design: Any,
     ) -> Task:
         """Check the arguments of a run.
 
@@ -104,13 +101,7 @@ class Task:
             raise ValueError(f"none of the slides {names} has measured spots that passed pp.filter_spots")
         used = [s for s in slides if s.name in rows]
         refuse_other_genes(table, used, rows, layer)
-        scales = [s.scale for s in used]
-        looks = Design(
-            encoder=encoder,
-            extents=tuple(extents or default_extents(scales)),
-            context=default_context(scales) if context is None else tuple(context),
-            **design,
-        )
+        looks = design.on([s.scale for s in used])
         for slide in used:
             check_slide(slide, looks)
         return cls(table, used, rows, layer, looks, resolve_models(models), int(seed), threads)
