@@ -234,7 +234,7 @@ class TestOddCohorts:
         with pytest.raises(
             ValueError, match="'nnls' needs at least 3 groups, the run has \\['P1', 'P2'\\]: use method='mean'"
         ):
-            sh.tl.stack(three, cv)
+            sh.tl.stack(three, cv, method="nnls")
         sh.tl.stack(three, cv, method="mean")
         expected = (three["table"].layers["oof_ridge"] + three["table"].layers["oof_other"]) / 2
         np.testing.assert_allclose(three["table"].layers["oof"], expected, rtol=1e-6)
