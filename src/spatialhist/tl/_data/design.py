@@ -71,7 +71,7 @@ class Design:
     grid
         Such a network sees the square as ``grid`` x ``grid`` parts, too.
     context
-        Radii within which features of the first two extents are averaged over the surrounding tissue, for the models that
+        Radii within which features of the first two fields of view are averaged over the surrounding tissue, for the models that
         look at it (``"mlp"``, ``"mlp_raw"``); 150, 300 and 600 micrometers by default, ``()`` for none.
 
     See Also
