@@ -150,13 +150,13 @@ def test_two_slides_run_to_the_report_and_one_names_what_cannot_be_known(store, 
 
 
 def test_a_masked_image_is_made_where_only_the_mask_is_there():
-    from spatialhist.cli._app import _mask_where_missing
+    from spatialhist.cli._steps import mask_where_missing
 
     sdata = sh.datasets.synthetic(n_slides=2, size_px=(200, 260), n_genes=5)
     sh.pp.mask_background(sdata, slides=["S1"], fill=False)
-    _mask_where_missing(sdata, "full")
+    mask_where_missing(sdata, "full")
     assert not any(k.endswith("_masked") for k in sdata.images)
-    _mask_where_missing(sdata, "masked")
+    mask_where_missing(sdata, "masked")
     assert {"S1_full_image_masked", "S2_full_image_masked"} <= set(sdata.images)
 
 
@@ -191,7 +191,7 @@ def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(sh.datasets, "synthetic", lambda **options: options, raising=False)
     monkeypatch.setattr(
-        "spatialhist.cli._app._analyze", lambda sdata, out, **options: calls.append((sdata, out, options))
+        "spatialhist.cli._app.analyze", lambda sdata, out, **options: calls.append((sdata, out, options))
     )
     call("demo", "--out", tmp_path, "--seed", 3, "--workers", 1)
     assert calls == [
@@ -204,7 +204,7 @@ def test_demo_is_a_run_on_six_synthetic_slides(tmp_path, monkeypatch):
 
 
 def test_slides_are_prepared_as_asked(monkeypatch):
-    from spatialhist.cli._app import _preprocess
+    from spatialhist.cli._steps import preprocess
 
     steps = []
     names = (
@@ -214,10 +214,10 @@ def test_slides_are_prepared_as_asked(monkeypatch):
     for step in names:
         monkeypatch.setattr(sh.pp, step, lambda *a, step=step, **k: steps.append(step), raising=False)
     sdata = sh.datasets.synthetic(n_slides=1, size_px=(200, 260), n_genes=5)
-    _preprocess(sdata, image="normalized", layer="ranks", realign=True)
+    preprocess(sdata, image="normalized", layer="ranks", realign=True)
     assert steps == list(names)
     steps.clear()
-    _preprocess(sdata, image="full", layer="log1p", realign=False)
+    preprocess(sdata, image="full", layer="log1p", realign=False)
     assert steps == ["mask_background", "filter_spots", "log_normalize", "spot_distances"]
 
 
@@ -256,11 +256,11 @@ def test_predictions_of_an_image_file_go_beside_it(finished, biopsy):
 
 
 def test_a_folder_that_cannot_be_written_is_refused(biopsy, monkeypatch):
-    from spatialhist.cli._app import _store_of
+    from spatialhist.cli._steps import store_of
 
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="may not be written to: name the store to write with --out"):
-        _store_of(biopsy)
+        store_of(biopsy)
 
 
 def test_genes_that_are_asked_for_are_in_every_panel(store, tmp_path):

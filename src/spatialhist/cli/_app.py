@@ -8,19 +8,16 @@ import sys
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatialhist._runtime.files import whole_file
-from spatialhist.cli._console import in_words, print_json, print_scores, print_verdicts, speaking
+from spatialhist.cli._console import in_words, print_json, print_verdicts, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
+from spatialhist.cli._steps import analyze, draw_maps, prepare, read_or_open, store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from spatialdata import SpatialData
+    pass
 
 HELP = """Train, evaluate and apply models that predict spatial gene expression from H&E slides.
 
@@ -85,7 +82,7 @@ def demo(
         import spatialhist as sh
 
         sdata = sh.datasets.synthetic(n_slides=6, seed=seed)
-        _analyze(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed, as_json=as_json)
+        analyze(sdata, out, groups="auto", layer="log1p", genes=60, workers=workers, seed=seed, as_json=as_json)
 
 
 @app.command()
@@ -125,8 +122,8 @@ def run(
     patient it was trained on.
     """
     with speaking():
-        sdata = _import(data, out / "data.zarr", slides)
-        _analyze(
+        sdata = read_or_open(data, out / "data.zarr", slides)
+        analyze(
             sdata, out, groups=groups, layer=layer, genes=n_genes, always=genes or (), workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
             as_json=as_json,
@@ -175,21 +172,21 @@ def predict(
 
         if not slide.exists():
             raise FileNotFoundError(f"{slide} does not exist")
-        out = _store_of(slide) if out is None else out
+        out = store_of(slide) if out is None else out
         trained = sh.tl.load(run_folder)
         unknown = sorted(set(genes or []) - set(trained.genes))
         if unknown:
             raise KeyError(f"genes {unknown} are not predicted by {run_folder}, which has {trained.genes[:5]}, ...")
-        sdata = _import(slide, out, None, mpp=mpp) if out else sh.io.read(slide, mpp=mpp)
+        sdata = read_or_open(slide, out, None, mpp=mpp) if out else sh.io.read(slide, mpp=mpp)
         spots = _keys.TABLE in sdata.tables
-        _prepare(sdata, image=trained.design().image, realign=realign and spots)
+        prepare(sdata, image=trained.design().image, realign=realign and spots)
         if spots:
             sh.tl.predict(sdata, trained, key_added=key_added)
         else:
             distance = None if spacing is None else ("pitch", spacing)
             sh.tl.predict_grid(sdata, trained, spacing=distance, key_added=key_added, executor=workers)
         sh.pp.save(sdata)
-        maps = _draw_maps(sdata, genes, key_added, out or slide) if genes else []
+        maps = draw_maps(sdata, genes, key_added, out or slide) if genes else []
         if as_json:
             verdicts = count_genes(trained)
             print_json(
@@ -224,163 +221,3 @@ def info(
             typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))
         for layer, made in facts["layers"].items():
             typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
-
-
-def _store_of(slide: Path) -> Path | None:
-    """Where predictions go by default: None for into the slide's own store, else a new store beside it.
-
-    Raises
-    ------
-    PermissionError
-        If nothing can be written there.
-    """
-    if slide.suffix == ".zarr":
-        return None
-    if not os.access(slide.parent, os.W_OK):
-        raise PermissionError(f"{slide.parent} may not be written to: name the store to write with --out")
-    return slide.resolve().with_suffix(".zarr") if slide.is_file() else slide.resolve() / "predicted.zarr"
-
-
-def _draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> list[Path]:
-    """Draw predicted genes into a PNG beside the store, one a table."""
-    import matplotlib.pyplot as plt
-
-    import spatialhist as sh
-    from spatialhist import _keys
-
-    tables = [_keys.TABLE] if _keys.TABLE in sdata.tables else list(sdata.tables)
-    paths = []
-    for key in tables:
-        axes = sh.pl.genes(sdata, genes, layers=layer, table_key=key)
-        path = store.with_suffix(".png") if len(tables) == 1 else store.with_name(f"{store.stem}_{key}.png")
-        figure = axes.flat[0].figure
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-        paths.append(path)
-    return paths
-
-
-def _import(data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None) -> SpatialData:
-    """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
-    import spatialdata as sd
-
-    import spatialhist as sh
-    from spatialhist import _keys
-
-    origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
-    if not store.exists():
-        sdata = sh.io.read(data, store=store, slides=slides, mpp=mpp)
-        sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
-        sdata.write_attrs()
-        return sdata
-    sdata = sd.read_zarr(store)
-    held = sdata.attrs.get(_keys.ROOT, {}).get("origin", origin)
-    if held != origin:
-        raise FileExistsError(f"{store} was made of {held}, not of {origin}: choose another --out, or remove it")
-    return sdata
-
-
-def _analyze(
-    sdata: SpatialData,
-    out: Path,
-    *,
-    groups: str,
-    layer: str,
-    genes: int,
-    workers: int,
-    seed: int,
-    always: Sequence[str] = (),
-    models: Any = "default",
-    slides: list[str] | None = None,
-    image: str = "full",
-    realign: bool = True,
-    as_json: bool = False,
-) -> None:
-    """The main way: preprocess, cross-validate, stack, score, report."""
-    import spatialhist as sh
-
-    _preprocess(sdata, image=image, layer=layer, realign=realign)
-    cv = sh.tl.cross_validate(
-        sdata,
-        models=models,
-        layer=layer,
-        genes=genes,
-        always=always,
-        groups=groups,
-        slides=slides,
-        image=image,
-        out=out,
-        executor=workers,
-        seed=seed,
-    )
-    stacked = sh.tl.stack(sdata, cv, seed=seed) if len(cv.models) > 1 else None
-    scores = sh.tl.evaluate(sdata, truth=layer, metrics="all", seed=seed)
-    _write_scores(scores, out / "scores.parquet")
-    reason = _calibrate(sdata, stacked or cv)
-    if sdata.path is not None:
-        sh.pp.save(sdata)
-    page = sh.report.write(sdata, cv, stack=stacked, scores=scores)
-    if as_json:
-        summary = sh.tl.summarize(scores).reset_index().to_dict("records")
-        trusted = count_genes(stacked or cv)
-        print_json({"run": str(out), "report": str(page), "scores": summary, "genes": trusted, "no_intervals": reason})
-        return
-    print_scores(scores)
-    print_verdicts(count_genes(stacked or cv))
-    if reason:
-        typer.echo(f"no intervals: {reason}")
-    typer.echo(f"report: {page}")
-
-
-def _calibrate(sdata: SpatialData, source: Any) -> str | None:
-    """Calibrate the out-of-fold predictions, or remember and return why there are too few groups for it."""
-    import spatialhist as sh
-    from spatialhist import _keys
-    from spatialhist.tl._calibrate import TooFewGroups, remember_skipped
-
-    try:
-        sh.tl.calibrate(sdata, source, layer=_keys.OOF)
-    except TooFewGroups as error:
-        remember_skipped(sdata[_keys.TABLE], str(error))
-        return str(error)
-    return None
-
-
-def _preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:
-    import spatialhist as sh
-
-    _prepare(sdata, image=image, realign=realign)
-    sh.pp.filter_spots(sdata)
-    sh.pp.log_normalize(sdata)
-    if layer == "ranks":
-        sh.pp.rank_expression(sdata, scale="unit")
-    sh.pp.spot_distances(sdata)
-
-
-def _prepare(sdata: SpatialData, *, image: str, realign: bool) -> None:
-    """What slides to be trained on and slides to be predicted have in common."""
-    import spatialhist as sh
-
-    _mask_where_missing(sdata, image)
-    if image == "normalized":
-        sh.pp.normalize_stain(sdata)
-    if realign:
-        sh.pp.realign(sdata)
-
-
-def _mask_where_missing(sdata: SpatialData, image: str) -> None:
-    import spatialhist as sh
-    from spatialhist import _keys
-    from spatialhist._sdata.cohort import open_images
-
-    full = {s: _keys.image(s) for s in open_images(sdata).slides}
-    todo = [s for s, key in full.items() if _keys.tissue(key) not in sdata.labels]
-    if image == "masked":
-        todo = [s for s, key in full.items() if s in todo or _keys.masked(key) not in sdata.images]
-    if todo:
-        sh.pp.mask_background(sdata, slides=todo, fill=image == "masked")
-
-
-def _write_scores(scores: pd.DataFrame, path: Path) -> None:
-    with whole_file(path) as new:
-        scores.to_parquet(new, index=False)
