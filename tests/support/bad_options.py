@@ -286,7 +286,7 @@ ROOMS = [
     _option("tiles.TileDataset", KeyError, ("S1_small", "image="), spec=SPEC, image="{slide}_small"),
     Case("tiles.FeatureCache", "a NaN center", lambda b: _features(b, np.array([[np.nan, 1.0]])), ValueError, ("finite",)),
     Case("tiles.FeatureCache", "an encoder of another shape", lambda b: _features(b, np.array([[9.0, 9.0]]), lambda t: t.float()), ValueError,
-         ("(1, 3, 8, 8)", "(tiles, features)")),
+         ("(1, 3, 8, 8)", "(B, F)")),
     Case("tiles.loader", "an unknown order", lambda b: sh.tiles.loader(sh.tiles.TileDataset(b.sdata, SPEC), 4, order="best"), ValueError, ("'best'", "shuffled")),
     Case("tiles.ChunkSampler", "no window", lambda b: sh.tiles.ChunkSampler(sh.tiles.TileDataset(b.sdata, SPEC), window=0), ValueError, ("window=0", "at least 1")),
     Case("tiles.to_memory", "too much", lambda b: sh.tiles.to_memory(sh.tiles.TileDataset(b.sdata, SPEC), max_gb=1e-9), MemoryError, ("max_gb=1e-09",)),

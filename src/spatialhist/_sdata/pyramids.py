@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import dask.array as da
 
 CHUNKS = (3, 512, 512)
+"""All channels in one: whatever reads pixels reads their color."""
 MIN_LEVEL_PX = 512
 """The pyramid ends at the first level whose longer side is not above this."""
 _STRIP = 256

@@ -25,6 +25,7 @@ EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
 CONTEXT_UM = (150.0, 300.0, 600.0)
 """Radii of the averages over the context: standard deviations of Gaussian weights."""
 CONTEXT_PITCH = (1.5, 3.0, 6.0)
+"""The same radii on a lattice of 100 um."""
 
 
 class DesignOptions(TypedDict, total=False):
