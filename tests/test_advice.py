@@ -7,16 +7,27 @@ import importlib.metadata
 import importlib.util
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 import pytest
+import spatialdata as sd
+from geopandas import GeoDataFrame
 from import_graph import lazy_names, parse, read_imports
+from shapely import Point
+from small_cohorts import FAST
+from spatialdata.models import ShapesModel
+from spatialdata.transformations import Identity, get_transformation, set_transformation
 
 import spatialhist as sh
 
+SPEC = sh.tiles.TileSpec(("px", 20), 8)
+ROOT = Path(__file__).resolve().parents[1]
 SRC = Path(sh.__file__).parent
 MODULES = "|".join(sh.__all__)
 OTHERS = {
@@ -228,3 +239,240 @@ def test_extras_in_messages_exist():
     known = set(importlib.metadata.metadata("spatialhist").get_all("Provides-Extra"))
     named = {extra for m in messages() for extra in re.findall(r"spatialhist\[(\w+)\]", m.text)}
     assert named and named <= known
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# advice that is followed
+
+
+class Situation(NamedTuple):
+    spoil: Callable[[sd.SpatialData], object]
+    step: Callable[[sd.SpatialData], object]
+    value: str = ""
+    """What a message leaves to the user, as in ` = 0.5`."""
+
+
+def log_normalize(sdata):
+    sh.pp.log_normalize(sdata)
+
+
+def small_image_only(sdata):
+    sdata.images["S1_hires_image"] = sdata.images.pop("S1_full_image")
+
+
+def other_ids(sdata):
+    table = sdata["table"]
+    table.obs["cell"] = table.obs["spot_id"].to_numpy()
+    table.obs["spot_id"] = np.arange(table.n_obs)[::-1]
+    table.uns["spatialdata_attrs"]["instance_key"] = "cell"
+
+
+def without_radius(sdata):
+    del sdata.shapes["S1"]["radius"]
+    forget(sdata)
+
+
+def polygons(sdata):
+    circles = sdata.shapes["S1"]
+    squares = GeoDataFrame(geometry=circles.geometry.buffer(12.0, cap_style="square"), index=circles.index)
+    sdata.shapes["S1"] = ShapesModel.parse(squares, transformations=get_transformation(circles, get_all=True))
+
+
+def forget(sdata):
+    """Leave nothing of what the package knows of slides, as in an object from elsewhere."""
+    sdata.attrs.pop("spatialhist", None)
+    sdata["table"].obsm.pop("spatial", None)
+
+
+def twice(sdata):
+    sdata["table"].var_names = ["A", "A", *sdata["table"].var_names[2:]]
+
+
+def unassigned(sdata):
+    sdata["table"].obs["region"] = sdata["table"].obs["region"].where(np.arange(sdata["table"].n_obs) > 2)
+
+
+def lost_spots(sdata):
+    geometry = sdata.shapes["S1"].geometry.to_numpy().copy()
+    geometry[:2] = Point(np.nan, np.nan)
+    sdata.shapes["S1"].geometry = geometry
+
+
+def lost_values(sdata):
+    log_normalize(sdata)
+    values = np.asarray(sdata["table"].layers["log1p"].todense())
+    values[3, 1] = np.nan
+    sdata["table"].layers["log1p"] = values
+
+
+def moved_away(sdata):
+    set_transformation(sdata.images["S1_full_image"], {"elsewhere": Identity()}, set_all=True)
+
+
+def other_channels(sdata):
+    sdata.set_channel_names("S1_full_image", ["DAPI", "CD3", "CD8"])
+
+
+def gaps(sdata):
+    log_normalize(sdata)
+    sdata["table"].obs["measured"] = pd.array([None, *[True] * (sdata["table"].n_obs - 1)], dtype="boolean")
+
+
+def logs_in_x(sdata):
+    table = sdata["table"]
+    table.layers["counts"] = table.X.copy()
+    table.X = np.log1p(table.X)
+
+
+def array_of_flags(sdata):
+    sdata["table"].varm["measured"] = np.ones((sdata["table"].n_vars, 1), dtype=bool)
+
+
+def smooth(sdata, **options):
+    log_normalize(sdata)
+    sh.pp.smooth_expression(sdata, layer="log1p", **options)
+
+
+def without_masked(sdata):
+    for key in [key for key in sdata.images if "masked" in key]:
+        del sdata.images[key]
+
+
+def nothing(sdata):
+    """Leave all as it is."""
+
+
+SITUATIONS = {
+    "no tissue mask": Situation(lambda s: s.labels.pop("S1_full_image_tissue"), sh.pp.filter_spots),
+    "a small image only": Situation(small_image_only, sh.pp.mask_background),
+    "a mask without its image": Situation(small_image_only, sh.pp.filter_spots),
+    "an image of a later step": Situation(without_masked, lambda s: sh.tiles.TileDataset(s, SPEC, image="masked")),
+    "an image that is not placed": Situation(moved_away, sh.pp.mask_background),
+    "channels of another stain": Situation(other_channels, sh.pp.mask_background),
+    "spots named by another column": Situation(other_ids, sh.pp.filter_spots),
+    "spots without radius": Situation(without_radius, sh.pp.filter_spots),
+    "spots as polygons": Situation(polygons, sh.pp.filter_spots),
+    "spots without position": Situation(lost_spots, sh.pp.spot_distances),
+    "spots without position in tiles": Situation(lost_spots, lambda s: sh.tiles.TileDataset(s, SPEC)),
+    "spots of no slide": Situation(unassigned, log_normalize),
+    "genes of the same name": Situation(twice, log_normalize),
+    "logarithms in X": Situation(logs_in_x, log_normalize),
+    "a layer that is not there": Situation(nothing, lambda s: sh.tiles.TileDataset(s, SPEC, layer="log1p")),
+    "no graph": Situation(nothing, smooth),
+    "a graph that ends early": Situation(sh.pp.spot_distances, lambda s: smooth(s, radius=("pitch", 2.5))),
+    "no micrometers": Situation(
+        lambda s: s.attrs["spatialhist"]["slides"]["S1"].pop("mpp"),
+        lambda s: sh.pp.spot_distances(s, radius=("um", 250.0), unit="um"),
+        " = 0.5",
+    ),
+    "targets that are missing": Situation(lost_values, lambda s: sh.tl.fit(s, models="ridge", genes=4, **FAST)),
+    "flags with gaps": Situation(gaps, lambda s: sh.tl.fit(s, models="ridge", genes=4, **FAST)),
+    "measured genes without slides": Situation(
+        array_of_flags, lambda s: sh.tl.fit(s, models="ridge", layer="X", genes=4, **FAST)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    sdata = sh.datasets.synthetic(n_slides=1, n_patients=1, size_px=(420, 360), n_genes=8, seed=3)
+    slide = next(iter(sdata.shapes))
+    image, table = sdata.images[f"{slide}_full_image"], sdata["table"]
+    made = sh.io.from_arrays(
+        image, table.obsm["spatial"], table.X, slide="S1", mpp=1.0, spot_diameter_px=30.0, genes=list(table.var_names)
+    )
+    sh.pp.mask_background(made)
+    return made
+
+
+def copied(sdata):
+    return sd.deepcopy(sdata)
+
+
+def statements_in(text: str) -> list[str]:
+    """Return what a message says to run: from `sh.`, `sdata`, `del` or an import as far as it can be read as Python."""
+    found, at = [], 0
+    for start in re.finditer(
+        r"(?<![\w.'\"])(?:sh\.\w+\.\w+\(|sdata[.\[]|del |from \w+\.\w+ import |set_transformation\()", text
+    ):
+        if start.start() < at:
+            continue
+        ends = [len(text), *(m.start() for m in reversed([*re.finditer(r"[,;:.]? |[.;,)]$", text)]))]
+        for end in ends:
+            code = text[start.start() : end].strip()
+            if end > start.start() and parses(code):
+                found.append(code)
+                at = end
+                break
+    return found
+
+
+def parses(code: str) -> bool:
+    """Whether code is one statement that does something, or a place that a value goes to."""
+    try:
+        (statement,) = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return False
+    return not isinstance(statement, ast.Expr) or isinstance(statement.value, ast.Call | ast.Subscript)
+
+
+def message_of(run: Callable[[], object]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with pytest.raises((ValueError, KeyError, TypeError, UserWarning)) as caught:
+            run()
+    return str(caught.value.args[0])
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_advice_helps_when_it_is_followed(name, drawn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    situation, sdata = SITUATIONS[name], copied(drawn)
+    situation.spoil(sdata)
+    text = message_of(lambda: situation.step(sdata))
+    code = statements_in(text)
+    assert code, text
+    names = {"sh": sh, "sdata": sdata, "spatialdata": sd, "key": "S1_full_image"}
+    exec("\n".join(code) + situation.value, names)
+    if name != "logarithms in X":  # there the advice is the step itself
+        situation.step(names["sdata"])
+
+
+def test_a_slide_without_spots_gets_them():
+    sdata = sh.io.from_arrays(np.full((90, 120, 3), 200, np.uint8), [[30, 20], [60, 40]])
+    del sdata.tables["table"]
+    text = message_of(lambda: log_normalize(sdata))
+    names = {"sh": sh, "sdata": sdata, "xy": [[30, 20], [60, 40]], "counts": np.array([[1, 2, 3], [4, 5, 6]])}
+    (call,) = statements_in(text)
+    log_normalize(eval(call, names))
+
+
+def test_an_anndata_is_no_slide_until_it_is_made_one():
+    adata = sd.deepcopy(sh.datasets.synthetic(n_slides=1, n_patients=1, size_px=(420, 360), n_genes=4, seed=3))["table"]
+    text = message_of(lambda: log_normalize(adata))
+    names = {"sh": sh, "image": np.full((360, 420, 3), 200, np.uint8), "xy": adata.obsm["spatial"], "counts": adata.X}
+    log_normalize(eval(statements_in(text)[-1], names))
+
+
+def test_a_capture_area_of_two_patients_is_cut_as_the_page_says():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(60, 230, (700, 1500, 3)).astype(np.uint8)
+    x, y = np.meshgrid(np.r_[np.arange(250, 500, 50), np.arange(1050, 1300, 50)], np.arange(240, 460, 55))
+    xy, n = np.column_stack([x.ravel(), y.ravel()]).astype(float), x.size
+    sdata = sh.io.from_arrays(pixels, xy, rng.poisson(5, (n, 4)), slide="S1", mpp=0.5, spot_diameter_px=30.0)
+    sdata["table"].obs["patient"] = np.where(xy[:, 0] < 700, "P1", "P2")
+    told = message_of(lambda: sh.tiles.TileDataModule(sdata, SPEC, layer="X", held_out=["P1"], groups="patient"))
+    assert re.search(r"several patients.*'P1', 'P2'.*from_arrays\(.*concat\(parts\)", told)
+    section = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8").split("### Two patients")[1]
+    names = {"sh": sh, "sdata": sdata}
+    exec(re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)[1], names)
+    cut = names["sdata"]
+    table = cut["table"]
+    assert dict(zip(table.obs["region"], table.obs["patient"], strict=True)) == {"S1_P1": "P1", "S1_P2": "P2"}
+    assert sh.tiles.TileDataModule(cut, SPEC, layer="X", held_out=["P1"], groups="patient").validate.rows.size == n // 2
+    for slide, right in (("S1_P1", False), ("S1_P2", True)):
+        before, now = xy[(xy[:, 0] > 700) == right], table.obsm["spatial"][(table.obs["region"] == slide).to_numpy()]
+        image = sd.get_pyramid_levels(cut.images[f"{slide}_full_image"], n=0).to_numpy()
+        assert image.shape[2] < 700
+        for (x0, y0), (x1, y1) in zip(before.astype(int), now.astype(int), strict=True):
+            np.testing.assert_array_equal(image[:, y1, x1], pixels[y0, x0])

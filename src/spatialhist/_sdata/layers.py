@@ -42,8 +42,12 @@ def get_layer(table: AnnData, layer: str | None) -> Any:
             raise KeyError(f"the table has no X; it has the layers {layer_names(table)}")
         return as_matrix(table.X, "X")
     if layer not in table.layers:
-        calls = {_keys.LOG1P: "pp.log_normalize", _keys.RANKS: "pp.rank_expression", _keys.PREDICTED: "tl.predict"}
-        advice = f"; make it with sh.{calls[layer]}(sdata, ...)" if layer in calls else ""
+        calls = {
+            _keys.LOG1P: "pp.log_normalize(sdata)",
+            _keys.RANKS: "pp.rank_expression(sdata)",
+            _keys.PREDICTED: "tl.predict(sdata, model)",
+        }
+        advice = f"; make it with sh.{calls[layer]}" if layer in calls else ""
         raise KeyError(f"no layer {layer!r}; found {layer_names(table)}{advice}")
     return as_matrix(table.layers[layer], f"layers[{layer!r}]")
 

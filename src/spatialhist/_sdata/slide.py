@@ -115,7 +115,7 @@ class Slide:
         if not hasattr(flags, "columns"):
             raise ValueError(
                 f"{name} is a {type(flags).__name__} whose columns name no slides: make it a data frame of True and "
-                f"False with a column a slide, or delete it, del {name}, where every slide measured every gene"
+                f"False with a column a slide, or, where every slide measured every gene, delete it: del {name}"
             )
         if self.name not in flags.columns:
             return np.ones(self._table.n_vars, dtype=bool)

@@ -87,7 +87,7 @@ class View:
             If no network looks at pixels.
         """
         if self.tile is None:
-            raise ValueError(f"slide {self.slide!r} was opened for features alone: open it with tiles=True")
+            raise ValueError(f"slide {self.slide!r} was opened for features alone: open it for tiles, too")
         reader = encoding_reader(self.tile.source)
         return reader.read(self._moved(points), self.tile.extent_px, self.tile.spec.pixels)
 
