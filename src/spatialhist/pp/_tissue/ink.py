@@ -24,6 +24,8 @@ OF_STROKES = 0.75
 """A hue is ink's where more of its pixels lie in strokes or at their edges. Tissue reaches half of it."""
 LEAST_REST = 0.1
 """What is stained in other hues, as a share of what is taken for ink: a slide is not made of ink alone."""
+UNDER_NOISE = 0.1
+"""Density that a pen varies by, as a share of its largest."""
 HUES = 50
 """Steps from 0 to 1 in which red's and blue's share of the density are told apart."""
 
@@ -38,7 +40,8 @@ def find_ink(density: np.ndarray, texture: np.ndarray, *, sigma: float, um_per_p
     """Find pixels under ink of any color.
 
     Black, green, yellow and many other inks do not absorb green most. Red, purple, pink and some blue ones do: these are
-    found by their hue. A pen has one, and it is smooth; tissue of the same hue holds nuclei.
+    found by their hue. A pen has one, and it is smooth; tissue of the same hue holds nuclei. Where a stroke goes on over
+    tissue, it is found by what is left when the pen's density is taken off.
 
     Parameters
     ----------
@@ -77,8 +80,30 @@ def _of_one_hue(density: np.ndarray, smooth: np.ndarray, sigma: float, pixels: f
     of_smooth, of_strokes, of_all = (_count(hue[mask & dense]) for mask in (smooth, strokes, dense))
     of_ink = (of_strokes > OF_STROKES * of_all) & (of_smooth > pixels)
     pen = dense & of_ink[hue]
+    number, n = ndi.label(of_ink.reshape(HUES, HUES), np.ones((3, 3)))
+    of_pen = number.ravel()[hue] * (pen & smooth)
+    through = [
+        _under(density, np.median(density[:, of_pen == k], axis=1)) for k in range(1, n + 1) if (of_pen == k).any()
+    ]
     # Edges are mixed with what lies beside them.
-    return pen | ((density.max(axis=0) > FOREIGN_DENSITY) & isotropic_dilation(pen & smooth, EDGE_SIGMAS * sigma))
+    edges = (density.max(axis=0) > FOREIGN_DENSITY) & isotropic_dilation(pen & smooth, EDGE_SIGMAS * sigma)
+    return _touching(np.any([edges, pen, *through], axis=0), pen)
+
+
+def _under(density: np.ndarray, pen: np.ndarray) -> np.ndarray:
+    """Pixels that are tissue or glass again when the density of a pen ``(3,)`` is taken off: most inks are transparent."""
+    left = density - pen[:, None, None]
+    none = (np.abs(left) < UNDER_NOISE * pen.max()).all(axis=0)
+    return (left > -UNDER_NOISE * pen.max()).all(axis=0) & (none | ~foreign(left))
+
+
+def _touching(mask: np.ndarray, pen: np.ndarray) -> np.ndarray:
+    """Pieces of a mask that hold a part of a pen's stroke."""
+    pieces, n = ndi.label(mask)
+    keep = np.zeros(n + 1, dtype=bool)
+    keep[pieces[pen]] = True
+    keep[0] = False
+    return keep[pieces]
 
 
 def _hue(density: np.ndarray, total: np.ndarray) -> np.ndarray:
