@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import spatialdata as sd
+import typer.main
 from geopandas import GeoDataFrame
 from import_graph import lazy_names, parse, read_imports
 from shapely import Point
@@ -25,6 +26,8 @@ from spatialdata.models import ShapesModel
 from spatialdata.transformations import Identity, get_transformation, set_transformation
 
 import spatialhist as sh
+from spatialhist.cli import app
+from spatialhist.cli._console import OPTIONS
 
 SPEC = sh.tiles.TileSpec(("px", 20), 8)
 ROOT = Path(__file__).resolve().parents[1]
@@ -233,6 +236,14 @@ def test_what_tests_of_messages_look_at():
         bound(as_call("sh.io.from_arrays(image)"), sh.io.from_arrays)
     with pytest.raises(AttributeError):
         find("sh.pp.no_such_step")
+
+
+def test_options_in_messages_exist():
+    commands = typer.main.get_command(app).commands.values()
+    known = {option for command in commands for parameter in command.params for option in parameter.opts}
+    said = [*OPTIONS.values(), *(m.text for m in messages() if m.file.startswith("cli/"))]
+    named = {option for text in said for option in re.findall(r"(?<!\w)--[a-z][a-z-]*", text)}
+    assert len(named) > 10 and named <= known | {"--version"}
 
 
 def test_extras_in_messages_exist():

@@ -104,7 +104,8 @@ def _split(slides: Sequence[Slide], held_out: Sequence[str], groups: str) -> tup
     if unknown:
         raise ValueError(f"held_out={unknown} is no {groups}; there are {sorted(map(str, set(group.values())))}")
     if None in group.values():
-        raise ValueError("some slides name no patient in obs['patient']: fill it in, or split by groups='slide'")
+        unknown = [name for name, patient in group.items() if patient is None]
+        raise ValueError(f"slides {unknown} name no patient in obs['patient']: fill it in, or split by groups='slide'")
     validate = [name for name in group if group[name] in held_out]
     if len(validate) in (0, len(group)):
         raise ValueError(f"held_out={list(held_out)} must leave something to train on and something to validate on")
