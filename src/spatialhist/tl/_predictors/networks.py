@@ -231,7 +231,7 @@ class TileNetwork:
         except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError) as error:
             raise ValueError(
                 f"the network that build= of model {self.name!r} made fails on {handed}: {type(error).__name__}: {error}. Scale "
-                "the tiles in its forward, such as (tiles / 255 - 0.5) / 0.5; tile_pixels= sets their size"
+                "the tiles in its forward, such as (tiles / 255 - 0.5) / 0.5; tile_pixels= of sh.tl.cross_validate sets their size"
             ) from error
         finally:
             for part, mode in modes.items():
