@@ -129,9 +129,23 @@ def bound(call: ast.Call, function: Callable[..., object]) -> None:
     """Bind the arguments of a call; TypeError where one does not exist, or one is missing in a call without `...`."""
     positional = [arg for arg in call.args if not (isinstance(arg, ast.Constant) and arg.value is ...)]
     named = {keyword.arg: None for keyword in call.keywords if keyword.arg}
+    if unknown := set(named) - parameters(function) if "DesignOptions" in options_of(function) else set():
+        raise TypeError(f"no parameter {unknown}")
     whole = len(positional) == len(call.args) and call.args
     signature = inspect.signature(function)
     (signature.bind if whole else signature.bind_partial)(*positional, **named)
+
+
+def options_of(function: Callable[..., object]) -> str:
+    """Return what is said of keywords that a function hands on, as text."""
+    found = inspect.signature(function).parameters.values()
+    return "".join(str(p.annotation) for p in found if p.kind is p.VAR_KEYWORD)
+
+
+def parameters(function: Callable[..., object]) -> set[str]:
+    """Return the parameters of a function; those of a design, too, where it hands them on."""
+    design = inspect.signature(sh.tl.Design).parameters if "DesignOptions" in options_of(function) else ()
+    return {*inspect.signature(function).parameters, *design}
 
 
 def installed(name: str) -> bool:
@@ -194,7 +208,7 @@ def parameters_of(file: str) -> set[str]:
         for function in [thing, *vars(thing).values()] if inspect.isclass(thing) else [thing]:
             if callable(function):
                 try:
-                    found |= set(inspect.signature(function).parameters)
+                    found |= parameters(function)
                 except (TypeError, ValueError):
                     continue
     return found
@@ -232,6 +246,8 @@ def test_what_tests_of_messages_look_at():
     assert arguments_in("a=3 is not one of [1], pass b=, or sh.tl.fit(c=)") == {"a", "b"}
     with pytest.raises(TypeError, match="image"):
         bound(as_call("sh.pp.mask_background(sdata, image=)"), sh.pp.mask_background)
+    with pytest.raises(TypeError, match="tint"):
+        bound(as_call("sh.tl.fit(sdata, tint=, pixels=)"), sh.tl.fit)
     with pytest.raises(TypeError, match="missing"):
         bound(as_call("sh.io.from_arrays(image)"), sh.io.from_arrays)
     with pytest.raises(AttributeError):
