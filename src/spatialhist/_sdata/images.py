@@ -279,23 +279,20 @@ def add_image(sdata: SpatialData, key: str, data: da.Array, *, like: str) -> Non
 
     An element of that name is replaced in memory; :func:`spatialhist.pp.save` puts it into the store.
     """
-    from spatialdata.transformations import get_transformation
-
-    sdata.images[key] = parse_image(data, get_transformation(sdata.images[like], get_all=True))
+    sdata.images[key] = parse_image(data, transformations(sdata.images[like]))
 
 
 def add_mask(sdata: SpatialData, mask: np.ndarray, *, image: str) -> None:
     """Add a tissue mask ``(y, x)`` that covers an image, at whatever resolution it was computed."""
     from spatialdata.models import Labels2DModel
-    from spatialdata.transformations import Scale, Sequence, get_transformation
+    from spatialdata.transformations import Scale, Sequence
 
     pyr = pyramid(sdata, image)
     to_image = Scale([_factor(pyr.width, mask.shape[1]), _factor(pyr.height, mask.shape[0])], axes=("x", "y"))
-    placed: Mapping[str, Any] = get_transformation(sdata.images[image], get_all=True)
     sdata.labels[_keys.tissue(image)] = Labels2DModel.parse(
         mask.astype(np.uint8),
         dims=("y", "x"),
-        transformations={name: Sequence([to_image, t]) for name, t in placed.items()},
+        transformations={name: Sequence([to_image, t]) for name, t in transformations(sdata.images[image]).items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""Scores, noise ceilings and oracles: arrays in, numbers out."""
+"""Scores, noise ceilings and upper references: arrays in, numbers out."""
 
 import lazy_loader
 
