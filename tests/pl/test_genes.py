@@ -99,6 +99,7 @@ def test_a_gene_that_was_not_modeled_is_said(own):
     assert np.isnan(drawn(axes[0, 0, 1])).all()
     assert axes[0, 0, 1].get_title(loc="left").endswith("not modeled in this fold")
     assert "not modeled" not in axes[0, 0, 0].get_title(loc="left")
+    assert ["not modeled" in [text.get_text() for text in ax.texts] for ax in axes[0, 0]] == [False, True]
 
 
 def test_ranks_of_a_panel_have_units_of_their_own(own):

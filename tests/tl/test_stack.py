@@ -18,10 +18,13 @@ from spatialhist.tl._runs.stack import Stack
 
 
 @pytest.fixture
-def finished(finished):
-    """A fresh table for every test: stacking adds layers."""
+def finished(finished, tmp_path_factory):
+    """A fresh table and folder for every test: stacking adds to both."""
     sdata, cv, stacked = finished
-    return SimpleNamespace(sdata=draw_cohort(1, signal=0.8), cv=cv, stacked=stacked, oof=sdata["table"].layers["oof"])
+    folder = tmp_path_factory.mktemp("own") / "run"
+    shutil.copytree(cv.folder, folder)
+    own = CrossValidation.load(folder)
+    return SimpleNamespace(sdata=draw_cohort(1, signal=0.8), cv=own, stacked=stacked, oof=sdata["table"].layers["oof"])
 
 
 def test_weights_that_evaluate_a_group_come_from_fits_without_it(finished):

@@ -51,6 +51,13 @@ def run_tasks(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], ex
     return _results([_submitter(executor)(function, *task) for task in tasks])
 
 
+def sent(task: Any) -> Any:
+    """Return an object as it would arrive in a worker process."""
+    import cloudpickle
+
+    return cloudpickle.loads(cloudpickle.dumps(task))
+
+
 def _submitter(executor: Any) -> Callable[..., Any]:
     """Return ``submit`` of an executor; dask must not take an earlier result for that of a task with equal arguments."""
     lend = getattr(executor, "get_executor", None)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.executor import sent
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.nn._fingerprint import fingerprint
 from spatialhist.tl._data.samples import Inputs, Samples
@@ -114,13 +115,11 @@ def _name(predictor: Predictor) -> Iterator[str]:
 
 def _identity(predictor: Predictor) -> list[str]:
     """What tells runs apart, and what other processes get."""
-    import cloudpickle
-
     _, unhashed = _tried("it cannot be hashed", lambda: _hash(predictor))
     _, undescribed = _tried("its fields cannot be written to a manifest", lambda: json.dumps(describe(predictor)))
     _, unsent = _tried(
         "it cannot be sent to other processes, the executor= of sh.tl.cross_validate: open files and connections in fit",
-        lambda: cloudpickle.loads(cloudpickle.dumps(predictor)),
+        lambda: sent(predictor),
     )
     return [problem for problem in (unhashed or undescribed, unsent) if problem]
 

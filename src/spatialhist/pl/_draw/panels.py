@@ -94,6 +94,9 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
     factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
     fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * diameter * factor))
     scale_bar(ax, known.mpp, pixel=1 / factor)
+    if panel.not_modeled:
+        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+        ax.text(0.5, 0.5, "not modeled", transform=ax.transAxes, ha="center", va="center", fontsize=FONT, bbox=plate)
 
 
 def _size(pitch: float | None, diameter: float) -> float:
