@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "_correlation": ["is_constant", "pearson", "pooled_pearson", "spearman", "spot_spearman"],
         "_detection": ["auc_detected"],
         "_error": ["nrmse", "r2", "rmse", "variance_ratio"],
+        "_gene_sets": ["gene_set_scores"],
         "_information": ["jensen_shannon", "mutual_information"],
         "_moran": ["moran_agreement", "morans_i"],
         "_oracles": ["depth_oracle", "neighbor_oracle"],
