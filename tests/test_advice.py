@@ -26,6 +26,7 @@ from spatialdata.models import ShapesModel
 from spatialdata.transformations import Identity, get_transformation, set_transformation
 
 import spatialhist as sh
+from spatialhist._sdata.spelling import warn_of_spellings
 from spatialhist.cli import app
 from spatialhist.cli._console import OPTIONS
 
@@ -365,6 +366,11 @@ def without_masked(sdata):
         del sdata.images[key]
 
 
+def patients(sdata, *names):
+    table = sdata["table"]
+    table.obs["patient"] = pd.Categorical([names[i % len(names)] for i in range(table.n_obs)])
+
+
 def nothing(sdata):
     """Leave all as it is."""
 
@@ -391,6 +397,12 @@ SITUATIONS = {
         lambda s: s.attrs["spatialhist"]["slides"]["S1"].pop("mpp"),
         lambda s: sh.pp.spot_distances(s, radius=("um", 250.0), unit="um"),
         " = 0.5",
+    ),
+    "patients in two spellings": Situation(
+        lambda s: patients(s, "HER2-A", "her2_a "), lambda s: warn_of_spellings(s["table"], ["patient"], "table")
+    ),
+    "patients that are nearly the same": Situation(
+        lambda s: patients(s, "P1", "P01"), lambda s: warn_of_spellings(s["table"], ["patient"], "table")
     ),
     "targets that are missing": Situation(lost_values, lambda s: sh.tl.fit(s, models="ridge", genes=4, **FAST)),
     "flags with gaps": Situation(gaps, lambda s: sh.tl.fit(s, models="ridge", genes=4, **FAST)),

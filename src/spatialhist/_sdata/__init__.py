@@ -11,6 +11,7 @@ images     pyramids, levels, masks: reading pixels and adding image elements
 rgb        images of any common kind as RGB of 8 bits
 pyramids   making the resolution levels of an image
 values     what tables of other programs hold, as plain numbers, words and ids
+spelling   names of patients that are spelled in more than one way
 flags      columns of yes and no, of any type
 gene_names what slides call their genes
 counts     whether a matrix holds raw counts, and which one does

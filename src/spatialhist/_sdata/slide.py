@@ -16,6 +16,7 @@ from spatialhist._sdata.geometry import apply, check_on_image, inside, spot_cent
 from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
+from spatialhist._sdata.spelling import names_in, one_spelling
 from spatialhist._sdata.values import as_words, word
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Slide:
 
     @cached_property
     def patient(self) -> str | None:
-        """Patient of the slide, None where it is not known.
+        """Patient of the slide, None where it is not known; in the first spelling of the table.
 
         Raises
         ------
@@ -134,7 +135,9 @@ class Slide:
             return slide_info(self._sdata, self.name).get(_keys.PATIENT)
         if _keys.PATIENT not in self._table.obs:
             return None
-        names = as_words(self._table.obs[_keys.PATIENT].iloc[self.rows]).dropna().unique()
+        called = one_spelling(names_in(self._table, _keys.PATIENT))
+        spelled = as_words(self._table.obs[_keys.PATIENT].iloc[self.rows]).dropna().unique()
+        names = list(dict.fromkeys(called[name] for name in spelled))
         if len(names) > 1:
             raise ValueError(
                 f"slide {self.name!r} names several patients in obs['patient']: {sorted(names)}. A slide is of one patient: "

@@ -81,3 +81,10 @@ def test_patients_must_be_known():
     sdata = concat_slides([one_slide("S1", "A"), one_slide("S2", None)])
     with pytest.raises(ValueError, match="name no patient"):
         TileDataModule(sdata, SPEC, layer="X", held_out=["A"], groups="patient")
+
+
+def test_a_patient_in_two_spellings_is_held_out_whole():
+    sdata = concat_slides([one_slide(s, p) for s, p in {"S1": "A-1", "S2": "a 1", "S3": "B"}.items()])
+    with pytest.warns(UserWarning, match="'a 1' is taken as 'A-1'"):
+        data = TileDataModule(sdata, SPEC, layer="X", held_out=["A_1"], groups="patient")
+    assert len(data.validate) == 2 * len(data.train) == 18

@@ -158,3 +158,31 @@ class TestStainReferences:
     def test_the_shipped_one_and_images_it_made_are_fine(self):
         sdata = self.normalized()
         refuse_shared_stain(sdata["table"], open_cohort(sdata).every_slide(), "normalized")
+
+
+class TestSpellings:
+    def test_one_patient_in_two_spellings_is_one_group(self):
+        with pytest.warns(UserWarning, match="'a ' is taken as 'A'"):
+            assert assign(table_of(patient=["A", "a ", "B", "C"])) == {"A1": "A", "A2": "A", "B1": "B", "C1": "C"}
+
+    def test_so_is_one_group_of_any_column(self):
+        table = table_of(patient=list("ABCD"), center=["one-x", "ONE_X", "two", "two"])
+        with pytest.warns(UserWarning, match="'ONE_X' is taken as 'one-x'"):
+            assert assign(table, "center") == {"A1": "one-x", "A2": "one-x", "B1": "two", "C1": "two"}
+
+    def test_a_slide_in_two_spellings_is_of_one_patient(self):
+        table = table_of(patient=["A", "A", "B", "C"])
+        table.obs.loc["1", "patient"] = "a"
+        assert Cohort(None, table, SLIDES).slide("A1").patient == "A"
+
+    @pytest.mark.parametrize("groups", ["slide", "center"])
+    def test_patients_in_several_groups_are_named(self, groups):
+        table = table_of(patient=["A", "A", "B", "C"], center=[1, 2, 1, 2])
+        says = rf"groups='{groups}' puts sections of patients \['A'\] into several groups.*: groups='patient' holds"
+        with pytest.warns(UserWarning, match=says):
+            assign(table, groups)
+
+    def test_patients_in_one_group_each_are_not(self, recwarn):
+        assign(table_of(patient=["A", "A", "B", "C"], center=[1, 1, 2, 2]), "center")
+        assign(table_of(patient=["A", "B", "C", "D"]), "slide")
+        assert not recwarn

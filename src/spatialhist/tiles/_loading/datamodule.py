@@ -8,6 +8,7 @@ import lightning as L
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.spelling import same_name, warn_of_spellings
 from spatialhist.tiles._loading.dataset import TileDataset
 from spatialhist.tiles._loading.loader import loader
 
@@ -75,6 +76,8 @@ class TileDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         cohort = open_cohort(sdata, table_key=options.get("table_key", _keys.TABLE))
+        if groups == "patient":
+            warn_of_spellings(cohort.table, [groups], cohort.table_key)
         train, validate = _split(cohort.every_slide(), held_out, groups)
         options = {"layer": layer, "only_measured": True, **options}
         self.train = TileDataset(sdata, spec, slides=train, **options)
@@ -100,6 +103,9 @@ def _split(slides: Sequence[Slide], held_out: Sequence[str], groups: str) -> tup
     """Slides to train on and to validate on."""
     check_choice("groups", groups, ("slide", "patient"))
     group = {s.name: s.name if groups == "slide" else s.patient for s in slides}
+    if groups == "patient":
+        called = {same_name(name): name for name in group.values() if name is not None}
+        held_out = [called.get(same_name(name), name) for name in held_out]
     unknown = sorted(set(held_out) - set(group.values()))
     if unknown:
         raise ValueError(f"held_out={unknown} is no {groups}; there are {sorted(map(str, set(group.values())))}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.spelling import names_in, one_spelling, warn_of_spellings
 from spatialhist._sdata.values import as_words
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto")
             f"cross-validation needs two slides or more, found {[s.name for s in slides]}: with none to hold out, how well a "
             "model predicts other slides cannot be known; sh.tl.fit(sdata) fits one that predicts them, without scores"
         )
-    if groups == "auto":
-        groups = _automatic(slides)
+    asked, groups = groups, _automatic(slides) if groups == "auto" else groups
     if groups == "slide":
         assigned = {s.name: s.name for s in slides}
     else:
@@ -65,7 +65,28 @@ def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto")
             f"groups={groups!r} puts all {len(slides)} slides into one group {names}, so how well a model predicts another "
             "one cannot be known: groups='slide' holds out slides one by one, and sh.tl.fit(sdata) fits a model without scores"
         )
+    warn_of_spellings(table, [_keys.PATIENT] if groups == "slide" else [_keys.PATIENT, groups], slides[0].table_key)
+    if asked != "auto" and (shared := shared_patients(slides, assigned)):
+        warnings.warn(_flattering(slides, asked, list(shared)), UserWarning, stacklevel=3)
     return assigned
+
+
+def shared_patients(slides: Sequence[Slide], assigned: dict[str, str]) -> dict[str, list[str]]:
+    """Patients whose sections lie in several groups, with these groups."""
+    groups: dict[str, list[str]] = {}
+    for slide in slides:
+        if slide.patient is not None:
+            groups.setdefault(slide.patient, []).append(assigned[slide.name])
+    return {patient: sorted(set(held)) for patient, held in groups.items() if len(set(held)) > 1}
+
+
+def _flattering(slides: Sequence[Slide], groups: str, shared: list[str]) -> str:
+    several = len({s.patient for s in slides}) > 1
+    return (
+        f"groups={groups!r} puts sections of patients {shared} into several groups, so models are trained on other sections "
+        "of the patients they are evaluated on, and scores for new patients will be lower"
+        + (": groups='patient' holds out patients" if several else "")
+    )
 
 
 def _automatic(slides: Sequence[Slide]) -> str:
@@ -91,7 +112,8 @@ def _why_slides(slides: Sequence[Slide], n_patients: int) -> str:
 def _constant(table: AnnData, slide: Slide, column: str) -> str:
     if column not in table.obs:
         raise KeyError(f"groups={column!r} is no column of obs; found {list(table.obs.columns)}")
-    names = as_words(table.obs[column].iloc[slide.rows]).unique()
+    called = one_spelling(names_in(table, column))
+    names = list(dict.fromkeys(called.get(n) for n in as_words(table.obs[column].iloc[slide.rows]).unique()))
     if len(names) != 1 or names[0] is None:
         raise ValueError(
             f"obs[{column!r}] must name one group for slide {slide.name!r}, it holds {list(names)[:5]}: slides are held out "
