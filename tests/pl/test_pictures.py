@@ -95,6 +95,10 @@ def test_of_scores(scores, tmp_path):
     check("scores", sh.pl.scores(scores), tmp_path)
 
 
+def test_of_a_comparison(scores, tmp_path):
+    check("compare", sh.pl.compare(sh.tl.compare(scores, "stack", "ridge")), tmp_path)
+
+
 def test_of_gene_scores(scores, tmp_path):
     check("gene_scores", sh.pl.gene_scores(scores), tmp_path)
 

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "_alignment": ["alignment"],
         "_calibration": ["calibration"],
+        "_compare": ["compare"],
         "_gene_scores": ["gene_scores"],
         "_genes": ["genes"],
         "_out_of_distribution": ["out_of_distribution"],

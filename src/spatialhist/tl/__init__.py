@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_calibrate": ["calibrate"],
         "_check_predictor": ["check_predictor"],
+        "_compare": ["compare"],
         "_cross_validate": ["cross_validate"],
         "_evaluate": ["evaluate"],
         "_expected_counts": ["expected_counts"],
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_slide_probe": ["SlideProbe", "slide_probe"],
         "_stack": ["Stack", "stack"],
         "_to_image": ["to_image"],
+        "_scores.comparison": ["Comparison"],
         "_scores.metrics": ["Metric"],
         "_scores.summarize": ["summarize"],
     },
