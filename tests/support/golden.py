@@ -11,7 +11,7 @@ from small_cohorts import FAST, draw_cohort
 import spatialhist as sh
 
 PINNED = Path(__file__).parents[1] / "robustness" / "golden.json"
-METRICS = ("pearson", "spot_spearman", "rmse")
+METRICS = ("pearson", "pearson_beyond_depth", "spot_spearman", "rmse")
 
 
 def scores() -> dict[str, float]:

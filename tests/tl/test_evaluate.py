@@ -105,7 +105,10 @@ def test_oracles_stand_apart(toy):
     assert kinds.to_dict() == {
         "mine": "model", "oracle_depth": "oracle", "oracle_neighbors": "oracle", "noise_ceiling": "oracle",
     }  # fmt: skip
-    assert set(scores.loc[scores["predictor"] == "noise_ceiling", "metric"]) == {"pearson"}
+    assert set(scores.loc[scores["predictor"] == "noise_ceiling", "metric"]) == {
+        "pearson",
+        "pearson_beyond_depth",
+    }
     table = sh.tl.summarize(scores)
     assert list(table["kind"]) == ["model", "oracle", "oracle", "oracle"]
     assert "oracle_neighbors" not in set(sh.tl.evaluate(toy, oracles=False)["predictor"])
@@ -271,3 +274,72 @@ def test_a_slide_of_few_spots_is_not_scored(toy):
     assert set(scores["slide"]) == {"S1", "all"}
     with pytest.raises(ValueError, match="there are 9 on slide 'S2': lower min_counts"):
         sh.tl.evaluate(toy, slides="S2", oracles=False)
+
+
+def of_depth(scores, predictor="mine"):
+    """Values by slide and gene."""
+    part = scores.query("metric == 'pearson_beyond_depth' and predictor == @predictor")
+    return part.pivot(index="target", columns="slide", values="value")
+
+
+def test_beyond_depth_by_hand(toy):
+    table = toy["table"]
+    truth, predicted = table.layers["log1p"].toarray(), table.layers["oof_mine"]
+    depth = np.asarray(table.X.sum(axis=1)).ravel()
+    found = of_depth(sh.tl.evaluate(toy, oracles=False))
+    for slide, rows in (("S1", slice(0, 96)), ("S2", slice(96, 192))):
+        design = np.vander(np.log1p(depth[rows]), 3)
+        for g in range(4):
+            left = [v - design @ np.linalg.lstsq(design, v)[0] for v in (truth[rows, g], predicted[rows, g])]
+            assert found.loc[f"G{g}", slide] == pytest.approx(stats.pearsonr(*left)[0], abs=1e-5)
+
+
+def test_what_depth_says_by_itself_is_nothing_beyond_it(toy):
+    depth = np.log1p(np.asarray(toy["table"].X.sum(axis=1)))
+    add(toy, "oof_deep", np.outer(depth, [1, -2, 3, 0.5]), predictor="deep")
+    scores = sh.tl.evaluate(toy)
+    assert (of_depth(scores, "deep") == 0).all(axis=None)
+    assert (of_depth(scores, "oracle_depth") == 0).all(axis=None)
+    ceilings = of_depth(scores, "noise_ceiling").to_numpy()
+    assert ((ceilings >= 0) & (ceilings < 1)).all()
+    assert ceilings[[0, 3]].min() > 0.7
+
+
+def test_depth_is_that_of_counts_else_of_scanpy_else_what_is_named(toy):
+    table = toy["table"]
+    expected = of_depth(sh.tl.evaluate(toy, oracles=False))
+    total = np.asarray(table.X.sum(axis=1)).ravel()
+    table.obs["total_counts"], table.obs["other"] = total**2, np.arange(192.0)
+    pd.testing.assert_frame_equal(of_depth(sh.tl.evaluate(toy, oracles=False)), expected)
+    assert not np.allclose(of_depth(sh.tl.evaluate(toy, oracles=False, depth="other")), expected)
+    table.layers["counts"] = table.X
+    table.X = csr_matrix(table.X.multiply(1 / total[:, None]))
+    pd.testing.assert_frame_equal(of_depth(sh.tl.evaluate(toy, oracles=False)), expected)
+    del table.layers["counts"]
+    table.obs["total_counts"] = total
+    pd.testing.assert_frame_equal(of_depth(sh.tl.evaluate(toy, oracles=False)), expected)
+
+
+def test_proportions_have_no_depth_and_the_column_says_so(toy):
+    table = toy["table"]
+    table.X = csr_matrix(table.X.multiply(1 / table.X.sum(axis=1)))
+    with pytest.warns(UserWarning, match="pearson_beyond_depth is empty: no counts lie behind 'log1p'.*by depth="):
+        scores = sh.tl.evaluate(toy, oracles=False)
+    assert of_depth(scores).isna().all(axis=None)
+    assert scores.query("metric == 'pearson'")["value"].notna().all()
+    assert np.isnan(sh.tl.summarize(scores, metric="pearson_beyond_depth").loc["mine", "mean"])
+
+
+def test_a_column_that_says_no_depth_is_refused(toy):
+    with pytest.raises(KeyError, match="depth='molecules' is no column of obs, which has"):
+        sh.tl.evaluate(toy, depth="molecules")
+    toy["table"].obs["molecules"] = np.where(np.arange(192) < 189, 7.0, np.nan)
+    with pytest.raises(ValueError, match=r"obs\['molecules'\] is missing.* in 3 of 96 measured spots of slide 'S2'"):
+        sh.tl.evaluate(toy, depth="molecules")
+    assert set(sh.tl.evaluate(toy, depth="molecules", slides="S1", oracles=False)["slide"]) == {"S1", "all"}
+
+
+def test_depth_of_ranks_is_that_of_the_counts_behind_them(toy):
+    sh.pp.rank_expression(toy, scale="raw")
+    add(toy, "oof_ranks", toy["table"].layers["oof_mine"], target="ranks", predictor="ranker")
+    assert of_depth(sh.tl.evaluate(toy, truth="ranks", oracles=False), "ranker").notna().all(axis=None)

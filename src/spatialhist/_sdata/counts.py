@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 SPOTS_TRIED = 256
 """Spots of a slide, evenly spread, whose values are looked at."""
+COUNTS = "counts"
+"""Where many keep raw counts beside what they made of them."""
+TOTAL_COUNTS = "total_counts"
+"""Where scanpy notes in ``obs`` how many molecules a spot has."""
 LOG_MARK = "log1p"
 """Where scanpy notes in ``uns`` that it has taken logarithms of ``X``."""
 
@@ -108,3 +112,60 @@ def totaled(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
     if counts is not None or table.X is None or LOG_MARK in table.uns:
         return counts
     return get_layer(table, None)
+
+
+def spot_depth(table: AnnData, slides: Sequence[Slide], layer: str, column: str | None = None) -> np.ndarray | None:
+    """Return the depth of every spot: how many molecules were counted, over all genes.
+
+    Parameters
+    ----------
+    table
+        Spots and genes.
+    slides
+        Whose depth is needed.
+    layer
+        What was made from the counts.
+    column
+        Column of ``obs`` that holds it; None to sum the counts behind the layer, those of ``layers["counts"]``, or else to
+        take ``obs["total_counts"]``.
+
+    Returns
+    -------
+    ndarray | None
+        ``(n_obs,)``; None where nothing says how deep the measured spots are.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If it does not say how deep the measured spots are.
+    """
+    if column is not None:
+        if column not in table.obs:
+            raise KeyError(f"depth={column!r} is no column of obs, which has {list(table.obs)}")
+        return _checked_depth(table, slides, column)
+    counts = counts_behind(table, slides, layer)
+    if counts is None and COUNTS in layer_names(table) and _holds_counts(held := get_layer(table, COUNTS), slides):
+        counts = held
+    if counts is not None:
+        return np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    try:
+        return _checked_depth(table, slides, TOTAL_COUNTS) if TOTAL_COUNTS in table.obs else None
+    except ValueError:
+        return None
+
+
+def _checked_depth(table: AnnData, slides: Sequence[Slide], column: str) -> np.ndarray:
+    """Values of a column of ``obs`` that has to say how deep the measured spots are."""
+    import pandas as pd
+
+    depth = pd.to_numeric(table.obs[column].astype(object), errors="coerce").to_numpy(np.float64)
+    for slide in slides:
+        measured = depth[slide.rows[slide.measured]]
+        if n_bad := int((~(np.isfinite(measured) & (measured >= 0))).sum()):
+            raise ValueError(
+                f"obs[{column!r}] is missing, infinite or below 0 in {n_bad} of {len(measured)} measured spots of slide "
+                f"{slide.name!r}: put the total counts of every spot there, or leave slides out with slides="
+            )
+    return depth

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "_ceiling": ["noise_ceiling", "reliability", "split_half"],
         "_correlation": ["is_constant", "pearson", "pooled_pearson", "spearman", "spot_spearman"],
+        "_depth": ["pearson_beyond_depth"],
         "_detection": ["auc_detected"],
         "_error": ["nrmse", "r2", "rmse", "variance_ratio"],
         "_gene_sets": ["gene_set_scores"],

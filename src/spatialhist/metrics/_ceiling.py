@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatialhist.metrics._correlation import is_constant, pearson
+from spatialhist.metrics._depth import pearson_beyond_depth
 from spatialhist.metrics._shared.arrays import as_floating
 
 
@@ -78,6 +80,7 @@ def noise_ceiling(
     counts: ArrayLike,
     transform: Callable[[NDArray[np.int64]], NDArray[np.floating]],
     *,
+    depth: ArrayLike | None = None,
     seed: int = 0,
     repeats: int = 5,
 ) -> NDArray[np.float64]:
@@ -94,6 +97,9 @@ def noise_ceiling(
     transform
         Makes the scored layer from counts, such as log1p of counts per 10,000. Where it divides by the depth
         of a spot, pass all genes in `counts`, or let it divide by half of the known depth.
+    depth
+        Total counts of every spot over all genes, for the ceiling of :func:`pearson_beyond_depth`; None for that of
+        :func:`pearson`.
     seed
         Seed of the splits.
     repeats
@@ -102,7 +108,7 @@ def noise_ceiling(
     Returns
     -------
     ndarray
-        One value per gene from 0 to 1; NaN where the transformed counts are constant.
+        One value per gene from 0 to 1; NaN where the transformed counts are constant, or depth leaves nothing of them.
 
     Raises
     ------
@@ -119,8 +125,10 @@ def noise_ceiling(
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, found {repeats}")
     rng = np.random.default_rng(seed)
+    correlate = pearson if depth is None else partial(pearson_beyond_depth, depth=depth)
     halves = (split_half(counts, rng) for _ in range(repeats))
-    correlation = sum(np.nan_to_num(pearson(transform(a), transform(b))) for a, b in halves) / repeats
+    correlation = sum(np.nan_to_num(correlate(transform(a), transform(b))) for a, b in halves) / repeats
     ceiling = np.sqrt(reliability(correlation))
-    ceiling[is_constant(transform(as_floating(counts, "counts").astype(np.int64)))] = np.nan
+    whole = transform(as_floating(counts, "counts").astype(np.int64))
+    ceiling[is_constant(whole) | np.isnan(correlate(whole, whole))] = np.nan
     return ceiling

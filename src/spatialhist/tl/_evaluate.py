@@ -15,7 +15,7 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
 from spatialhist.tl._runs.cross_validation import LATEST
-from spatialhist.tl._scores.metrics import Chosen, choose_metrics, documented
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, Chosen, choose_metrics, documented
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer
 
 if TYPE_CHECKING:
@@ -36,14 +36,17 @@ def evaluate(
     slides: str | Sequence[str] | None = None,
     metrics: Chosen | Sequence[Chosen] = "default",
     min_counts: int = MIN_COUNTS,
+    depth: str | None = None,
     oracles: bool = True,
     seed: int = 0,
     table_key: str = _keys.TABLE,
 ) -> pd.DataFrame:
     """Score predictions within slides, gene by gene.
 
-    The headline is ``pearson``: within a slide, per gene, over spots. :func:`summarize` averages it over genes, slides
-    and groups. A constant prediction is scored 0; a gene that is constant in the truth is left out (value NaN).
+    There are two headlines. ``pearson``: within a slide, per gene, over spots. ``pearson_beyond_depth``: the same, after the
+    total counts of a spot were regressed out of measured and predicted values. Depth follows cellularity, which H&E shows, so
+    'beyond depth' is a lower bound of what is learned about genes. :func:`summarize` averages over genes, slides and groups.
+    A constant prediction is scored 0; a gene that is constant in the truth is left out (value NaN).
 
     Parameters
     ----------
@@ -60,9 +63,13 @@ def evaluate(
         Names, or ``"all"``. Per gene: %(gene)s; per slide: %(slide)s; over all slides: %(cohort)s; of the measurement:
         %(measurement)s. ``"default"`` leaves out %(not_default)s. Add a metric of your own as a function of measured and
         predicted values ``(spots, genes)`` that returns one value per gene, ``["default", my_metric]``, or as a
-        :class:`Metric`.
+        :class:`Metric`. ``"pearson"`` brings ``"pearson_beyond_depth"`` along.
     min_counts
         Spots of fewer counts are not scored; ignored where ``X`` holds no counts.
+    depth
+        Column of ``obs`` with the total counts of every spot. None for the sums of the counts that the truth was made from
+        (else of ``X`` or ``layers["counts"]`` where they hold counts), or else ``obs["total_counts"]``. Where there is none
+        of these, as for proportions, ``pearson_beyond_depth`` is NaN and a warning says so.
     oracles
         Add what sees the scored slide's own truth: ``oracle_depth``, ``oracle_neighbors`` (needs
         :func:`spatialhist.pp.spot_distances`) and the ``noise_ceiling``. They are for scale, not to be beaten.
@@ -82,9 +89,9 @@ def evaluate(
     Raises
     ------
     KeyError
-        If a layer is missing, or there is none to score.
+        If a layer or the column ``depth`` is missing, or there is no layer to score.
     ValueError
-        If the truth was smoothed, a layer predicts something else or was made by a model that was fitted on the slides
+        If the truth was smoothed, ``depth`` has gaps, a layer predicts something else or was made by a model that was fitted on the slides
         to be scored, a metric is not known, or no measured spot is left.
 
     Notes
@@ -97,7 +104,8 @@ def evaluate(
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
     table, every = cohort.table, cohort.every_slide()
-    scorer = Scorer.of(table, every, truth, min_counts=min_counts, chosen=choose_metrics(metrics))
+    scorer = Scorer.of(table, every, truth, min_counts=min_counts, chosen=choose_metrics(metrics), depth=depth)
+    _tell_of_depth(scorer)
     chosen = _named(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
     scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
@@ -122,6 +130,17 @@ def evaluate(
     scores = pd.DataFrame(records, columns=COLUMNS)
     logger.info("evaluate: %d scores of %d layers on %d slides", len(scores), len(chosen), len(scorer.rows))
     return scores
+
+
+def _tell_of_depth(scorer: Scorer) -> None:
+    """Say why a column is empty."""
+    if scorer.depth is None and any(m.needs_depth for m in scorer.chosen):
+        warnings.warn(
+            f"{BEYOND_DEPTH} is empty: no counts lie behind {scorer.truth!r} and obs has no 'total_counts', so that nothing says "
+            "how deep a spot is (proportions have no depth); put total counts into a column of obs and name it by depth=",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _named(table: AnnData, slides: Sequence[str], truth: str, layers: str | Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from spatialhist.tl._scores.metrics import DEFAULT, METRICS, Layout, choose_metr
 from spatialhist.tl._scores.score_slide import ceiling_rows, score_cohort, score_slide
 
 PROFILES = ("spot_spearman", "spots_left_out", "spots_constant")
+BOTH = ("pearson", "pearson_beyond_depth")
 SPOTS = np.array([[x, y] for y in range(4) for x in range(5)], dtype=float) * 10
 
 
@@ -44,7 +45,7 @@ def test_scores_per_target_by_hand(values):
 
 def test_scores_that_need_a_lattice_or_a_graph_are_left_out_without_one(values):
     metrics = {m for _, m in scored(values)}
-    assert metrics == {"pearson", "spearman", "rmse", "r2", "variance_ratio", *PROFILES}
+    assert metrics == {*BOTH, "spearman", "rmse", "r2", "variance_ratio", *PROFILES}
     distance = np.abs(SPOTS[:, None] - SPOTS[None]).sum(-1)
     graph = csr_matrix((distance == 10).astype(float))
     more = {m for _, m in scored(values, pitch=10.0, connectivities=graph)}
@@ -53,9 +54,9 @@ def test_scores_that_need_a_lattice_or_a_graph_are_left_out_without_one(values):
 
 
 def test_other_units_are_scored_on_shape_alone(values):
-    assert {m for _, m in scored(values, same_units=False)} == {"pearson", "spearman", *PROFILES}
+    assert {m for _, m in scored(values, same_units=False)} == {*BOTH, "spearman", *PROFILES}
     found = {m for _, m in scored(values, same_units=False, chosen=METRICS)}
-    assert found == {"pearson", "spearman", "mutual_information", "auc_detected", *PROFILES}
+    assert found == {*BOTH, "spearman", "mutual_information", "auc_detected", *PROFILES}
 
 
 def test_a_constant_prediction_scores_zero_and_a_constant_truth_nothing(values):
@@ -121,7 +122,7 @@ def test_a_metric_of_ones_own_stands_beside_the_others(values):
     for i, gene in enumerate("ABC"):
         assert found[gene, "bias"] == pytest.approx(float(np.mean(values[1][:, i] - values[0][:, i])))
     assert (("A", "bias") in scored(values, chosen=[Metric("bias", bias, in_units=True)], same_units=False)) is False
-    with pytest.raises(ValueError, match=r"\['pearson', 'pearson'\] must be one or more, of different names"):
+    with pytest.raises(ValueError, match=r"\['pearson', 'pearson'.*\] must be one or more, of different names"):
         choose_metrics(["pearson", Metric("pearson", bias)])
 
 
@@ -147,11 +148,32 @@ def test_the_table_is_what_docstrings_and_plots_say():
     def scores():
         """Per gene: %(gene)s; %(measurement)s, not %(not_default)s."""
 
-    assert scores.__doc__.startswith("Per gene: ``pearson``, ``spearman``, ")
+    assert scores.__doc__.startswith("Per gene: ``pearson``, ``pearson_beyond_depth``, ``spearman``, ")
     assert "``auc_detected``; ``reliability``, not ``nrmse``, " in scores.__doc__
     assert "``spot_spearman``, ``ssim``, ``moran_agreement``; over all slides" in sh.tl.evaluate.__doc__
     assert label_of("r2") == "R²"
     assert label_of("bias") == "bias"
+
+
+def test_the_headline_never_comes_without_its_part_beyond_depth():
+    assert names("pearson") == list(BOTH)
+    assert names(["rmse", "pearson"]) == [*BOTH, "rmse"]
+    assert names("rmse") == ["rmse"]
+    assert names("pearson_beyond_depth") == ["pearson_beyond_depth"]
+
+
+def test_depth_is_handed_to_what_asks_for_it(values):
+    truth, predicted = values
+    depth = np.linspace(100, 900, 20) ** 1.3
+    layout = Layout(SPOTS, depth=depth)
+    found = {(t, m): v for t, m, v, _ in score_slide(*values, list("ABC"), layout)}
+    for i, gene in enumerate("ABC"):
+        expected = arrays.pearson_beyond_depth(truth, predicted, depth)[i]
+        assert found[gene, "pearson_beyond_depth"] == expected != found[gene, "pearson"]
+    assert all(np.isnan(scored(values)[gene, "pearson_beyond_depth"]) for gene in "ABC")
+    mine = Metric("mine", lambda t, p, d: t.mean(axis=0) * d.sum(), needs_depth=True)
+    rows = score_slide(*values, list("ABC"), layout, chosen=[mine])
+    assert [v for _, _, v, _ in rows] == pytest.approx(truth.mean(axis=0) * depth.sum())
 
 
 def test_one_target_has_no_ranks_within_a_spot(values):
@@ -176,6 +198,15 @@ def test_the_ceiling_is_high_for_deep_counts_and_low_for_shallow_ones():
         counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0, chosen=("reliability",)
     )
     assert {t: v for t, m, v, _ in more} == pytest.approx({t: v**2 for t, v in values.items()}, nan_ok=True)
+    beyond = {
+        d: {t: v for t, m, v, _ in ceiling_rows(
+            counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0,
+            chosen=("pearson_beyond_depth",), depth=of,
+        )}
+        for d, of in (("own", None), ("told", 900 * level), ("none", np.full(300, 5.0)))
+    }  # fmt: skip
+    assert beyond["none"] == pytest.approx(values)
+    assert beyond["told"]["deep"] < beyond["own"]["deep"] < values["deep"]
     assert values["deep"] > 0.95
     assert values["shallow"] < 0.8
     assert rows == list(ceiling_rows(counts, counts.sum(axis=1), ["deep", "shallow", "rest"], target_sum=1e4, seed=0))

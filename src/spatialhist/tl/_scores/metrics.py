@@ -13,6 +13,8 @@ from spatialhist import metrics
 from spatialhist._runtime.checks import check_choice
 
 HEADLINE = "pearson"
+BEYOND_DEPTH = "pearson_beyond_depth"
+"""The part of the headline that depth does not explain; it stands wherever the headline does."""
 POOLED = "pooled_pearson"
 RELIABILITY = "reliability"
 Per = Literal["gene", "spot", "slide", "cohort", "measurement"]
@@ -28,7 +30,8 @@ class Metric:
         What it is called in the table of scores.
     function
         ``function(truth, predicted)``, both ``(spots, genes)`` of one slide. Where ``per`` is ``"slide"``, a third argument
-        says where the spots lie (``xy``, ``pitch``, ``connectivities``; the last two are None where they are unknown).
+        says where the spots lie (``xy``, ``pitch``, ``connectivities``; the last two are None where they are unknown) and how
+        deep they are (``depth``, total counts, None where they are unknown).
     per
         What it returns: one value per ``"gene"``, one per ``"spot"`` (their mean is reported), or one number per
         ``"slide"``, None where there is none. ``"cohort"`` is handed the spots of all slides at once, and the genes that
@@ -41,6 +44,9 @@ class Metric:
         Whether it is among ``metrics="default"``.
     lower_is_better
         Whether a smaller value is a better one.
+    needs_depth
+        Whether a function that returns one value per gene takes the total counts of the spots as a third argument. Where
+        they are unknown it is not called, and every value is missing.
 
     Examples
     --------
@@ -60,6 +66,7 @@ class Metric:
     label: str = ""
     default: bool = False
     lower_is_better: bool = False
+    needs_depth: bool = False
 
     def __post_init__(self) -> None:
         check_choice("per", self.per, Per)
@@ -80,7 +87,7 @@ def call(metric: Metric, *given: Any) -> Any:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the scored spots of a slide lie.
+    """Where the scored spots of a slide lie, and how deep they are.
 
     Attributes
     ----------
@@ -90,11 +97,14 @@ class Layout:
         Distance of neighbors in the units of these, None where it is unknown.
     connectivities
         Graph of the spots, sparse ``(spots, spots)``, None where there is none.
+    depth
+        Total counts of the spots ``(spots,)``, None where they are unknown.
     """
 
     xy: np.ndarray
     pitch: float | None = None
     connectivities: Any = None
+    depth: np.ndarray | None = None
 
 
 def _jensen_shannon(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray | None:
@@ -130,6 +140,13 @@ def _moran_agreement(truth: np.ndarray, predicted: np.ndarray, layout: Layout) -
 
 METRICS = (
     Metric(HEADLINE, metrics.pearson, label="within-slide Pearson r", default=True),
+    Metric(
+        BEYOND_DEPTH,
+        metrics.pearson_beyond_depth,
+        label="within-slide Pearson r beyond depth",
+        default=True,
+        needs_depth=True,
+    ),
     Metric("spearman", metrics.spearman, label="within-slide Spearman ρ", default=True),
     Metric("rmse", metrics.rmse, in_units=True, label="RMSE", default=True, lower_is_better=True),
     Metric("nrmse", metrics.nrmse, in_units=True, lower_is_better=True),
@@ -160,6 +177,8 @@ Chosen = str | Metric | Callable[..., Any]
 def choose_metrics(chosen: Chosen | Sequence[Chosen]) -> tuple[Metric, ...]:
     """Resolve ``"default"``, ``"all"``, names, metrics and functions, one or several, in the order of the table.
 
+    The headline never comes without its part beyond depth.
+
     Raises
     ------
     ValueError
@@ -167,6 +186,8 @@ def choose_metrics(chosen: Chosen | Sequence[Chosen]) -> tuple[Metric, ...]:
     """
     each = [chosen] if isinstance(chosen, str | Metric) or callable(chosen) else list(chosen)
     found = list(dict.fromkeys(m for one in each for m in _resolved(one)))
+    if named(HEADLINE) in found:
+        found = list(dict.fromkeys([*found, named(BEYOND_DEPTH)]))
     names = [m.name for m in found]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"metrics={names} must be one or more, of different names")

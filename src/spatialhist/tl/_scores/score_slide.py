@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from spatialhist import metrics
-from spatialhist.tl._scores.metrics import DEFAULT, HEADLINE, METRICS, RELIABILITY, Layout, Metric, call, mean_known
+from spatialhist.tl._scores.metrics import (
+    BEYOND_DEPTH,
+    DEFAULT,
+    HEADLINE,
+    METRICS,
+    RELIABILITY,
+    Layout,
+    Metric,
+    call,
+    mean_known,
+)
 
 ALL = ""
 """Target of scores that are taken over all targets at once."""
@@ -56,7 +67,9 @@ def score_slide(
 def _per_gene(
     metric: Metric, truth: np.ndarray, predicted: np.ndarray, targets: list[str], layout: Layout
 ) -> Iterator[Row]:
-    values = called(metric, truth, predicted)
+    unknown = metric.needs_depth and layout.depth is None
+    depth = [layout.depth] if metric.needs_depth else []
+    values = np.full(len(targets), np.nan) if unknown else called(metric, truth, predicted, *depth)
     if values is not None:
         yield from ((t, metric.name, float(v), len(truth)) for t, v in zip(targets, values, strict=True))
 
@@ -86,7 +99,7 @@ def _per_slide(
 SCORED_BY = {"gene": _per_gene, "spot": _per_spot, "slide": _per_slide}
 
 
-def called(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray | None:
+def called(metric: Metric, truth: np.ndarray, predicted: np.ndarray, *more: Any) -> np.ndarray | None:
     """Values of a metric per gene or spot, None where it has none.
 
     Raises
@@ -94,7 +107,7 @@ def called(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> np.ndarr
     ValueError
         If there are not as many as there are genes or spots.
     """
-    values = call(metric, truth, predicted)
+    values = call(metric, truth, predicted, *more)
     expected = (len(truth) if metric.per == "spot" else truth.shape[1],)
     if values is not None and np.shape(values) != expected:
         raise ValueError(
@@ -112,12 +125,13 @@ def score_cohort(metric: Metric, truth: np.ndarray, predicted: np.ndarray) -> fl
 
 def ceiling_rows(
     counts: np.ndarray,
-    depth: np.ndarray,
+    total: np.ndarray,
     targets: list[str],
     *,
     target_sum: float,
     seed: int,
     chosen: Collection[str] = (HEADLINE,),
+    depth: np.ndarray | None = None,
 ) -> Iterator[Row]:
     """Noise ceiling of log1p expression per target, from binomial halves of the counts.
 
@@ -125,7 +139,7 @@ def ceiling_rows(
     ----------
     counts
         Whole numbers ``(n, targets)``.
-    depth
+    total
         Total counts of the spots over all genes ``(n,)``.
     targets
         Names.
@@ -134,7 +148,10 @@ def ceiling_rows(
     seed
         Of the splits.
     chosen
-        Names of metrics: the ceiling of Pearson's correlation, and the reliability, its square.
+        Names of metrics: the ceiling of Pearson's correlation, the same beyond depth, and the reliability, the square of the
+        first.
+    depth
+        What is regressed out beyond depth ``(n,)``; total counts if None.
 
     Yields
     ------
@@ -143,10 +160,15 @@ def ceiling_rows(
     """
 
     def transform(half: np.ndarray) -> np.ndarray:
-        return np.log1p(half * (2 * target_sum / depth[:, None]))
+        return np.log1p(half * (2 * target_sum / total[:, None]))
 
-    ceiling = metrics.noise_ceiling(counts, transform, seed=seed)
-    for name, values in ((HEADLINE, ceiling), (RELIABILITY, ceiling**2)):
-        if name in chosen:
-            for target, value in zip(targets, values, strict=True):
-                yield target, name, float(value), len(counts)
+    found = {}
+    if {HEADLINE, RELIABILITY} & set(chosen):
+        found[HEADLINE] = metrics.noise_ceiling(counts, transform, seed=seed)
+        found[RELIABILITY] = found[HEADLINE] ** 2
+    if BEYOND_DEPTH in chosen:
+        beyond = total if depth is None else depth
+        found[BEYOND_DEPTH] = metrics.noise_ceiling(counts, transform, depth=beyond, seed=seed)
+    for name in (n for n in (HEADLINE, BEYOND_DEPTH, RELIABILITY) if n in chosen):
+        for target, value in zip(targets, found[name], strict=True):
+            yield target, name, float(value), len(counts)

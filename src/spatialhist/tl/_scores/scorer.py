@@ -12,13 +12,13 @@ import numpy as np
 
 from spatialhist import _keys, metrics
 from spatialhist._sdata.cohort import usable_rows
-from spatialhist._sdata.counts import counts_behind, totaled
+from spatialhist._sdata.counts import counts_behind, spot_depth, totaled
 from spatialhist._sdata.geometry import copied_centers
 from spatialhist._sdata.layers import dense_columns, recorded
 from spatialhist._sdata.values import as_matrix
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.panel import make_targets, target_source
-from spatialhist.tl._scores.metrics import DEFAULT, HEADLINE, RELIABILITY, Layout, Metric
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, DEFAULT, HEADLINE, RELIABILITY, Layout, Metric
 from spatialhist.tl._scores.score_slide import ALL, ceiling_rows, score_cohort, score_slide
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Scorer:
         What to score by.
     columns
         Genes that are scored, per slide; all that are predicted where a slide is not named.
+    depth
+        Total counts of every spot of the table, None where they are unknown.
     """
 
     table: AnnData
@@ -80,6 +82,7 @@ class Scorer:
     rows: dict[str, np.ndarray]
     chosen: tuple[Metric, ...] = DEFAULT
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    depth: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -90,13 +93,17 @@ class Scorer:
         *,
         min_counts: int = MIN_COUNTS,
         chosen: tuple[Metric, ...] = DEFAULT,
+        depth: str | None = None,
     ) -> Scorer:
-        """Find the spots to score.
+        """Find the spots to score, and how deep they are: as a column of ``obs`` says, or by their counts.
 
         Raises
         ------
+        KeyError
+            If ``depth`` is no column.
         ValueError
-            If the truth was smoothed, no measured spot is deep enough, or no slide has :data:`MIN_SPOTS` of these.
+            If the truth was smoothed, no measured spot is deep enough, no slide has :data:`MIN_SPOTS` of these, or ``depth``
+            does not say how deep they are.
 
         Warns
         -----
@@ -112,7 +119,9 @@ class Scorer:
         if not rows:
             names = [s.name for s in slides]
             raise ValueError(f"no measured spot of slides {names} has {min_counts} counts: lower min_counts")
-        return cls(table, {s.name: s for s in slides}, truth, _large_enough(rows, min_counts), chosen)
+        rows = _large_enough(rows, min_counts)
+        of = spot_depth(table, [s for s in slides if s.name in rows], truth, depth)
+        return cls(table, {s.name: s for s in slides}, truth, rows, chosen, depth=of)
 
     def on_what_all_predict(self, layers: Callable[[], Iterable[tuple[str, np.ndarray]]]) -> Scorer:
         """Score on the spots and genes that every layer predicts, on slides where it predicts any.
@@ -186,7 +195,7 @@ class Scorer:
 
     def ceilings(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Noise ceiling on the spots and genes of a prediction; nothing where it is not known."""
-        wanted = {HEADLINE, RELIABILITY} & {m.name for m in self.chosen}
+        wanted = {HEADLINE, BEYOND_DEPTH, RELIABILITY} & {m.name for m in self.chosen}
         counts = counts_behind(self.table, self._every_slide, self.truth)
         if not wanted or self.truth != _keys.LOG1P or counts is None:
             return []
@@ -195,7 +204,15 @@ class Scorer:
         for slide, part in self._parts(values):
             whole = dense_columns(counts, part.rows, part.columns).astype(np.int64)
             total = np.asarray(counts[part.rows].sum(axis=1)).ravel()
-            rows = ceiling_rows(whole, total, self._names(part), target_sum=target_sum, seed=seed, chosen=wanted)
+            rows = ceiling_rows(
+                whole,
+                total,
+                self._names(part),
+                target_sum=target_sum,
+                seed=seed,
+                chosen=wanted,
+                depth=self._depth(part),
+            )
             records += [(CEILING, "oracle", groups[slide], slide, *row) for row in rows]
         return records
 
@@ -213,6 +230,9 @@ class Scorer:
     def _actual(self, part: Part) -> np.ndarray:
         matrix, ranking = self._source
         return make_targets(dense_columns(matrix, part.rows, part.columns), ranking)
+
+    def _depth(self, part: Part) -> np.ndarray | None:
+        return None if self.depth is None else self.depth[part.rows]
 
     @property
     def _every_slide(self) -> list[Slide]:
@@ -244,6 +264,7 @@ class Scorer:
             copied_centers(self.table)[part.rows],
             self.slides[head[-1]].scale.pitch_px,
             None if graph is None else graph[part.rows][:, part.rows],
+            self._depth(part),
         )
         rows = score_slide(actual, predicted, self._names(part), layout, same_units=same_units, chosen=self.chosen)
         return [(*head, *row) for row in rows]
