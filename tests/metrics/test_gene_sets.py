@@ -151,3 +151,48 @@ def test_unusable_lines_are_named(slide, tmp_path, text, says):
 def test_each_column_has_a_name(slide):
     with pytest.raises(ValueError, match="29 names of genes for 30 columns"):
         metrics.gene_set_scores(*slide, GENES[:-1], SETS)
+
+
+@pytest.fixture
+def deep_slide() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth that follows depth and, in the first five genes, something else that the prediction knows; total counts."""
+    rng = np.random.default_rng(5)
+    depth = rng.integers(200, 9000, 80)
+    known = rng.normal(size=(80, 30)) * (np.arange(30) < 5)
+    truth = np.log1p(depth)[:, None] + known + 0.5 * rng.normal(size=(80, 30))
+    predicted = 0.4 * np.log1p(depth)[:, None] ** 2 + known + 0.5 * rng.normal(size=(80, 30))
+    return truth, predicted, depth
+
+
+def residual(values: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    design = np.column_stack([np.ones(len(depth)), np.log1p(depth), np.log1p(depth) ** 2])
+    return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+
+
+def test_depth_is_regressed_out_of_set_means(deep_slide):
+    *pair, depth = deep_slide
+    scores = metrics.gene_set_scores(*pair, GENES, SETS, depth=depth)
+    pd.testing.assert_frame_equal(scores.iloc[:, :5], metrics.gene_set_scores(*pair, GENES, SETS))
+    assert list(scores.columns[5:]) == [
+        f"{c}_beyond_depth" for c in ("pearson", "single_genes", "random", "percentile")
+    ]
+    for name, columns in (("first", [0, 1, 2]), ("last", [3, 27, 28, 29])):
+        means = [residual(stats.zscore(v[:, columns], axis=0).mean(axis=1), depth) for v in pair]
+        assert scores.loc[name, "pearson_beyond_depth"] == pytest.approx(stats.pearsonr(*means).statistic)
+        single = [stats.pearsonr(*(residual(v[:, c], depth) for v in pair)).statistic for c in columns]
+        assert scores.loc[name, "single_genes_beyond_depth"] == pytest.approx(np.mean(single))
+    assert scores.loc["first", "percentile_beyond_depth"] > 95
+
+
+def test_sets_that_follow_depth_alone_score_nothing_beyond_it():
+    rng = np.random.default_rng(0)
+    depth = rng.integers(200, 9000, 400)
+    truth = np.log1p(depth)[:, None] + rng.normal(size=(400, 30))
+    predicted = np.log1p(depth)[:, None] + 0.1 * rng.normal(size=(400, 30))
+    scores = metrics.gene_set_scores(truth, predicted, GENES, {"ten": GENES[:10]}, depth=depth)
+    assert scores.loc["ten", "pearson"] > 0.8
+    assert abs(scores.loc["ten", "random_beyond_depth"]) < 0.03
+    same = metrics.gene_set_scores(
+        truth, np.log1p(depth)[:, None] + np.zeros((1, 30)), GENES, {"ten": GENES[:10]}, depth=depth
+    )
+    assert same.loc["ten", "pearson_beyond_depth"] == 0

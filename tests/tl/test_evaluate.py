@@ -343,3 +343,68 @@ def test_depth_of_ranks_is_that_of_the_counts_behind_them(toy):
     sh.pp.rank_expression(toy, scale="raw")
     add(toy, "oof_ranks", toy["table"].layers["oof_mine"], target="ranks", predictor="ranker")
     assert of_depth(sh.tl.evaluate(toy, truth="ranks", oracles=False), "ranker").notna().all(axis=None)
+
+
+GENE_SETS = {"low": ["G0", "G1", "ELSEWHERE"], "high": ["G3", "G4", "G5"]}
+
+
+@pytest.fixture
+def six():
+    """Two slides, six genes, a noisy prediction ``oof_mine``."""
+    sdata = draw_cohort(5, n_slides=2, n_genes=6, signal=0.5)
+    truth = sdata["table"].layers["log1p"].toarray()
+    add(sdata, "oof_mine", truth + np.random.default_rng(0).normal(size=truth.shape))
+    return sdata
+
+
+def test_gene_sets_stand_beside_random_sets_slide_by_slide(six):
+    table = six["table"]
+    truth, predicted = (v.astype(float) for v in (table.layers["log1p"].toarray(), table.layers["oof_mine"]))
+    scores = sh.tl.evaluate(six, gene_sets=GENE_SETS, oracles=False)
+    for slide, rows in (("S1", slice(0, 96)), ("S2", slice(96, 192))):
+        for name, columns in (("low", [0, 1]), ("high", [3, 4, 5])):
+            means = [
+                stats.zscore(v[rows, columns[0] : columns[-1] + 1], axis=0).mean(axis=1) for v in (truth, predicted)
+            ]
+            where = {"slide": slide, "target": name}
+            assert value(scores, "gene_set_pearson", **where) == pytest.approx(stats.pearsonr(*means)[0], abs=1e-6)
+            assert value(scores, "gene_set_size", **where) == len(columns)
+            single = [value(scores, slide=slide, target=f"G{c}") for c in columns]
+            assert value(scores, "gene_set_single_genes", **where) == pytest.approx(np.mean(single))
+            assert 0 <= value(scores, "gene_set_percentile", **where) <= 100
+            depth = np.log1p(np.asarray(table.X[rows].sum(axis=1), float).ravel())
+            design = np.column_stack([np.ones(96), depth, depth**2])
+            left = [m - design @ np.linalg.lstsq(design, m, rcond=None)[0] for m in means]
+            beyond = value(scores, "gene_set_pearson_beyond_depth", **where)
+            assert beyond == pytest.approx(stats.pearsonr(*left)[0], abs=1e-6)
+    random = sh.tl.summarize(scores, metric="gene_set_random_beyond_depth")
+    assert np.isfinite(random.loc["mine", "mean"])
+
+
+def test_gene_sets_change_no_other_score_and_baselines_have_them_too(six):
+    add(six, "oof_flat", np.full((192, 6), 3.0), predictor="flat", kind="baseline")
+    plain = sh.tl.evaluate(six, seed=3)
+    scores = sh.tl.evaluate(six, gene_sets=GENE_SETS, seed=3)
+    rest = scores[~scores["metric"].str.startswith("gene_set_")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, plain)
+    flat = sh.tl.summarize(scores, metric="gene_set_percentile").loc["flat"]
+    assert (flat["mean"], flat["kind"]) == (50, "baseline")
+    pd.testing.assert_frame_equal(scores, sh.tl.evaluate(six, gene_sets=GENE_SETS, seed=3))
+
+
+def test_sets_without_genes_are_told(six):
+    with pytest.warns(UserWarning, match="1 of 3 gene sets have fewer than 2 genes .* not scored: mouse"):
+        scores = sh.tl.evaluate(six, gene_sets=GENE_SETS | {"mouse": ["Vim", "Fn1"]}, oracles=False)
+    assert np.isnan(value(scores, "gene_set_pearson", slide="S1", target="mouse"))
+    for sets in ({"mouse": ["Vim", "Fn1"]}, {"one": ["G0"]}):
+        with pytest.raises(ValueError, match="has 2 genes among the 6 genes that are scored, such as 'G0', 'G1'"):
+            sh.tl.evaluate(six, gene_sets=sets, oracles=False)
+    with pytest.raises(ValueError, match="holds no set"):
+        sh.tl.evaluate(six, gene_sets={})
+
+
+def test_sets_are_scored_among_the_genes_that_were_predicted(six):
+    six["table"].layers["oof_mine"][:96, 4] = np.nan
+    scores = sh.tl.evaluate(six, gene_sets=GENE_SETS, oracles=False)
+    sizes = {s: value(scores, "gene_set_size", slide=s, target="high") for s in ("S1", "S2")}
+    assert sizes == {"S1": 2, "S2": 3}

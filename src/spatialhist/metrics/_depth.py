@@ -57,6 +57,11 @@ def pearson_beyond_depth(truth: ArrayLike, predicted: ArrayLike, depth: ArrayLik
     return map_columns(correlate, **matrices)
 
 
+def without_depth(values: NDArray[np.floating], depth: ArrayLike) -> NDArray[np.float64]:
+    """Return what depth leaves of every column; exact zeros where that is nothing."""
+    return _residual(values, _basis(_checked(depth, len(values))))
+
+
 def _checked(depth: ArrayLike, n_spots: int) -> NDArray[np.float64]:
     total = as_floating(depth, "depth").astype(np.float64)
     if total.shape != (n_spots,):

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from spatialhist.metrics._correlation import center, pearson
+from spatialhist.metrics._depth import pearson_beyond_depth, without_depth
 from spatialhist.metrics._shared.arrays import as_matrices, scored_columns
 from spatialhist.metrics._shared.gene_sets import MIN_GENES, GeneSets, as_gene_sets, members
 
@@ -22,6 +23,7 @@ def gene_set_scores(
     genes: Sequence[str],
     gene_sets: GeneSets,
     *,
+    depth: ArrayLike | None = None,
     n_random: int = 100,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -46,6 +48,9 @@ def gene_set_scores(
     gene_sets
         Genes of every set: a dict, a table with the columns source and target (the long format of decoupler), or the
         path of a `.gmt` file. Genes that are not among the columns are left out, weights are ignored.
+    depth
+        Total counts of every spot over all genes, shape (n_spots,). With them every score is repeated with depth
+        regressed out of the means over sets, by the rule of :func:`pearson_beyond_depth`.
     n_random
         Number of random sets of each size, drawn from the genes that are scored. Sets of one size share them.
     seed
@@ -56,7 +61,8 @@ def gene_set_scores(
     DataFrame
         One row per set: `size` (genes that are scored), `pearson`, `single_genes` (mean over the scores of these genes
         one by one), `random` (mean score of the random sets) and `percentile` (random sets that score lower, in
-        percent, ties by half). Sets of fewer than two genes have no scores (NaN).
+        percent, ties by half). With `depth`, the same four with the ending `_beyond_depth`. Sets of fewer than two genes
+        have no scores (NaN).
 
     Raises
     ------
@@ -65,7 +71,8 @@ def gene_set_scores(
     TypeError
         If `gene_sets` is something else, or a set is a text.
     ValueError
-        If shapes differ, no set has two genes among the columns, or the sets cannot be read.
+        If shapes differ, no set has two genes among the columns, the sets cannot be read, or depth is missing, infinite
+        or below 0 in some spots.
 
     Examples
     --------
@@ -83,11 +90,17 @@ def gene_set_scores(
         raise ValueError(f"{len(genes)} names of genes for {matrices['truth'].shape[1]} columns: name each column")
     scores = pearson(**matrices)
     scored = np.flatnonzero(scored_columns(**matrices) & ~np.isnan(scores))
-    sets = members(as_gene_sets(gene_sets), [str(genes[column]) for column in scored.tolist()])
-    if max(len(each) for each in sets.values()) < MIN_GENES:
-        raise ValueError(no_members(list(sets), list(genes)))
+    named = as_gene_sets(gene_sets)
+    if max(len(each) for each in members(named, genes).values()) < MIN_GENES:
+        raise ValueError(no_members(list(named), list(genes)))
+    sets = members(named, [str(genes[column]) for column in scored.tolist()])
     units = [_standardized(matrix[:, scored]) for matrix in matrices.values()]
-    return _beside_random(sets, units, scores[scored], n_random, seed)
+    table = _beside_random(sets, units, scores[scored], n_random, seed)
+    if depth is None:
+        return table
+    units = [without_depth(unit, depth) for unit in units]
+    beyond = _beside_random(sets, units, pearson_beyond_depth(**matrices, depth=depth)[scored], n_random, seed)
+    return table.join(beyond.drop(columns="size").add_suffix("_beyond_depth"))
 
 
 def no_members(names: Sequence[str], genes: Sequence[str]) -> str:
@@ -132,12 +145,16 @@ def _row(
     if random is None:
         return len(each), np.nan, np.nan, np.nan, np.nan
     own = float(_of_means(each[None], grams)[0])
-    known = random[~np.isnan(random)]
-    return len(each), own, float(single[each].mean()), float(known.mean()), _percentile(own, known)
+    return len(each), own, _mean_known(single[each]), _mean_known(random), _percentile(own, random[~np.isnan(random)])
+
+
+def _mean_known(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def _percentile(own: float, random: NDArray[np.float64]) -> float:
-    if np.isnan(own):
+    if np.isnan(own) or not random.size:
         return np.nan
     return 100 * float(np.mean((random < own - TIE) + 0.5 * (np.abs(random - own) <= TIE)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,9 @@ from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
+from spatialhist.metrics._shared.gene_sets import GeneSets, as_gene_sets
 from spatialhist.tl._runs.cross_validation import LATEST
+from spatialhist.tl._scores.gene_sets import tell_of_small_sets
 from spatialhist.tl._scores.metrics import BEYOND_DEPTH, Chosen, choose_metrics, documented
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer
 
@@ -37,6 +40,7 @@ def evaluate(
     metrics: Chosen | Sequence[Chosen] = "default",
     min_counts: int = MIN_COUNTS,
     depth: str | None = None,
+    gene_sets: GeneSets | None = None,
     oracles: bool = True,
     seed: int = 0,
     table_key: str = _keys.TABLE,
@@ -70,11 +74,15 @@ def evaluate(
         Column of ``obs`` with the total counts of every spot. None for the sums of the counts that the truth was made from
         (else of ``X`` or ``layers["counts"]`` where they hold counts), or else ``obs["total_counts"]``. Where there is none
         of these, as for proportions, ``pearson_beyond_depth`` is NaN and a warning says so.
+    gene_sets
+        Score means over gene sets, too: a dict of names and genes, a table with the columns source and target (the long
+        format of decoupler), or the path of a ``.gmt`` file; see :func:`spatialhist.metrics.gene_set_scores`. Any set of
+        many genes scores higher than its genes do, so random sets of the same sizes always stand beside it.
     oracles
         Add what sees the scored slide's own truth: ``oracle_depth``, ``oracle_neighbors`` (needs
         :func:`spatialhist.pp.spot_distances`) and the ``noise_ceiling``. They are for scale, not to be beaten.
     seed
-        For the noise ceiling.
+        For the noise ceiling and random gene sets.
     table_key
         Name of the table.
 
@@ -84,14 +92,18 @@ def evaluate(
         Table with the columns predictor, kind (``model``, ``stack``, ``baseline``, ``oracle``), group, slide, target
         (``""`` for scores over all targets), metric, value, n (spots). Beside ``spot_spearman`` stand
         ``spots_left_out``, the number of spots whose measured profile is constant, and ``spots_constant``, of those
-        whose prediction is: these count 0.
+        whose prediction is: these count 0. With ``gene_sets``, the metrics ``gene_set_pearson``,
+        ``gene_set_single_genes``, ``gene_set_random``, ``gene_set_percentile`` and ``gene_set_size``, of which target is the
+        set, the first four also with the ending ``_beyond_depth``.
 
     Raises
     ------
     KeyError
         If a layer or the column ``depth`` is missing, or there is no layer to score.
+    FileNotFoundError
+        If the ``.gmt`` file is missing.
     ValueError
-        If the truth was smoothed, ``depth`` has gaps, a layer predicts something else or was made by a model that was fitted on the slides
+        If no gene set has two genes among those that are predicted, the truth was smoothed, ``depth`` has gaps, a layer predicts something else or was made by a model that was fitted on the slides
         to be scored, a metric is not known, or no measured spot is left.
 
     Notes
@@ -107,6 +119,7 @@ def evaluate(
     scorer = Scorer.of(table, every, truth, min_counts=min_counts, chosen=choose_metrics(metrics), depth=depth)
     _tell_of_depth(scorer)
     chosen = _named(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
+    scorer = replace(scorer, gene_sets={} if gene_sets is None else as_gene_sets(gene_sets), seed=seed)
     scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
     for layer in chosen:
@@ -128,6 +141,8 @@ def evaluate(
             get_dense_layer(table, chosen[0]), group_of_slides(table, every, chosen[0]), seed=seed
         )
     scores = pd.DataFrame(records, columns=COLUMNS)
+    if scorer.gene_sets:
+        tell_of_small_sets(scores, scorer.gene_sets, scorer.genes())
     logger.info("evaluate: %d scores of %d layers on %d slides", len(scores), len(chosen), len(scorer.rows))
     return scores
 

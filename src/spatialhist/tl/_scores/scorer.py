@@ -18,6 +18,7 @@ from spatialhist._sdata.layers import dense_columns, recorded
 from spatialhist._sdata.values import as_matrix
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.panel import make_targets, target_source
+from spatialhist.tl._scores.gene_sets import gene_set_rows
 from spatialhist.tl._scores.metrics import BEYOND_DEPTH, DEFAULT, HEADLINE, RELIABILITY, Layout, Metric
 from spatialhist.tl._scores.score_slide import ALL, ceiling_rows, score_cohort, score_slide
 
@@ -74,6 +75,10 @@ class Scorer:
         Genes that are scored, per slide; all that are predicted where a slide is not named.
     depth
         Total counts of every spot of the table, None where they are unknown.
+    gene_sets
+        Genes of the sets whose means are scored.
+    seed
+        Of the random sets beside them.
     """
 
     table: AnnData
@@ -83,6 +88,8 @@ class Scorer:
     chosen: tuple[Metric, ...] = DEFAULT
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     depth: np.ndarray | None = None
+    gene_sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seed: int = 0
 
     @classmethod
     def of(
@@ -216,6 +223,10 @@ class Scorer:
             records += [(CEILING, "oracle", groups[slide], slide, *row) for row in rows]
         return records
 
+    def genes(self) -> list[str]:
+        """Names of the genes that are scored on any slide."""
+        return list(self.table.var_names[sorted({int(c) for columns in self.columns.values() for c in columns})])
+
     def _parts(self, values: np.ndarray) -> Iterator[tuple[str, Part]]:
         """Slides and genes for which there are predictions."""
         for slide, rows in self.rows.items():
@@ -266,8 +277,10 @@ class Scorer:
             None if graph is None else graph[part.rows][:, part.rows],
             self._depth(part),
         )
-        rows = score_slide(actual, predicted, self._names(part), layout, same_units=same_units, chosen=self.chosen)
-        return [(*head, *row) for row in rows]
+        names = self._names(part)
+        rows = score_slide(actual, predicted, names, layout, same_units=same_units, chosen=self.chosen)
+        of_sets = gene_set_rows(self.gene_sets, actual, predicted, names, depth=layout.depth, seed=self.seed)
+        return [(*head, *row) for row in (*rows, *of_sets)]
 
 
 def _deep_rows(slides: Sequence[Slide], counts: Any, min_counts: int) -> dict[str, np.ndarray]:

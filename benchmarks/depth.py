@@ -1,0 +1,86 @@
+"""What a score is made of: sequencing depth, genes, and the size of gene sets, on real slides.
+
+    python benchmarks/depth.py --store her2st.zarr [--data FOLDER] [--gmt FILE]
+
+The ridge of the package beside its baselines and upper references, sections of patient C left out and patients left out,
+by both headlines: within-slide Pearson, and the same with the total counts of a spot regressed out. With a `.gmt` file of
+gene sets, such as the Hallmark sets of MSigDB (`h.all.*.symbols.gmt`), means over these sets beside their genes one by one
+and beside random sets of the same sizes. Features are computed once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import pandas as pd
+from _her2st import read_cohort
+
+import spatialhist as sh
+
+PROTOCOLS = {
+    "patient C, one section left out": {"slides": ["C2", "C3", "C4", "C5"], "groups": "slide"},
+    "one patient left out": {"slides": None, "groups": "patient"},
+}
+HEADLINES = {"pearson": "headline", "pearson_beyond_depth": "beyond depth"}
+OF_SETS = {
+    "gene_set_single_genes": "their genes one by one",
+    "gene_set_pearson": "sets",
+    "gene_set_random": "random sets",
+    "gene_set_percentile": "percentile",
+}
+SHOWN = ("ridge", "baseline_color", "baseline_depth")
+
+
+def main() -> None:
+    """Prepare the slides once, then score the same predictions in every way under each protocol."""
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
+    parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
+    parser.add_argument("--gmt", type=Path, help="gene sets; left out without it")
+    args = parser.parse_args()
+    sdata = read_cohort(args.data, args.store)
+    sh.pp.mask_background(sdata, fill=False)
+    sh.pp.filter_spots(sdata)
+    sh.pp.log_normalize(sdata)
+    sh.pp.spot_distances(sdata)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, protocol in PROTOCOLS.items():
+            scores = scored(sdata, Path(folder), protocol, args.gmt)
+            print(f"\n{name}\n{headlines(scores).round(3).to_string()}", flush=True)
+            if args.gmt:
+                print(f"\n{name}, {args.gmt.name}\n{of_sets(scores).round(3).to_string()}", flush=True)
+
+
+def scored(sdata, folder: Path, protocol: dict, gmt: Path | None) -> pd.DataFrame:
+    """Cross-validate a ridge and its baselines, and score them."""
+    out, cache = folder / protocol["groups"], folder / "features"
+    for made in (out, cache):
+        made.mkdir(exist_ok=True)
+    (out / "cache").symlink_to(cache)
+    sh.tl.cross_validate(sdata, models="ridge", out=out, executor=os.cpu_count(), progress=False, **protocol)
+    return sh.tl.evaluate(sdata, slides=protocol["slides"], metrics="pearson", gene_sets=gmt)
+
+
+def headlines(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return both headlines side by side: means over groups, and every group."""
+    both = {title: sh.tl.summarize(scores, metric=metric) for metric, title in HEADLINES.items()}
+    table = pd.concat({title: found.drop(columns="wins") for title, found in both.items()}, axis=1)
+    return table.sort_values(("headline", "mean"), ascending=False)
+
+
+def of_sets(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over gene sets, with and without depth."""
+    rows = {}
+    for ending, with_depth in (("", "headline"), ("_beyond_depth", "beyond depth")):
+        for metric, title in OF_SETS.items():
+            rows[with_depth, title] = sh.tl.summarize(scores, metric=metric + ending)["mean"]
+    return pd.DataFrame(rows).loc[[p for p in SHOWN if p in set(scores["predictor"])]]
+
+
+if __name__ == "__main__":
+    main()
