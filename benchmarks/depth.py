@@ -5,7 +5,7 @@
 The ridge of the package beside its baselines and upper references, sections of patient C left out and patients left out,
 by both headlines: within-slide Pearson, and the same with the total counts of a spot regressed out. With a `.gmt` file of
 gene sets, such as the Hallmark sets of MSigDB (`h.all.*.symbols.gmt`), means over these sets beside their genes one by one
-and beside random sets of the same sizes. Features are computed once.
+and beside random sets of the same sizes. Features are computed once and kept in `--features`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ OF_SETS = {
     "gene_set_percentile": "percentile",
 }
 SHOWN = ("ridge", "baseline_color", "baseline_depth")
+SIZES = {"2 to 4 genes": (2, 4), "5 to 9 genes": (5, 9), "10 genes or more": (10, 250)}
 
 
 def main() -> None:
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
     parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
     parser.add_argument("--gmt", type=Path, help="gene sets; left out without it")
     args = parser.parse_args()
     sdata = read_cohort(args.data, args.store)
@@ -48,20 +50,19 @@ def main() -> None:
     sh.pp.filter_spots(sdata)
     sh.pp.log_normalize(sdata)
     sh.pp.spot_distances(sdata)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, protocol in PROTOCOLS.items():
-            scores = scored(sdata, Path(folder), protocol, args.gmt)
+    for name, protocol in PROTOCOLS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            scores = scored(sdata, Path(folder), args.features.resolve(), protocol, args.gmt)
             print(f"\n{name}\n{headlines(scores).round(3).to_string()}", flush=True)
             if args.gmt:
-                print(f"\n{name}, {args.gmt.name}\n{of_sets(scores).round(3).to_string()}", flush=True)
+                print(f"\n{name}, {args.gmt.name}\n{of_sets(scores).round(3).to_string()}")
+                print(f"\nof the ridge, by size\n{by_size(scores).round(3).to_string()}", flush=True)
 
 
-def scored(sdata, folder: Path, protocol: dict, gmt: Path | None) -> pd.DataFrame:
+def scored(sdata, out: Path, features: Path, protocol: dict, gmt: Path | None) -> pd.DataFrame:
     """Cross-validate a ridge and its baselines, and score them."""
-    out, cache = folder / protocol["groups"], folder / "features"
-    for made in (out, cache):
-        made.mkdir(exist_ok=True)
-    (out / "cache").symlink_to(cache)
+    features.mkdir(parents=True, exist_ok=True)
+    (out / "cache").symlink_to(features)
     sh.tl.cross_validate(sdata, models="ridge", out=out, executor=os.cpu_count(), progress=False, **protocol)
     return sh.tl.evaluate(sdata, slides=protocol["slides"], metrics="pearson", gene_sets=gmt)
 
@@ -71,6 +72,17 @@ def headlines(scores: pd.DataFrame) -> pd.DataFrame:
     both = {title: sh.tl.summarize(scores, metric=metric) for metric, title in HEADLINES.items()}
     table = pd.concat({title: found.drop(columns="wins") for title, found in both.items()}, axis=1)
     return table.sort_values(("headline", "mean"), ascending=False)
+
+
+def by_size(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the means over small and large gene sets of the ridge, and how many of these a slide has."""
+    scores = scores[scores["predictor"] == "ridge"]
+    size = scores[scores["metric"] == "gene_set_size"].set_index(["slide", "target"])["value"]
+    own = pd.Series(size.reindex(pd.MultiIndex.from_frame(scores[["slide", "target"]])).to_numpy(), scores.index)
+    parts = {title: of_sets(scores[own.between(*bounds)]).loc["ridge"] for title, bounds in SIZES.items()}
+    table = pd.DataFrame(parts).T
+    table.insert(0, ("", "sets"), [size.between(*b).groupby("slide").sum().mean() for b in SIZES.values()])
+    return table
 
 
 def of_sets(scores: pd.DataFrame) -> pd.DataFrame:
