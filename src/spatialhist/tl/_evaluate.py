@@ -94,7 +94,7 @@ def evaluate(
         ``spots_left_out``, the number of spots whose measured profile is constant, and ``spots_constant``, of those
         whose prediction is: these count 0. With ``gene_sets``, the metrics ``gene_set_pearson``,
         ``gene_set_single_genes``, ``gene_set_random``, ``gene_set_percentile`` and ``gene_set_size``, of which target is the
-        set, the first four also with the ending ``_beyond_depth``.
+        set; where the depth of spots is known, the first four also with the ending ``_beyond_depth``.
 
     Raises
     ------
@@ -103,8 +103,9 @@ def evaluate(
     FileNotFoundError
         If the ``.gmt`` file is missing.
     ValueError
-        If no gene set has two genes among those that are predicted, the truth was smoothed, ``depth`` has gaps, a layer predicts something else or was made by a model that was fitted on the slides
-        to be scored, a metric is not known, or no measured spot is left.
+        If the truth was smoothed, ``depth`` has gaps, a layer predicts something else or was made by a model that was fitted
+        on the slides to be scored, a metric is not known, no measured spot is left, or no gene set has two genes among those
+        that are predicted.
 
     Notes
     -----
