@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
 from spatialhist._runtime.files import (
+    inside,
     intact,
     load_array,
     new_folder,
+    own_hdf5,
+    refuse_links,
+    remove,
     whole_file,
     whole_folder,
     write_array,
@@ -115,3 +120,99 @@ def test_a_broken_file_is_named_and_our_own_errors_pass(tmp_path):
     with pytest.raises(ValueError, match=r"^a\{b\} cannot be read: no \{c\}$"):
         with intact("a{b}", "{path} cannot be read: {error}", errors=(OSError,)):
             raise OSError("no {c}")
+
+
+def test_a_path_stays_inside_its_folder(tmp_path):
+    folder, beside = tmp_path / "folder", tmp_path / "folder_beside"
+    for made in (folder / "deep", beside):
+        made.mkdir(parents=True)
+    (folder / "within").symlink_to(folder / "deep")
+    (folder / "without").symlink_to(beside)
+    (tmp_path / "alias").symlink_to(folder)
+    assert inside(folder, "deep", "new.txt") == folder / "deep" / "new.txt"
+    assert inside(folder, "within", "x") == folder / "within" / "x"
+    assert inside(tmp_path / "alias", "deep").resolve() == folder / "deep"
+    assert inside(folder, "deep/../deep") and inside(folder, "")
+    for name in ("..", "../folder_beside/x", "deep/../../x", "within/../../x", "/etc/passwd", "without", "without/x"):
+        with pytest.raises(ValueError, match=r"leads outside of .*folder, to "):
+            inside(folder, name)
+    with pytest.raises(ValueError, match="is no path"):
+        inside(folder, "a\0b")
+
+
+def test_a_link_to_outside_is_found_at_any_depth(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "own").symlink_to(folder / "a")
+    refuse_links(folder)
+    with pytest.raises(ValueError, match=r"own is a link.*remove"):
+        refuse_links(folder, any_link=True)
+    (folder / "a" / "b" / "new.txt").symlink_to(tmp_path / "not_there_yet.txt")
+    with pytest.raises(ValueError, match=r"a.b.new.txt leads outside"):
+        refuse_links(folder)
+
+
+def test_removing_a_link_leaves_what_it_leads_to(tmp_path):
+    kept, link, file = tmp_path / "kept", tmp_path / "link", tmp_path / "file"
+    kept.mkdir()
+    (kept / "a").write_text("a")
+    link.symlink_to(kept)
+    file.write_text("x")
+    for path in (link, file, tmp_path / "nothing"):
+        remove(path)
+    assert names(tmp_path) == ["kept"] and names(kept) == ["a"]
+    remove(kept)
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_written_whole_in_the_place_of_a_link(tmp_path):
+    kept, run = tmp_path / "kept", tmp_path / "run"
+    kept.mkdir()
+    (kept / "a").write_text("a")
+    for link in (run, tmp_path / ".run.tmp"):
+        link.symlink_to(kept)
+    with whole_folder(run) as new:
+        (new / "b").write_text("b")
+    assert names(run) == ["b"] and not run.is_symlink() and names(kept) == ["a"]
+
+
+def other_values(path):
+    with h5py.File(path, "w") as file:
+        file["deep/values"] = np.arange(6.0)
+    return path
+
+
+def virtual(file, other):
+    layout = h5py.VirtualLayout((6,), "f8")
+    layout[:] = h5py.VirtualSource(str(other), "deep/values", (6,))
+    file.create_virtual_dataset("a/b/values", layout)
+
+
+FOREIGN = {
+    "a link to a value": lambda file, other: file.__setitem__(
+        "a/b/values", h5py.ExternalLink(str(other), "deep/values")
+    ),
+    "a link to a group": lambda file, other: file.__setitem__("a/b", h5py.ExternalLink(str(other), "deep")),
+    "a link to a file": lambda file, other: file.__setitem__("a", h5py.ExternalLink(str(other), "/")),
+    "a link by name": lambda file, other: file.__setitem__("a/b/values", h5py.SoftLink("/somewhere")),
+    "values of another file": virtual,
+    "bytes of another file": lambda file, other: file.create_dataset(
+        "a/b/values", (6,), "u1", external=[(str(other), 0, h5py.h5f.UNLIMITED)]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_hdf5_at_any_depth_lies_in_the_file_itself(kind, tmp_path):
+    other = other_values(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        FOREIGN[kind](file, other)
+    with pytest.raises(ValueError, match=r"a\.h5: a.* is a link, or reads another file"), own_hdf5(tmp_path / "a.h5"):
+        pass
+
+
+def test_hdf5_with_a_circle_of_its_own_is_read(tmp_path):
+    with h5py.File(other_values(tmp_path / "a.h5"), "r+") as file:
+        file["deep/again"] = file["deep"]
+    with own_hdf5(tmp_path / "a.h5") as file:
+        np.testing.assert_array_equal(file["deep/again/values"], np.arange(6.0))

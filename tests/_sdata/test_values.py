@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from spatialhist._sdata.values import as_ids, as_matrix, as_numbers, as_words
+from spatialhist._sdata.values import as_ids, as_matrix, as_numbers, as_words, check_positions
 
 VALUES = np.array([[0, 3, 0, 250], [1, 0, 0, 0], [0, 0, 7, 2]])
 GAP = np.where(VALUES == 7, np.nan, VALUES)
@@ -85,3 +85,41 @@ def test_numbers(column):
 )
 def test_ids(ids, expected):
     assert as_ids(ids).tolist() == expected
+
+
+def broken(kind: str, form: str = "csr", dtype: type = np.int32) -> sparse.spmatrix:
+    """A matrix of 3 x 4, or its columns in the place of rows, one position of which lies outside."""
+    matrix = (
+        sparse.csr_matrix(VALUES.astype(np.float32)) if form == "csr" else sparse.csc_matrix(VALUES.astype(np.float32))
+    )
+    matrix.indices, matrix.indptr = matrix.indices.astype(dtype), matrix.indptr.astype(dtype)
+    width = VALUES.shape[form == "csr"]
+    if kind in ("off by one", "far", "negative"):
+        matrix.indices[-1] = {"off by one": width, "far": 10**6, "negative": -1}[kind]
+    else:
+        matrix.indptr[:] = {"falls": [0, 5, 2, 5, 5], "late": [1, 2, 3, 5, 5], "long": [0, 2, 3, 9, 9]}[kind][
+            : len(matrix.indptr)
+        ]
+    return matrix
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("form", ["csr", "csc"])
+@pytest.mark.parametrize("kind", ["off by one", "far", "negative", "falls", "late", "long"])
+def test_positions_outside_of_a_matrix_are_refused(kind, form, dtype):
+    with pytest.raises(ValueError, match=r"layers\['a'\] is a broken sparse matrix"):
+        check_positions(broken(kind, form, dtype), "layers['a']")
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix, np.asarray, pd.DataFrame])
+def test_positions_inside_are_let_through(kind):
+    for values in (VALUES, VALUES[:0], VALUES[:, :0], np.zeros((3, 4))):
+        check_positions(kind(values), "X")
+    gaps = sparse.csr_matrix(VALUES.astype(np.float32))
+    gaps.data, gaps.indices = np.append(gaps.data, 1), np.append(gaps.indices, 3)
+    check_positions(gaps, "X")
+
+
+def test_what_is_read_lazily_is_looked_at_when_it_is_read():
+    with pytest.raises(ValueError, match="X is a broken sparse matrix: it holds a value at position -1 of 4"):
+        as_matrix(da.from_array(broken("negative"), asarray=False), "X")

@@ -234,3 +234,20 @@ def test_real_section_without_raw_counts(data_root):
     with pytest.warns(UserWarning, match="log expression"):
         sdata = read(data_root / "tiny_st_spatialcpie")
     assert sdata["table"].shape == (600, 19)
+
+
+@pytest.mark.parametrize("part", ["images", "images/S1.png", "spots/S1.csv", "counts/S1.tsv.gz", "counts"])
+def test_links_to_outside_are_refused(st_folder, part, tmp_path):
+    (st_folder / part).rename(tmp_path / "outside")
+    (st_folder / part).symlink_to(tmp_path / "outside")
+    with pytest.raises(ValueError, match=r"leads outside of .*st, to .*outside.*put a copy"):
+        sh.io.read_st(st_folder, progress=False)
+
+
+@pytest.mark.parametrize("named", ["../secret.png", "images/../../secret.png", "/secret.png"])
+def test_images_of_other_folders_are_refused(st_folder, named):
+    sheet = pd.read_csv(st_folder / "slides.csv")
+    sheet["image"] = [named, None]
+    sheet.to_csv(st_folder / "slides.csv", index=False)
+    with pytest.raises(ValueError, match=r"secret\.png leads outside of .*st"):
+        sh.io.read_st(st_folder, progress=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import spatialdata as sd
@@ -170,3 +171,23 @@ def test_real_space_ranger_folder(data_root):
     assert sdata["table"].n_obs == 100
     # Space Ranger's own scale: it draws spots of 65 um
     assert info["mpp"] == pytest.approx(65 / info["spot_diameter_px"], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("array", "position", "value"), [("indices", -1, 3), ("indices", 0, -1), ("indptr", 2, 99), ("indptr", 2, -1)]
+)
+def test_counts_at_positions_outside_of_the_matrix_are_refused(outs, array, position, value):
+    counts = outs / "filtered_feature_bc_matrix.h5"
+    with h5py.File(counts, "r+") as file:
+        file["matrix"][array][position] = value
+    with pytest.raises(ValueError, match=r"filtered_feature_bc_matrix.h5 is a broken sparse matrix"):
+        sh.io.read_visium(outs)
+
+
+def test_counts_of_another_file_are_refused(outs):
+    counts = outs / "filtered_feature_bc_matrix.h5"
+    counts.rename(outs / "other.h5")
+    with h5py.File(counts, "w") as file:
+        file["matrix"] = h5py.ExternalLink("other.h5", "matrix")
+    with pytest.raises(ValueError, match="matrix is a link, or reads another file"):
+        sh.io.read_visium(outs)

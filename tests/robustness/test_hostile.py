@@ -162,11 +162,67 @@ def test_hdf5_of_huge_promises_is_refused(tmp_path):
     assert peak_mb(lambda: sh.io.read_challenge(tmp_path / "d.h5"), ValueError, "S_1.*spots") < 100
 
 
+FILE_CALLS = {"rmtree", "unlink", "symlink_to", "hardlink_to", "copytree"}
+"""What changes files of any name."""
+OWN_NAMES = {
+    "_runtime/files.py": "the functions that this is about",
+    "datasets/_her2st.py": "a download of names in the source",
+    "io/_saving/exchange.py": "a stage that recover() has looked through",
+    "io/_visium.py": "links to the user's files, in a temporary folder",
+    "tiles/_features/cache.py": "parts that it wrote itself, named by a hash",
+    "tl/_runs/as_written.py": "a run folder that was looked through when it was locked",
+    "tl/_runs/fits.py": "a run folder that was looked through when it was locked",
+    "tl/_stack.py": "a run folder that was looked through when it was locked",
+}
+
+
+def test_files_are_removed_and_moved_where_links_were_looked_for():
+    found = {
+        p.relative_to(SRC).as_posix() for p in sources() if any(calls(ast.parse(p.read_text()), n) for n in FILE_CALLS)
+    }
+    assert found == OWN_NAMES.keys()
+
+
+@pytest.mark.parametrize(("opener", "home"), [("File", "_runtime/files.py"), ("TiffFile", "io/_images/tiff.py")])
+def test_what_can_name_other_files_is_opened_in_one_place(opener, home):
+    """There HDF5 is looked through for links, and TIFF opens no companions."""
+    found = [p.relative_to(SRC).as_posix() for p in sources() if calls(ast.parse(p.read_text()), opener)]
+    assert found == [home]
+
+
+FROM_FILES = {
+    "io/_st.py": {"_read_sheet", "_read_spots", "_read_expression", "_image_path"},
+    "io/_saving/exchange.py": {"recover", "exchange"},
+    "io/_saving/store.py": {"_check_inside"},
+    "cli/_app.py": {"run"},
+    "cli/_steps.py": {"store_of"},
+    "tl/_runs/folder.py": {"locked"},
+}
+"""Functions that join names of a file, or of a folder of a stranger's, to a path that is written or read."""
+
+
+@pytest.mark.parametrize("path", FROM_FILES)
+def test_paths_from_files_are_kept_inside(path):
+    functions = [n for n in ast.walk(ast.parse((SRC / path).read_text())) if isinstance(n, ast.FunctionDef)]
+    assert {f.name for f in functions if calls(f, "inside") or calls(f, "refuse_links")} == FROM_FILES[path]
+
+
 @pytest.mark.parametrize("link", [h5py.ExternalLink("secret.h5", "/x"), h5py.SoftLink("/nowhere")])
 def test_hdf5_cannot_point_to_other_files(tmp_path, link):
     with challenge(tmp_path / "c.h5") as file:
         file["spots/Train/S_2"] = link
     with pytest.raises(ValueError, match="S_2.*link"):
+        sh.io.read_challenge(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("node", ["images", "images/Train", "spots", "spots/Train"])
+def test_hdf5_groups_cannot_lie_in_other_files(tmp_path, node):
+    with challenge(tmp_path / "other.h5") as file:
+        file["images/Train/S_1"][:] = 1.0
+    with challenge(tmp_path / "c.h5") as file:
+        del file[node]
+        file[node] = h5py.ExternalLink(str(tmp_path / "other.h5"), node)
+    with pytest.raises(ValueError, match=f"c.h5: {node} is a link"):
         sh.io.read_challenge(tmp_path / "c.h5")
 
 

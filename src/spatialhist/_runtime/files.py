@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all, and broken ones named."""
+"""Files and folders written whole or not at all, broken ones named, and paths kept inside the folder they belong to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import h5py
 
 BROKEN = (
     AttributeError,
@@ -75,6 +79,107 @@ def intact(
         raise ValueError(says.format(path=path, kind=type(error).__name__, error=error)) from error
 
 
+def inside(folder: Path, *names: str) -> Path:
+    """Path below a folder, by names that a file holds or links that came with it.
+
+    Every path that is not the user's own goes through here before it is opened or written.
+
+    Parameters
+    ----------
+    folder
+        What the user named; it may be a link itself.
+    names
+        Below it.
+
+    Raises
+    ------
+    ValueError
+        If it leads outside, by ``..``, as an absolute path or through a link.
+    """
+    path = folder.joinpath(*names)
+    try:
+        real, root = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} in {folder} is no path: {error}") from error
+    if not real.is_relative_to(root):
+        raise ValueError(
+            f"{path} leads outside of {folder}, to {real}, which is not touched: put a copy there in the place of the link "
+            "or the name"
+        )
+    return path
+
+
+def refuse_links(folder: Path, *, any_link: bool = False) -> None:
+    """Refuse a folder that holds a link to outside, before anything below it is written, moved or removed.
+
+    Parameters
+    ----------
+    folder
+        Looked through at all depths; links are not followed.
+    any_link
+        Refuse links to inside too.
+
+    Raises
+    ------
+    ValueError
+        Naming the link.
+    """
+    for link in [folder] if any_link and folder.is_symlink() else _links(folder):
+        if any_link:
+            raise ValueError(f"{link} is a link, and this package makes none here: remove {folder}")
+        inside(folder, str(link.relative_to(folder)))
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _links(Path(entry.path))
+
+
+@contextmanager
+def own_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file all of which lies in the file itself.
+
+    Raises
+    ------
+    ValueError
+        If anything in it, at any depth, is a link by name or reads another file; the message names it.
+    OSError, RuntimeError
+        If it is damaged.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if found := file.id.links.visit(partial(_foreign, file), info=True):
+            raise ValueError(
+                f"{path}: {found} is a link, or reads another file: write the values themselves into the file"
+            )
+        yield file
+
+
+def _foreign(file: h5py.File, name: bytes, info: Any) -> str | None:
+    """Name of a node that may lead to another file; None, which goes on, for others."""
+    import h5py
+
+    if info.type != h5py.h5l.TYPE_HARD:
+        return name.decode(errors="replace")
+    node = file[name]
+    if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+        return name.decode(errors="replace")
+    return None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder or a link, not what a link leads to; nothing where there is none."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
 def whole_file(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
     """Give a path that takes the place of a file when all is written: readers see all of it or nothing.
@@ -97,11 +202,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     One process at a time: what a killed one left is removed by the next.
     """
     new = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(new, ignore_errors=True)
+    remove(new)
     new.mkdir(parents=True)
     try:
         yield new
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -12,7 +12,7 @@ from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt, adopt_keys
 from spatialhist._sdata.geometry import copied_centers
 from spatialhist._sdata.slide import Slide, is_measured
-from spatialhist._sdata.values import as_ids
+from spatialhist._sdata.values import as_ids, check_positions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,6 +171,8 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
         )
     if table_key not in sdata.tables:
         raise KeyError(f"no table {table_key!r}; found {list(sdata.tables)}: choose one with table_key=")
+    for key, held in sdata.tables.items():
+        _check_matrices(held, key)
     table = sdata.tables[table_key]
     adopt_keys(table, table_key)
     wanted = {_keys.REGION: "the slide of each spot, a key of sdata.shapes", _keys.INSTANCE: "its id in their index"}
@@ -193,6 +195,15 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
             f"sdata[{table_key!r}].var_names_make_unique()"
         )
     return table
+
+
+def _check_matrices(table: AnnData, table_key: str) -> None:
+    """Look once at the positions of all sparse matrices of a table, which every step then relies on."""
+    mappings = {name: getattr(table, name) for name in ("layers", "obsm", "varm", "obsp", "varp")}
+    named = {f"{name}[{key!r}]": value for name, mapping in mappings.items() for key, value in mapping.items()}
+    raw = {} if table.raw is None else {"raw.X": table.raw.X}
+    for name, value in {"X": table.X, **raw, **named}.items():
+        check_positions(value, f"{name} of table {table_key!r}")
 
 
 def _slides_of(table: AnnData) -> list[str]:

@@ -26,8 +26,10 @@ def as_matrix(values: Any, name: str) -> csr_matrix | np.ndarray:
     """
     from scipy import sparse
 
-    values = _in_memory(values)
+    lazy, values = values, _in_memory(values)
     if sparse.issparse(values):
+        if values is not lazy:
+            check_positions(values, name)
         rows = values if values.format == "csr" and isinstance(values, sparse.spmatrix) else sparse.csr_matrix(values)
         return rows.astype(_plain_type(rows.dtype, name), copy=False)
     if isinstance(values, np.ma.MaskedArray):
@@ -36,6 +38,52 @@ def as_matrix(values: Any, name: str) -> csr_matrix | np.ndarray:
     if array.dtype == object:
         array = _numbers_of_objects(array, name)
     return array.astype(_plain_type(array.dtype, name), copy=False)
+
+
+def check_positions(matrix: Any, name: str) -> None:
+    """Refuse a compressed sparse matrix with positions outside of it, which compiled code follows without looking.
+
+    What is no CSR or CSC matrix in memory is let through.
+
+    Raises
+    ------
+    ValueError
+        Saying which position it is.
+    """
+    from scipy import sparse
+
+    if not sparse.issparse(matrix) or matrix.format not in ("csr", "csc"):
+        return
+    n, width = matrix.shape if matrix.format == "csr" else matrix.shape[::-1]
+    check_compressed(matrix.indptr, n, len(matrix.data), name)
+    check_indices(matrix.indices, width, name)
+
+
+def check_compressed(starts: np.ndarray, n: int, stored: int, name: str) -> None:
+    """Refuse the starts of rows (or columns) that do not rise from 0 to the number of stored values.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    rises = len(starts) == n + 1 and starts[0] == 0 and starts[-1] <= stored and (starts[1:] >= starts[:-1]).all()
+    if not rises:
+        raise ValueError(f"{name} is a broken sparse matrix: its indptr does not rise from 0 to {stored} in {n} steps")
+
+
+def check_indices(indices: np.ndarray, width: int, name: str) -> None:
+    """Refuse positions of sparse values outside of ``0..width - 1``.
+
+    Raises
+    ------
+    ValueError
+        With one of them.
+    """
+    # as unsigned numbers negative ones are large: one pass finds both
+    if len(indices) and indices.view(f"u{indices.itemsize}").max() >= width:
+        odd = indices[(indices < 0) | (indices >= width)][0]
+        raise ValueError(f"{name} is a broken sparse matrix: it holds a value at position {odd} of {width}")
 
 
 def _in_memory(values: Any) -> Any:

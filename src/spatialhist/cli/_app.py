@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialhist._runtime.files import inside
 from spatialhist.cli._console import in_words, print_json, print_verdicts, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
 from spatialhist.cli._steps import analyze, draw_maps, prepare, read_or_open, store_of
@@ -122,7 +123,7 @@ def run(
     patient it was trained on.
     """
     with speaking():
-        sdata = read_or_open(data, out / "data.zarr", slides)
+        sdata = read_or_open(data, inside(out, "data.zarr"), slides)
         analyze(
             sdata, out, groups=groups, layer=layer, genes=n_genes, always=genes or (), workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spatialhist._runtime.files import whole_file
+from spatialhist._runtime.files import inside, whole_file
 from spatialhist.cli._console import print_json, print_scores, print_verdicts
 from spatialhist.cli._contents import count_genes
 
@@ -26,12 +26,15 @@ def store_of(slide: Path) -> Path | None:
     ------
     PermissionError
         If nothing can be written there.
+    ValueError
+        If a link of that name leads to somewhere else.
     """
     if slide.suffix == ".zarr":
         return None
     if not os.access(slide.parent, os.W_OK):
         raise PermissionError(f"{slide.parent} may not be written to: name the store to write with --out")
-    return slide.resolve().with_suffix(".zarr") if slide.is_file() else slide.resolve() / "predicted.zarr"
+    real = slide.resolve()
+    return inside(real.parent, f"{real.stem}.zarr") if slide.is_file() else inside(real, "predicted.zarr")
 
 
 def draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> list[Path]:
@@ -47,7 +50,8 @@ def draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> 
         axes = sh.pl.genes(sdata, genes, layers=layer, table_key=key)
         path = store.with_suffix(".png") if len(tables) == 1 else store.with_name(f"{store.stem}_{key}.png")
         figure = axes.flat[0].figure
-        figure.savefig(path, dpi=150)
+        with whole_file(path) as new:
+            figure.savefig(new, dpi=150, format="png")
         plt.close(figure)
         paths.append(path)
     return paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._runtime.files import BROKEN, intact
+from spatialhist._runtime.files import BROKEN, intact, own_hdf5
 
 if TYPE_CHECKING:
     import h5py
@@ -68,9 +68,9 @@ def read_challenge(h5: str | Path, *, store: str | Path | None = None) -> Spatia
         raise FileNotFoundError(f"no file {path}")
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is not an HDF5 file")
-    with _decoded(path):
-        opened = h5py.File(path, "r")
-    with opened as file:
+    with ExitStack() as stack:
+        with _decoded(path):
+            file = stack.enter_context(own_hdf5(path))
         sdata = assemble(_slides(file), store)
     logger.info("read %d spots and %d targets from %s", *sdata[_keys.TABLE].shape, path)
     return sdata
@@ -108,12 +108,12 @@ def _records(file: h5py.File, part: str) -> dict[str, np.ndarray]:
 
 
 def _members(file: h5py.File, key: str) -> dict[str, h5py.Dataset]:
-    """Arrays of a group that lie in the file itself.
+    """Arrays of a group.
 
     Raises
     ------
     ValueError
-        If one is a link, reads another file, or is no array.
+        If one is no array.
     """
     import h5py
 
@@ -122,11 +122,9 @@ def _members(file: h5py.File, key: str) -> dict[str, h5py.Dataset]:
         return {}
     if not isinstance(group, h5py.Group):
         raise ValueError(f"{file.filename}: {key} is no group")
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{file.filename}: {key}/{name} is a link, which may lead to another file")
-        if not isinstance(group[name], h5py.Dataset) or group[name].external or group[name].is_virtual:
-            raise ValueError(f"{file.filename}: {key}/{name} is no array of this file")
+    for name, node in group.items():
+        if not isinstance(node, h5py.Dataset):
+            raise ValueError(f"{file.filename}: {key}/{name} is no array")
     return dict(group.items())
 
 

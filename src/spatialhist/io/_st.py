@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import os
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import pandas as pd
 from scipy import sparse
 
 from spatialhist import _keys
+from spatialhist._runtime.files import inside
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -109,7 +109,7 @@ def _read_sheet(folder: Path, slides: str | Sequence[str] | None) -> pd.DataFram
     """Rows of ``slides.csv`` for the chosen slides, by slide id."""
     from spatialhist.io._assembly.slide import check_slide_id
 
-    path = folder / "slides.csv"
+    path = inside(folder, "slides.csv")
     sheet = _read_csv(path, ["slide"], text=["slide", "patient", "image"], numbers=_LENGTHS)
     sheet = sheet.set_index("slide", drop=False)
     if sheet.index.has_duplicates:
@@ -146,7 +146,7 @@ def _read_csv(path: Path, columns: list[str], *, text: list[str], numbers: list[
 
 
 def _read_spots(folder: Path, slide: str) -> _Spots:
-    path = folder / "spots" / f"{slide}.csv"
+    path = inside(folder, "spots", f"{slide}.csv")
     frame = _read_csv(path, [_keys.INSTANCE, *_POSITION], text=[_keys.INSTANCE], numbers=_POSITION)
     frame = frame.set_index(_keys.INSTANCE)
     ids, matrix, genes = _read_expression(folder, slide)
@@ -171,7 +171,7 @@ def _read_spots(folder: Path, slide: str) -> _Spots:
 
 def _read_expression(folder: Path, slide: str) -> tuple[pd.Index, sparse.csr_matrix, list[str]]:
     """Spot ids, spots x genes, genes."""
-    counts, log = (folder / kind / f"{slide}.tsv.gz" for kind in (COUNTS, LOG_EXPRESSION))
+    counts, log = (inside(folder, kind, f"{slide}.tsv.gz") for kind in (COUNTS, LOG_EXPRESSION))
     if counts.is_file():
         ids, values, genes = _read_matrix(counts)
         return ids, *_sum_repeated(sparse.csr_matrix(values), genes)
@@ -257,18 +257,14 @@ def _known(row: pd.Series, column: str) -> Any:
 def _image_path(folder: Path, row: pd.Series) -> Path:
     named = _known(row, "image")
     if named is not None:
-        if os.path.isabs(named) or os.path.normpath(named).startswith(".."):
-            raise ValueError(
-                f"image {named!r} of slide {row['slide']!r} lies outside {folder}: put it, or a link, inside"
-            )
-        return folder / named
+        return inside(folder, named)
     found = sorted((folder / "images").glob(f"{row['slide']}.*"))
     if len(found) != 1:
         raise FileNotFoundError(
             f"slide {row['slide']!r} has {len(found)} images in {folder / 'images'}: name one in the column 'image' "
             "of slides.csv"
         )
-    return found[0]
+    return inside(folder, "images", found[0].name)
 
 
 def _extra_columns(frame: pd.DataFrame) -> pd.DataFrame:

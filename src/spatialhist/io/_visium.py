@@ -109,9 +109,10 @@ def read_visium(
 
 
 def _read_tables(files: SpaceRangerFiles, slide: str, patient: str | None) -> SpatialData:
-    from spatialhist.io._space_ranger.features import symbols
+    from spatialhist.io._space_ranger.features import check_matrix, symbols
 
     genes = symbols(files.counts)
+    check_matrix(files.counts)
     part = _read_by_standard_names(files, slide)
     table = part.tables[_keys.TABLE]
     lost = int(np.isnan(table.obsm[_keys.SPATIAL]).any(axis=1).sum())

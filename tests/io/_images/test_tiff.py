@@ -211,3 +211,32 @@ def test_threads_share_a_file_that_one_of_them_opens(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(lambda y: plane[y : y + 8], range(0, 296, 8)))
     np.testing.assert_array_equal(np.concatenate(rows), picture())
+
+
+OME = (
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="I:0"><Pixels ID="P:0" '
+    'DimensionOrder="XYCZT" Type="uint8" SizeX="504" SizeY="296" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" '
+    'PhysicalSizeY="0.5"><Channel ID="C:0" SamplesPerPixel="3"/><TiffData IFD="0" PlaneCount="1">'
+    '<UUID FileName="{}">urn:uuid:2</UUID></TiffData></Pixels></Image></OME>'
+)
+
+
+@pytest.mark.parametrize("where", ["beside.ome.tif", "below/b.ome.tif", "../above.ome.tif", "absolute"])
+def test_pixels_of_files_that_ome_xml_names_are_not_read(where, tmp_path):
+    folder = tmp_path / "slides"
+    (folder / "below").mkdir(parents=True)
+    other = folder / where if where != "absolute" else tmp_path / "absolute.ome.tif"
+    write(other, (255 - picture(), {}))
+    named = str(other) if where == "absolute" else where
+    path = write(folder / "a.ome.tif", (picture(), {"description": OME.format(named)}))
+    with pytest.warns(UserWarning, match=r"a\.ome\.tif names other files in its OME-XML.*which are not read"):
+        pixels = np.moveaxis(np.asarray(read_tiff(path)), 0, -1)
+    np.testing.assert_array_equal(pixels, picture())
+    assert tiff_mpp(path) == pytest.approx(0.5)
+
+
+def test_micro_manager_reads_no_files_beside(tmp_path):
+    write(tmp_path / "a_MMStack_1.tif", (255 - picture(), {}))
+    path = write(tmp_path / "a_MMStack.tif")
+    (tmp_path / "NDTiff.index").write_bytes(b"")
+    check(path)

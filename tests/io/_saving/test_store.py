@@ -333,3 +333,80 @@ def test_masks_are_listed_where_ome_zarr_wants_them(stored):
     assert json.loads((Path(stored.path) / "labels" / "zarr.json").read_text())["attributes"]["ome"]["labels"] == [
         "S1_full_image_tissue"
     ]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# stores of strangers
+
+
+def test_a_journal_names_frames_of_its_own_store_alone(stored, template, tmp_path):
+    victim = Path(shutil.copytree(template, tmp_path / "victim.zarr"))
+    before, stage = files(victim), Path(stored.path) / exchange.STAGE
+    beside = "../victim.zarr/tables/table/obs"
+    for frame in (
+        str(victim / "tables/table/obs"),
+        beside,
+        f"tables/{beside}",
+        "tables/../obs",
+        "shapes/S1/obs",
+        "tables",
+    ):
+        stage.mkdir(exist_ok=True)
+        (stage / "columns.json").write_text(json.dumps({frame: ["region"]}))
+        with pytest.raises(ValueError, match=r"columns\.json is no journal|leads outside"):
+            save_changes(stored)
+    for content in (
+        "[1]",
+        '{"tables/table/obs": [1]}',
+        '{"tables/table/obs": ["../x"]}',
+        "{",
+        '{"tables/table/obs": 3}',
+    ):
+        (stage / "columns.json").write_text(content)
+        with pytest.raises(ValueError, match=r"columns\.json is no journal.*remove the folder"):
+            save_changes(stored)
+    assert files(victim) == before
+    shutil.rmtree(stage)
+    save_changes(stored)
+
+
+@pytest.mark.parametrize("link", ["", "old", "old/images", "columns.json", "gone"])
+def test_a_stage_with_links_is_refused(stored, link, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "zarr.json").write_text("{}")
+    path = Path(stored.path) / exchange.STAGE / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(home)
+    before = files(home)
+    with pytest.raises(ValueError, match="link.*remove"):
+        save_changes(stored)
+    assert files(home) == before
+
+
+@pytest.mark.parametrize(
+    "part", ["tables", "tables/table", "tables/table/layers", "tables/table/obs", "images", "shapes"]
+)
+def test_nothing_is_written_through_a_link_of_a_store(stored, part, tmp_path):
+    store, outside = Path(stored.path), tmp_path / "outside"
+    shutil.move(store / part, outside)
+    (store / part).symlink_to(outside)
+    sdata = sd.read_zarr(store)
+    change(sdata)
+    before, own = files(outside), files(store)
+    with pytest.raises(ValueError, match=r"leads outside of .*a\.zarr, to .*outside"):
+        save_changes(sdata)
+    assert files(outside) == before and files(store) == own
+
+
+def test_what_a_stage_gives_back_is_not_put_outside(stored, tmp_path):
+    store, outside = Path(stored.path), tmp_path / "outside"
+    shutil.move(store / "images", outside)
+    (store / "images").symlink_to(outside)
+    kept = store / exchange.STAGE / "old" / "images" / "S9"
+    kept.mkdir(parents=True)
+    (kept / "zarr.json").write_text("{}")
+    before = files(outside)
+    with pytest.raises(ValueError, match="images.S9 leads outside"):
+        save_changes(stored)
+    assert files(outside) == before and (kept / "zarr.json").exists()

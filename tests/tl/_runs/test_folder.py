@@ -94,3 +94,23 @@ def test_predictions_are_stored_with_their_rows(tmp_path):
     assert stored.attrs["genes"] == ["A", "B", "C"]
     assert stored.attrs["rows"] == {"region": ["S1"], "spot_id": ["7"]}
     assert [p.name for p in tmp_path.iterdir()] == ["oof.zarr"]
+
+
+@pytest.mark.parametrize(
+    "name", [".lock", "folds", "inner", "full", "stack", "inputs", "cache", "oof.zarr", "manifest.json"]
+)
+def test_nothing_is_written_through_a_link_of_a_run_folder(name, tmp_path):
+    outside, run = tmp_path / "outside", tmp_path / "run"
+    outside.mkdir()
+    run.mkdir()
+    (run / name).symlink_to(outside / "new" if "." in name else outside)
+    with pytest.raises(ValueError, match=f"{name} leads outside of .*run"), _folder.locked(run):
+        pass
+    assert list(outside.iterdir()) == []
+
+
+def test_a_run_folder_may_be_a_link_itself(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    with _folder.locked(tmp_path / "run"):
+        assert (tmp_path / "disk" / ".lock").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -106,10 +107,14 @@ def is_tiff(path: Path) -> bool:
 
 
 def open_tiff(path: Path) -> TiffFile:
-    """Open a TIFF; NDPI, whose offsets have 64 bits, is told by its suffix."""
+    """Open a TIFF; NDPI, whose offsets have 64 bits, is told by its suffix.
+
+    Files that it names beside itself (OME-XML, Micro-Manager) are not opened: a file from elsewhere could name any.
+    """
     from tifffile import TiffFile
 
-    return TiffFile(path, is_ndpi=True) if path.suffix.lower() == ".ndpi" else TiffFile(path)
+    kind = {"is_ndpi": True} if path.suffix.lower() == ".ndpi" else {}
+    return TiffFile(path, _multifile=False, is_mmstack=False, is_ndtiff=False, **kind)
 
 
 def read_tiff(path: Path) -> da.Array:
@@ -126,6 +131,7 @@ def read_tiff(path: Path) -> da.Array:
         number = largest(file)
         series = file.series[number]
         _check_one(file, number, path)
+        _warn_of_others(file, path)
         n = _check(series, file)
         colors = stored_colors(file, series, n, path)
         plane = Plane(path, number, colors.glass(np.iinfo(series.dtype).max), file)
@@ -153,6 +159,19 @@ def _check_one(file: TiffFile, number: int, path: Path) -> None:
         warnings.warn(
             f"{path} holds {several} images of about the same size: number {number} is read, of "
             f"{file.series[number].shape}; export the others as files of their own",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_others(file: TiffFile, path: Path) -> None:
+    """Say that pixels of other files, which the OME-XML names, are not read."""
+    named = re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")
+    others = sorted({name for name in named if name.lower() != path.name.lower()})
+    if others:
+        warnings.warn(
+            f"{path} names other files in its OME-XML, e.g. {others[0]!r}, which are not read: the slide is what this file "
+            "holds. If pixels are missing, export it as one file",
             UserWarning,
             stacklevel=4,
         )

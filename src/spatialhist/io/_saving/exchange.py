@@ -15,12 +15,14 @@ from pathlib import Path
 
 import zarr
 
-from spatialhist._runtime.files import take_place, whole_file, write_json
+from spatialhist._runtime.files import inside, intact, refuse_links, take_place, whole_file, write_json
 
 STAGE = ".spatialhist-save"
 _OLD = "old"
 _GONE = "gone"
 _COLUMNS = "columns.json"
+METADATA = "zarr.json"
+"""File of a node that says what it is."""
 
 
 @contextmanager
@@ -43,23 +45,45 @@ def staging(store: Path) -> Iterator[Path]:
 def recover(store: Path) -> None:
     """Put back what a call took away and did not replace, then remove its stage."""
     stage = store / STAGE
-    if not stage.exists():
+    if not (stage.exists() or stage.is_symlink()):
         return
-    for old in _exchanged(stage / _OLD):
-        target = store / old.relative_to(stage / _OLD)
+    refuse_links(stage, any_link=True)
+    targets = {old: inside(store, str(old.relative_to(stage / _OLD))) for old in _exchanged(stage / _OLD)}
+    frames = {inside(store, frame, METADATA).parent: columns for frame, columns in _journal(store)}
+    for old, target in targets.items():
         if not target.exists():
             take_place(old, target)
-    journal = stage / _COLUMNS
-    for frame, columns in json.loads(journal.read_text()).items() if journal.exists() else ():
-        if (store / frame).exists():
-            write_columns(store / frame, [c for c in columns if (store / frame / c).exists()])
+    for frame, columns in frames.items():
+        if frame.exists():
+            write_columns(frame, [c for c in columns if (frame / c).exists()])
     shutil.rmtree(stage)
+
+
+def _journal(store: Path) -> list[tuple[str, list[str]]]:
+    """Frames of the store, with the columns that they had; the names are no paths of another kind.
+
+    Raises
+    ------
+    ValueError
+        If the journal holds anything else.
+    """
+    path = store / STAGE / _COLUMNS
+    if not path.exists():
+        return []
+    with intact(path, "{path} is no journal of this package ({error}): remove the folder it lies in"):
+        entries = list(json.loads(path.read_text()).items())
+        for frame, columns in entries:
+            kind, table, part = frame.split("/") if frame.count("/") == 2 else ("", "", "")
+            plain = not any("/" in name or name in ("", ".", "..") for name in (table, *columns))
+            if kind != "tables" or part not in ("obs", "var") or not plain:
+                raise KeyError(f"{frame!r} is no data frame of a table")
+        return entries
 
 
 def _exchanged(folder: Path) -> Iterator[Path]:
     """Outermost zarr nodes below a folder."""
     for path in folder.iterdir() if folder.exists() else ():
-        if (path / "zarr.json").exists():
+        if (path / METADATA).exists():
             yield path
         elif path.is_dir():
             yield from _exchanged(path)
@@ -67,7 +91,7 @@ def _exchanged(folder: Path) -> Iterator[Path]:
 
 def exchange(store: Path, path: str, new: Path | None) -> None:
     """Replace ``path`` in the store by a staged part, add it where there was none, or remove it for None."""
-    target, old = store / path, store / STAGE / (_GONE if new is None else _OLD) / path
+    target, old = inside(store, path), store / STAGE / (_GONE if new is None else _OLD) / path
     if target.exists():
         old.parent.mkdir(parents=True, exist_ok=True)
         take_place(target, old)
@@ -98,7 +122,7 @@ def write_columns(frame: Path, columns: Sequence[str]) -> None:
 
 def drop_consolidated(store: Path) -> None:
     """Let readers see what lies in the store, not what a summary says."""
-    path = store / "zarr.json"
+    path = store / METADATA
     metadata = json.loads(path.read_text())
     if metadata.pop("consolidated_metadata", None) is not None:
         with whole_file(path, folder=store / STAGE) as new:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import zarr
 
+from spatialhist._runtime.files import inside
 from spatialhist.io._saving import changes, exchange
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
     changes.check_attrs(sdata)
     with exchange.staging(store) as stage:
         plan = _plan(sdata, store, stage, progress)
+        _check_inside(plan, store)
         if plan.summary():
             _carry_out(plan, store)
     for name in plan.moved:
@@ -113,6 +115,16 @@ def _plan(sdata: SpatialData, store: Path, stage: Path, progress: bool) -> Plan:
     whole |= _changed_images(sdata, stored, store, plan)
     plan.parts |= _stage_whole(whole, store, stage / "elements.zarr", progress)
     return plan
+
+
+def _check_inside(plan: Plan, store: Path) -> None:
+    """Refuse to write through a link of the store to somewhere else, before anything is changed."""
+    moved = [f"{kind}/{name}" for kind in ("images", "labels") for name in plan.moved]
+    kinds = {path.split("/")[0] for path in plan.parts}
+    for group in ("", *kinds, *plan.columns, *moved):
+        inside(store, group, exchange.METADATA)
+    for path in plan.parts:
+        inside(store, path)
 
 
 def _read_images(store: Path) -> SpatialData:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from spatialhist._runtime.files import BROKEN, intact, own_hdf5
+from spatialhist._sdata.values import check_compressed, check_indices
+
+if TYPE_CHECKING:
+    import h5py
+
 GENES = "Gene Expression"
+PART = 1 << 22
+"""Positions that are looked at together."""
 
 
 def warn_other_features(counts: Path) -> None:
@@ -33,11 +44,31 @@ def symbols(counts: Path) -> pd.DataFrame:
 
 
 def _texts(counts: Path, key: str) -> list[str]:
-    import h5py
-
-    try:
-        with h5py.File(counts) as file:
-            stored = file[f"matrix/features/{key}"][:]
-    except (KeyError, OSError, TypeError) as error:
-        raise ValueError(f"{counts} is no feature-barcode matrix of Space Ranger, or a broken one: {error}") from error
+    with _matrix(counts) as matrix:
+        stored = matrix[f"features/{key}"][:]
     return [text.decode() if isinstance(text, bytes) else str(text) for text in stored]
+
+
+@contextmanager
+def _matrix(counts: Path) -> Iterator[h5py.Group]:
+    says = "{path} is no feature-barcode matrix of Space Ranger, or a broken one: {error}"
+    with intact(counts, says, errors=(*BROKEN, OSError, RuntimeError)), own_hdf5(counts) as file:
+        yield file["matrix"]
+
+
+def check_matrix(counts: Path) -> None:
+    """Refuse a matrix with positions outside of it, before it is cut to genes by code that does not look.
+
+    Raises
+    ------
+    ValueError
+        If it has some, or is broken.
+    """
+    with _matrix(counts) as matrix:
+        n_genes, n_barcodes = (int(n) for n in matrix["shape"][:])
+        stored, indices = matrix["data"].size, matrix["indices"]
+        check_compressed(matrix["indptr"][:], n_barcodes, stored, str(counts))
+        if indices.size != stored:
+            raise ValueError(f"{counts} is a broken sparse matrix: {stored} values at {indices.size} positions")
+        for start in range(0, stored, PART):
+            check_indices(indices[start : start + PART], n_genes, str(counts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatialhist._runtime.files import BROKEN
+from spatialhist._runtime.files import BROKEN, own_hdf5
 
 HD = (
     "is an output of Visium HD, which this version does not read: load it with spatialdata_io.visium_hd(path), and give "
@@ -51,12 +51,10 @@ def refuse_unread(path: Path) -> None:
 
 
 def _is_matrix(path: Path) -> bool:
-    import h5py
-
     if path.suffix != ".h5" or not path.is_file():
         return False
     try:
-        with h5py.File(path) as file:
+        with own_hdf5(path) as file:
             return "matrix/barcodes" in file
-    except (OSError, *BROKEN):
+    except (OSError, RuntimeError, ValueError, *BROKEN):
         return False

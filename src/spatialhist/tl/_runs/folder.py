@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialhist import _keys
-from spatialhist._runtime.files import whole_folder
+from spatialhist._runtime.files import refuse_links, remove, whole_folder
 from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
 
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
@@ -61,11 +60,9 @@ def claim(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
 
 
 def _remove_run(folder: Path) -> None:
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for name in ("folds", "inner", "full", "stack", "oof.zarr"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("scores.parquet", "report.html", "training_features.safetensors"):
-        (folder / name).unlink(missing_ok=True)
+    run = (MANIFEST, "folds", "inner", "full", "stack", "oof.zarr")
+    for name in (*run, "scores.parquet", "report.html", "training_features.safetensors"):
+        remove(folder / name)
 
 
 @contextmanager
@@ -76,6 +73,8 @@ def locked(folder: Path) -> Iterator[None]:
     ------
     FileExistsError
         If it is a file.
+    ValueError
+        If a link in it leads to somewhere else, which would be written to.
     RuntimeError
         If another process works on it.
     """
@@ -84,6 +83,7 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.is_file():
         raise FileExistsError(f"{folder} is a file: choose another out=")
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         with lock:
