@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import gc
 import pickle
+import struct
 import sys
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -240,3 +242,37 @@ def test_micro_manager_reads_no_files_beside(tmp_path):
     path = write(tmp_path / "a_MMStack.tif")
     (tmp_path / "NDTiff.index").write_bytes(b"")
     check(path)
+
+
+def header(width: int, height: int, *tile: int, deflated: bytes = b"") -> bytes:
+    """A TIFF that promises pixels and holds one tile or strip of a few bytes."""
+    part = [(322, 4, 1, tile[0]), (323, 4, 1, tile[1]), (324, 4, 1, 8), (325, 4, 1, 256)] if tile else []
+    data = 8 + 2 + 12 * 9 + 4
+    part = part or [(273, 4, 1, data), (278, 4, 1, height), (279, 4, 1, len(deflated))]
+    kind = 8 if deflated else 1
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, kind), (262, 3, 1, 1), (277, 3, 1, 1)]
+    tags = sorted([*tags, *part])
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + struct.pack("<I", 0) + deflated + b"\0" * 500
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (header(200_000, 200_000, 16, 16), r"promises 40,000,000,000 pixels in \d+ bytes"),
+        (header(300, 300, 2**30, 2**30), r"parts of 1,152,921,504,606,846,976 pixels"),
+    ],
+)
+def test_promises_that_a_file_cannot_keep_are_refused(data, says, tmp_path):
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(ValueError, match=says):
+        read_image(tmp_path / "a.tif")
+
+
+def test_pixels_that_cannot_be_decoded_are_named_when_they_are_read(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(header(300, 301, deflated=zlib.compress(b"\0" * 10_000_000)))
+    with pytest.warns(UserWarning, match="gray"):
+        pixels = read_tiff(path)
+    with pytest.raises(ValueError, match=r"a\.tif is damaged, or its pixels cannot be decoded \(DeflateError"):
+        pixels.compute()

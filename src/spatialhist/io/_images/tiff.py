@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialhist._runtime.files import UNDECODABLE, intact
 from spatialhist._sdata.rgb import filled_bits, squares_across
 from spatialhist.io._images.colors import Colors
 from spatialhist.io._images.tiff_colors import stored_colors
@@ -30,6 +31,10 @@ logger = logging.getLogger(__name__)
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PIXELS = 100_000_000_000
 """Slides whose header promises more are refused before anything is read; the largest scanned so far have a tenth."""
+MAX_PART = 2_000_000_000
+"""Pixels of a tile or a compressed strip, which are decoded as a whole."""
+MAX_PIXELS_PER_BYTE = 10_000
+"""Of a file of more than a gigapixel; glass packed well has a thousand."""
 READ_PX = 2048
 """Side of the squares that are decoded at once, about: they are whole tiles or strips of the file."""
 SEVERAL = 0.5
@@ -61,7 +66,8 @@ class Plane:
         if os.getpid() != self._pid:
             # A handle inherited from the parent process shares its position in the file.
             self._open()
-        with self._reading():
+        says = "{path} is damaged, or its pixels cannot be decoded ({kind}: {error}): export the slide again"
+        with self._reading(), intact(self.path, says, errors=UNDECODABLE):
             return np.asarray(self._pixels[key])
 
     def __reduce__(self) -> tuple[type[Plane], tuple[Path, int, int]]:
@@ -79,8 +85,8 @@ class Plane:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         with self._lock:
-            self._readers += 1
             self._handle.open()
+            self._readers += 1
         try:
             yield
         finally:
@@ -113,7 +119,7 @@ def open_tiff(path: Path) -> TiffFile:
     """
     from tifffile import TiffFile
 
-    kind = {"is_ndpi": True} if path.suffix.lower() == ".ndpi" else {}
+    kind: dict[str, Any] = {"is_ndpi": True} if path.suffix.lower() == ".ndpi" else {}
     return TiffFile(path, _multifile=False, is_mmstack=False, is_ndtiff=False, **kind)
 
 
@@ -187,6 +193,7 @@ def _check(series: TiffPageSeries, file: TiffFile) -> int:
         )
     if not 0 < _area(series) <= MAX_PIXELS:
         raise ValueError(f"it is {sizes['X']} x {sizes['Y']} pixels: a slide has 1 to {MAX_PIXELS:,} of them")
+    _check_promise(series, file)
     if series.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"it holds {series.dtype}: want 8 or 16 bits a channel")
     if file.is_bif:
@@ -194,6 +201,18 @@ def _check(series: TiffPageSeries, file: TiffFile) -> int:
             "tiles of Ventana BIF overlap and have to be stitched: convert it with QuPath, bfconvert or `vips tiffsave`"
         )
     return 1 if channels is None else sizes[channels]
+
+
+def _check_promise(series: TiffPageSeries, file: TiffFile) -> None:
+    """Refuse what a file of this size cannot hold, and parts that are decoded at once and are too large for it."""
+    page, area = series.keyframe, _area(series)
+    side = (page.tilelength * page.tilewidth) if page.is_tiled else page.rowsperstrip * page.imagewidth
+    if side > MAX_PART and not (page.is_memmappable and not page.is_tiled):
+        raise ValueError(
+            f"it is stored in parts of {side:,} pixels: want {MAX_PART:,} at most, such as tiles of 512 x 512"
+        )
+    if area > 1_000_000_000 and area > MAX_PIXELS_PER_BYTE * file.filehandle.size:
+        raise ValueError(f"it promises {area:,} pixels in {file.filehandle.size:,} bytes, which hold no slide")
 
 
 def _channel_axis(axes: str) -> str | None:
