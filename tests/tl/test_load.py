@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from small_cohorts import draw_cohort
@@ -9,7 +11,7 @@ from small_cohorts import draw_cohort
 import spatialhist as sh
 from spatialhist.tl._load import as_trained
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._runs.stack import Stack
+from spatialhist.tl._runs.stack import CARD, NUMBER, Stack
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,44 @@ def test_the_latest_stack_is_loaded(copied):
     assert loaded.method == "nnls"
     sh.tl.stack(draw_cohort(1, signal=0.8), CrossValidation.load(copied), method="mean")
     assert sh.tl.load(str(copied)).method == "mean"
-    os.utime(copied / "stack" / "nnls" / "stack.json")
+    sh.tl.stack(draw_cohort(1, signal=0.8), CrossValidation.load(copied), method="nnls")
     assert sh.tl.load(copied).method == "nnls"
+
+
+@pytest.fixture
+def of_two(copied, tmp_path):
+    """A run that was stacked by the mean and then by weights; the files of the mean are newer."""
+    folder = Path(shutil.copytree(copied, tmp_path / "run"))
+    for method in ("mean", "nnls"):
+        sh.tl.stack(draw_cohort(1, signal=0.8), CrossValidation.load(folder), method=method)
+    os.utime(folder / "stack" / "mean" / CARD, (4e9, 4e9))
+    return folder
+
+
+def test_a_copy_with_other_times_loads_the_same_stack(of_two):
+    assert sh.tl.load(of_two).method == "nnls"
+
+
+def test_times_decide_in_folders_that_hold_no_order(of_two):
+    for card in of_two.glob(f"stack/*/{CARD}"):
+        held = json.loads(card.read_text())
+        del held[NUMBER]
+        card.write_text(json.dumps(held))
+    os.utime(of_two / "stack" / "mean" / CARD, (4e9, 4e9))
+    assert sh.tl.load(of_two).method == "mean"
+
+
+def test_what_a_killed_stack_left_is_not_loaded(of_two):
+    shutil.copytree(of_two / "stack" / "mean", of_two / "stack" / ".rank_mean.tmp")
+    os.utime(of_two / "stack" / ".rank_mean.tmp" / CARD, (5e9, 5e9))
+    assert sh.tl.load(of_two).method == "nnls"
+
+
+def test_an_order_that_is_no_number_is_named(of_two):
+    card = of_two / "stack" / "nnls" / CARD
+    card.write_text(json.dumps(json.loads(card.read_text()) | {NUMBER: ["last"]}))
+    with pytest.raises(ValueError, match="stack.json is broken"):
+        sh.tl.load(of_two)
 
 
 def test_a_run_without_stack_is_a_cross_validation(finished, tmp_path):

@@ -9,7 +9,7 @@ from spatialhist.tl._predictors.protocol import Combiner, Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.manifest import MODEL, parsed
 from spatialhist.tl._runs.model import Model
-from spatialhist.tl._runs.stack import Stack
+from spatialhist.tl._runs.stack import Stack, latest_method
 from spatialhist.tl._runs.trained import Trained
 
 Source = Trained | str | Path
@@ -33,7 +33,7 @@ def load(
     Returns
     -------
     CrossValidation | Stack | Model
-        The stack of a cross-validation (the most recent one), the cross-validation where nothing was stacked, or the
+        The stack of a cross-validation (the one that was made last), the cross-validation where nothing was stacked, or the
         model.
 
     Raises
@@ -51,8 +51,8 @@ def load(
     if parsed(Path(folder)).get("what") == MODEL:
         return Model.load(folder, models=models)
     cv = CrossValidation.load(folder, models=models)
-    stacks = sorted((cv.folder / "stack").glob("*/stack.json"), key=lambda p: p.stat().st_mtime_ns)
-    return Stack.load(cv, stacks[-1].parent.name, combiners=combiners) if stacks else cv
+    method = latest_method(cv)
+    return cv if method is None else Stack.load(cv, method, combiners=combiners)
 
 
 def as_trained(source: Source, *, allow_training: bool = False) -> Trained:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from spatialhist._runtime.files import intact, whole_folder, write_json
+from spatialhist._runtime.files import BROKEN, intact, whole_folder, write_json
 from spatialhist.tl._data.samples import Samples
 from spatialhist.tl._predictors.combiners import describe_combiner, restore_combiner
 from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner, Predictor
@@ -26,6 +26,8 @@ from spatialhist.tl._scores.card import write_card
 
 FINAL = "final"
 CARD = "stack.json"
+NUMBER = "number"
+"""Entry that counts the stacks of a run in the order in which they were made."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,36 @@ def scratch_of(cv: CrossValidation, how: Combiner, seed: int) -> Path:
     return scratch_folder(cv, f"{how.name}-{code[:12]}" if code else how.name, seed)
 
 
+def latest_method(cv: CrossValidation) -> str | None:
+    """Method of the stack that was made last, None where nothing was stacked.
+
+    Raises
+    ------
+    ValueError
+        If a stack is broken.
+    """
+    return max(_in_order(cv), default=(0, 0, None))[-1]
+
+
+def _in_order(cv: CrossValidation) -> list[tuple[int, int, str]]:
+    """Number, time and method of every stack of a run."""
+    found = []
+    for path in (cv.folder / "stack").glob(f"[!.]*/{CARD}"):
+        with intact(path, errors=(*BROKEN, ValueError)):
+            number = int(json.loads(path.read_text()).get(NUMBER, 0))
+        # a copy of the folder has other times, so they count only where an earlier version left no numbers
+        found.append((number, path.stat().st_mtime_ns, path.parent.name))
+    return found
+
+
 def _store(result: Stack, card: dict[str, Any]) -> None:
     """Write weights and card into the run folder, whole."""
     folders = {group_folder(result.cv.groups, (group,)): combiner for group, combiner in result.by_group.items()}
+    number = 1 + max((made for made, *_ in _in_order(result.cv)), default=0)
     with whole_folder(result.folder) as new:
         for name, combiner in {**folders, FINAL: result.final}.items():
             (new / name).mkdir()
             write_state(new / name, combiner.state())
-        made_of = {"method": result.method, "models": [m.name for m in result.cv.models]}
+        made_of = {"method": result.method, "models": [m.name for m in result.cv.models], NUMBER: number}
         write_json(new / CARD, made_of | describe_combiner(result.how))
         write_card(new, card)
