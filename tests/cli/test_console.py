@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -10,7 +11,7 @@ import pytest
 import typer
 from tqdm import tqdm
 
-from spatialhist.cli._console import LogLines, as_options, in_words, print_json, speaking
+from spatialhist.cli._console import LogLines, Printable, as_options, in_words, print_json, say, speaking
 
 
 def test_a_progress_bar_leaves_lines_in_a_log():
@@ -39,6 +40,13 @@ def test_lines_are_for_logs_only(monkeypatch, capsys):
         (KeyError("no slide"), 2, "spatialhist: no slide"),
         (ConnectionError("put the file there"), 2, "spatialhist: put the file there"),
         (KeyboardInterrupt(), 130, "spatialhist: interrupted"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full, or a file would be larger"),
+        (OSError(errno.EFBIG, "File too large"), 2, "make room, then run the same command again"),
+        (RuntimeError("SafetensorError: No space left on device (os error 28)"), 2, "the disk is full"),
+        (OSError(errno.ESTALE, "Stale file handle"), 2, "Stale file handle"),
+        (MemoryError(), 2, "not enough memory: Python did not say for what"),
+        (MemoryError("Unable to allocate 3 TiB"), 2, "not enough memory: Unable to allocate 3 TiB; fewer slides"),
+        (ValueError("no \x1b[2Jslide\nspatialhist: done"), 2, "spatialhist: no \\x1b[2Jslide\n  spatialhist: done"),
     ],
 )
 def test_exit_codes(error, code, said, capsys):
@@ -46,6 +54,27 @@ def test_exit_codes(error, code, said, capsys):
         raise error
     assert ended.value.exit_code == code
     assert said in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_told_from_what_it_led_to(capsys):
+    with pytest.raises(typer.Exit) as ended, speaking():
+        try:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        except OSError as error:
+            raise ValueError("the array cannot be stored") from error
+    assert ended.value.exit_code == 2
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_names_reach_the_terminal_written_out(capsys):
+    say("patient: " + in_words(["P1", "x\x1b[2J"]))
+    record = logging.LogRecord("spatialhist", logging.WARNING, "", 1, "slide %s\x07", ("\x1b]0;title",), None)
+    with speaking():
+        warnings.warn("layer '\x9b31m'", UserWarning, stacklevel=1)
+    streams = capsys.readouterr()
+    assert streams.out == "patient: P1, x\\x1b[2J\n"
+    assert streams.err == "spatialhist: warning: layer '\\x9b31m'\n"
+    assert Printable("%(message)s").format(record) == "slide \\x1b]0;title\\x07"
 
 
 def test_a_bug_keeps_its_traceback():

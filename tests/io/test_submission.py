@@ -28,6 +28,15 @@ def test_one_slide(cohort, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
 
 
+def test_no_name_is_a_formula(cohort, tmp_path):
+    cohort["table"].var_names = ["=HYPERLINK(1)", "-2+3"]
+    cohort["table"].obs["spot_id"] = ["@SUM(A1)", "-7"] * 3
+    sh.io.write_submission(cohort, tmp_path / "out.csv", slides="S_7")
+    written = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert written.columns.tolist() == ["ID", "'=HYPERLINK(1)", "'-2+3"]
+    assert written["ID"].tolist() == ["'@SUM(A1)", "-7"]
+
+
 def test_all_slides_to_predict_by_default(cohort, tmp_path):
     sh.io.write_submission(cohort, tmp_path / "out.csv")
     assert pd.read_csv(tmp_path / "out.csv")["ID"].tolist() == ["S_7_0", "S_7_1", "S_8_0", "S_8_1"]

@@ -10,6 +10,8 @@ import pytest
 matplotlib.use("Agg")
 
 EVIL = "<script>alert(1)</script>"
+FORMULA = "$\\frac{1}{$\x1b[2J\u202e"
+"""No formula that matplotlib can draw, and what a terminal would execute."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,13 +22,13 @@ def no_figures():
 
 @pytest.fixture(scope="session")
 def sdata():
-    """Three slides of three patients with a stacked prediction; one gene has a name that must be escaped."""
+    """Three slides of three patients with a stacked prediction; two genes have names that must be escaped."""
     import spatialhist as sh
     from spatialhist._sdata.layers import record
 
     sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, size_px=(300, 380), n_genes=8, seed=0)
     table, rng = sdata["table"], np.random.default_rng(0)
-    table.var_names = [EVIL, *table.var_names[1:]]
+    table.var_names = [EVIL, FORMULA, *table.var_names[2:]]
     sh.pp.mask_background(sdata)
     sh.pp.normalize_stain(sdata, slides=["S1", "S2"])
     sh.pp.filter_spots(sdata, drop=False)

@@ -56,6 +56,12 @@ def test_lies_in_the_run_folder_with_nothing_beside_it(path):
     assert path.stat().st_size < 2e6
 
 
+def test_holds_no_character_that_is_not_seen(path):
+    text = path.read_text(encoding="utf-8")
+    assert r"$\frac{1}{$\x1b[2J\u202e" in text
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+
+
 def test_says_what_stain_normalization_did_to_the_colors(page):
     assert page.rows["Stain"][0] == ["told by color", "classes", "chance", "before", "after"]
     assert page.rows["Stain"][1][:3] == ["slide", "2", "0.500"]

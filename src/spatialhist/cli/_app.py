@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatialhist._runtime.files import inside
-from spatialhist.cli._console import in_words, print_json, print_verdicts, speaking
+from spatialhist._runtime.text import printable
+from spatialhist.cli._console import Printable, in_words, print_json, print_verdicts, say, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
 from spatialhist.cli._steps import analyze, draw_maps, prepare, read_or_open, store_of
 
@@ -62,7 +63,9 @@ def main(
     if show_version:
         typer.echo(version("spatialhist"))
         raise typer.Exit
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Printable("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     ours = logging.getLogger("spatialhist")
     context.call_on_close(partial(ours.setLevel, ours.level))
     ours.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -194,10 +197,10 @@ def predict(
                 {"store": str(out or slide), "layer": key_added, "maps": [str(m) for m in maps], "genes": verdicts}
             )
             return
-        typer.echo(f"layer {key_added!r} of {out or slide}")
+        say(f"layer {key_added!r} of {out or slide}")
         print_verdicts(count_genes(trained))
         for path in maps:
-            typer.echo(f"map: {path}")
+            say(f"map: {path}")
 
 
 @app.command()
@@ -216,9 +219,10 @@ def info(
             return
         if is_model:
             for key, value in facts.items():
-                typer.echo(f"{key}: {in_words(value)}")
+                say(f"{key}: {in_words(value)}")
             return
         for slide, entry in facts["slides"].items():
-            typer.echo(f"{slide}: " + ", ".join(f"{k} {v}" for k, v in entry.items()))
+            say(f"{printable(slide)}: " + ", ".join(f"{k} {printable(v)}" for k, v in entry.items()))
         for layer, made in facts["layers"].items():
-            typer.echo(f"layer {layer}: " + (", ".join(f"{k}={v}" for k, v in made.items()) or "no record"))
+            record = ", ".join(f"{printable(k)}={printable(v)}" for k, v in made.items())
+            say(f"layer {printable(layer)}: {record or 'no record'}")

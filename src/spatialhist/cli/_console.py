@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -17,22 +18,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from spatialhist._runtime.quiet import loggers_at
+from spatialhist._runtime.text import paragraph, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-USER_ERRORS = (
-    ValueError,
-    KeyError,
-    FileNotFoundError,
-    FileExistsError,
-    TypeError,
-    MemoryError,
-    RuntimeError,
-    ImportError,
-    ConnectionError,
-    PermissionError,
-)
+USER_ERRORS = (ValueError, KeyError, TypeError, MemoryError, RuntimeError, ImportError, OSError)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of the operating system: no space, no quota, or a file above a limit."""
+FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+"""In messages of libraries that write files without Python."""
 OPTIONS = {
     "mpp=": "--mpp",
     "out=": "--out",
@@ -90,9 +85,40 @@ def speaking() -> Iterator[None]:
         except USER_ERRORS as error:
             if logging.getLogger("spatialhist").level == logging.INFO:
                 raise
-            text = error.args[0] if isinstance(error, KeyError) and error.args else error
-            typer.echo(f"spatialhist: {as_options(str(text))}", err=True)
+            say(f"spatialhist: {as_options(_in_a_sentence(error))}", err=True)
             raise typer.Exit(MENDABLE) from error
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text that may hold names from files; only ends of lines work on the terminal."""
+    typer.echo(paragraph(text), err=err)
+
+
+class Printable(logging.Formatter):
+    """Messages of a log, of which the terminal executes nothing."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message in one line or in several."""
+        return paragraph(super().format(record))
+
+
+def _in_a_sentence(error: BaseException) -> str:
+    """What went wrong, and for a full disk and too little memory what helps."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if _is_full(error):
+        return f"the disk is full, or a file would be larger than is allowed ({text}): make room, then run the same command again to resume"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {text or 'Python did not say for what'}; fewer slides, genes or --workers take less"
+    return text or type(error).__name__
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is of a full disk."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in FULL) or any(words in str(error) for words in FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def as_options(text: str) -> str:
@@ -102,7 +128,7 @@ def as_options(text: str) -> str:
 
 def _show(message: Warning | str, *_: Any) -> None:
     """Print a warning in one line, without the line of Python that gave it."""
-    typer.echo(f"spatialhist: warning: {as_options(str(message))}", err=True)
+    say(f"spatialhist: warning: {as_options(str(message))}", err=True)
 
 
 def print_json(facts: dict[str, Any]) -> None:
@@ -113,17 +139,17 @@ def print_json(facts: dict[str, Any]) -> None:
 def in_words(value: Any) -> str:
     """What a list or a dictionary holds, in one line."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {in_words(v)}" for key, v in value.items()) or "not known"
+        return ", ".join(f"{printable(key)} {in_words(v)}" for key, v in value.items()) or "not known"
     if isinstance(value, list | tuple):
         return ", ".join(in_words(v) for v in value)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else printable(value)
 
 
 def print_scores(scores: pd.DataFrame) -> None:
     """Print the score table, oracles apart."""
     import spatialhist as sh
 
-    table = sh.tl.summarize(scores).round(3)
+    table = sh.tl.summarize(scores).round(3).rename(index=printable)
     fair, oracles = table[table["kind"] != "oracle"], table[table["kind"] == "oracle"]
     width = max(80, shutil.get_terminal_size((160, 24)).columns)
     typer.echo("\nwithin-slide Pearson, genes -> slides -> groups")
@@ -153,4 +179,4 @@ def _third_parties_silenced() -> Iterator[None]:
 def print_verdicts(counts: dict[str, int]) -> None:
     """Print how many genes to trust."""
     text = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    typer.echo(f"genes by out-of-fold score: {text or 'accuracy is unknown, this model was not evaluated'}")
+    say(f"genes by out-of-fold score: {text or 'accuracy is unknown, this model was not evaluated'}")

@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from spatialhist._runtime.files import inside, whole_file
-from spatialhist.cli._console import print_json, print_scores, print_verdicts
+from spatialhist.cli._console import print_json, print_scores, print_verdicts, say
 from spatialhist.cli._contents import count_genes
 
 if TYPE_CHECKING:
@@ -125,8 +123,8 @@ def analyze(
     print_scores(scores)
     print_verdicts(count_genes(stacked or cv))
     if reason:
-        typer.echo(f"no intervals: {reason}")
-    typer.echo(f"report: {page}")
+        say(f"no intervals: {reason}")
+    say(f"report: {page}")
 
 
 def _calibrate(sdata: SpatialData, source: Any) -> str | None:

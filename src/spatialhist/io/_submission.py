@@ -12,6 +12,7 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._runtime.files import whole_file
+from spatialhist._runtime.text import cell
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -47,7 +48,8 @@ def write_submission(
     Returns
     -------
     None
-        ``ID`` is the spot id for one slide, and ``SLIDE_ID`` for several.
+        ``ID`` is the spot id for one slide, and ``SLIDE_ID`` for several. A name that a spreadsheet would take for a
+        formula, such as ``=A1``, starts with an apostrophe.
 
     Raises
     ------
@@ -82,7 +84,9 @@ def write_submission(
     rows_values = values[rows]
     dense = rows_values.toarray() if hasattr(rows_values, "toarray") else np.asarray(rows_values)
     _check_complete(dense, cohort.slide_of_row()[rows], layer)
-    frame = pd.DataFrame(dense, index=_ids(cohort, rows, chosen), columns=cohort.table.var_names)
+    frame = pd.DataFrame(
+        dense, index=_ids(cohort, rows, chosen), columns=[cell(name) for name in cohort.table.var_names]
+    )
     _write_csv(frame, Path(path))
     logger.info("wrote %d spots x %d targets to %s", *dense.shape, path)
 
@@ -107,7 +111,7 @@ def _ids(cohort: Cohort, rows: np.ndarray, slides: list[str]) -> pd.Index:
     ids = cohort.spot_ids()[rows]
     if len(slides) > 1:
         ids = pd.Index(cohort.slide_of_row()[rows]) + "_" + ids.astype(str)
-    return pd.Index(ids, name="ID")
+    return pd.Index([cell(i) for i in ids], name="ID")
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

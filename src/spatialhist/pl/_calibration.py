@@ -10,7 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
-from spatialhist.pl._draw.style import CYCLE, FONT, chart, new_axes
+from spatialhist.pl._draw.style import CYCLE, FONT, chart, entry, new_axes
 from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def calibration(
         raise ValueError(f"no spot has both a measurement and a prediction in layer {layer!r}")
     ax = new_axes(ax, (4.4, 4))
     for i, (group, pairs) in enumerate(groups.items()):
-        ax.plot(*_binned(pairs), "o-", color=CYCLE[i % len(CYCLE)], markersize=4, linewidth=0.8, alpha=0.8, label=group)
+        color = CYCLE[i % len(CYCLE)]
+        ax.plot(*_binned(pairs), "o-", color=color, markersize=4, linewidth=0.8, alpha=0.8, label=entry(group))
     ax.axline((0, 0), slope=1, color="black", linewidth=0.8, linestyle="--")
     slope = float(np.mean([_slope(pairs) for pairs in groups.values()]))
     unit = unit_of(cohort.table, layer)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from spatialhist._runtime.text import plot_text
 from spatialhist.pl._draw.score_means import best_predictor, target_means
 from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
 from spatialhist.tl._scores.metrics import label_of
@@ -69,5 +70,11 @@ def _draw_names(ax: Axes, table: pd.DataFrame) -> None:
         if all(abs(y - other) > NAME_HEIGHT for other in taken):
             taken.append(y)
             ax.annotate(
-                gene, (x, y), xytext=(-4, 0), textcoords="offset points", ha="right", va="center", fontsize=FONT - 2
+                plot_text(gene),
+                (x, y),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=FONT - 2,
             )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from spatialhist._runtime.text import plot_text
 from spatialhist.pl._draw.score_means import dots
 from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
 from spatialhist.tl._scores.metrics import label_of
@@ -74,7 +75,7 @@ def _finish(ax: Axes, order: dict[float, tuple[str, str]], metric: str, n_groups
     apart = [y for y, (_, kind) in order.items() if kind == "oracle"]
     if apart and len(apart) < len(order):
         ax.axhline(max(apart) + 0.8, color="black", linewidth=0.6, linestyle=":")
-    ax.set_yticks(list(order), [name for name, _ in order.values()])
+    ax.set_yticks(list(order), [plot_text(name) for name, _ in order.values()])
     ax.set_ylim(min(order) - 0.6, max(order) + 0.6)
     chart(ax, xlabel=f"{label_of(metric)} ({n_groups} held-out groups: dots; mean: line)")
     kinds = [kind for kind in KIND if kind in {k for _, k in order.values()}]

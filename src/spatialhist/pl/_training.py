@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from spatialhist.pl._draw.style import CYCLE, FONT, chart, new_axes
+from spatialhist.pl._draw.style import CYCLE, FONT, chart, entry, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,9 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax, (5, 3.2))
     for color, (model, curves) in zip(_cycle(len(logs)), logs.items(), strict=True):
         for i, (_, curve) in enumerate(curves):
-            ax.plot(curve["epoch"], curve["loss"], color=color, linewidth=1, alpha=0.7, label=None if i else model)
+            ax.plot(
+                curve["epoch"], curve["loss"], color=color, linewidth=1, alpha=0.7, label=None if i else entry(model)
+            )
     chart(ax, xlabel="epoch", ylabel="training loss", title=_title(logs))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=FONT - 1, frameon=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
 from spatialhist._runtime.files import whole_file
+from spatialhist._runtime.text import printable
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist.report._page import facts, pictures, score_tables, stain_probe
 
@@ -84,7 +85,7 @@ def write(
         }
     )
     with whole_file(target) as new:
-        new.write_text(page, encoding="utf-8")
+        new.write_text(printable(page, keep="\n"), encoding="utf-8")
     logger.info("report: wrote %s (%.1f MB)", target, len(page) / 1e6)
     return target
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import pytest
 
-from spatialhist.pl._draw.style import length_label, round_length
+from spatialhist.pl._draw.style import chart, entry, length_label, picture, round_length
 
 
 @pytest.mark.parametrize(("length", "expected"), [(1, 1), (1.99, 1), (2, 2), (7, 5), (430, 200), (0.034, 0.02)])
@@ -15,3 +16,16 @@ def test_round_length(length, expected):
 )
 def test_length_label(length, physical, expected):
     assert length_label(length, physical) == expected
+
+
+@pytest.mark.parametrize("name", [r"$\frac{1}{$", "$undefined$", "\x1b[2J", "_hidden"])
+def test_any_name_can_be_drawn(name):
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot([0, 1], label=entry(name))
+    left.legend()
+    chart(left, xlabel=name, ylabel=name, title=name)
+    picture(right, name)
+    figure.canvas.draw()
+    plt.close(figure)
+    assert len(left.get_legend().get_texts()) == 1
+    assert "\x1b" not in left.get_xlabel() + right.get_title(loc="left")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.text import plot_text
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.geometry import copied_centers
 from spatialhist.pl._draw.style import FONT, MISSING, picture, scale_bar
@@ -118,5 +119,5 @@ def add_color_bars(panels: np.ndarray, axes: np.ndarray, *, extend: str = "both"
             extend=extend,
             extendfrac=0.05 / lines,
         )
-        bar.set_label(unit, fontsize=FONT - 1)
+        bar.set_label(plot_text(unit), fontsize=FONT - 1)
         bar.ax.tick_params(labelsize=FONT - 2)

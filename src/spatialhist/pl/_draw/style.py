@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialhist._runtime.text import plot_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -41,9 +43,9 @@ def check_axes(axes: Any, shape: tuple[int, ...], what: str) -> Any:
 
 def chart(ax: Axes, *, xlabel: str, ylabel: str = "", title: str = "") -> None:
     """Label a chart and leave out what carries no information."""
-    ax.set_xlabel(xlabel, fontsize=FONT)
-    ax.set_ylabel(ylabel, fontsize=FONT)
-    ax.set_title(title, fontsize=FONT, loc="left")
+    ax.set_xlabel(plot_text(xlabel), fontsize=FONT)
+    ax.set_ylabel(plot_text(ylabel), fontsize=FONT)
+    ax.set_title(plot_text(title), fontsize=FONT, loc="left")
     ax.tick_params(labelsize=FONT - 1)
     ax.spines[["top", "right"]].set_visible(False)
 
@@ -51,8 +53,13 @@ def chart(ax: Axes, *, xlabel: str, ylabel: str = "", title: str = "") -> None:
 def picture(ax: Axes, title: str) -> None:
     """Make axes that show tissue: a title, no frame."""
     ax.set_title("")
-    ax.set_title(title, fontsize=FONT, loc="left")
+    ax.set_title(plot_text(title), fontsize=FONT, loc="left")
     ax.set_axis_off()
+
+
+def entry(name: str) -> str:
+    """Name in a legend, which would leave out one that starts with an underscore."""
+    return f" {plot_text(name)}" if name.startswith("_") else plot_text(name)
 
 
 def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
