@@ -69,8 +69,13 @@ def as_trained(source: Source, *, allow_training: bool = False) -> Trained:
     ------
     TypeError
         If it is something else.
+    ValueError
+        If the folder, or the card in it, is broken.
     """
     trained = load(source) if isinstance(source, str | Path) else source
     if not isinstance(trained, Trained):
         raise TypeError(f"{type(trained).__name__} is no cross-validation, stack, model or run folder")
-    return trained.opened(allow_training=allow_training)
+    opened = trained.opened(allow_training=allow_training)
+    # a prediction ends by putting the card beside it, so a broken one is found now, not after an hour
+    opened.card()
+    return opened

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
+from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._scores.card import add_reliability, count_verdicts, read_card
 from spatialhist.tl._scores.reliability import rate_genes
 
@@ -101,3 +103,40 @@ def test_a_broken_card_says_so(tmp_path):
     (tmp_path / "card.json").write_text(json.dumps({"genes": {}})[:-2])
     with pytest.raises(ValueError, match=r"card.json is broken .*: make the run again"):
         read_card(tmp_path)
+
+
+GOOD = {"score": 0.4, "baseline": None, "ceiling": 0.8, "fraction": 0.5, "groups": 3, "wins": 2, "verdict": "weak"}
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        [],
+        3,
+        {"genes": []},
+        {"genes": {"G1": 3}},
+        {"genes": {"G1": GOOD | {"verdict": "great"}}},
+        {"genes": {"G1": GOOD | {"score": "high"}}},
+        {"genes": {"G1": GOOD | {"ceiling": True}}},
+        {"genes": {"G1": {"score": 0.4}}},
+        {"scores": 3},
+        {"scores": [{"predictor": "ridge", "kind": "model"}]},
+        {"scores": [{"predictor": "ridge", "kind": "model", "mean": "0.4"}]},
+    ],
+)
+def test_a_malformed_card_is_refused_before_anything_is_predicted(finished, tmp_path, card, monkeypatch):
+    _, cv, _ = finished
+    folder = shutil.copytree(cv.folder, tmp_path / "run", ignore=shutil.ignore_patterns("stack"))
+    (folder / "card.json").write_text(json.dumps(card))
+    monkeypatch.setattr(CrossValidation, "predict", lambda *_, **__: pytest.fail("was predicted"))
+    sdata = draw_cohort(2, n_slides=1)
+    for call in (sh.tl.predict, sh.tl.predict_grid):
+        with pytest.raises(ValueError, match=r"card.json is broken"):
+            call(sdata, folder)
+    assert "predicted" not in sdata["table"].layers
+
+
+def test_a_card_with_genes_of_which_little_is_known_is_read(tmp_path):
+    card = {"scores": [], "genes": {"G1": GOOD | {"verdict": None, "score": None}}}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert read_card(tmp_path)["genes"] == card["genes"]

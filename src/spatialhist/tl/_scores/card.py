@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from spatialhist._runtime.files import intact, write_json
+from spatialhist._runtime.files import BROKEN, intact, write_json
 from spatialhist._sdata.layers import recorded
 from spatialhist.tl._data import renamed
 from spatialhist.tl._scores.metrics import HEADLINE, choose_metrics
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CARD = "card.json"
+NUMBERS = GENE_COLUMNS[:4]
 FRACTION, SCORE, VERDICT = "ceiling_fraction", "score", "verdict"
 
 
@@ -116,14 +117,38 @@ def read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     if not path.exists():
         return {}
-    with intact(path):
-        return renamed.card(json.loads(path.read_text()))
+    with intact(path, errors=(*BROKEN, ValueError)):
+        card = renamed.card(json.loads(path.read_text()))
+        _check(card)
+    return card
+
+
+def _check(card: dict[str, Any]) -> None:
+    """Refuse a card of which a later step would make something else than was evaluated.
+
+    Raises
+    ------
+    TypeError
+        Naming the gene or the predictor.
+    """
+    for entry in card["scores"]:
+        if not isinstance(entry["predictor"], str) or not _is_number(entry["mean"]):
+            raise TypeError(f"score of predictor {entry['predictor']!r} is {entry['mean']!r}")
+    for gene, facts in card["genes"].items():
+        wrong = [name for name in NUMBERS if not _is_number(facts.get(name))]
+        if wrong or facts["verdict"] not in (None, *VERDICTS):
+            raise TypeError(f"gene {gene!r} has { ({name: facts.get(name) for name in [*wrong, 'verdict']}) }")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number, or known to be missing."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:
     """Genes of a card, as :func:`rate_genes` made them; JSON keeps neither order nor types."""
     table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index").reindex(columns=GENE_COLUMNS)
-    table = table.astype(dict.fromkeys(GENE_COLUMNS[:4], float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
+    table = table.astype(dict.fromkeys(NUMBERS, float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
     return table.sort_values("score", ascending=False, kind="stable").rename_axis("gene")
 
 
