@@ -41,7 +41,7 @@ def test_lines_are_for_logs_only(monkeypatch, capsys):
         (ConnectionError("put the file there"), 2, "spatialhist: put the file there"),
         (KeyboardInterrupt(), 130, "spatialhist: interrupted"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full, or a file would be larger"),
-        (OSError(errno.EFBIG, "File too large"), 2, "make room, then run the same command again"),
+        (OSError(errno.EFBIG, "File too large"), 2, "free some space, then run the same command again"),
         (RuntimeError("SafetensorError: No space left on device (os error 28)"), 2, "the disk is full"),
         (OSError(errno.ESTALE, "Stale file handle"), 2, "Stale file handle"),
         (MemoryError(), 2, "not enough memory: Python did not say for what"),

@@ -106,7 +106,7 @@ def _in_a_sentence(error: BaseException) -> str:
     """What went wrong, and for a full disk and too little memory what helps."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if _is_full(error):
-        return f"the disk is full, or a file would be larger than is allowed ({text}): make room, then run the same command again to resume"
+        return f"the disk is full, or a file would be larger than is allowed ({text}): free some space, then run the same command again to resume"
     if isinstance(error, MemoryError):
         return f"not enough memory: {text or 'Python did not say for what'}; fewer slides, genes or --workers take less"
     return text or type(error).__name__
