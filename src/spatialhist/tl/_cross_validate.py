@@ -16,6 +16,7 @@ from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist._sdata.values import as_ids
+from spatialhist.tl._data.copies import refuse_copies
 from spatialhist.tl._data.design import Design, DesignOptions
 from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
@@ -113,7 +114,8 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If groups are ambiguous, slides are duplicated between groups, no slide was measured, the stain of ``image``
+        If groups are ambiguous, slides of different groups are one section (equal, or cropped, turned, re-encoded,
+        recolored, thinned), no slide was measured, the stain of ``image``
         was fitted on scored slides, or ``design`` and its fields are both given.
     KeyError
         If layer, image, mask or genes are missing.
@@ -139,6 +141,7 @@ def cross_validate(
     assigned = assign_groups(table, used, groups)
     refuse_duplicates(table, used, assigned)
     refuse_shared_stain(table, used, task.design.image)
+    refuse_copies(table, used, assigned, task.signatures)
     warn_of_similar(used, assigned)
     against = baselines(task.design)
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)

@@ -19,6 +19,7 @@ from spatialhist.nn import get_encoder
 from spatialhist.tl._data.features import View, slide_features
 from spatialhist.tl._inference.layers import write_predictions, write_scores
 from spatialhist.tl._inference.mismatch import mismatches
+from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 
@@ -43,7 +44,7 @@ def predict(
     """Predict the spots of slides with what was trained.
 
     A new slide is predicted by the mean over the folds of each model, combined by the weights of the stack. A slide the
-    run was trained on (recognized by its pixels, whatever its name) is predicted by the fold that left it out, so that
+    run was trained on (recognized by its pixels, whatever its name; cropped, turned, re-encoded or recolored, too) is predicted by the fold that left it out, so that
     its own labels never reach its prediction.
 
     Parameters
@@ -92,7 +93,8 @@ def predict(
     Warns
     -----
     UserWarning
-        If scale, genes or units of a slide do not fit the model; the message says what to do.
+        If scale, genes or units of a slide do not fit the model, if it is a copy of a training slide, or if its patient was
+        trained on; the message says what to do.
     """
     from tqdm.auto import tqdm
 
@@ -104,7 +106,10 @@ def predict(
     known = len(cohort.table.var_names.union(trained.genes))
     check_layer_size(cohort.table.n_obs, known)
     opened = cohort.every_slide()
-    training = {s.name: trained.trained_on(s.pixel_hash) for s in opened}
+    relatives = Relatives.of(trained)
+    training = {s.name: relatives.training_slide(s) for s in opened}
+    for text in relatives.told(opened):
+        warnings.warn(text, UserWarning, stacklevel=2)
     for name in training.values():
         trained.check_slide(name)
     for text in mismatches(cohort.table, opened, trained):

@@ -21,6 +21,7 @@ from spatialhist.tl._inference.blocks import predict_blocks
 from spatialhist.tl._inference.grid import TISSUE, Grid, Lattice, lay_grid
 from spatialhist.tl._inference.layers import drop_intervals, provenance
 from spatialhist.tl._inference.mismatch import mismatches
+from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 from spatialhist.tl._scores.card import add_reliability
@@ -158,7 +159,7 @@ def predict_grid(
     n_workers(executor)
     trained = as_trained(model)
     opened = cohort.every_slide()
-    for text in mismatches(cohort.table, opened, trained):
+    for text in [*Relatives.of(trained).told(opened), *mismatches(cohort.table, opened, trained)]:
         warnings.warn(text, UserWarning, stacklevel=2)
     design = trained.design(encoder)
     grids = [lay_grid(s, trained, design, spacing=spacing, lattice=lattice, within=within) for s in opened]

@@ -13,8 +13,10 @@ from spatialhist.pp import StainReference
 
 @pytest.fixture
 def new():
-    """A slide that no run has seen."""
-    return draw_cohort(5, n_slides=1, signal=0.8, images_seed=9)
+    """A slide of a patient that no run has seen."""
+    sdata = draw_cohort(5, n_slides=1, signal=0.8, images_seed=9)
+    sdata["table"].obs["patient"] = "P9"
+    return sdata
 
 
 def recolour(sdata, reference, *, method="macenko"):

@@ -138,11 +138,11 @@ def refuse_duplicates(table: AnnData, slides: Sequence[Slide], assigned: dict[st
         if assigned[a] == assigned[b]:
             continue
         if hashes[a] and hashes[a] == hashes[b]:
-            raise ValueError(_duplicate_message(a, b, assigned, "have the same pixels"))
+            raise ValueError(duplicate_message(a, b, assigned, "have the same pixels"))
         smaller = min(len(vectors[a]), len(vectors[b]))
         shared = len(vectors[a] & vectors[b])
         if smaller and shared > SIMILAR_SHARE * smaller:
-            raise ValueError(_duplicate_message(a, b, assigned, f"share the counts of {shared} of {smaller} spots"))
+            raise ValueError(duplicate_message(a, b, assigned, f"share the counts of {shared} of {smaller} spots"))
 
 
 def refuse_shared_stain(table: AnnData, slides: Sequence[Slide], image: str) -> None:
@@ -165,7 +165,8 @@ def refuse_shared_stain(table: AnnData, slides: Sequence[Slide], image: str) -> 
             )
 
 
-def _duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> str:
+def duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> str:
+    """Say why two slides are one section, and what to do."""
     return (
         f"slides {a!r} (group {assigned[a]!r}) and {b!r} (group {assigned[b]!r}) {why}: one of them would be trained "
         f"on and scored; drop one with slides=, or put both into one group"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._inference.trained_scale import TrainedScale, check_pitch, design_in_px
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def lay_grid(
     spots = sizes.spots(own)
     check_pitch(spots, name, [("pitch", 1.0)])
     design = design_in_px(design, sizes.complete(own), name, tiles=trained.needs_tiles)
-    training_slide = trained.trained_on(slide.pixel_hash)
+    training_slide = Relatives.of(trained).training_slide(slide)
     trained.check_slide(training_slide)
     distance = spots.diameter(name) if spacing is None else spots.px(spacing, name)
     if not 0 < distance < np.inf:

@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import add_dense_rows, record, recorded
 from spatialhist._sdata.values import as_numbers
+from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._runs.trained import Trained
 from spatialhist.tl._scores.card import add_reliability
 
@@ -142,6 +143,7 @@ def groups_of_slides(
     if "predicted_slides" not in made:
         return {s: groups[s] for s in slides if s in groups}
     names = [s for s in slides if s in list(made["predicted_slides"])]
+    relatives = Relatives.of(trained)
     # A grid has no image of its own.
-    known = {s: trained.trained_on(slide(made.get("slide", s)).pixel_hash) for s in names}
+    known = {s: relatives.training_slide(slide(made.get("slide", s))) for s in names}
     return {s: groups[name] if name else None for s, name in known.items()}

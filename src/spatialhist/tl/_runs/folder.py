@@ -61,7 +61,7 @@ def claim(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
 
 def _remove_run(folder: Path) -> None:
     run = (MANIFEST, "folds", "inner", "full", "stack", "oof.zarr")
-    for name in (*run, "scores.parquet", "report.html", "training_features.safetensors"):
+    for name in (*run, "scores.parquet", "report.html", "training_features.safetensors", "signatures.safetensors"):
         remove(folder / name)
 
 

@@ -39,6 +39,8 @@ class TrainingSlide:
         What its image was recolored to, None for the H&E image itself.
     scale
         Size of its pixels and spots.
+    patient
+        None where it is not known.
     """
 
     pixels: str
@@ -46,17 +48,20 @@ class TrainingSlide:
     spots: int | None = None
     stain: dict[str, Any] | None = None
     scale: Scale = field(default_factory=lambda: Scale(None, None, None))
+    patient: str | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingSlide:
         """Read its entry of a manifest."""
         size = Scale(*(data.get(name) for name in ("mpp", "pitch_px", "spot_diameter_px")))
-        return cls(data["pixels"], data.get("group"), data.get("spots"), data.get("stain"), size)
+        group, patient = data.get("group"), data.get("patient")
+        return cls(data["pixels"], group, data.get("spots"), data.get("stain"), size, patient)
 
     def to_json(self) -> dict[str, Any]:
         """Inverse of :meth:`from_json`."""
-        group = {} if self.group is None else {"group": self.group}
-        return {"pixels": self.pixels, "spots": self.spots, "stain": self.stain, **group, **asdict(self.scale)}
+        where_known = {"group": self.group, "patient": self.patient}
+        known = {key: value for key, value in where_known.items() if value is not None}
+        return {"pixels": self.pixels, "spots": self.spots, "stain": self.stain, **known, **asdict(self.scale)}
 
 
 @dataclass(frozen=True)

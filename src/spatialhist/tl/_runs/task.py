@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,12 @@ from spatialhist.tl._data.gather import fingerprint, gather_run
 from spatialhist.tl._data.panel import refuse_missing_values
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._data.shared_genes import refuse_other_genes
+from spatialhist.tl._data.signature import Signature, sign_slide
 from spatialhist.tl._predictors.registry import describe, resolve_models
 from spatialhist.tl._runs.folder import check_free, claim
 from spatialhist.tl._runs.manifest import Manifest, TrainingSlide
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
+from spatialhist.tl._runs.signatures import save_signatures
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -106,6 +109,11 @@ class Task:
             check_slide(slide, looks)
         return cls(table, used, rows, layer, looks, resolve_models(models), int(seed), threads)
 
+    @cached_property
+    def signatures(self) -> dict[str, Signature]:
+        """Keypoints of the picture of every slide."""
+        return {s.name: sign_slide(s) for s in self.slides}
+
     def recipe(self) -> dict[str, Any]:
         """What is fitted on and how, apart from the slides."""
         return {
@@ -148,6 +156,7 @@ class Task:
                     spots=len(self.rows[s.name]),
                     stain=s.stain_target(self.design.image),
                     scale=s.scale,
+                    patient=s.patient,
                 )
                 for s in self.slides
             },
@@ -205,6 +214,7 @@ class Task:
             )
             gathered = manifest.of_inputs(fingerprint(beside, manifest.genes), inputs.meta["ranking"])
             claim(folder, gathered, overwrite=overwrite)
+        save_signatures(folder, self.signatures)
         inputs = Inputs.open(folder / "inputs")
         with pinned_threads(self.threads):
             TrainingFeatures.of(inputs, sorted(set(assigned.values())), len(self.design.extents)).save(folder)
