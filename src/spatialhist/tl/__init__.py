@@ -5,6 +5,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "_benchmark": ["Benchmark", "benchmark"],
         "_calibrate": ["calibrate"],
         "_check_predictor": ["check_predictor"],
         "_compare": ["compare"],

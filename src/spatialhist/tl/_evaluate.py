@@ -179,7 +179,7 @@ def _named(table: AnnData, slides: Sequence[str], truth: str, layers: str | Sequ
 def _found(table: AnnData, truth: str) -> list[str]:
     """Layers of the latest run for a truth, one a predictor."""
     mine = [k for k in layer_names(table) if measured_target(table, k) == truth]
-    mine = [k for k in mine if recorded(table, k).get("step") != "predict"]
+    mine = [k for k in mine if recorded(table, k).get("step") not in ("predict", "benchmark")]
     latest = recorded(table, LATEST).get("latest", {})
     stale = [k for k in mine if _is_stale(recorded(table, k), latest)]
     found = [k for k in mine if k not in stale]
