@@ -103,6 +103,17 @@ def slide_pearson(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray) -
     return float(np.mean([_pearson(truth[slide == s], predicted[slide == s]) for s in np.unique(slide)]))
 
 
+def beyond_depth(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray, depth: np.ndarray) -> float:
+    """The same, after log total counts and their square were regressed out of both within each slide."""
+    left = [truth.astype(np.float64), predicted.astype(np.float64)]
+    for name in np.unique(slide):
+        rows, log = slide == name, np.log1p(depth[slide == name])
+        basis = np.column_stack([np.ones_like(log), log - log.mean(), (log - log.mean()) ** 2])
+        for values in left:
+            values[rows] -= basis @ np.linalg.lstsq(basis, values[rows], rcond=None)[0]
+    return slide_pearson(*left, slide)
+
+
 def _pearson(truth: np.ndarray, predicted: np.ndarray) -> float:
     t, p = truth - truth.mean(axis=0), predicted - predicted.mean(axis=0)
     varies = (t**2).sum(axis=0) > 0

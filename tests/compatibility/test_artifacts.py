@@ -329,4 +329,7 @@ def test_info_says_the_same(old, name):
         assert found["slides"] == expected["slides"]
         assert found["layers"].keys() == expected["layers"].keys()
     else:
-        assert found == expected
+        assert {key: found[key] for key in expected} == expected
+        assert found["encoder"] == "color_texture"
+        sizes = {"ridge": ["75 um: 64 pixels, 1.1719 um each", "300 um: 64 pixels, 4.6875 um each"]}
+        assert found["fields of view"] == sizes.get(name, ["150 um: 64 pixels, 2.3438 um each"])

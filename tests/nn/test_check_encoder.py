@@ -164,3 +164,15 @@ def test_networks_are_left_in_the_mode_in_which_they_were():
 def test_nothing_is_printed(capsys):
     check_encoder(Counting())
     assert capsys.readouterr() == ("", "")
+
+
+def test_tiles_have_the_size_that_the_encoder_states():
+    def means_of_squares(tiles):
+        assert tiles.shape[2:] == (24, 24)
+        return means(tiles)
+
+    (said,) = check_encoder(means_of_squares)
+    assert "of 64 pixels: AssertionError" in said
+    means_of_squares.pixels = 24
+    assert check_encoder(means_of_squares) == []
+    assert "of 32 pixels: AssertionError" in check_encoder(means_of_squares, pixels=32)[0]

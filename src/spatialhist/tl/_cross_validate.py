@@ -26,7 +26,7 @@ from spatialhist.tl._predictors.combiners import Mean
 from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits, tell
-from spatialhist.tl._runs.folder import locked, run_folder, write_oof
+from spatialhist.tl._runs.folder import as_recorded, locked, run_folder, write_oof
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION
 from spatialhist.tl._runs.plan import announce, unique
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
@@ -135,7 +135,7 @@ def cross_validate(
     ['P1', 'P2', 'P3']
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    looks = Design.of_call(design, options)
+    looks = as_recorded(Design.of_call(design, options), out, overwrite=overwrite)
     task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
     table, used = task.table, task.slides
     assigned = assign_groups(table, used, groups)

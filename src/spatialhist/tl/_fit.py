@@ -17,7 +17,7 @@ from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import run_fits
-from spatialhist.tl._runs.folder import locked, run_folder
+from spatialhist.tl._runs.folder import as_recorded, locked, run_folder
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MODEL, Manifest
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
@@ -97,7 +97,7 @@ def fit(
     slides alone forgets the old ones, with ``start`` too. ``start`` spares networks epochs.
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
-    looks = Design.of_call(design, options)
+    looks = as_recorded(Design.of_call(design, options), out, overwrite=overwrite)
     task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
     card = {} if evaluated_by is None else _card_of(evaluated_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start

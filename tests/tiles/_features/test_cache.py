@@ -96,6 +96,20 @@ def test_features_can_be_kept_in_the_store(slide, tmp_path):
     assert encoder.seen == len(CENTERS)
 
 
+def test_what_is_left_open_is_taken_from_the_encoder(slide):
+    """The slide has 0.5 um per pixel: 10 um are 20 pixels."""
+    encoder = Mean()
+    expected = features(FeatureCache(None), slide, encoder, spec=TileSpec(("um", 10), 8))
+    encoder.pixels, encoder.um_per_pixel = 8, 1.25
+    for spec in (("um", 10), None):
+        np.testing.assert_array_equal(features(FeatureCache(None), slide, encoder, spec=spec), expected)
+    by_name = features(FeatureCache(None), slide, "color_texture", spec=("um", 10), centers=CENTERS[:5])
+    told = features(FeatureCache(None), slide, "color_texture", spec=TileSpec(("um", 10), 64), centers=CENTERS[:5])
+    np.testing.assert_array_equal(by_name, told)
+    with pytest.raises(ValueError, match=r"the encoder has no um_per_pixel: give its side, as in spec=\('um', 150\)"):
+        features(FeatureCache(None), slide, Mean(), spec=None)
+
+
 def test_without_folder_nothing_is_kept(slide):
     encoder = Mean()
     for _ in range(2):

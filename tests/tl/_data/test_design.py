@@ -85,12 +85,45 @@ def test_lists_become_tuples_and_a_design_can_be_compared():
 def test_what_is_left_open_follows_the_scales():
     known, unknown = Scale(0.5, 200.0, 110.0), Scale(None, 200.0, 110.0)
     assert Design().on([known]) == Design(
-        extents=tuple(("um", e) for e in EXTENTS_UM), context=(("um", 150.0), ("um", 300.0), ("um", 600.0))
+        extents=tuple(("um", e) for e in EXTENTS_UM),
+        context=(("um", 150.0), ("um", 300.0), ("um", 600.0)),
+        pixels=64,
     )
     assert Design().on([known, unknown]).context == (("pitch", 1.5), ("pitch", 3.0), ("pitch", 6.0))
-    told = Design(extents=(("px", 20.0),), context=())
+    told = Design(extents=(("px", 20.0),), context=(), pixels=32)
     assert told.on([known]) == told
     assert (Design().radii, Design(context=(("px", 9.0),)).radii) == ((), (("px", 9.0),))
+
+
+def sized(pixels=None, um_per_pixel=None):
+    def encode(tiles):
+        return tiles.float().mean(dim=(2, 3))
+
+    encode.pixels, encode.um_per_pixel = pixels, um_per_pixel
+    return encode
+
+
+def test_what_is_left_open_follows_the_encoder():
+    known, unknown = Scale(0.5, 200.0, 110.0), Scale(None, 200.0, 110.0)
+    made = Design(sized(30, 2.5)).on([known])
+    assert (made.pixels, made.extents) == (30, (("um", 75.0),))
+    assert Design(sized(30, 2.5)).on([known, unknown]).extents == (("pitch", 0.75),)
+    assert Design(sized(30, 2.5), pixels=20).on([known]).extents == (("um", 50.0),)
+    made = Design(sized(30)).on([known])
+    assert (made.pixels, made.extents) == (30, tuple(("um", e) for e in EXTENTS_UM))
+    assert Design(sized()).on([known]).pixels == 64
+    told = Design(sized(30, 2.5), extents=[("um", 90)])
+    assert [(s.extent, s.pixels) for s in told.specs] == [(("um", 90.0), 30)]
+    with pytest.raises(ValueError, match="pixels=0 must be a whole number"):
+        Design(sized(30), pixels=0).on([known]).specs  # noqa: B018
+
+
+def test_what_is_left_open_follows_an_earlier_design_of_the_same_encoder():
+    before = Design(extents=(("um", 90.0),), pixels=32, context=(("um", 200.0),))
+    assert Design().completed(before) == before
+    assert Design(pixels=16, context=()).completed(before) == Design(extents=(("um", 90.0),), pixels=16, context=())
+    assert Design(sized(30)).completed(before).pixels is None
+    assert Design(sized(30)).completed(Design.described(Design(sized(20), pixels=20).to_json())).pixels == 20
 
 
 def test_a_call_hands_a_design_in_whole_or_by_its_fields():

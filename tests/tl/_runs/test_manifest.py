@@ -42,6 +42,22 @@ def test_a_slide_is_known_by_its_pixels():
     assert [manifest().trained_on(pixels) for pixels in ("aa", "", "bb")] == ["A", None, None]
 
 
+def test_fields_of_view_tell_how_fine_their_pixels_are():
+    """Slide A has 0.5 um per pixel and spots 9 pixels apart, slide B another scale or none."""
+    extents = [["um", 40.0], ["px", 24.0], ["pitch", 2.0]]
+    data = as_stored(design=as_stored()["identity"]["design"] | {"extents": extents, "pixels": 20})
+    told = Manifest.from_json(data).fields_of_view
+    assert told == [
+        {"extent": ["um", 40.0], "pixels": 20, "um_per_pixel": [2.0, 2.0]},
+        {"extent": ["px", 24.0], "pixels": 20, "um_per_pixel": None},
+        {"extent": ["pitch", 2.0], "pixels": 20, "um_per_pixel": None},
+    ]
+    data["slides"]["B"] |= {"mpp": 0.25, "pitch_px": 10.0}
+    made = Manifest.from_json(data)
+    assert [field["um_per_pixel"] for field in made.fields_of_view] == [[2.0, 2.0], [0.3, 0.6], [0.25, 0.45]]
+    assert made.to_json()["fields_of_view"] == made.fields_of_view
+
+
 def test_what_is_written_is_read_again(tmp_path):
     before = replace(manifest(), units={"target_sum": 1e4}, command="spatialhist run", license="CC-BY-4.0")
     before.write(tmp_path)

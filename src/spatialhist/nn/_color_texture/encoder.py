@@ -65,6 +65,21 @@ class ColorTexture(nn.Module):
         blank = torch.zeros((1, 3, SMALLEST_TILE, SMALLEST_TILE), dtype=torch.uint8)
         self.feature_names = tuple(_features(blank))
 
+    @property
+    def pixels(self) -> int:
+        """Side of the tiles that it was made for."""
+        return 64
+
+    @property
+    def um_per_pixel(self) -> None:
+        """None, because its statistics are the same at every scale."""
+        return None
+
+    @property
+    def dimension(self) -> int:
+        """Number of features of a tile."""
+        return len(self.feature_names)
+
     @torch.no_grad()
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
         """Compute the features of a batch of tiles.

@@ -138,11 +138,18 @@ def _settings(cv: CrossValidation) -> dict[str, str]:
         "models": ", ".join(m.name for m in cv.models),
         "image": design.image,
         "encoder": f"{design.encoder}, tiles of {design.pixels} pixels",
-        "extents": ", ".join(_extent(e) for e in design.extents),
+        "fields of view": "; ".join(_field_of_view(field) for field in manifest.fields_of_view),
         "context within": ", ".join(_extent(e) for e in design.radii) or "none",
         "seed": str(manifest.seed),
         "threads per fit": str(manifest.threads),
     }
+
+
+def _field_of_view(field: dict[str, Any]) -> str:
+    sizes = field["um_per_pixel"]
+    if sizes is None:
+        return _extent(field["extent"])
+    return f"{_extent(field['extent'])} ({' to '.join(f'{s:.3g}' for s in dict.fromkeys(sizes))} µm per pixel)"
 
 
 def _extent(extent: tuple[str, float]) -> str:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from spatialhist._runtime.files import load_array, write_array, write_json
 from spatialhist._sdata.cohort import get_slide
-from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
+from spatialhist.tiles._features.encode import encode_tiles, encoder_spec, encoding_reader
 from spatialhist.tiles._reading.digest import pixel_digest
 from spatialhist.tiles._reading.plan import make_plan, needed_blocks
 from spatialhist.tiles._reading.view import TileView
@@ -59,6 +59,8 @@ class FeatureCache:
     >>> mean = lambda tiles: tiles.float().mean(dim=(2, 3))
     >>> sh.tiles.FeatureCache(None).features(sdata, "S1", spec, mean, xy, progress=False).shape == (len(xy), 3)
     True
+
+    With ``encoder="efficientnet-lite0"`` and ``spec=("um", 150)`` tiles of 150 micrometers are read at its 224 pixels.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
@@ -68,8 +70,8 @@ class FeatureCache:
         self,
         sdata: SpatialData,
         slide: str,
-        spec: TileSpec,
-        encoder: Encoder,
+        spec: TileSpec | tuple[str, float] | None,
+        encoder: str | Encoder,
         centers: np.ndarray,
         *,
         image: str | None = None,
@@ -85,10 +87,11 @@ class FeatureCache:
         slide
             Slide id.
         spec
-            Size of the tiles.
+            Size of the tiles. A length alone, such as ``("um", 150)``, takes the pixels that the encoder was made for, 64
+            where it does not say; None takes the field of view that it was trained on, too.
         encoder
-            Takes uint8 tiles ``(B, 3, pixels, pixels)`` to features ``(B, F)``. It is told apart from others by
-            :func:`spatialhist.nn.encoder_fingerprint`.
+            Takes uint8 tiles ``(B, 3, pixels, pixels)`` to features ``(B, F)``, or its name. It is told apart from others
+            by :func:`spatialhist.nn.encoder_fingerprint`.
         centers
             ``(n, 2)``, (x, y) in full-resolution pixels of the image.
         image
@@ -106,10 +109,15 @@ class FeatureCache:
         Raises
         ------
         ValueError
-            If a center is not finite, or the encoder returns anything but ``(B, F)``.
+            If a center is not finite, the encoder returns anything but ``(B, F)``, or `spec` is None and the encoder does
+            not say at which scale it was trained.
         """
-        (view,) = TileView.of(get_slide(sdata, slide), [spec], image)
-        return view_features(view, encoder, centers, folder=self.folder, batch=batch, progress=progress)
+        from spatialhist.nn import get_encoder
+
+        encode = get_encoder(encoder)
+        (view,) = TileView.of(get_slide(sdata, slide), [encoder_spec(spec, encode)], image)
+        own = encode if isinstance(encoder, str) else encoder
+        return view_features(view, own, centers, folder=self.folder, batch=batch, progress=progress)
 
 
 def view_features(

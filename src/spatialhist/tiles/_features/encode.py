@@ -9,16 +9,41 @@ import numpy as np
 
 from spatialhist.tiles._reading.reader import TileReader
 from spatialhist.tiles._reading.source import PixelSource
+from spatialhist.tiles._spec import TileSpec
 
 if TYPE_CHECKING:
     import torch
     from tqdm.auto import tqdm
+
+    from spatialhist.nn import ColorTexture, FrozenEncoder
 
     Encoder = Callable[[torch.Tensor], torch.Tensor]
 
 MIN_MB, MAX_MB, BLOCKS = 64, 256, 24
 """Decoded pixels that are kept while tiles are encoded, so that memory is the same from small slides to large ones: some
 rows of blocks, and at least so many of them where they are large."""
+
+PIXELS = 64
+"""Side of the tiles of encoders that do not say which they were made for."""
+
+
+def encoder_spec(spec: TileSpec | tuple[str, float] | None, encoder: ColorTexture | FrozenEncoder) -> TileSpec:
+    """Complete the size of tiles by what an encoder was made for.
+
+    Raises
+    ------
+    ValueError
+        If the field of view is left open, and the encoder does not say at which scale it was trained.
+    """
+    if isinstance(spec, TileSpec):
+        return spec
+    pixels = encoder.pixels or PIXELS
+    if spec is None and encoder.um_per_pixel is None:
+        raise ValueError(
+            "spec=None takes the field of view that the encoder was trained on, and the encoder has no um_per_pixel: "
+            "give its side, as in spec=('um', 150)"
+        )
+    return TileSpec(spec or ("um", pixels * (encoder.um_per_pixel or 0)), pixels, grid=1)
 
 
 def encoding_reader(source: PixelSource) -> TileReader:

@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from spatialhist.nn import encoder_fingerprint, get_encoder
 from spatialhist.tiles import TileSpec
+from spatialhist.tiles._features.encode import PIXELS
 
 if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
+    from spatialhist.nn import ColorTexture, FrozenEncoder
 
 COLOR_TEXTURE = "color_texture"
 CUSTOM = "custom:"
 """Starts the name of what is not the package's own."""
 FINGERPRINT = "encoder_fingerprint"
-PIXELS = 64
-"""Side of the tiles that color and texture are measured on, unless a run says otherwise."""
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
 """Sides of the fields of view: one somewhat wider than a Visium spot of 55 um, then twice as wide each."""
+PITCH_UM = 100.0
+"""Distance of spots on the lattice that stands for a scale where none is known."""
 EXTENTS_PITCH = (0.75, 1.5, 3.0, 6.0)
-"""The same areas on a lattice of 100 um, for slides whose scale is not known."""
+"""The same areas on this lattice, for slides whose scale is not known."""
 CONTEXT_UM = (150.0, 300.0, 600.0)
 """Radii of the averages over the context: standard deviations of Gaussian weights."""
 CONTEXT_PITCH = (1.5, 3.0, 6.0)
-"""The same radii on a lattice of 100 um."""
+"""The same radii on this lattice."""
 
 
 class DesignOptions(TypedDict, total=False):
@@ -33,7 +35,7 @@ class DesignOptions(TypedDict, total=False):
 
     encoder: str | Callable[..., Any]
     extents: Sequence[tuple[str, float]] | None
-    pixels: int
+    pixels: int | None
     image: str
     tile_extent: tuple[str, float]
     tile_pixels: int
@@ -59,10 +61,13 @@ class Design:
         What turns tiles into features: a name (see :func:`spatialhist.nn.get_encoder`), a network, or any callable from a
         uint8 batch ``(n, 3, pixels, pixels)`` to features ``(n, F)``. Hand in a callable again to predict with the run.
     extents
-        Sides of the squares around a spot whose features are used, one feature block each; 75, 150, 300 and 600
-        micrometers by default, or the same in spot spacings of 100 micrometers where a scale is not known.
+        Sides of the squares around a spot whose features are used, one feature block each. None to take the field of view
+        that the encoder was trained on, ``pixels`` times its ``um_per_pixel`` (:class:`spatialhist.nn.Encoder`); where the
+        encoder does not say it, as ``"color_texture"``, 75, 150, 300 and 600 micrometers. Where a scale is not known, the
+        same in spot spacings of 100 micrometers.
     pixels
-        Side of the tiles that the encoder sees. Every square is resampled to it.
+        Side of the tiles that the encoder sees. Every square is resampled to it. None to take the encoder's own, 64 where
+        it has none.
     image
         ``"full"``, ``"normalized"``, ``"masked"`` or a key with ``{slide}`` in it.
     tile_extent
@@ -95,7 +100,7 @@ class Design:
 
     encoder: str | Callable[..., Any] = COLOR_TEXTURE
     extents: Sequence[tuple[str, float]] = ()
-    pixels: int = PIXELS
+    pixels: int | None = None
     image: str = "full"
     tile_extent: tuple[str, float] = ("pitch", 3.0)
     tile_pixels: int = 78
@@ -133,10 +138,43 @@ class Design:
             )
         return design
 
-    def on(self, scales: Sequence[Scale]) -> Design:
-        """Return the design with the lengths that were left open, as the scales of the slides allow."""
+    def on(self, scales: Sequence[Scale], encoder: ColorTexture | FrozenEncoder | None = None) -> Design:
+        """Return the design with what was left open, as the encoder and the scales of the slides have it.
+
+        Parameters
+        ----------
+        scales
+            Of the slides.
+        encoder
+            The encoder of the design, None to make it.
+        """
+        encoder = get_encoder(self.encoder) if encoder is None else encoder
+        pixels = self._side(encoder)
+        extents = self.extents or own_extents(scales, pixels, encoder.um_per_pixel)
         context = default_context(scales) if self.context is None else self.context
-        return replace(self, extents=self.extents or default_extents(scales), context=context)
+        return replace(self, pixels=pixels, extents=extents, context=context)
+
+    def _side(self, encoder: ColorTexture | FrozenEncoder | None = None) -> int:
+        """Side of the tiles: what was asked for, else what the encoder was made for."""
+        if self.pixels is not None:
+            return self.pixels
+        return (get_encoder(self.encoder) if encoder is None else encoder).pixels or PIXELS
+
+    def completed(self, recorded: Design) -> Design:
+        """Return the design with what was left open as an earlier one of the same encoder had it."""
+        if self.encoder_name != recorded.encoder_name:
+            return self
+        return replace(
+            self,
+            pixels=recorded.pixels if self.pixels is None else self.pixels,
+            extents=self.extents or recorded.extents,
+            context=recorded.context if self.context is None else self.context,
+        )
+
+    @property
+    def encoder_name(self) -> str:
+        """Name of the encoder; ``custom:`` and the class of one that has none."""
+        return self.encoder if isinstance(self.encoder, str) else f"{CUSTOM}{type(self.encoder).__name__}"
 
     @property
     def radii(self) -> tuple[tuple[str, float], ...]:
@@ -146,7 +184,7 @@ class Design:
     @property
     def specs(self) -> tuple[TileSpec, ...]:
         """One tile specification per feature block; refuses what is no length."""
-        return tuple(TileSpec(extent=e, pixels=self.pixels, grid=1) for e in self.extents)
+        return tuple(TileSpec(extent=e, pixels=self._side(), grid=1) for e in self.extents)
 
     @property
     def single_scale(self) -> int:
@@ -162,13 +200,13 @@ class Design:
         """Return plain types; an encoder that is no name is told by its class and its hash."""
         if isinstance(self.encoder, str):
             return asdict(self)
-        plain = asdict(replace(self, encoder=f"{CUSTOM}{type(self.encoder).__name__}"))
+        plain = asdict(replace(self, encoder=self.encoder_name))
         return plain | {FINGERPRINT: encoder_fingerprint(self.encoder)}
 
     @classmethod
     def described(cls, data: dict[str, Any]) -> Design:
         """Read a design; an encoder that was no name is told by its class."""
-        plain = {k: v for k, v in data.items() if k != FINGERPRINT}
+        plain = {"pixels": PIXELS} | {k: v for k, v in data.items() if k != FINGERPRINT}
         lengths = {k: _as_lengths(data.get(k, ())) for k in ("extents", "context")}
         tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
         return cls(**{**plain, "encoder": data["encoder"], **lengths, "tile_extent": tile_extent})
@@ -213,6 +251,14 @@ def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None)
 def _fingerprints(encoder: Callable[..., Any]) -> set[str]:
     """Of an encoder as it was handed in, and as it is run."""
     return {encoder_fingerprint(encoder), encoder_fingerprint(get_encoder(encoder))}
+
+
+def own_extents(scales: Sequence[Scale], pixels: int, um_per_pixel: float | None) -> tuple[tuple[str, float], ...]:
+    """Field of view that an encoder was trained on, where it is known; else the default ones."""
+    if um_per_pixel is None:
+        return default_extents(scales)
+    um = pixels * um_per_pixel
+    return _lengths(scales, (um,), (um / PITCH_UM,))
 
 
 def default_extents(scales: Sequence[Scale]) -> tuple[tuple[str, float], ...]:

@@ -11,10 +11,9 @@ import numpy as np
 
 from spatialhist._sdata.geometry import apply
 from spatialhist.tiles._features.cache import view_features
-from spatialhist.tiles._features.encode import encoding_reader
+from spatialhist.tiles._features.encode import PIXELS, encoding_reader
 from spatialhist.tiles._reading.view import TileView
 from spatialhist.tl._data.context import Context
-from spatialhist.tl._data.design import PIXELS
 from spatialhist.tl._data.samples import Samples, row_parts, standardize
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 
 from spatialhist import _keys
 from spatialhist._runtime.files import refuse_links, remove, whole_folder
+from spatialhist.tl._data.design import Design
 from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
 
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
@@ -22,6 +23,13 @@ def run_folder(out: str | Path | None) -> tuple[Path, tempfile.TemporaryDirector
         return Path(out), None
     temporary = tempfile.TemporaryDirectory(prefix="spatialhist-")
     return Path(temporary.name), temporary
+
+
+def as_recorded(design: Design, out: str | Path | None, *, overwrite: bool = False) -> Design:
+    """Complete a design by that of the run to be resumed, so that it goes on with the tiles with which it began."""
+    if not out or overwrite or not (Path(out) / MANIFEST).exists():
+        return design
+    return design.completed(Manifest.read(Path(out)).design)
 
 
 def check_free(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:

@@ -160,7 +160,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Inverse of :meth:`from_json`."""
-        data = {**vars(self), "format": FORMAT, "slides": {name: s.to_json() for name, s in self.slides.items()}}
+        slides = {name: s.to_json() for name, s in self.slides.items()}
+        data = {**vars(self), "format": FORMAT, "slides": slides, "fields_of_view": self.fields_of_view}
         return {key: value for key, value in data.items() if key != "license" or value is not None}
 
     def write(self, folder: Path) -> None:
@@ -196,6 +197,18 @@ class Manifest:
     def design(self) -> Design:
         """What models look at; an encoder that was no name is told by its class."""
         return Design.described(self.identity["design"])
+
+    @property
+    def fields_of_view(self) -> list[dict[str, Any]]:
+        """Per field of view its side, its pixels, and the smallest and largest micrometers per pixel over the slides.
+
+        The latter are None where a slide lacks the scale that they follow from.
+        """
+        design = self.design
+        return [
+            {"extent": list(e), "pixels": design.pixels, "um_per_pixel": _um_per_pixel(e, design.pixels, self.scales)}
+            for e in design.extents
+        ]
 
     @property
     def encoder(self) -> str:
@@ -258,6 +271,16 @@ class Manifest:
         """
         held, new = comparable(self.identity), comparable(wanted)
         return sorted(key for key in (keys or new) if held.get(key) != _as_far_as_known(new[key], held.get(key)))
+
+
+def _um_per_pixel(extent: tuple[str, float], pixels: int | None, scales: Sequence[Scale]) -> list[float] | None:
+    """Smallest and largest micrometers per pixel of a tile."""
+    unit, length = extent
+    sizes = {"um": lambda s: 1.0, "px": lambda s: s.mpp, "pitch": lambda s: s.mpp and s.pitch_px and s.mpp * s.pitch_px}
+    um = [sizes[unit](scale) for scale in scales]
+    if not um or not pixels or None in um:
+        return None
+    return [round(length * each / pixels, 4) for each in (min(um), max(um))]
 
 
 def _as_far_as_known(new: Any, held: Any) -> Any:

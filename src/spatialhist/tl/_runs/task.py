@@ -26,6 +26,7 @@ from spatialhist.tl._data.panel import refuse_missing_values
 from spatialhist.tl._data.samples import Inputs
 from spatialhist.tl._data.shared_genes import refuse_other_genes
 from spatialhist.tl._data.signature import Signature, sign_slide
+from spatialhist.tl._data.upsampling import warn_of_upsampling
 from spatialhist.tl._predictors.registry import describe, resolve_models
 from spatialhist.tl._runs.folder import check_free, claim
 from spatialhist.tl._runs.manifest import Manifest, TrainingSlide
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spatialhist._sdata.slide import Slide
+    from spatialhist.nn import ColorTexture, FrozenEncoder
     from spatialhist.tl._predictors.protocol import Predictor
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "spatialdata", "torch")
@@ -57,6 +59,8 @@ class Task:
         What is predicted.
     design
         What models look at.
+    encoder
+        Its encoder.
     models
         The predictors.
     seed, threads
@@ -68,6 +72,7 @@ class Task:
     rows: dict[str, np.ndarray]
     layer: str
     design: Design
+    encoder: ColorTexture | FrozenEncoder
     models: list[Predictor]
     seed: int
     threads: int
@@ -104,10 +109,12 @@ class Task:
             raise ValueError(f"none of the slides {names} has measured spots that passed pp.filter_spots")
         used = [s for s in slides if s.name in rows]
         refuse_other_genes(table, used, rows, layer)
-        looks = design.on([s.scale for s in used])
+        encoder = get_encoder(design.encoder)
+        looks = design.on([s.scale for s in used], encoder)
         for slide in used:
             check_slide(slide, looks)
-        return cls(table, used, rows, layer, looks, resolve_models(models), int(seed), threads)
+        warn_of_upsampling(used, looks, encoder)
+        return cls(table, used, rows, layer, looks, encoder, resolve_models(models), int(seed), threads)
 
     @cached_property
     def signatures(self) -> dict[str, Signature]:
@@ -205,7 +212,7 @@ class Task:
                 columns=columns,
                 layer=self.layer,
                 design=self.design,
-                encoder=get_encoder(self.design.encoder),
+                encoder=self.encoder,
                 colors=get_encoder(COLOR_TEXTURE) if colors and self.design.encoder != COLOR_TEXTURE else None,
                 tiles=any(m.needs_tiles for m in self.models),
                 workers=n_workers(executor),
