@@ -70,7 +70,8 @@ def scored(sdata, out: Path, features: Path, protocol: dict, gmt: Path | None) -
 def headlines(scores: pd.DataFrame) -> pd.DataFrame:
     """Return both headlines side by side: means over groups, and every group."""
     both = {title: sh.tl.summarize(scores, metric=metric) for metric, title in HEADLINES.items()}
-    table = pd.concat({title: found.drop(columns="wins") for title, found in both.items()}, axis=1)
+    shown = ["mean", *sorted(set(scores["group"]) - {"all"})]
+    table = pd.concat({title: found[shown] for title, found in both.items()}, axis=1)
     return table.sort_values(("headline", "mean"), ascending=False)
 
 
