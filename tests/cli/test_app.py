@@ -86,6 +86,21 @@ def test_run_leaves_scores_report_and_layers(finished):
     assert "predictor=ridge" in text
 
 
+def test_benchmark_scores_a_file(store, tmp_path):
+    table = sd.read_zarr(store)["table"]
+    flat = pd.DataFrame(1.0, table.obs_names, table.var_names[:3])
+    flat.to_csv(tmp_path / "flat.csv")
+    out = tmp_path / "bench"
+    options = ("--out", out, "--workers", 1, "--json")
+    facts = json.loads(call("benchmark", store, tmp_path / "flat.csv", *options).stdout)
+    by_name = {row["predictor"]: row for row in facts["scores"]}
+    assert by_name["flat"]["pearson"] == 0 < by_name["ridge"]["pearson"]
+    assert "cannot be known" in facts["notes"][0]
+    assert "cannot be known" in (out / "report.html").read_text()
+    assert "flat" in set(pd.read_parquet(out / "scores.parquet")["predictor"])
+    assert "there is neither a layer nor a file" in refused("benchmark", store, tmp_path / "none.csv", "--out", out)
+
+
 def test_run_leaves_its_source_as_it_was(finished, store):
     table = sd.read_zarr(store)["table"]
     assert not [k for k in layer_names(table) if k.startswith("oof")]

@@ -226,3 +226,17 @@ def test_another_object_is_refused(sdata, cv, scores):
 )
 def test_number(value, expected):
     assert number(value) == expected
+
+
+def test_benchmark_brings_its_scores_and_what_cannot_be_known(sdata, cv, scores, tmp_path):
+    bench = sh.tl.Benchmark(scores, {"": cv}, ["<script>deep: cannot be known"])
+    page = sh.report.write(sdata, bench, path=tmp_path / "page.html").read_text()
+    plain = sh.report.write(sdata, cv, scores=scores, path=tmp_path / "plain.html").read_text()
+    assert "cannot be known.</p>" in page
+    assert "<script>deep" not in page
+    assert "cannot be known" not in plain
+
+
+def test_run_without_scores(sdata, cv):
+    with pytest.raises(TypeError, match="scores= is missing: pass scores=sh.tl.evaluate"):
+        sh.report.write(sdata, cv)

@@ -1,4 +1,4 @@
-"""The command line: demo, run, predict, info. Every command is what a notebook would type."""
+"""The command line: demo, run, benchmark, predict, info. Every command is what a notebook would type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spatialhist._runtime.files import inside
 from spatialhist._runtime.text import printable
 from spatialhist.cli._console import Printable, in_words, print_json, print_verdicts, say, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
-from spatialhist.cli._steps import analyze, draw_maps, prepare, read_or_open, store_of
+from spatialhist.cli._steps import analyze, draw_maps, prepare, read_or_open, score_predictions, store_of
 
 if TYPE_CHECKING:
     pass
@@ -131,6 +131,44 @@ def run(
             sdata, out, groups=groups, layer=layer, genes=n_genes, always=genes or (), workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
             as_json=as_json,
+        )  # fmt: skip
+
+
+@app.command()
+def benchmark(
+    data: Annotated[Path, typer.Argument(help="Measured slides, as run takes them.")],
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(help="CSV, TSV, Parquet or h5ad: spots by barcode x genes; several for several models."),
+    ],
+    out: Out,
+    groups: Annotated[
+        str, typer.Option(help="auto, patient, slide, or a column of obs.", autocompletion=lambda: GROUPS)
+    ] = "auto",
+    layer: Annotated[
+        str, typer.Option(help="What was predicted: log1p or ranks.", autocompletion=lambda: LAYERS)
+    ] = "log1p",
+    same_units: Annotated[bool, typer.Option(help="Predictions are in the units of the layer.")] = True,
+    slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
+    realign: Annotated[bool, typer.Option(help="Register spots to the tissue first.")] = True,
+    workers: Workers = os.cpu_count() or 1,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Score predictions of any origin on measured slides, beside baselines that are fitted on the other patients.
+
+    ```
+    spatialhist benchmark her2st deepspot.csv stpath.h5ad --out runs/others
+    ```
+
+    Spots are joined by barcodes; those of several slides are written SLIDE_BARCODE, or a column slide says the slide. OUT
+    then holds scores.parquet and report.html. Whether the slides were in the training of a model is not known.
+    """
+    with speaking():
+        sdata = read_or_open(data, out / "data.zarr", slides)
+        score_predictions(
+            sdata, predictions, out, groups=groups, layer=layer, same_units=same_units, slides=slides or None,
+            realign=realign, workers=workers, seed=seed, as_json=as_json,
         )  # fmt: skip
 
 

@@ -127,6 +127,40 @@ def analyze(
     say(f"report: {page}")
 
 
+def score_predictions(
+    sdata: SpatialData,
+    predictions: Sequence[Path],
+    out: Path,
+    *,
+    groups: str,
+    layer: str,
+    same_units: bool,
+    slides: list[str] | None,
+    realign: bool,
+    workers: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Preprocess, score predictions beside baselines, report."""
+    import spatialhist as sh
+
+    preprocess(sdata, image="full", layer=layer, realign=realign)
+    bench = sh.tl.benchmark(
+        sdata, [str(path) for path in predictions], groups=groups, truth=layer, same_units=same_units, slides=slides,
+        metrics="all", out=out, executor=workers, seed=seed,
+    )  # fmt: skip
+    _write_scores(bench.scores, out / "scores.parquet")
+    page = sh.report.write(sdata, bench)
+    if as_json:
+        summary = bench.summary.reset_index().to_dict("records")
+        print_json({"run": str(out), "report": str(page), "scores": summary, "notes": bench.notes})
+        return
+    print_scores(bench.scores)
+    for note in bench.notes:
+        say(f"note: {note}")
+    say(f"report: {page}")
+
+
 def _calibrate(sdata: SpatialData, source: Any) -> str | None:
     """Calibrate the out-of-fold predictions, or remember and return why there are too few groups for it."""
     import spatialhist as sh

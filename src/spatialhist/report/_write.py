@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialhist import _keys
+from spatialhist import _keys, tl
 from spatialhist._runtime.files import whole_file
 from spatialhist._runtime.text import printable
 from spatialhist._sdata.cohort import open_cohort
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
 
-    from spatialhist.tl import CrossValidation, Stack
+    from spatialhist.tl import Benchmark, CrossValidation, Stack
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ TEMPLATE = "report.html.j2"
 
 def write(
     sdata: SpatialData,
-    cv: CrossValidation,
+    cv: CrossValidation | Benchmark,
     *,
     stack: Stack | None = None,
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | None = None,
     path: str | Path | None = None,
     table_key: str = _keys.TABLE,
 ) -> Path:
@@ -39,11 +39,11 @@ def write(
     sdata
         The object that was cross-validated.
     cv
-        What :func:`spatialhist.tl.cross_validate` returned.
+        What :func:`spatialhist.tl.cross_validate` or :func:`spatialhist.tl.benchmark` returned.
     stack
         What :func:`spatialhist.tl.stack` returned, if anything was stacked.
     scores
-        What :func:`spatialhist.tl.evaluate` returned.
+        What :func:`spatialhist.tl.evaluate` returned; a benchmark brings its own.
     path
         The file; ``report.html`` in the run folder if None. A file of that name is replaced.
     table_key
@@ -58,6 +58,8 @@ def write(
     ------
     FileNotFoundError
         If the folder of ``path`` does not exist.
+    TypeError
+        If a cross-validation comes without scores.
     KeyError
         If a slide of the run is not in the object, or the scores lack within-slide Pearson.
 
@@ -71,6 +73,7 @@ def write(
     >>> sh.report.write(sdata, cv, scores=sh.tl.evaluate(sdata)).name
     'report.html'
     """
+    cv, scores, notes = _told(cv, scores)
     target = Path(path) if path is not None else cv.folder / "report.html"
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is no folder: make it, or choose another path=")
@@ -78,6 +81,7 @@ def write(
     page = _render(
         {
             "title": cv.folder.name,
+            "notes": notes,
             "facts": facts.collect(cohort, cv, stack, scores),
             "scores": score_tables.collect(scores),
             "pictures": pictures.collect(cohort, cv, scores, table_key),
@@ -88,6 +92,17 @@ def write(
         new.write_text(printable(page, keep="\n"), encoding="utf-8")
     logger.info("report: wrote %s (%.1f MB)", target, len(page) / 1e6)
     return target
+
+
+def _told(
+    cv: CrossValidation | Benchmark, scores: pd.DataFrame | None
+) -> tuple[CrossValidation, pd.DataFrame, list[str]]:
+    """Run, scores and notes; a benchmark holds all three."""
+    if isinstance(cv, tl.Benchmark):
+        return cv.cv, cv.scores if scores is None else scores, cv.notes
+    if scores is None:
+        raise TypeError("scores= is missing: pass scores=sh.tl.evaluate(sdata)")
+    return cv, scores, []
 
 
 def _render(context: dict[str, Any]) -> str:

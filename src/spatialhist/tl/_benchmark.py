@@ -107,6 +107,7 @@ def benchmark(
     same_units: bool = True,
     metrics: Chosen | Sequence[Chosen] = "default",
     min_counts: int = MIN_COUNTS,
+    depth: str | None = None,
     design: Design | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -147,7 +148,7 @@ def benchmark(
         None for all that were measured.
     same_units
         False if ``layers`` are in other units than ``truth`` (ranks, z-scores): they get no score that depends on units.
-    metrics, min_counts
+    metrics, min_counts, depth
         See :func:`evaluate`.
     design
         What models look at, see :class:`Design`.
@@ -226,7 +227,7 @@ def benchmark(
     chosen = list(metrics) if isinstance(metrics, Sequence) and not isinstance(metrics, str) else [metrics]
     scores = evaluate(
         own, truth=truth, layers=[*(g.name for g in given), *ours], slides=slides, metrics=[*chosen, SLOPE],
-        min_counts=min_counts, seed=seed, table_key=table_key,
+        min_counts=min_counts, depth=depth, seed=seed, table_key=table_key,
     )  # fmt: skip
     _add(cohort.table, own.tables[table_key], given)
     return Benchmark(scores, runs, [*(note for g in given for note in g.notes), *(g.origin for g in given)])
