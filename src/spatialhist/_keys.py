@@ -32,6 +32,9 @@ OUT_OF_DISTRIBUTION = "out_of_distribution"
 ROOT = "spatialhist"
 """Key of our own entry in ``uns`` (per layer) and in ``sdata.attrs`` (per slide)."""
 
+STORE_FOLDER = ".spatialhist"
+"""Folder in a zarr store, hidden from zarr: the lock of those who save, and what they have saved."""
+
 CHANNELS = ("r", "g", "b")
 
 TISSUE = "tissue"

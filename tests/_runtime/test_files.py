@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from spatialhist._runtime.files import (
     inside,
@@ -216,3 +217,25 @@ def test_hdf5_with_a_circle_of_its_own_is_read(tmp_path):
         file["deep/again"] = file["deep"]
     with own_hdf5(tmp_path / "a.h5") as file:
         np.testing.assert_array_equal(file["deep/again/values"], np.arange(6.0))
+
+
+def test_what_a_killed_process_left_of_a_new_folder_is_removed(tmp_path):
+    (tmp_path / ".a[1].zarr.1234abcd.tmp").mkdir()
+    (tmp_path / ".a[1].zarr.1234abcd.tmp" / "half").write_text("x")
+    (tmp_path / ".a[1].zarr.lock").write_text("")
+    (tmp_path / ".b.zarr.1234abcd.tmp").mkdir()
+    with new_folder(tmp_path / "a[1].zarr") as new:
+        assert names(tmp_path) == [".a[1].zarr.lock", ".b.zarr.1234abcd.tmp"]
+        new.mkdir()
+    assert names(tmp_path) == [".b.zarr.1234abcd.tmp", "a[1].zarr"]
+
+
+def test_a_new_folder_that_another_process_writes_is_left_alone(tmp_path):
+    (tmp_path / ".a.1234abcd.tmp").mkdir()
+    with (
+        FileLock(tmp_path / ".a.lock"),
+        pytest.raises(RuntimeError, match="another process is writing .*a: wait for it"),
+        new_folder(tmp_path / "a"),
+    ):
+        pytest.fail("was entered")
+    assert (tmp_path / ".a.1234abcd.tmp").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -9,13 +10,15 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from spatialhist._runtime.lock import alone
 
 if TYPE_CHECKING:
     import h5py
@@ -214,16 +217,32 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give a path beside a folder that does not exist, or is empty, which takes its name when all is written."""
+    """Give a path beside a folder that does not exist, or is empty, which takes its name when all is written.
+
+    What a killed process left of the same folder is removed.
+
+    Raises
+    ------
+    RuntimeError
+        If another process is writing it.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield new
-        if folder.exists():
-            folder.rmdir()
-        take_place(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with alone(lock, busy=f"another process is writing {folder}: wait for it, or choose another path"):
+        # whatever wrote these held the lock, so it has ended
+        for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+            remove(left)
+        new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            yield new
+            if folder.exists():
+                folder.rmdir()
+            take_place(new, folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            # Windows removes no open file
+            with suppress(OSError):
+                lock.unlink()
 
 
 def take_place(new: Path, path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.core import sync
 
+from spatialhist import _keys
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -26,6 +28,8 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # anndata announces a default of a later release, at every array it writes
         warnings.filterwarnings("ignore", message="zarr v3 autosharding", category=UserWarning)
+        # zarr, of the hidden folder that a store of ours has
+        warnings.filterwarnings("ignore", message=rf"Object at \{_keys.STORE_FOLDER}", category=UserWarning)
         # squidpy's docstring templates, at its import
         warnings.filterwarnings("ignore", message=".* is not a valid key!", category=SyntaxWarning)
         # squidpy's tissue detection, of an argument of scikit-image

@@ -48,12 +48,16 @@ def save(
     Raises
     ------
     ValueError
-        If the object has no store, something is at ``path`` already, or zarr cannot hold what the object has; then
-        nothing has been written.
+        If the object has no store, something is at ``path`` already, zarr cannot hold what the object has, or another
+        process has saved into a table of which this object has other spots or genes; then nothing has been written.
+    RuntimeError
+        If another process has been saving for five minutes.
 
     Notes
     -----
-    One process at a time may save into a store.
+    Several processes may save into a store: they wait for each other. What another one has saved since this object was
+    read is kept where this object does not have it, or has it unchanged; what both have changed holds the value of the
+    last save. Warnings name both.
 
     Examples
     --------

@@ -11,7 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 import zarr
 
+from spatialhist import _keys
 from spatialhist._sdata.compat import write_part
+from spatialhist.io._saving.exchange import METADATA, read_columns
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     Parts = dict[str, Path | None]
 
 _MAPPINGS = ("layers", "obsm", "obsp", "varm", "varp", "uns")
+_OURS = f"uns/{_keys.ROOT}"
 
 
 def check_attrs(sdata: SpatialData) -> None:
@@ -61,13 +64,15 @@ def same_pixels(element: Any, stored: Any) -> bool:
 
 def same_place(element: Any, stored: Any) -> bool:
     """Whether two images or masks lie at the same place in the same coordinate systems."""
+    return place(element) == place(stored)
+
+
+def place(element: Any) -> dict[str, list[list[float]]]:
+    """Matrix by which an image or mask lies in each coordinate system."""
     from spatialdata.transformations import get_transformation
 
-    new, old = (
-        {name: t.to_affine_matrix(("x", "y"), ("x", "y")) for name, t in get_transformation(e, get_all=True).items()}
-        for e in (element, stored)
-    )
-    return new.keys() == old.keys() and all(np.array_equal(new[name], old[name]) for name in new)
+    found = get_transformation(element, get_all=True)
+    return {name: t.to_affine_matrix(("x", "y"), ("x", "y")).tolist() for name, t in found.items()}
 
 
 def same_files(a: Path, b: Path) -> bool:
@@ -112,7 +117,9 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
         if not _same_array(value, big, path):
             write_part(out, path, value)
             parts[path] = stage / path
-    small = [*(f"{n}/{c}" for n, f in frames.items() for c in f.columns), *(f"uns/{k}" for k in table.uns)]
+    small = [*(f"{n}/{c}" for n, f in frames.items() for c in f.columns), *_uns_parts(stage)]
+    if not (stored / _OURS / METADATA).exists():
+        small = list(dict.fromkeys(_OURS if path.startswith(f"{_OURS}/") else path for path in small))
     parts |= {path: stage / path for path in small}
     parts = {path: new for path, new in parts.items() if not same_files(stage / path, stored / path)}
     kept = {*small, *_arrays(table)}
@@ -139,10 +146,15 @@ def _arrays(table: AnnData) -> dict[str, Any]:
 
 def _stored_parts(stored: Path) -> list[str]:
     """Entries of the mappings and columns of the data frames that lie in a store."""
-    from spatialhist.io._saving.exchange import read_columns
+    entries = [f"{n}/{p.name}" for n in _MAPPINGS[:-1] for p in (stored / n).iterdir() if p.is_dir()]
+    return [*entries, *_uns_parts(stored), *(f"{n}/{c}" for n in ("obs", "var") for c in read_columns(stored / n))]
 
-    entries = [f"{n}/{p.name}" for n in _MAPPINGS for p in (stored / n).iterdir() if p.is_dir()]
-    return [*entries, *(f"{n}/{c}" for n in ("obs", "var") for c in read_columns(stored / n))]
+
+def _uns_parts(table: Path) -> list[str]:
+    """Entries of a written ``uns``; those of our own one by one, since two processes may add to them."""
+    names = sorted(p.name for p in (table / "uns").iterdir() if p.is_dir()) if (table / "uns").is_dir() else []
+    own = sorted(p.name for p in (table / _OURS).iterdir() if p.is_dir()) if _keys.ROOT in names else []
+    return [*(f"uns/{n}" for n in names if not own or n != _keys.ROOT), *(f"{_OURS}/{n}" for n in own)]
 
 
 def _same_array(value: Any, stored: zarr.Group, path: str) -> bool:

@@ -10,14 +10,19 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import zarr
 
+from spatialhist import _keys
 from spatialhist._runtime.files import inside, intact, refuse_links, take_place, whole_file, write_json
+from spatialhist._runtime.lock import alone
 
 STAGE = ".spatialhist-save"
+LOCK = "lock"
+WAIT_S = 300
+"""A save of a cohort takes seconds to minutes; one that takes longer has to be looked at by somebody."""
 _OLD = "old"
 _GONE = "gone"
 _COLUMNS = "columns.json"
@@ -27,19 +32,33 @@ METADATA = "zarr.json"
 
 @contextmanager
 def staging(store: Path) -> Iterator[Path]:
-    """Provide an empty stage; afterwards, or on error, put back what is missing and remove it."""
-    try:
-        recover(store)
-        stage = store / STAGE
-        stage.mkdir()
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        raise PermissionError(f"{store} may not be written to: save a copy with sdata.write(another_path)") from error
-    try:
-        yield stage
-    finally:
-        recover(store)
+    """Wait for other processes, then provide an empty stage; afterwards put back what is missing and remove it.
+
+    Raises
+    ------
+    PermissionError
+        If the store may not be written to.
+    RuntimeError
+        If another process goes on saving for longer than can be waited.
+    """
+    stage, lock = store / STAGE, inside(store, _keys.STORE_FOLDER, LOCK)
+    with ExitStack() as held:
+        try:
+            lock.parent.mkdir(exist_ok=True)
+            busy = f"another process has been saving into {store} for {WAIT_S} s: save again when it has ended"
+            held.enter_context(alone(lock, busy=busy, wait_s=WAIT_S))
+            recover(store)
+            stage.mkdir()
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise PermissionError(
+                f"{store} may not be written to: save a copy with sdata.write(another_path)"
+            ) from error
+        try:
+            yield stage
+        finally:
+            recover(store)
 
 
 def recover(store: Path) -> None:

@@ -5,45 +5,19 @@ from __future__ import annotations
 import json
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zarr
 
+from spatialhist import _keys
 from spatialhist._runtime.files import inside
-from spatialhist.io._saving import changes, exchange
+from spatialhist.io._saving import changes, exchange, history
+from spatialhist.io._saving.merge import merge
+from spatialhist.io._saving.plan import Plan
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-
-@dataclass
-class Plan:
-    """What a call will do to the store.
-
-    Attributes
-    ----------
-    parts
-        Staged folder per path in the store; None for what is removed.
-    columns
-        Columns of the stored data frames whose columns change.
-    moved
-        Names of images and masks of which only the transformations have changed.
-    attrs
-        Whether ``sdata.attrs`` have changed.
-    """
-
-    parts: dict[str, Path | None] = field(default_factory=dict)
-    columns: dict[str, list[str]] = field(default_factory=dict)
-    moved: list[str] = field(default_factory=list)
-    attrs: bool = False
-
-    def summary(self) -> list[str]:
-        """Name everything that is written or removed."""
-        frames = [f"columns of {frame}" for frame in self.columns]
-        moved = [f"transformations of {name}" for name in self.moved]
-        return [*self.parts, *frames, *moved, *["attrs"] * self.attrs]
 
 
 def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
@@ -72,18 +46,31 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
     store = _check_store(sdata)
     changes.check_attrs(sdata)
     with exchange.staging(store) as stage:
+        saves = history.read_history(store)
         plan = _plan(sdata, store, stage, progress)
         _check_inside(plan, store)
+        merge(plan, sdata, history.unseen(saves, history.known(sdata), store), store)
         if plan.summary():
+            history.note(store, saves, sdata, plan.held(store))
             _carry_out(plan, store)
-    for name in plan.moved:
-        sdata.write_transformations(name)
-    if plan.attrs:
-        sdata.write_attrs()
-    if plan.summary() or not sdata.has_consolidated_metadata():
-        sdata.write_consolidated_metadata()
-    _read_back(sdata, store)
+            for name in plan.moved:
+                sdata.write_transformations(name)
+            _write_attrs(sdata)
+        if plan.summary() or not sdata.has_consolidated_metadata():
+            sdata.write_consolidated_metadata()
+        _read_back(sdata, store)
     return plan.summary()
+
+
+def _write_attrs(sdata: SpatialData) -> None:
+    """Write attributes; whoever reads them has seen every save until now, which the object itself may not have."""
+    ours = sdata.attrs[_keys.ROOT]
+    seen = ours[history.SAVED]
+    ours[history.SAVED] = seen[-1:]
+    try:
+        sdata.write_attrs()
+    finally:
+        ours[history.SAVED] = seen
 
 
 def _check_store(sdata: SpatialData) -> Path:
@@ -100,7 +87,7 @@ def _check_store(sdata: SpatialData) -> Path:
 def _plan(sdata: SpatialData, store: Path, stage: Path, progress: bool) -> Plan:
     """Find out what differs and write it into the stage."""
     stored = _read_images(store)
-    plan = Plan(attrs=stored.attrs != json.loads(json.dumps(sdata.attrs)))
+    plan = Plan(attrs=_changed_attrs(sdata, stored))
     whole = {f"points/{n}": e for n, e in sdata.points.items() if not (store / "points" / n).exists()}
     whole |= {f"shapes/{n}": e for n, e in sdata.shapes.items()}
     for name, table in sdata.tables.items():
@@ -127,6 +114,12 @@ def _check_inside(plan: Plan, store: Path) -> None:
         inside(store, path)
 
 
+def _changed_attrs(sdata: SpatialData, stored: SpatialData) -> dict[str, Any]:
+    """What is stored at each path of the attributes that differs."""
+    ours, theirs = (history.leaves(json.loads(json.dumps(dict(a)))) for a in (sdata.attrs, stored.attrs))
+    return {path: theirs.get(path) for path in ours | theirs if ours.get(path) != theirs.get(path)}
+
+
 def _read_images(store: Path) -> SpatialData:
     import spatialdata as sd
 
@@ -144,7 +137,7 @@ def _changed_images(sdata: SpatialData, stored: SpatialData, store: Path, plan: 
             if there is None or not (linked or changes.same_pixels(element, there)):
                 changed[path] = element
             elif not changes.same_place(element, there):
-                plan.moved.append(name)
+                plan.moved[name] = changes.place(there)
     return changed
 
 
