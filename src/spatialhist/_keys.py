@@ -24,6 +24,8 @@ NEIGHBORS = "spatial_neighbors"
 
 LOG1P = "log1p"
 RANKS = "ranks"
+PEARSON_RESIDUALS = "pearson_residuals"
+LOG1P_BEYOND_DEPTH = "log1p_beyond_depth"
 PREDICTED = "predicted"
 OOF = "oof"
 OUT_OF_DISTRIBUTION = "out_of_distribution"

@@ -12,7 +12,7 @@ from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_layer, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
 
@@ -25,6 +25,7 @@ COUNTS = "counts"
 """Where many keep raw counts beside what they made of them."""
 TOTAL_COUNTS = "total_counts"
 """Where scanpy notes in ``obs`` how many molecules a spot has."""
+OR_GO_ON = ", or go on if these are abundances"
 LOG_MARK = "log1p"
 """Where scanpy notes in ``uns`` that it has taken logarithms of ``X``."""
 
@@ -63,8 +64,10 @@ def get_counts(cohort: Cohort, layer: str | None, *, step: str) -> Any:
     return matrix
 
 
-def _not_counts(cohort: Cohort, layer: str | None, odd: dict[str, float], step: str) -> str:
-    table, name = cohort.table, "X" if layer in (None, "X") else f"layers[{layer!r}]"
+def _not_counts(
+    cohort: Cohort, layer: str | None, odd: dict[str, float], step: str, otherwise: str = OR_GO_ON
+) -> str:
+    table, name = cohort.table, _named(layer)
     slide, value = next(iter(odd.items()))
     says = f", and uns[{LOG_MARK!r}] says that scanpy took logarithms" if name == "X" and LOG_MARK in table.uns else ""
     text = (
@@ -75,7 +78,110 @@ def _not_counts(cohort: Cohort, layer: str | None, odd: dict[str, float], step: 
     key = "" if cohort.table_key == _keys.TABLE else f", table_key={cohort.table_key!r}"
     if better is not None:
         return f"{text}: layer {better!r} holds counts, call {step}, layer={better!r}{key})"
-    return f"{text}: put raw counts into a layer and name it by layer=, or go on if these are abundances"
+    return f"{text}: put raw counts into a layer and name it by layer={otherwise}"
+
+
+def _named(layer: str | None) -> str:
+    return "X" if layer in (None, "X") else f"layers[{layer!r}]"
+
+
+def checked_counts(cohort: Cohort, layer: str | None, spots: Mapping[str, np.ndarray], *, step: str) -> Any:
+    """Return ``X`` or a layer, of which every spot that is named holds counts, and at least one.
+
+    Parameters
+    ----------
+    cohort
+        The slides.
+    layer
+        Name of the layer, ``X`` if None.
+    spots
+        Rows of the table, per slide.
+    step
+        Call that needs counts, as in ``sh.pp.pearson_residuals(sdata``.
+
+    Raises
+    ------
+    ValueError
+        If a spot holds something else, or nothing.
+    """
+    matrix = get_layer(cohort.table, layer)
+    _refuse_empty(cohort, layer, np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel(), spots)
+    odd = {slide: value for slide, rows in spots.items() if (value := _no_count(matrix[rows])) is not None}
+    if odd:
+        raise ValueError(_not_counts(cohort, layer, odd, step, otherwise=""))
+    return matrix
+
+
+def _no_count(part: Any) -> float | None:
+    """Return a value that is negative or no whole number."""
+    values = part.data if hasattr(part, "indptr") else part.ravel()
+    odd = values[(values < 0) | (values != np.rint(values))]
+    return float(odd[0]) if len(odd) else None
+
+
+def _refuse_empty(
+    cohort: Cohort, layer: str | None, totals: np.ndarray, spots: Mapping[str, np.ndarray]
+) -> None:
+    """Refuse spots of which the total of a layer is not finite, or not above 0.
+
+    Raises
+    ------
+    ValueError
+        Naming the slide, and a call that leaves them out.
+    """
+    refuse_missing(cohort, layer, totals, spots)
+    for slide, rows in spots.items():
+        if empty := int((totals[rows] <= 0).sum()):
+            # a slide that would lose all its spots cannot be dropped, but it can be marked
+            drop = ", drop=False" if empty == len(rows) else ""
+            raise ValueError(
+                f"{empty} spots of slide {slide!r} in {_named(layer)} of table {cohort.table_key!r} hold no count: leave them "
+                f"out, {_filter(cohort, layer)}{drop}, min_counts=1, min_tissue=0)"
+            )
+
+
+def refuse_missing(cohort: Cohort, layer: str | None, values: np.ndarray, spots: Mapping[str, np.ndarray]) -> None:
+    """Refuse spots of a layer of which a value per row of the table is NaN or infinite.
+
+    Raises
+    ------
+    ValueError
+        Naming the slide, and a call that drops them.
+    """
+    for slide, rows in spots.items():
+        if missing := int((~np.isfinite(values[rows])).sum()):
+            raise ValueError(
+                f"{missing} spots of slide {slide!r} in {_named(layer)} of table {cohort.table_key!r} are NaN or infinite: "
+                f"drop them with {_filter(cohort, layer)}, min_counts=0, min_tissue=0)"
+            )
+
+
+def _filter(cohort: Cohort, layer: str | None) -> str:
+    given = "" if layer in (None, "X") else f", layer={layer!r}"
+    key = "" if cohort.table_key == _keys.TABLE else f", table_key={cohort.table_key!r}"
+    return f"sh.pp.filter_spots(sdata{given}{key}"
+
+
+def known_depth(
+    cohort: Cohort, layer: str, spots: Mapping[str, np.ndarray], column: str | None = None
+) -> np.ndarray:
+    """Return the depth of every row of the table (:func:`spot_depth`), known and above 0 for the spots that are named.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If nothing says how deep the spots are, or one holds no count.
+    """
+    depth = spot_depth(cohort.table, cohort.every_slide(), layer, column)
+    if depth is None:
+        raise ValueError(
+            f"the depth behind layer {layer!r} of table {cohort.table_key!r} is not known, since neither it nor X was made of "
+            f"counts: put the total counts of every spot into sdata[{cohort.table_key!r}].obs['total_counts']"
+        )
+    _refuse_empty(cohort, _origin(cohort.table, layer), depth, spots)
+    return depth
 
 
 def _is_counts(cohort: Cohort, layer: str) -> bool:
@@ -94,16 +200,21 @@ def counts_behind(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
 
     Whoever called ``sh.pp.log_normalize(sdata, layer="counts")`` has said where the counts are.
     """
-    seen: set[str] = set()
-    while layer not in seen and "layer" in recorded(table, layer):
-        seen.add(layer)
-        layer = recorded(table, layer)["layer"]
-    for name in dict.fromkeys((layer, "X")):
+    for name in dict.fromkeys((_origin(table, layer), "X")):
         if name in layer_names(table) or (name == "X" and table.X is not None):
             matrix = get_layer(table, name)
             if _holds_counts(matrix, slides):
                 return matrix
     return None
+
+
+def _origin(table: AnnData, layer: str) -> str:
+    """What a layer was made from, step by step, as far as it is recorded."""
+    seen: set[str] = set()
+    while layer not in seen and "layer" in recorded(table, layer):
+        seen.add(layer)
+        layer = recorded(table, layer)["layer"]
+    return layer
 
 
 def totaled(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:

@@ -45,6 +45,8 @@ def get_layer(table: AnnData, layer: str | None) -> Any:
         calls = {
             _keys.LOG1P: "pp.log_normalize(sdata)",
             _keys.RANKS: "pp.rank_expression(sdata)",
+            _keys.PEARSON_RESIDUALS: "pp.pearson_residuals(sdata)",
+            _keys.LOG1P_BEYOND_DEPTH: "pp.regress_depth(sdata)",
             _keys.PREDICTED: "tl.predict(sdata, model)",
         }
         advice = f"; make it with sh.{calls[layer]}" if layer in calls else ""

@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_data.design": ["Design"],
         "_data.samples": ["Samples"],
         "_predictors.baselines": ["Permuted"],
+        "_predictors.depth_adjusted": ["DepthAdjusted"],
         "_predictors.linear": ["KernelRidge", "Ridge"],
         "_predictors.protocol": ["Combiner", "Fitted", "FittedCombiner", "Predictor"],
         "_predictors.networks": ["FeatureNetwork", "TileNetwork"],

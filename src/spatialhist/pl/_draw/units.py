@@ -29,6 +29,8 @@ def unit_of(table: AnnData, layer: str | None) -> str:
     ranked = {"method", "scale"} <= set(params) or "ranking" in own or own.get("space") == _keys.RANKS
     if ranked:
         unit = "rank within panel" if is_predicted(table, layer) else "rank within spot"
+    elif "unit" in params:
+        unit = params["unit"]
     elif "target_sum" in params:
         unit = f"log1p({_per(params['target_sum'])})"
     else:

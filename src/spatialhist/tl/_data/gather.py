@@ -37,6 +37,7 @@ def gather_run(
     design: Design,
     encoder: Callable[..., Any],
     colors: Callable[..., Any] | None = None,
+    depth: np.ndarray | None = None,
     tiles: bool,
     workers: int,
     threads: int,
@@ -64,6 +65,8 @@ def gather_run(
         What models look at.
     colors
         Encoder of color and texture for baselines, where that of the run is another one.
+    depth
+        Total counts of every row of the table, where a model is trained with them.
     tiles
         Whether any model looks at pixels.
     workers, threads
@@ -102,6 +105,7 @@ def gather_run(
             colors=None
             if colors is None
             else np.concatenate(list(pool.map(partial(look_at_colors, by=colors), slides))),
+            depth=None if depth is None else np.concatenate([depth[rows[s.name]] for s in slides]),
         )
 
 

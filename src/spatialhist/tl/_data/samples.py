@@ -98,6 +98,9 @@ class Samples:
         Blocks that are fields of view; None where all are.
     color
         A single block, color and texture of one field of view, with any encoder, for baselines; None on a new slide.
+    depth
+        Total counts of every spot ``(n,)`` over all genes of the table; None for spots to be predicted, and where no
+        predictor of the run has ``needs_depth = True``.
 
     Examples
     --------
@@ -128,6 +131,7 @@ class Samples:
     targets: np.ndarray | None = None
     n_own: int | None = None
     color: Sequence[np.ndarray] | None = None
+    depth: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.slide)
@@ -144,6 +148,22 @@ class Samples:
         if self.targets is None:
             raise ValueError(f"the {len(self)} samples have no targets: they are spots to be predicted")
         return self.targets
+
+    @property
+    def training_depth(self) -> np.ndarray:
+        """Total counts of spots that are trained on.
+
+        Raises
+        ------
+        ValueError
+            If they were not gathered, or these are spots to be predicted.
+        """
+        if self.depth is None:
+            raise ValueError(
+                "the samples hold no depth: set needs_depth = True on the predictor, and read it in fit alone, since spots to "
+                "be predicted have none"
+            )
+        return self.depth
 
     @property
     def needed_tiles(self) -> np.ndarray | StoredTiles:
@@ -182,6 +202,7 @@ class Samples:
             targets=None if self.targets is None else self.targets[rows],
             n_own=self.n_own,
             color=None if self.color is None else _take(self.color, rows),
+            depth=None if self.depth is None else self.depth[rows],
         )
 
     def blocks(self, standardized: bool, which: Blocks = "own", rows: Any = slice(None)) -> list[np.ndarray]:
@@ -308,7 +329,11 @@ class Inputs:
             targets=None if values is None else make_targets(np.asarray(values), self.meta["ranking"]),
             n_own=self.meta.get("n_own"),
             color=self._colors(arrays, rows, slide_code),
+            depth=self._depth(rows) if genes is not None else None,
         )
+
+    def _depth(self, rows: np.ndarray) -> np.ndarray | None:
+        return np.asarray(self._array("depth")[rows]) if (self.folder / "depth.npy").exists() else None
 
     def _colors(self, arrays: tuple[np.ndarray, ...], rows: np.ndarray, slide_code: np.ndarray) -> StoredBlocks | None:
         """Color and texture: a block of the run's own encoder, or one of its own."""
@@ -334,6 +359,7 @@ def write_inputs(
     n_own: int | None = None,
     color: int | None = None,
     colors: np.ndarray | None = None,
+    depth: np.ndarray | None = None,
 ) -> Inputs:
     """Write the spots of a run.
 
@@ -363,10 +389,13 @@ def write_inputs(
         Which block holds color and texture, None where none does.
     colors
         Color and texture ``(n, F)``, where no block holds them and a baseline asked for them.
+    depth
+        Total counts ``(n,)``, where a predictor asked for them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {"slide_code": slide_code, "position": position, "values": values}
-    arrays |= {f"statistics_{e}": s for e, s in enumerate(statistics)} | ({} if colors is None else {"colors": colors})
+    arrays |= {f"statistics_{e}": s for e, s in enumerate(statistics)}
+    arrays |= {name: array for name, array in (("colors", colors), ("depth", depth)) if array is not None}
     _write_parts([folder / f"features_{e}.npy" for e in range(len(statistics))], features, len(slide_code))
     if tiles is not None:
         _write_parts([folder / TILES], ([part] for part in tiles), len(slide_code))

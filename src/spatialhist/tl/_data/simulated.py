@@ -50,6 +50,7 @@ def simulate_inputs(folder: Path, *, tile_pixels: int | None = None) -> Inputs:
         ranking=None,
         n_own=N_OWN,
         color=1,
+        depth=np.random.default_rng(1).integers(200, 5000, n).astype(np.float64),
     )
 
 

@@ -22,7 +22,7 @@ from spatialhist.tl._predictors.handed_in import check_same, identity
 from spatialhist.tl._predictors.linear import Ridge
 from spatialhist.tl._predictors.protocol import Predictor, check_predictor
 
-FILES = ("linear", "baselines", "networks")
+FILES = ("linear", "baselines", "depth_adjusted", "networks")
 """Networks last, which bring torch and Lightning: they are imported when one is asked for."""
 DEFAULT = ("ridge", "kernel_ridge", "mlp")
 """Models that look at different things make a better stack: the ridge sees features relative to the slide's tissue, the
@@ -113,7 +113,8 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
     data = current_description(data) | ({"name": data["name"]} if "name" in data else {})
     name = data["class"]
     if name.startswith(CUSTOM):
-        own = next((p for p in custom if p.name == data["name"]), None)
+        wrapped = (getattr(p, "predictor", p) for p in custom)
+        own = next((p for p in (*custom, *wrapped) if p.name == data["name"]), None)
         if own is None:
             raise ValueError(f"the model holds your own predictor {data['name']!r}: pass it in models=[...] to load it")
         check_same(own, f"model {own.name!r}", "models", data)

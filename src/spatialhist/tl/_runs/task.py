@@ -17,6 +17,7 @@ from spatialhist._runtime.executor import n_workers
 from spatialhist._runtime.files import whole_folder
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import usable_rows
+from spatialhist._sdata.counts import spot_depth
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist.nn import get_encoder
 from spatialhist.tl._data.design import COLOR_TEXTURE, Design
@@ -65,6 +66,8 @@ class Task:
         The predictors.
     seed, threads
         Of every fit.
+    depth
+        Total counts of every row of the table, where a model is trained with them.
     """
 
     table: AnnData
@@ -76,6 +79,7 @@ class Task:
     models: list[Predictor]
     seed: int
     threads: int
+    depth: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -96,7 +100,7 @@ class Task:
         KeyError
             If the layer is missing, or a slide lacks its image or mask.
         ValueError
-            If no slide was measured, or one lacks its scale or the place of its spots.
+            If no slide was measured, one lacks its scale or the place of its spots, or a model needs depth that is unknown.
         """
         if threads < 1:
             raise ValueError(f"threads={threads} must be at least 1")
@@ -114,7 +118,9 @@ class Task:
         for slide in used:
             check_slide(slide, looks)
         warn_of_upsampling(used, looks, encoder)
-        return cls(table, used, rows, layer, looks, encoder, resolve_models(models), int(seed), threads)
+        resolved = resolve_models(models)
+        depth = _depth(table, used, layer, resolved)
+        return cls(table, used, rows, layer, looks, encoder, resolved, int(seed), threads, depth)
 
     @cached_property
     def signatures(self) -> dict[str, Signature]:
@@ -214,6 +220,7 @@ class Task:
                 design=self.design,
                 encoder=self.encoder,
                 colors=get_encoder(COLOR_TEXTURE) if colors and self.design.encoder != COLOR_TEXTURE else None,
+                depth=self.depth,
                 tiles=any(m.needs_tiles for m in self.models),
                 workers=n_workers(executor),
                 threads=self.threads,
@@ -228,6 +235,20 @@ class Task:
         return inputs
 
 
+def _depth(table: AnnData, slides: Sequence[Slide], layer: str, models: Sequence[Predictor]) -> np.ndarray | None:
+    """Total counts of every row of the table, if a model is trained with them."""
+    asking = [m.name for m in models if getattr(m, "needs_depth", False)]
+    if not asking:
+        return None
+    depth = spot_depth(table, slides, layer)
+    if depth is None:
+        raise ValueError(
+            f"models {asking} are trained with the total counts of spots, which are not known: no counts lie behind layer "
+            f"{layer!r}; put total counts into sdata[table_key].obs['total_counts'], or leave these models out"
+        )
+    return depth
+
+
 def _units(made: dict[str, Any]) -> dict[str, Any]:
     """What the numbers of a layer are; tables that hold predictions alone know it from here."""
-    return {key: made[key] for key in ("target_sum", "smoothed") if key in made}
+    return {key: made[key] for key in ("target_sum", "smoothed", "unit") if key in made}
