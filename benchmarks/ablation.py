@@ -1,12 +1,14 @@
 """What each step and each branch of the network adds: one row a variant.
 
     python benchmarks/ablation.py steps --store her2st.zarr [--data FOLDER] [--models default]
+    python benchmarks/ablation.py targets --store her2st.zarr [--data FOLDER] [--protocol section]
     python benchmarks/ablation.py branches [--width 8 --epochs 12]
 
 ``steps`` changes one thing at a time and cross-validates on real slides, one section of patient C and one patient left
 out: the stain, the place of the spots, standardization by slide, ranks as targets. All rows share folds, panels, the cache
 of features and the truth: predictions are compared with measured log1p (a row trained on ranks too, so its Pearson is at a
-disadvantage that its Spearman is not), and with ranks. ``branches`` trains the network from scratch on simulated slides with
+disadvantage that its Spearman is not), and with ranks. ``targets`` trains on targets that owe less to the depth of a spot,
+and scores all of them against log1p, with and without depth. ``branches`` trains the network from scratch on simulated slides with
 some of its branches, and with a second, wider view; every row sees pixels of the same size.
 """
 
@@ -47,8 +49,9 @@ MIN_COUNTS = 50
 def main() -> None:
     """Run the part that is asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["steps", "branches"])
+    parser.add_argument("part", choices=["steps", "targets", "branches"])
     parser.add_argument("--models", default="default", help="of steps: a name")
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), help="of targets: one of them; both by default")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
     parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
     parser.add_argument("--workers", type=int, default=os.cpu_count())
@@ -60,6 +63,8 @@ def main() -> None:
     if args.part == "branches":
         torch.set_num_threads(1)
         branches(args.width, args.epochs, args.seed)
+    elif args.part == "targets":
+        targets(read_cohort(args.data, args.store), [args.protocol] if args.protocol else list(PROTOCOLS), args.workers)
     else:
         steps(lambda: read_cohort(args.data, args.store), args.models, args.workers)
 
@@ -92,6 +97,35 @@ def steps(read, models: str, workers: int) -> None:
                 scores[row] = scored(sdata, out, workers, protocol, options)
                 print(f"{name}, {row}: {time.perf_counter() - start:.0f} s", flush=True)
             print(f"\none {name} left out, {models}\n{pd.DataFrame(scores).T.round(3).to_string()}\n", flush=True)
+
+
+def targets(sdata: sd.SpatialData, protocols: Sequence[str], workers: int) -> None:
+    """Print one row a target, for the ridge and for the default stack."""
+    sdata = prepared(sdata)
+    sh.pp.pearson_residuals(sdata)
+    sh.pp.regress_depth(sdata)
+    ridge, default = resolve_models("ridge"), resolve_models("default")
+    rows = {
+        "ridge, log1p": {"models": ridge},
+        "ridge, Pearson residuals": {"models": ridge, "layer": "pearson_residuals"},
+        "ridge, log1p beyond depth": {"models": ridge, "layer": "log1p_beyond_depth"},
+        **{f"ridge, depth adjusted, share {s}": {"models": adjusted(ridge, s)} for s in (1.0, 0.75, 0.5, 0.0)},
+        "default stack, log1p": {"models": default},
+        **{f"default stack, depth adjusted, share {s}": {"models": adjusted(default, s)} for s in (0.75, 0.5)},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name in protocols:
+            scores = {}
+            for row, options in rows.items():
+                out = run_folder(Path(folder), f"{name} {row}")
+                scores[row] = scored(sdata, out, workers, PROTOCOLS[name], options)
+                print(f"{name}, {row}: {scores[row]}", flush=True)
+            print(f"\none {name} left out\n{pd.DataFrame(scores).T.round(3).to_string()}\n", flush=True)
+
+
+def adjusted(models: Sequence, share: float) -> list:
+    """The same models, trained on targets of which depth explains less."""
+    return [sh.tl.DepthAdjusted(m, share=share, name=f"{m.name}_depth_adjusted") for m in models]
 
 
 def displace(sdata: sd.SpatialData, seed: int = 0) -> sd.SpatialData:
@@ -134,7 +168,7 @@ def scored(sdata: sd.SpatialData, out: Path, workers: int, protocol: dict, optio
     table = sdata["table"]
     held = {g: [s for s, of in cv.manifest.group_of.items() if of == g] for g in cv.groups}
     by_group = [np.mean([of_slide(table, s) for s in slides], axis=0) for slides in held.values()]
-    names = ("Pearson", "Spearman", "Spearman against ranks", "Spearman across genes")
+    names = ("Pearson", "Pearson beyond depth", "Spearman", "Spearman against ranks", "Spearman across genes")
     return dict(zip(names, np.mean(by_group, axis=0).tolist(), strict=True))
 
 
@@ -146,10 +180,12 @@ def of_slide(table, slide: str) -> tuple[float, ...]:
     spots = np.isfinite(predicted[:, genes]).all(axis=1)
     predicted = predicted[spots][:, genes]
     truth = table.layers["log1p"][rows][spots][:, genes]
+    depth = np.asarray(table.X[rows][spots].sum(axis=1)).ravel()
     truth = np.asarray(truth.todense() if hasattr(truth, "todense") else truth)
     ranks, predicted_ranks = (pd.DataFrame(v).rank(axis=1).to_numpy() for v in (truth, predicted))
     each = (
         sh.metrics.pearson(truth, predicted),
+        sh.metrics.pearson_beyond_depth(truth, predicted, depth),
         sh.metrics.spearman(truth, predicted),
         sh.metrics.spearman(ranks, predicted_ranks),
         sh.metrics.spot_spearman(truth, predicted),

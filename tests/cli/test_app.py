@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import spatialhist as sh
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.images import pyramid
-from spatialhist.cli._app import app
+from spatialhist.cli._app import LAYERS, app
 
 
 def call(*arguments, code=0):
@@ -234,6 +234,15 @@ def test_slides_are_prepared_as_asked(monkeypatch):
     steps.clear()
     preprocess(sdata, image="full", layer="log1p", realign=False)
     assert steps == ["mask_background", "filter_spots", "log_normalize", "spot_distances"]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_that_can_be_named_is_made(layer):
+    from spatialhist.cli._steps import preprocess
+
+    sdata = sh.datasets.synthetic(n_slides=1, size_px=(200, 260), n_genes=5)
+    preprocess(sdata, image="full", layer=layer, realign=False)
+    assert layer in sdata["table"].layers
 
 
 @pytest.fixture(scope="module")

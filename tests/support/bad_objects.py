@@ -27,6 +27,8 @@ ON_SPOTS: dict[str, Callable[..., Any]] = {
     "pp.filter_spots": lambda b, **k: sh.pp.filter_spots(b.sdata, **k),
     "pp.flag_artifacts": lambda b, **k: sh.pp.flag_artifacts(b.sdata, **k),
     "pp.log_normalize": lambda b: sh.pp.log_normalize(b.sdata),
+    "pp.pearson_residuals": lambda b: sh.pp.pearson_residuals(b.sdata),
+    "pp.regress_depth": lambda b: sh.pp.regress_depth(b.sdata),
     "pp.rank_expression": lambda b: sh.pp.rank_expression(b.sdata),
     "pp.realign": lambda b, **k: sh.pp.realign(b.sdata, **k),
     "pp.select_genes": lambda b: sh.pp.select_genes(b.sdata, n=3),

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist.tl import FeatureNetwork, KernelRidge, Ridge, TileNetwork
+from spatialhist.tl import DepthAdjusted, FeatureNetwork, KernelRidge, Ridge, TileNetwork
 from spatialhist.tl._predictors import linear as _linear
 from spatialhist.tl._predictors.registry import DEFAULT, by_name, presets
 from spatialhist.tl._runs import fits as _fits
@@ -40,6 +40,7 @@ def predictors():
         Ridge(components=6),
         Ridge(name="ridge_raw", standardized=False, components=6),
         KernelRidge(landmarks=30, components=6),
+        DepthAdjusted(Ridge(components=6)),
         FeatureNetwork(members=1, epochs=2, dim=8),
         TileNetwork(build=SmallNetwork, epochs=2, members=2, ema=0.9),
         TileNetwork(name="group_norm", width=1, norm="group", epochs=1),

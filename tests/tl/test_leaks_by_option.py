@@ -29,6 +29,8 @@ class Colors(torch.nn.Module):
 
 OPTIONS = {
     "ranks": {"layer": "ranks"},
+    "Pearson residuals": {"layer": "pearson_residuals"},
+    "depth regressed out": {"layer": "log1p_beyond_depth"},
     "smoothed ranks": {"layer": "ranks_smooth"},
     "named genes": {"genes": ["G1", "G5", "G7", "G11"]},
     "slides as groups": {"groups": "slide"},
@@ -64,6 +66,8 @@ def draw(change: str | None = None):
         image.data = 255 - image.data
     sh.pp.log_normalize(sdata)
     sh.pp.rank_expression(sdata, scale="unit")
+    sh.pp.pearson_residuals(sdata)
+    sh.pp.regress_depth(sdata)
     sh.pp.spot_distances(sdata)
     sh.pp.smooth_expression(sdata, layer="ranks")
     sh.pp.normalize_stain(sdata, method="reinhard")

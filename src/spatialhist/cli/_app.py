@@ -42,7 +42,7 @@ app = typer.Typer(
     help=HELP,
 )
 
-GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks"], ["full", "normalized", "masked"]
+GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks", "pearson_residuals", "log1p_beyond_depth"], ["full", "normalized", "masked"]
 
 Out = Annotated[Path, typer.Option(help="Run folder. An interrupted run resumes where it stopped.")]
 NGenes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
@@ -97,7 +97,7 @@ def run(
         str, typer.Option(help="auto, patient, slide, or a column of obs.", autocompletion=lambda: GROUPS)
     ] = "auto",
     layer: Annotated[
-        str, typer.Option(help="What is predicted: log1p or ranks.", autocompletion=lambda: LAYERS)
+        str, typer.Option(help=f"What is predicted: {', '.join(LAYERS)}.", autocompletion=lambda: LAYERS)
     ] = "log1p",
     n_genes: NGenes = 250,
     genes: Annotated[

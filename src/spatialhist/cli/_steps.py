@@ -177,12 +177,17 @@ def _calibrate(sdata: SpatialData, source: Any) -> str | None:
 
 def preprocess(sdata: SpatialData, *, image: str, layer: str, realign: bool) -> None:
     import spatialhist as sh
+    from spatialhist import _keys
 
     prepare(sdata, image=image, realign=realign)
     sh.pp.filter_spots(sdata)
     sh.pp.log_normalize(sdata)
-    if layer == "ranks":
+    if layer == _keys.RANKS:
         sh.pp.rank_expression(sdata, scale="unit")
+    elif layer == _keys.PEARSON_RESIDUALS:
+        sh.pp.pearson_residuals(sdata)
+    elif layer == _keys.LOG1P_BEYOND_DEPTH:
+        sh.pp.regress_depth(sdata)
     sh.pp.spot_distances(sdata)
 
 

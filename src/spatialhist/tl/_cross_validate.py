@@ -75,7 +75,10 @@ def cross_validate(
     models
         ``"default"`` (ridge, kernel ridge and a network over features), a name, a predictor, or several.
     layer
-        What is predicted, ``"log1p"`` or ``"ranks"`` for instance. Ranks are taken within the panel of each fold.
+        What is predicted: ``"log1p"``; ``"ranks"``, taken within the panel of each fold; or what the depth of a spot does not
+        explain, ``"pearson_residuals"`` (:func:`spatialhist.pp.pearson_residuals`) and ``"log1p_beyond_depth"``
+        (:func:`spatialhist.pp.regress_depth`). To predict ``log1p`` by models that are trained on less of the depth, see
+        :class:`DepthAdjusted`.
     genes
         Size of the panel, chosen in each fold by the highest mean log1p over its training slides; or names, of which a
         fold models those that all its training slides measured.

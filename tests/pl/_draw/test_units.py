@@ -16,6 +16,9 @@ def table():
     record(table, "own", {"target_sum": 500})
     record(table, "ranks", {"method": "average", "scale": "unit"})
     record(table, "ranks_smooth", {"method": "average", "scale": "unit", "smoothed": True})
+    record(table, "beyond", {"layer": "log1p", "unit": "log1p beyond depth"})
+    record(table, "grid_beyond", {"target": "only_in_training", "units": {"unit": "Pearson residual"}})
+    record(table, "oof_beyond", {"target": "beyond"})
     record(table, "oof", {"target": "log1p"})
     record(table, "oof_ranks", {"target": "ranks"})
     record(table, "grid", {"target": "only_in_training", "units": {"target_sum": 1e4, "smoothed": True}})
@@ -34,6 +37,9 @@ def table():
         ("cpm", "log1p(CPM)"),
         ("own", "log1p(counts per 500)"),
         ("oof", "log1p(CP10k)"),
+        ("beyond", "log1p beyond depth"),
+        ("oof_beyond", "log1p beyond depth"),
+        ("grid_beyond", "Pearson residual"),
         ("ranks", "rank within spot"),
         ("ranks_smooth", "rank within spot, smoothed"),
         ("oof_ranks", "rank within panel"),

@@ -60,7 +60,7 @@ class DepthAdjusted:
     kind: ClassVar[str] = "model"
     needs_depth: ClassVar[bool] = True
     predictor: Predictor = Ridge()
-    share: float = 0.5
+    share: float = 0.75
     name: str = "depth_adjusted"
 
     def __post_init__(self) -> None:
