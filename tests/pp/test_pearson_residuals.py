@@ -85,14 +85,14 @@ def test_what_is_no_count_is_refused_and_the_advice_works(cohort, value):
     pp.pearson_residuals(cohort, layer="counts")
 
 
-@pytest.mark.parametrize(
-    ("value", "what", "least"), [(np.nan, "are NaN", 0), (0.0, "hold no count", 1)]
-)
+@pytest.mark.parametrize(("value", "what", "least"), [(np.nan, "are NaN", 0), (0.0, "hold no count", 1)])
 def test_spots_without_depth_are_named_and_the_advice_works(cohort, value, what, least):
     table = cohort["table"]
     table.X = table.X.toarray()
     table.X[[33, 50]] = value
-    advice = rf"2 spots of slide 'S2' in X of table 'table' {what}.*filter_spots\(sdata, min_counts={least}, min_tissue=0\)"
+    advice = (
+        rf"2 spots of slide 'S2' in X of table 'table' {what}.*filter_spots\(sdata, min_counts={least}, min_tissue=0\)"
+    )
     with pytest.raises(ValueError, match=advice):
         pp.pearson_residuals(cohort)
     pp.filter_spots(cohort, min_counts=least, min_tissue=0)

@@ -64,9 +64,7 @@ def get_counts(cohort: Cohort, layer: str | None, *, step: str) -> Any:
     return matrix
 
 
-def _not_counts(
-    cohort: Cohort, layer: str | None, odd: dict[str, float], step: str, otherwise: str = OR_GO_ON
-) -> str:
+def _not_counts(cohort: Cohort, layer: str | None, odd: dict[str, float], step: str, otherwise: str = OR_GO_ON) -> str:
     table, name = cohort.table, _named(layer)
     slide, value = next(iter(odd.items()))
     says = f", and uns[{LOG_MARK!r}] says that scanpy took logarithms" if name == "X" and LOG_MARK in table.uns else ""
@@ -119,9 +117,7 @@ def _no_count(part: Any) -> float | None:
     return float(odd[0]) if len(odd) else None
 
 
-def _refuse_empty(
-    cohort: Cohort, layer: str | None, totals: np.ndarray, spots: Mapping[str, np.ndarray]
-) -> None:
+def _refuse_empty(cohort: Cohort, layer: str | None, totals: np.ndarray, spots: Mapping[str, np.ndarray]) -> None:
     """Refuse spots of which the total of a layer is not finite, or not above 0.
 
     Raises
@@ -162,9 +158,7 @@ def _filter(cohort: Cohort, layer: str | None) -> str:
     return f"sh.pp.filter_spots(sdata{given}{key}"
 
 
-def known_depth(
-    cohort: Cohort, layer: str, spots: Mapping[str, np.ndarray], column: str | None = None
-) -> np.ndarray:
+def known_depth(cohort: Cohort, layer: str, spots: Mapping[str, np.ndarray], column: str | None = None) -> np.ndarray:
     """Return the depth of every row of the table (:func:`spot_depth`), known and above 0 for the spots that are named.
 
     Raises

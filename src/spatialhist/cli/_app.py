@@ -42,7 +42,11 @@ app = typer.Typer(
     help=HELP,
 )
 
-GROUPS, LAYERS, IMAGES = ["auto", "patient", "slide"], ["log1p", "ranks", "pearson_residuals", "log1p_beyond_depth"], ["full", "normalized", "masked"]
+GROUPS, LAYERS, IMAGES = (
+    ["auto", "patient", "slide"],
+    ["log1p", "ranks", "pearson_residuals", "log1p_beyond_depth"],
+    ["full", "normalized", "masked"],
+)
 
 Out = Annotated[Path, typer.Option(help="Run folder. An interrupted run resumes where it stopped.")]
 NGenes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]

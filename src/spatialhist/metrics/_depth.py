@@ -49,7 +49,7 @@ def pearson_beyond_depth(truth: ArrayLike, predicted: ArrayLike, depth: ArrayLik
     array([0., 1.])
     """
     matrices = as_matrices(truth=truth, predicted=predicted)
-    basis = depth_basis(_checked(depth, len(matrices["truth"])))
+    basis = _basis(_checked(depth, len(matrices["truth"])))
 
     def correlate(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
         return _correlation(_residual(truth, basis), _residual(predicted, basis))
@@ -72,7 +72,7 @@ def _checked(depth: ArrayLike, n_spots: int) -> NDArray[np.float64]:
     return total
 
 
-def depth_basis(total: NDArray[np.float64]) -> NDArray[np.float64]:
+def _basis(total: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthonormal columns that span the constant, log depth and its square; fewer where few depths differ."""
     depth = np.log1p(total)
     depth -= depth.mean()

@@ -84,7 +84,7 @@ def pearson_residuals(
     >>> sdata["table"].layers["pearson_residuals"].dtype
     dtype('float32')
     """
-    check_range("theta", theta, np.finfo(np.float32).tiny)
+    check_range("theta", theta, float(np.finfo(np.float32).tiny))
     check_range("clip", 0.0 if clip is None else clip, 0)
     check_key(key_added)
     cohort = open_cohort(sdata, table_key=table_key)
@@ -97,9 +97,7 @@ def pearson_residuals(
         genes = np.flatnonzero(cohort.slide(slide).genes_measured)
         residuals[np.ix_(rows, genes)] = _residuals(counts[rows][:, genes], theta, clip)
     table.layers[key_added] = residuals
-    record(
-        table, key_added, {"theta": float(theta), "clip": clip, "layer": layer or "X", "unit": "Pearson residual"}
-    )
+    record(table, key_added, {"theta": float(theta), "clip": clip, "layer": layer or "X", "unit": "Pearson residual"})
     logger.info("added layers[%r]: analytic Pearson residuals of each slide", key_added)
 
 

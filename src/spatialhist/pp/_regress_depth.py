@@ -10,7 +10,15 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import known_depth, refuse_missing
-from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, dense_columns, get_layer, record, recorded
+from spatialhist._sdata.layers import (
+    MAX_LAYER_GB,
+    check_key,
+    check_layer_size,
+    dense_columns,
+    get_layer,
+    record,
+    recorded,
+)
 from spatialhist.pp._expression.depth import divided_by_depth, spots_by_slide
 
 if TYPE_CHECKING:

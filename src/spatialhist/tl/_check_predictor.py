@@ -175,7 +175,15 @@ def _behavior(predictor: Predictor, inputs: Inputs, folder: Path) -> Iterator[st
 def _content(samples: Samples) -> str:
     """Hash of all arrays."""
     digest = hashlib.sha256()
-    single = [samples.slide, samples.group, samples.patient, samples.position, samples.targets, samples.tiles, samples.depth]
+    single = [
+        samples.slide,
+        samples.group,
+        samples.patient,
+        samples.position,
+        samples.targets,
+        samples.tiles,
+        samples.depth,
+    ]
     for array in (*single, *samples.features, *samples.standardized):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_samples import draw_samples
 from sklearn.linear_model import LinearRegression
+from small_samples import draw_samples
 
 import spatialhist as sh
 from spatialhist.tl import DepthAdjusted, FeatureNetwork, Ridge, TileNetwork
@@ -54,9 +54,7 @@ def test_a_slide_has_no_part_in_the_targets_of_another_one():
 def test_it_is_the_predictor_on_adjusted_targets():
     samples = deep_samples()
     fitted = DepthAdjusted(Ridge(components=5), share=0.3).fit(samples, seed=0, scratch=None)
-    expected = Ridge(components=5).fit(
-        replace(samples, targets=adjusted_targets(samples, 0.3)), seed=0, scratch=None
-    )
+    expected = Ridge(components=5).fit(replace(samples, targets=adjusted_targets(samples, 0.3)), seed=0, scratch=None)
     np.testing.assert_array_equal(fitted.predict(samples), expected.predict(samples))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist._sdata.cohort import usable_rows
-from spatialhist.metrics._depth import depth_basis
+from spatialhist.metrics._depth import without_depth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,9 @@ def spots_by_slide(slides: Sequence[Slide]) -> dict[str, np.ndarray]:
     """
     rows = usable_rows(slides)
     if not rows:
-        raise ValueError(f"none of the slides {[s.name for s in slides]} has measured spots that passed pp.filter_spots")
+        raise ValueError(
+            f"none of the slides {[s.name for s in slides]} has measured spots that passed pp.filter_spots"
+        )
     return rows
 
 
@@ -45,7 +47,5 @@ def divided_by_depth(values: np.ndarray, total: np.ndarray) -> tuple[np.ndarray,
         Means ``(genes,)``; what log depth and its square explain, and what they leave, ``(spots, genes)``.
     """
     level = values.mean(axis=0)
-    centered = values - level
-    basis = depth_basis(total.astype(np.float64))
-    explained = basis @ (basis.T @ centered)
-    return level, explained, centered - explained
+    rest = without_depth(values, total)
+    return level, values - level - rest, rest
