@@ -40,6 +40,10 @@ class Cohort:
         """Slides of the call, in order."""
         return [self.slide(name) for name in self.slides]
 
+    def slides_of_table(self) -> list[str]:
+        """Every slide of the table, those of no call among them."""
+        return [str(s) for s in self.table.obs[_keys.REGION].unique()]
+
     def rows(self, slide: str) -> np.ndarray:
         """Row numbers of a slide's spots in the table."""
         return self.slide(slide).rows

@@ -10,7 +10,7 @@ from spatialhist import _keys, tl
 from spatialhist._runtime.files import whole_file
 from spatialhist._runtime.text import printable
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist.report._page import facts, pictures, score_tables, stain_probe
+from spatialhist.report._page import facts, pictures, score_tables, selection, stain_probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +83,8 @@ def write(
             "title": cv.folder.name,
             "notes": notes,
             "facts": facts.collect(cohort, cv, stack, scores),
+            "told": selection.warnings_of(cohort, cv, scores),
+            "selected": selection.collect(cohort, cv, scores),
             "scores": score_tables.collect(scores),
             "pictures": pictures.collect(cohort, cv, scores, table_key),
             "stain_probe": stain_probe.collect(cohort, table_key),

@@ -30,6 +30,8 @@ from spatialhist.tl._runs.folder import as_recorded, locked, run_folder, write_o
 from spatialhist.tl._runs.manifest import CROSS_VALIDATION
 from spatialhist.tl._runs.plan import announce, unique
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
+from spatialhist.tl._runs.selection import flattering, selection
+from spatialhist.tl._runs.since import written
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._scores.card import make_card, write_card
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+    from spatialhist._sdata.slide import Slide
     from spatialhist.tl._predictors.protocol import Predictor
 
 logger = logging.getLogger(__name__)
@@ -114,6 +117,12 @@ def cross_validate(
         Handle on the run. Added to the table: ``layers["oof_NAME"]`` per model and baseline, spots x genes float32 in the
         units of ``layer``, NaN where nothing was predicted; with a single model ``layers["oof"]`` too.
 
+    Warns
+    -----
+    UserWarning
+        If scores may look better than they are: patients whose sections lie in several groups, a layer that may hold values
+        of several slides, genes or slides that may have been chosen by the scores of an earlier run.
+
     Raises
     ------
     ValueError
@@ -154,8 +163,15 @@ def cross_validate(
     refuse_unmeasured_panels(table.var_names, used, assigned, panels)
     columns = np.unique(np.concatenate(list(panels.values())))
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
+    told = flattering(table, used, task.rows, layer=layer, columns=columns, genes=genes, always=always)
+    for text in told:
+        warnings.warn(text, UserWarning, stacklevel=2)
+    chosen = selection(
+        table, used, cohort.slides_of_table(), task.rows, genes=genes, always=always, groups=groups, assigned=assigned,
+        told=told,
+    )  # fmt: skip
     facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
-    manifest = task.manifest(CROSS_VALIDATION, columns, assigned, **facts)
+    manifest = task.manifest(CROSS_VALIDATION, columns, assigned, selection=chosen, **facts)
     folder, temporary = run_folder(out)
     with locked(folder):
         inputs = task.begin(
@@ -167,7 +183,7 @@ def cross_validate(
         tell(announce(fits, len(inputs), len(names), tile_gb=inputs.tile_gb), progress=progress)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         rows = np.concatenate(list(task.rows.values()))
-        _write_layers(table, cv, rows, columns)
+        _write_layers(table, used, cv, rows, columns)
         name = "+".join(m.name for m in cv.models)
         write_card(folder, make_card(table, used, rows, columns, name, partial(_held_out, cv), **what_is_scored(cv)))
     return cv
@@ -198,7 +214,9 @@ def _warn_of_gaps(name: str, values: np.ndarray, cv: CrossValidation) -> None:
         )
 
 
-def _write_layers(table: AnnData, cv: CrossValidation, rows: np.ndarray, columns: np.ndarray) -> None:
+def _write_layers(
+    table: AnnData, slides: Sequence[Slide], cv: CrossValidation, rows: np.ndarray, columns: np.ndarray
+) -> None:
     """Put out-of-fold predictions into the table and into the run folder."""
     stored = {}
     for predictor in (*cv.models, *cv.baselines):
@@ -210,9 +228,15 @@ def _write_layers(table: AnnData, cv: CrossValidation, rows: np.ndarray, columns
             dense = np.full(table.shape, np.nan, dtype=np.float32)
             dense[np.ix_(rows, columns)] = values
             table.layers[key] = dense
-            record(table, key, oof_record(cv, predictor.name, predictor.kind))
+            record(
+                table,
+                key,
+                oof_record(cv, predictor.name, predictor.kind) | written(table, slides, key, cv.manifest.layer),
+            )
     target = _keys.sanitize(cv.manifest.layer)
-    record(table, LATEST, {"latest": recorded(table, LATEST).get("latest", {}) | {target: cv.run_id}})
+    before = recorded(table, LATEST)
+    runs = list(dict.fromkeys([*before.get("runs", []), cv.run_id]))
+    record(table, LATEST, {"latest": before.get("latest", {}) | {target: cv.run_id}, "runs": runs})
     ids = {
         _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),
         _keys.INSTANCE: as_ids(table.obs[_keys.INSTANCE])[rows].tolist(),

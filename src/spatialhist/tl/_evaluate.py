@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
 from spatialhist.metrics._shared.gene_sets import GeneSets, as_gene_sets
+from spatialhist.tl._data.origin import foreign
 from spatialhist.tl._runs.cross_validation import LATEST
+from spatialhist.tl._runs.since import changes, repeats_labels
+from spatialhist.tl._scores.belonging import describe_scores
 from spatialhist.tl._scores.gene_sets import tell_of_small_sets
 from spatialhist.tl._scores.metrics import BEYOND_DEPTH, Chosen, choose_metrics, documented
 from spatialhist.tl._scores.scorer import COLUMNS, MIN_COUNTS, Record, Scorer
@@ -121,6 +124,9 @@ def evaluate(
     _tell_of_depth(scorer)
     chosen = _named(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
     scorer = replace(scorer, gene_sets={} if gene_sets is None else as_gene_sets(gene_sets), seed=seed)
+    told = _told(table, every, scorer.rows, truth, chosen)
+    for text in told:
+        warnings.warn(text, UserWarning, stacklevel=2)
     scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
     for layer in chosen:
@@ -144,6 +150,8 @@ def evaluate(
     scores = pd.DataFrame(records, columns=COLUMNS)
     if scorer.gene_sets:
         tell_of_small_sets(scores, scorer.gene_sets, scorer.genes())
+    runs = [recorded(table, layer).get("run_id", "") for layer in chosen]
+    describe_scores(scores, runs=runs, truth=truth, min_counts=min_counts, told=told)
     logger.info("evaluate: %d scores of %d layers on %d slides", len(scores), len(chosen), len(scorer.rows))
     return scores
 
@@ -174,6 +182,34 @@ def _named(table: AnnData, slides: Sequence[str], truth: str, layers: str | Sequ
                 "nothing to score; leave them out with slides=, or score a cross-validation"
             )
     return names
+
+
+def _told(
+    table: AnnData, slides: Sequence[Slide], rows: Mapping[str, np.ndarray], truth: str, layers: Sequence[str]
+) -> list[str]:
+    """What may make scores look better than they are.
+
+    Raises
+    ------
+    ValueError
+        If a layer of any name holds predictions by a model that was fitted on the labels of a slide.
+    """
+    found = []
+    for layer in layers:
+        if seen := repeats_labels(table, slides, layer):
+            raise ValueError(
+                f"layer {layer!r} holds predictions by a model that was fitted on the labels of slides {seen}: there is "
+                "nothing to score; leave them out with slides=, or score a cross-validation"
+            )
+        found += changes(table, slides, layer)
+        if not recorded(table, layer):
+            found.append(
+                f"layer {layer!r} was made outside this package, and what predicted it is not recorded: if that was fitted on "
+                "the labels of slides that it is scored on, scores are not held-out"
+            )
+    columns = np.flatnonzero(np.isfinite(get_dense_layer(table, layers[0])).any(axis=0))
+    origin = foreign(table, slides, rows, truth, columns)
+    return list(dict.fromkeys([*([] if origin is None else [origin]), *found]))
 
 
 def _found(table: AnnData, truth: str) -> list[str]:

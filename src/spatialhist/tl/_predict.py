@@ -22,6 +22,7 @@ from spatialhist.tl._inference.mismatch import mismatches
 from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
+from spatialhist.tl._runs.since import remember_own_labels
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -125,5 +126,6 @@ def predict(
             warn_of_far(slide.name, ood[slide.name])
     table, rows = add_genes(cohort, trained.genes), {s.name: s.rows for s in opened}
     write_predictions(table, key_added, rows, values, trained, training)
+    remember_own_labels(table, key_added, [s for s in opened if trained.repeats_labels(training[s.name])])
     write_scores(table, rows, ood, trained)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)

@@ -22,6 +22,7 @@ from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.folder import group_folder, locked
 from spatialhist.tl._runs.plan import MIN_GROUPS_STACKED
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
+from spatialhist.tl._runs.since import written
 from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_of
 from spatialhist.tl._scores.card import make_card
 
@@ -113,7 +114,9 @@ def stack(
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense
-    record(cohort.table, key_added, _provenance(result))
+    used = [cohort.slide(name) for name in cv.manifest.slides]
+    made = _provenance(result) | written(cohort.table, used, key_added, cv.manifest.layer)
+    record(cohort.table, key_added, made)
     shutil.rmtree(scratch_of(cv, how, seed), ignore_errors=True)
     logger.info("stack: added layer %r (%s of %d models)", key_added, how.name, len(cv.models))
     return result

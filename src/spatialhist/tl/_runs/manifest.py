@@ -89,6 +89,8 @@ class Manifest:
         Command line that made it.
     license
         Under which a model may be used, None where none was asked for.
+    selection
+        What selected genes, slides and spots, and what was said of it; empty for a folder of an earlier version.
     """
 
     what: str
@@ -101,6 +103,7 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     command: str = ""
     license: str | None = None
+    selection: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, what: str | None = None) -> Manifest:
@@ -139,7 +142,9 @@ class Manifest:
         slides = {name: TrainingSlide.from_json(facts) for name, facts in data["slides"].items()}
         if not all(isinstance(name, str) for name in data["genes"]):
             raise TypeError("'genes' holds something else than names")
-        known = {key: data[key] for key in ("units", "version", "versions", "command", "license") if key in data}
+        known = {
+            key: data[key] for key in ("units", "version", "versions", "command", "license", "selection") if key in data
+        }
         made = cls(data["what"], identity, slides, data["genes"], data["ranking"], **known)
         made._look_up()
         return made
@@ -162,7 +167,7 @@ class Manifest:
         """Inverse of :meth:`from_json`."""
         slides = {name: s.to_json() for name, s in self.slides.items()}
         data = {**vars(self), "format": FORMAT, "slides": slides, "fields_of_view": self.fields_of_view}
-        return {key: value for key, value in data.items() if key != "license" or value is not None}
+        return {key: value for key, value in data.items() if key not in ("license", "selection") or value}
 
     def write(self, folder: Path) -> None:
         """Write it into a folder, whole."""

@@ -24,5 +24,11 @@ def oof_record(cv: CrossValidation, predictor: str, kind: str) -> dict[str, Any]
 
 
 def what_is_scored(cv: CrossValidation) -> dict[str, Any]:
-    """What a card says of the run that it scores: its id, its layer and the group of each slide."""
-    return {"run_id": cv.run_id, "layer": cv.manifest.layer, "groups": cv.manifest.group_of}
+    """What a card says of the run that it scores: its id, its layer, the group of each slide, and what selected."""
+    manifest = cv.manifest
+    return {
+        "run_id": cv.run_id,
+        "layer": manifest.layer,
+        "groups": manifest.group_of,
+        "selection": manifest.selection,
+    }

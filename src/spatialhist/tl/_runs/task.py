@@ -142,6 +142,7 @@ class Task:
         assigned: dict[str, str] | None = None,
         *,
         license: str | None = None,
+        selection: dict[str, Any] | None = None,
         **identity: Any,
     ) -> Manifest:
         """Everything that a run folder says of itself, but for the hash of its data.
@@ -156,6 +157,8 @@ class Task:
             Group of every slide, where some are held out.
         license
             Under which a model may be used.
+        selection
+            What selected genes, slides and spots.
         identity
             Further parameters on which the result depends.
         """
@@ -179,6 +182,7 @@ class Task:
             versions={name: version(name) for name in LIBRARIES},
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             license=license,
+            selection=selection or {},
         )
 
     def begin(

@@ -43,6 +43,7 @@ def make_card(
     run_id: str,
     layer: str,
     groups: Mapping[str, str],
+    selection: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a predictor by its out-of-fold predictions.
 
@@ -63,6 +64,8 @@ def make_card(
         The run, and what it predicts.
     groups
         Group per slide.
+    selection
+        What selected genes, slides and spots.
 
     Returns
     -------
@@ -70,7 +73,8 @@ def make_card(
         What JSON can hold; without scores where no spot is deep enough to be scored.
     """
     made = recorded(table, layer)
-    about = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer}
+    about: dict[str, Any] = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer}
+    about |= {"selection": dict(selection)} if selection else {}
     try:
         scorer = Scorer.of(
             table, slides, made["layer"] if made.get("smoothed") else layer, chosen=choose_metrics(HEADLINE)
