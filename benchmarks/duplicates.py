@@ -27,16 +27,17 @@ from spatialhist.tl._data.edges import continuity, edges_of
 from spatialhist.tl._data.profiles import choose_genes, matched, profile
 from spatialhist.tl._data.signature import compare, sign, sign_slide
 
-SIDE = 2048
+SIDE, FINE = 1024, 2048
 GLASS = 240
 
 
 @dataclass(frozen=True)
 class Section:
-    """What is known of a slide: its picture ``(y, x, c)``, its mask of the same size, counts and places of its spots."""
+    """What is known of a slide: its picture ``(y, x, c)`` in two sizes, its mask, counts and places of its spots."""
 
     name: str
     picture: np.ndarray
+    fine: np.ndarray
     tissue: np.ndarray
     counts: np.ndarray
     xy: np.ndarray
@@ -73,11 +74,11 @@ def simulated():
 def sections(sdata) -> Iterator[Section]:
     cohort = open_cohort(sdata)
     for slide in cohort.every_slide():
-        picture, _ = read_overview(slide.image().pyramid, SIDE)
+        (picture, _), (fine, _) = (read_overview(slide.image().pyramid, side) for side in (SIDE, FINE))
         mask = slide.tissue[0]
         rows, columns = (np.arange(n) * m // n for n, m in zip(picture.shape[:2], mask.shape, strict=True))
         counts = cohort.table.X[slide.rows].toarray()
-        yield Section(slide.name, picture, mask[rows][:, columns], counts, slide.xy, slide.scale.pitch_px)
+        yield Section(slide.name, picture, fine, mask[rows][:, columns], counts, slide.xy, slide.scale.pitch_px)
 
 
 def placed(change: Callable[[Image.Image], Image.Image]):
@@ -213,7 +214,7 @@ def of_counts(every: list[Section], change) -> tuple[int, int, int, int]:
 
 def apart(axis: int, second: Callable[[np.ndarray], np.ndarray] = lambda p: p):
     def parts(s: Section) -> list[np.ndarray]:
-        first, other = np.split(s.picture, [s.picture.shape[axis] // 2], axis=axis)
+        first, other = np.split(s.fine, [s.fine.shape[axis] // 2], axis=axis)
         return [first, second(other)]
 
     return parts

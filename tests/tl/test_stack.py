@@ -85,6 +85,14 @@ def test_mean_by_hand_and_provenance(finished):
     assert table.uns["spatialhist"]["oof_rank"]["space"] == "ranks"
 
 
+def test_another_stack_of_the_same_run_is_told(finished, caplog):
+    sh.tl.stack(finished.sdata, finished.cv, method="mean")
+    sh.tl.stack(finished.sdata, finished.cv, method="mean")
+    assert not caplog.records
+    sh.tl.stack(finished.sdata, finished.cv, method="nnls")
+    assert "held a stack of the same run by method='mean'" in caplog.text
+
+
 def test_what_cannot_be_stacked_is_refused(finished, tmp_path):
     sdata, cv = finished.sdata, finished.cv
     with pytest.raises(ValueError, match="method='vote' is not one of \\['nnls', 'mlp', 'mean', 'rank_mean'\\]"):

@@ -20,6 +20,7 @@ from spatialhist.tl._data.copies import refuse_copies
 from spatialhist.tl._data.design import Design, DesignOptions
 from spatialhist.tl._data.duplicates import warn_of_similar
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
+from spatialhist.tl._data.hindsight import other_seeds, with_seed
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._data.shared_genes import refuse_unmeasured_panels
 from spatialhist.tl._predictors.combiners import Mean
@@ -151,10 +152,7 @@ def cross_validate(
     task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
     table, used = task.table, task.slides
     assigned = assign_groups(table, used, groups)
-    refuse_duplicates(table, used, assigned)
-    refuse_shared_stain(table, used, task.design.image)
-    refuse_copies(table, used, assigned, task.signatures)
-    warn_of_similar(used, assigned)
+    _compare_slides(task, assigned)
     against = baselines(task.design)
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)
     names = sorted(set(assigned.values()))
@@ -163,14 +161,16 @@ def cross_validate(
     refuse_unmeasured_panels(table.var_names, used, assigned, panels)
     columns = np.unique(np.concatenate(list(panels.values())))
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
+    facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
+    recipe = task.recipe_hash(facts)
     told = flattering(table, used, task.rows, layer=layer, columns=columns, genes=genes, always=always)
+    told += other_seeds(table, recipe, task.seed)
     for text in told:
         warnings.warn(text, UserWarning, stacklevel=2)
     chosen = selection(
         table, used, cohort.slides_of_table(), task.rows, genes=genes, always=always, groups=groups, assigned=assigned,
         told=told,
     )  # fmt: skip
-    facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
     manifest = task.manifest(CROSS_VALIDATION, columns, assigned, selection=chosen, **facts)
     folder, temporary = run_folder(out)
     with locked(folder):
@@ -183,10 +183,18 @@ def cross_validate(
         tell(announce(fits, len(inputs), len(names), tile_gb=inputs.tile_gb), progress=progress)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         rows = np.concatenate(list(task.rows.values()))
-        _write_layers(table, used, cv, rows, columns)
+        _write_layers(table, used, cv, rows, columns, seeds=with_seed(table, recipe, task.seed))
         name = "+".join(m.name for m in cv.models)
         write_card(folder, make_card(table, used, rows, columns, name, partial(_held_out, cv), **what_is_scored(cv)))
     return cv
+
+
+def _compare_slides(task: Task, assigned: dict[str, str]) -> None:
+    """Refuse slides of different groups that are one section, and name those that look alike."""
+    refuse_duplicates(task.table, task.slides, assigned)
+    refuse_shared_stain(task.table, task.slides, task.design.image)
+    refuse_copies(task.table, task.slides, assigned, task.signatures)
+    warn_of_similar(task.slides, assigned)
 
 
 def _held_out(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -215,7 +223,13 @@ def _warn_of_gaps(name: str, values: np.ndarray, cv: CrossValidation) -> None:
 
 
 def _write_layers(
-    table: AnnData, slides: Sequence[Slide], cv: CrossValidation, rows: np.ndarray, columns: np.ndarray
+    table: AnnData,
+    slides: Sequence[Slide],
+    cv: CrossValidation,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    *,
+    seeds: dict[str, list[int]],
 ) -> None:
     """Put out-of-fold predictions into the table and into the run folder."""
     stored = {}
@@ -236,7 +250,8 @@ def _write_layers(
     target = _keys.sanitize(cv.manifest.layer)
     before = recorded(table, LATEST)
     runs = list(dict.fromkeys([*before.get("runs", []), cv.run_id]))
-    record(table, LATEST, {"latest": before.get("latest", {}) | {target: cv.run_id}, "runs": runs})
+    latest = before.get("latest", {}) | {target: cv.run_id}
+    record(table, LATEST, {"latest": latest, "runs": runs, "seeds": seeds})
     ids = {
         _keys.REGION: table.obs[_keys.REGION].iloc[rows].astype(str).tolist(),
         _keys.INSTANCE: as_ids(table.obs[_keys.INSTANCE])[rows].tolist(),

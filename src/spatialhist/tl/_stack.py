@@ -14,7 +14,7 @@ from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort, usable_rows
-from spatialhist._sdata.layers import check_key, check_layer_size, record
+from spatialhist._sdata.layers import check_key, check_layer_size, record, recorded
 from spatialhist.tl._predictors.combiners import resolve_combiner
 from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner
 from spatialhist.tl._runs.as_written import AsWritten, stack_as_written
@@ -114,6 +114,7 @@ def stack(
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense
+    _tell_of_another(recorded(cohort.table, key_added), result, key_added)
     used = [cohort.slide(name) for name in cv.manifest.slides]
     made = _provenance(result) | written(cohort.table, used, key_added, cv.manifest.layer)
     record(cohort.table, key_added, made)
@@ -235,6 +236,15 @@ def _fit(
 ) -> FittedCombiner:
     slide, group = (cv.inputs.column(name)[rows] for name in ("slide", "group"))
     return how.fit(predictions, targets, slide=slide, group=group, seed=seed, scratch=scratch)
+
+
+def _tell_of_another(before: dict[str, Any], result: Stack, layer: str) -> None:
+    """Say that a stack of the same run is replaced: the better of two was chosen by its scores."""
+    if before.get("step") == "stack" and before.get("run_id") == result.cv.run_id and before["method"] != result.method:
+        logger.warning(
+            "stack: layer %r held a stack of the same run by method=%r; if the one with the better scores is kept, they look "
+            "better than they are", layer, before["method"],
+        )  # fmt: skip
 
 
 def _provenance(result: Stack) -> dict[str, Any]:

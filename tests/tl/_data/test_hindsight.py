@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from small_cohorts import draw_cohort
+import spatialdata as sd
+from small_cohorts import FAST, draw_cohort
 
+import spatialhist as sh
 from spatialhist._sdata.cohort import open_cohort, usable_rows
 from spatialhist._sdata.layers import record
 from spatialhist.tl._data.hindsight import hindsight
@@ -51,3 +55,29 @@ def test_slides_that_an_earlier_run_held_are_named(sdata):
 
 def test_runs_for_another_layer_say_nothing(sdata):
     assert ask(sdata, GOOD, slides=["S1"], layer="X") == []
+
+
+def test_runs_that_differ_in_their_seed_alone_are_counted():
+    sdata = draw_cohort(1, n_slides=3)
+    options = {**FAST, "models": sh.tl.Ridge(components=4), "genes": 4, "groups": "patient"}
+    for seed, others in ((0, None), (0, None), (1, "[0]"), (2, "[0, 1]")):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            sh.tl.cross_validate(sdata, seed=seed, **options)
+        told = [str(w.message) for w in caught if "with seeds" in str(w.message)]
+        assert (not told) if others is None else (f"with seeds {others}" in told[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        sh.tl.cross_validate(sdata, seed=3, **options | {"genes": 5})
+
+
+def test_a_table_that_was_narrowed_to_the_panel_leaves_nothing_to_choose(sdata):
+    own = sd.deepcopy(sdata)
+    del own["table"].layers["oof_ridge"], own["table"].layers["oof_baseline_mean"]
+    sh.pp.select_genes(own, n=5, subset=True)
+    rows = usable_rows(open_cohort(own).every_slide())
+    (text,) = hindsight(own["table"], rows, "log1p", n_genes=5)
+    assert text.startswith("the 5 genes of the table are those that sh.pp.select_genes chose on all slides")
+    assert (
+        hindsight(own["table"], rows, "log1p", n_genes=4) == hindsight(sdata["table"], rows, "log1p", n_genes=99) == []
+    )

@@ -82,7 +82,7 @@ def _warn_of_parts(slides: Sequence[Slide], apart: Sequence[tuple[Slide, Slide]]
             f"pictures of slides of different groups go on in each other (correlation of their edges): {', '.join(parts)}; "
             "if they are parts of one section, scores look better than they are: put them into one group with groups=",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 CHANCE = 0.01
 """Probability below which genes that were drawn by lot would be as well predicted as those that are named."""
-LEFT_OUT = "cross_validate"
-"""Step that writes out-of-fold predictions."""
+STEP = "cross_validate"
+"""Step that writes out-of-fold predictions, and the entry of ``uns`` that lists runs."""
 
 
-def hindsight(table: AnnData, rows: Mapping[str, np.ndarray], layer: str, named: Sequence[str] = ()) -> list[str]:
+def hindsight(
+    table: AnnData, rows: Mapping[str, np.ndarray], layer: str, named: Sequence[str] = (), n_genes: int | None = None
+) -> list[str]:
     """What is to be said of genes and slides that may have been chosen by their own scores.
 
     Parameters
@@ -32,9 +34,11 @@ def hindsight(table: AnnData, rows: Mapping[str, np.ndarray], layer: str, named:
         What is predicted.
     named
         Genes that the call names.
+    n_genes
+        Size of the panel that is chosen in each fold, None where genes are named.
     """
     earlier = [name for name in layer_names(table) if _predicts(recorded(table, name), layer)]
-    found = [*_slides(table, earlier, rows)]
+    found = [*_slides(table, earlier, rows), *_narrowed(table, n_genes)]
     if len(named) and (best := _chosen_by_score(table, earlier, rows, layer, named)):
         found.append(
             f"the {len(named)} genes that are named were predicted better by an earlier run ({best}): if they were chosen by "
@@ -44,7 +48,43 @@ def hindsight(table: AnnData, rows: Mapping[str, np.ndarray], layer: str, named:
 
 
 def _predicts(made: Mapping[str, Any], layer: str) -> bool:
-    return made.get("step") == LEFT_OUT and made.get("kind") == "model" and made.get("target") == layer
+    return made.get("step") == STEP and made.get("kind") == "model" and made.get("target") == layer
+
+
+def other_seeds(table: AnnData, recipe: str, seed: int) -> list[str]:
+    """What is to be said of runs that differ in nothing but their seed.
+
+    Parameters
+    ----------
+    table
+        With what earlier runs recorded.
+    recipe
+        Hash of all other parameters.
+    seed
+        Of the new run.
+    """
+    before = [int(s) for s in recorded(table, STEP).get("seeds", {}).get(recipe, []) if int(s) != seed]
+    if not before:
+        return []
+    return [
+        f"the same run was made on this object with seeds {before}: if the best one is kept, its scores look better than they "
+        "are; report all of them, or their mean"
+    ]
+
+
+def with_seed(table: AnnData, recipe: str, seed: int) -> dict[str, list[int]]:
+    """Seeds by recipe, as they are recorded, with another one."""
+    seeds = dict(recorded(table, STEP).get("seeds", {}))
+    return seeds | {recipe: sorted({*(int(s) for s in seeds.get(recipe, [])), seed})}
+
+
+def _narrowed(table: AnnData, n_genes: int | None) -> Iterator[str]:
+    """Say that a step which looks at all slides left folds nothing to choose from."""
+    if n_genes is not None and "n" in recorded(table, "select_genes") and table.n_vars <= n_genes:
+        yield (
+            f"the {table.n_vars} genes of the table are those that sh.pp.select_genes chose on all slides, the scored ones among "
+            f"them, so that folds have none to choose from: keep more genes there than genes={n_genes}"
+        )
 
 
 def _slides(table: AnnData, earlier: Sequence[str], rows: Mapping[str, np.ndarray]) -> Iterator[str]:

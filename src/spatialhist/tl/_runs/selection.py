@@ -108,8 +108,9 @@ def flattering(
     """
     lists = [names for names in (genes, always) if not isinstance(names, int | np.integer)]
     named = [g for names in lists for g in ([names] if isinstance(names, str) else names)]
+    n_genes = int(genes) if isinstance(genes, int | np.integer) else None
     origin = foreign(table, slides, rows, layer, columns)
-    return [*([] if origin is None else [origin]), *hindsight(table, rows, layer, named)]
+    return [*([] if origin is None else [origin]), *hindsight(table, rows, layer, named, n_genes)]
 
 
 def spellings(table: AnnData, table_key: str) -> list[str]:

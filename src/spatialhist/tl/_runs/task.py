@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -134,6 +136,11 @@ class Task:
             "layer": self.layer,
             "design": self.design.to_json(),
         }
+
+    def recipe_hash(self, facts: dict[str, Any]) -> str:
+        """Hash of all parameters but the seed, with the slides."""
+        about = {**self.recipe(), **facts, "slides": {s.name: s.pixel_hash for s in self.slides}}
+        return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
     def manifest(
         self,
