@@ -106,12 +106,12 @@ def _chosen_by_score(
     for name in earlier:
         score = _scores(table, name, rows, layer)
         known = np.isfinite(score)
-        mine = known & np.isin(np.arange(table.n_vars), positions)
-        rest = known & ~mine
-        if not (mine.any() and rest.any()):
+        chosen = known & np.isin(np.arange(table.n_vars), positions)
+        rest = known & ~chosen
+        if not (chosen.any() and rest.any()):
             continue
-        if mannwhitneyu(score[mine], score[rest], alternative="greater").pvalue < CHANCE:
-            return f"layer {name!r}: mean Pearson {score[mine].mean():.3f}, {score[rest].mean():.3f} of the others"
+        if mannwhitneyu(score[chosen], score[rest], alternative="greater").pvalue < CHANCE:
+            return f"layer {name!r}: mean Pearson {score[chosen].mean():.3f}, {score[rest].mean():.3f} of the others"
     return ""
 
 
