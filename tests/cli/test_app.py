@@ -98,6 +98,7 @@ def test_benchmark_scores_a_file(store, tmp_path):
     assert "cannot be known" in facts["notes"][0]
     assert "cannot be known" in (out / "report.html").read_text()
     assert "flat" in set(pd.read_parquet(out / "scores.parquet")["predictor"])
+    assert np.isfinite(sd.read_zarr(out / "data.zarr")["table"].layers["flat"][:, :3]).all()
     assert "there is neither a layer nor a file" in refused("benchmark", store, tmp_path / "none.csv", "--out", out)
 
 

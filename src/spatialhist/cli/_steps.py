@@ -150,6 +150,8 @@ def score_predictions(
         metrics="all", out=out, executor=workers, seed=seed,
     )  # fmt: skip
     _write_scores(bench.scores, out / "scores.parquet")
+    if sdata.path is not None:
+        sh.pp.save(sdata)
     page = sh.report.write(sdata, bench)
     if as_json:
         summary = bench.summary.reset_index().to_dict("records")

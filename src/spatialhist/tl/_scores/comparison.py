@@ -33,6 +33,8 @@ class Comparison:
         Of the exact sign-flip test, two-sided, and ``smallest_p``, the smallest that so many groups can reach.
     low, high, level
         Interval of the difference, and the level that it has: with fewer than six groups less than 95 %. NaN for one group.
+    unit
+        ``"groups"``, or ``"slides"`` where each slide is a group.
     left_out
         Slides that only one of the two predicts; they are not compared.
     """
