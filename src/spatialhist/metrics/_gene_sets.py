@@ -33,8 +33,9 @@ def gene_set_scores(
     predicted values each by their own mean and standard deviation), so that every gene counts the same, whatever its
     level and unit. The score is Pearson of measured and predicted means over spots.
 
-    A mean over genes averages out noise, so that any set of many genes scores higher than its genes do. Only the
-    percentile says whether a set is predicted better than its size explains.
+    A mean over genes averages out noise, so that most sets of many genes score higher than their genes do. Only the
+    percentile says whether a set is predicted better than its size explains, and only for sets that were not put together
+    from genes that score well.
 
     Parameters
     ----------

@@ -79,8 +79,8 @@ def evaluate(
         of these, as for proportions, ``pearson_beyond_depth`` is NaN and a warning says so.
     gene_sets
         Score means over gene sets, too: a dict of names and genes, a table with the columns source and target (the long
-        format of decoupler), or the path of a ``.gmt`` file; see :func:`spatialhist.metrics.gene_set_scores`. Any set of
-        many genes scores higher than its genes do, so random sets of the same sizes always stand beside it.
+        format of decoupler), or the path of a ``.gmt`` file; see :func:`spatialhist.metrics.gene_set_scores`. Most sets
+        of many genes score higher than their genes do, so random sets of the same sizes always stand beside them.
     oracles
         Add what sees the scored slide's own truth: ``oracle_depth``, ``oracle_neighbors`` (needs
         :func:`spatialhist.pp.spot_distances`) and the ``noise_ceiling``. They are for scale, not to be beaten.

@@ -9,7 +9,7 @@ import numpy as np
 TRIALS = 400
 """Pairs of matches that a transformation is guessed from."""
 MIN_APART = 0.05
-"""Distance of the two, as a share of the size of the picture: closer ones say little of turn and scale."""
+"""Distance of the two, as a share of the spread of all matches: closer ones say little of turn and scale."""
 MAX_SCALE = 6.0
 """Factor between the sizes of two pictures, either way."""
 MAX_BATCH = 2_000_000
