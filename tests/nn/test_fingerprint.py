@@ -400,3 +400,24 @@ def test_an_import_that_fails_is_no_matter():
             return tiles
 
     assert encoder_fingerprint(encode) == encoder_fingerprint(encode)
+
+
+ASSERTS = """
+import sys
+from spatialhist.nn._fingerprint import fingerprint, python_note
+def encoder(tiles):
+    assert tiles.ndim == 4
+    return tiles.mean((2, 3))
+print(fingerprint(encoder, "encoder"), python_note())
+"""
+
+
+def test_messages_tell_of_the_option_that_changes_code_by_itself():
+    said = [
+        subprocess.run([sys.executable, *option, "-c", ASSERTS], capture_output=True, text=True, check=True).stdout
+        for option in ([], ["-O"])
+    ]
+    (plain, usual), (optimized, note) = (text.split(" ", 1) for text in said)
+    assert plain != optimized
+    assert "hashed under python -O" in usual
+    assert "Python runs with -O now" in note

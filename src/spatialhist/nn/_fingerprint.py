@@ -111,6 +111,13 @@ def networks_of(value: object) -> list[nn.Module]:
     return list(dict.fromkeys(found + [v for _, v in walk.seen.values() if isinstance(v, nn.Module)]))
 
 
+def python_note() -> str:
+    """What, beside the user, may have changed a hash of code; goes into messages after what differs."""
+    if sys.flags.optimize:
+        return " (Python runs with -O now, which compiles the same code to another one: run it as in training)"
+    return " (code counts as another one also where it was hashed under python -O or in another version of Python)"
+
+
 class _Walk:
     """One way through an object and everything that it refers to."""
 

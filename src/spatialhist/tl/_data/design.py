@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from spatialhist.nn import encoder_fingerprint, get_encoder
+from spatialhist.nn._fingerprint import python_note
 from spatialhist.tiles import TileSpec
 from spatialhist.tiles._features.encode import PIXELS
 
@@ -244,7 +245,7 @@ def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None)
         fix = "leave out encoder=" if named else "pass the same one"
         raise ValueError(
             f"encoder= is not the encoder that the model was trained on ({name.removeprefix(CUSTOM)}): weights, settings "
-            f"or code differ; {fix}"
+            f"or code differ{python_note()}; {fix}"
         )
 
 

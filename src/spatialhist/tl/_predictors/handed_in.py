@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from spatialhist.nn._fingerprint import fingerprint, weights_fingerprint
+from spatialhist.nn._fingerprint import fingerprint, python_note, weights_fingerprint
 
 HASHES = ("fingerprint", "weights")
 """What :func:`identity` tells."""
@@ -31,8 +31,8 @@ def check_same(value: object, what: str, argument: str, known: dict[str, Any]) -
         )
     if known.get("fingerprint") not in (None, fingerprint(value, what)):
         warnings.warn(
-            f"{what} in {argument}=[...] has other settings or code than the one that was trained; it predicts with what "
-            "was fitted then",
+            f"{what} in {argument}=[...] has other settings or code than the one that was trained{python_note()}; it "
+            "predicts with what was fitted then",
             UserWarning,
             stacklevel=4,
         )

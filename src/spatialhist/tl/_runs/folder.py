@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from spatialhist import _keys
 from spatialhist._runtime.files import refuse_links, remove, whole_folder
 from spatialhist.tl._data.design import Design
+from spatialhist.nn._fingerprint import python_note
 from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
 
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
@@ -48,8 +50,14 @@ def check_free(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> 
         parsed(folder)
     elif differ := Manifest.read(folder).differences(manifest.identity):
         raise FileExistsError(
-            f"{folder} holds another run; they differ in {differ}: choose another out=, or pass overwrite=True"
+            f"{folder} holds another run; they differ in {differ}{_by_python(differ)}: choose another out=, or pass "
+            "overwrite=True"
         )
+
+
+def _by_python(differ: list[str]) -> str:
+    """Say that it may be Python that has changed, where hashes of code differ under ``-O``."""
+    return python_note() if sys.flags.optimize and {"design", "models"} & set(differ) else ""
 
 
 def claim(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
