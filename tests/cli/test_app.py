@@ -362,3 +362,13 @@ def test_values_are_completed():
             },
         )
         assert done.stdout.split() == values
+
+
+def test_a_store_in_a_folder_that_zarr_takes_for_a_chain(tmp_path):
+    from spatialhist.cli._steps import read_or_open
+
+    sh.datasets.synthetic(n_slides=1, size_px=(200, 260), n_genes=5).write(tmp_path / "data.zarr")
+    store = tmp_path / "a::b" / "data.zarr"
+    for _ in ("reads", "opens"):
+        assert read_or_open(tmp_path / "data.zarr", store, None)["table"].n_vars == 5
+    assert sorted(p.name for p in store.parent.iterdir()) == ["data.zarr"]

@@ -51,6 +51,12 @@ UNDECODABLE = (
 """What decoders of other libraries raise on a damaged file."""
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, and that it is memory where no file is to blame."""
+    text = str(error) or type(error).__name__
+    return f"it takes more memory than there is, {text}" if isinstance(error, MemoryError) else text
+
+
 @contextmanager
 def intact(
     path: str | os.PathLike[str],
@@ -79,7 +85,7 @@ def intact(
     try:
         yield
     except (*errors, SafetensorError) as error:  # type: ignore[misc]
-        raise ValueError(says.format(path=path, kind=type(error).__name__, error=error)) from error
+        raise ValueError(says.format(path=path, kind=type(error).__name__, error=reason(error))) from error
 
 
 def inside(folder: Path, *names: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     import zarr
     from spatialdata import SpatialData
 
+MAX_PIXELS = 100_000_000_000
+"""Ten times the largest slides that were scanned so far."""
+MAX_MASK_PIXELS = 2_000_000_000
+"""Masks are read as a whole; ours have a few million pixels."""
+MAX_BLOCKS = 10_000_000
+"""A slide of the largest size in chunks of 512 pixels has a million."""
 _STEP = {
     "normalized": (_keys.normalized, "pp.normalize_stain(sdata)"),
     "masked": (_keys.masked, "pp.mask_background(sdata, fill=True)"),
@@ -112,13 +119,41 @@ def pyramid(sdata: SpatialData, key: str) -> Pyramid:
     Raises
     ------
     ValueError
-        If its channels or values are of another kind than :func:`spatialhist._sdata.rgb.rgb_levels` takes.
+        If its channels or values are of another kind than :func:`spatialhist._sdata.rgb.rgb_levels` takes, or it is too
+        large to be a slide.
     """
-    arrays = tuple(rgb_levels(_levels(sdata.images[key]), f"image {key!r}"))
+    levels = _levels(sdata.images[key])
+    check_promise(levels[0], f"image {key!r}", MAX_PIXELS)
+    arrays = tuple(rgb_levels(levels, f"image {key!r}"))
     height, width = arrays[0].shape[1:]
     factors = tuple((_factor(width, a.shape[2]), _factor(height, a.shape[1])) for a in arrays)
     stored = tuple(z for z in map(_stored, arrays) if z is not None)
     return Pyramid(key, arrays, factors, stored if len(stored) == len(arrays) else None)
+
+
+def check_images(sdata: SpatialData) -> None:
+    """Refuse an object whose images no scanner can have made, before anything of them is read.
+
+    Raises
+    ------
+    ValueError
+        Naming the image and its size.
+    """
+    for key, element in [*sdata.images.items(), *sdata.labels.items()]:
+        check_promise(_levels(element)[0], f"image {key!r}", MAX_PIXELS)
+
+
+def check_promise(level: Any, name: str, max_pixels: int) -> None:
+    """Refuse an image by its size and the number of its blocks alone; a store can promise any without holding one."""
+    height, width = level.sizes["y"], level.sizes["x"]
+    if not 0 < height * width <= max_pixels:
+        raise ValueError(f"{name} is {width} x {height} pixels: one of this kind has 1 to {max_pixels:,} of them")
+    blocks = math.prod(map(len, getattr(level.data, "chunks", None) or ()))
+    if blocks > MAX_BLOCKS:
+        raise ValueError(
+            f"{name} has {blocks:,} chunks, more than the {MAX_BLOCKS:,} that can be planned with: store it with chunks of "
+            "512 x 512 pixels"
+        )
 
 
 def _levels(element: Any) -> list[Any]:
@@ -216,6 +251,7 @@ def as_element(image: Any, placed: Mapping[str, Any], name: str) -> Any:
     if not hasattr(image, "dims") and not hasattr(image, "children"):
         return parse_image(image, placed)
     stored = _levels(image)
+    check_promise(stored[0], name, MAX_PIXELS)
     levels = rgb_levels(stored, name)
     if not hasattr(image, "children") or any(a is not b.data for a, b in zip(levels, stored, strict=True)):
         return parse_image(levels[0], placed)
@@ -318,6 +354,8 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     key = _keys.tissue(full)
     if key not in sdata.labels:
         raise KeyError(f"slide {slide!r} has no tissue mask {key!r}: make it with sh.pp.mask_background(sdata)")
-    mask = np.asarray(_levels(sdata.labels[key])[0].data) > 0
+    finest = _levels(sdata.labels[key])[0]
+    check_promise(finest, f"mask {key!r}", MAX_MASK_PIXELS)
+    mask = np.asarray(finest.data) > 0
     pyr = pyramid(sdata, full)
     return mask, (_factor(pyr.width, mask.shape[1]), _factor(pyr.height, mask.shape[0]))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,22 +60,36 @@ def draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> 
 
 def read_or_open(data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None) -> SpatialData:
     """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
-    import spatialdata as sd
-
     import spatialhist as sh
     from spatialhist import _keys
+    from spatialhist.io._assembly.cohort import open_store
 
     origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
+    data, store = _without_chain(data) if data.exists() else data, _without_chain(store)
     if not store.exists():
         sdata = sh.io.read(data, store=store, slides=slides, mpp=mpp)
         sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
         sdata.write_attrs()
         return sdata
-    sdata = sd.read_zarr(store)
+    sdata = open_store(store)
     held = sdata.attrs.get(_keys.ROOT, {}).get("origin", origin)
     if held != origin:
         raise FileExistsError(f"{store} was made of {held}, not of {origin}: choose another --out, or remove it")
     return sdata
+
+
+def _without_chain(path: Path) -> Path:
+    """The same place by a name that zarr does not take for a chain of file systems: through a link to its folder."""
+    from spatialhist.io._assembly.cohort import CHAIN
+
+    if CHAIN not in str(path.parent.absolute()):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="spatialhist-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = Path(folder) / "store"
+    link.symlink_to(path.parent.resolve(), target_is_directory=True)
+    return link / path.name
 
 
 def analyze(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist import _keys
-from spatialhist._runtime.files import new_folder
+from spatialhist._runtime.files import new_folder, reason
 from spatialhist._sdata.compat import quiet
 from spatialhist.io._assembly.cohort import open_store
 from spatialhist.io._challenge import read_challenge
@@ -100,7 +100,7 @@ def _read_store(path: Path) -> SpatialData:
     try:
         sdata = open_store(path)
     except Exception as error:
-        raise ValueError(f"{path} is no SpatialData store, or a broken one: {error}") from error
+        raise ValueError(f"{path} is no SpatialData store, or a broken one: {reason(error)}") from error
     if not list(sdata.gen_elements()):
         raise ValueError(f"{path} is no SpatialData store, or an empty one: it has no elements")
     return sdata

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist._sdata.compat import quiet
+from spatialhist.io._assembly.cohort import check_path
 from spatialhist.io._saving.store import save_changes
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def save(
     """
     with quiet():
         if path is not None:
+            check_path(Path(path))
             sdata.write(path, overwrite=overwrite)
             logger.info("saved all into %s", path)
             return

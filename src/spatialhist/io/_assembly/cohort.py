@@ -15,6 +15,25 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+CHAIN = "::"
+"""What zarr takes for a chain of file systems, such as a folder within an archive."""
+
+
+def check_path(store: Path) -> None:
+    """Refuse a path that zarr would take for another one.
+
+    Raises
+    ------
+    ValueError
+        With what it would be taken for.
+    """
+    if CHAIN in str(store):
+        raise ValueError(
+            f"{store} cannot be the path of a store: zarr takes {CHAIN!r} for a chain of file systems. Rename the folder, or "
+            "use a link to it that has another name"
+        )
+
+
 def check_new(store: str | Path | None) -> None:
     """Refuse a store that is there already.
 
@@ -22,8 +41,12 @@ def check_new(store: str | Path | None) -> None:
     ------
     FileExistsError
         If the path is a file, or a folder that is not empty.
+    ValueError
+        If zarr would take it for another path.
     """
     path = None if store is None else Path(store)
+    if path is not None:
+        check_path(path)
     if path is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"store {path} exists: choose another path, or read it with spatialdata.read_zarr")
 
@@ -62,11 +85,22 @@ def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
 
 
 def open_store(store: Path) -> SpatialData:
-    """Open a store, without what ome-zarr reports of every mask."""
+    """Open a store, without what ome-zarr reports of every mask.
+
+    Raises
+    ------
+    ValueError
+        If an image is larger than a slide can be, or zarr would take the path for another one.
+    """
+    check_path(store)
     import spatialdata as sd
 
+    from spatialhist._sdata.images import check_images
+
     with quiet():
-        return sd.read_zarr(store)
+        sdata = sd.read_zarr(store)
+    check_images(sdata)
+    return sdata
 
 
 def _move_images(part: SpatialData, root: SpatialData) -> SpatialData:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._runtime.files import UNDECODABLE
+from spatialhist._runtime.files import UNDECODABLE, reason
 from spatialhist.io._images.arrays import check_pixels
 from spatialhist.io._images.plain import read_plain
 from spatialhist.io._images.tiff import is_tiff, read_tiff
@@ -44,7 +44,7 @@ def read_image(path: Path) -> np.ndarray | da.Array:
             "DICOM) have to be converted to OME-TIFF first, with QuPath or bfconvert"
         ) from error
     except UNDECODABLE as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        raise ValueError(f"{path} cannot be read as an image: {reason(error)}") from error
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -69,7 +69,7 @@ def in_memory(image: np.ndarray | da.Array, path: Path) -> np.ndarray:
     try:
         da.store(image, pixels, lock=False)
     except UNDECODABLE as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        raise ValueError(f"{path} cannot be read as an image: {reason(error)}") from error
     return pixels
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from spatialhist import _keys
 from spatialhist._runtime.files import refuse_links, remove, whole_folder
-from spatialhist.tl._data.design import Design
 from spatialhist.nn._fingerprint import python_note
+from spatialhist.tl._data.design import Design
 from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
 
 OURS = ("cache", "inputs", "data.zarr", "log.txt")
