@@ -13,15 +13,19 @@ from typing import Any
 import h5py
 import imagecodecs
 import numpy as np
+import spatialdata as sd
 import tifffile
 from PIL import Image
 from safetensors.numpy import save_file
 
 import spatialhist as sh
+from spatialhist import _keys
 from spatialhist._runtime import files
 from spatialhist._runtime.files import intact
+from spatialhist.io._saving.history import HISTORY, note, read_history, unseen
 from spatialhist.tl._runs.fits import read_state
 from spatialhist.tl._runs.manifest import FORMAT
+from spatialhist.tl._scores.card import gene_table, read_card, write_card
 
 OURS = (ValueError, KeyError, TypeError, FileNotFoundError)
 
@@ -164,6 +168,22 @@ def _state(folder: Path) -> Reader:
     return Reader.of(folder / "model.safetensors", read)
 
 
+def _card(folder: Path) -> Reader:
+    facts = {"score": 0.4, "baseline": 0.1, "ceiling": 0.8, "fraction": 0.5, "groups": 3, "wins": 2, "verdict": "weak"}
+    scores = [{"predictor": "ridge", "kind": "model", "mean": 0.4}]
+    write_card(folder, {"predictor": "ridge", "scores": scores, "genes": {"G1": facts, "G2": facts}})
+    return Reader.of(folder / "card.json", lambda: gene_table(read_card(folder)))
+
+
+def _history(folder: Path) -> Reader:
+    sdata = sd.SpatialData()
+    held = {"tables/table/layers/log1p": "0123", "shapes/S1": None}
+    (folder / _keys.STORE_FOLDER).mkdir(exist_ok=True)
+    note(folder, [], sdata, held)
+    path = folder / _keys.STORE_FOLDER / HISTORY
+    return Reader.of(path, lambda: unseen(read_history(folder), [None], folder))
+
+
 def _features(folder: Path) -> Reader:
     path = folder / "f.npy"
     np.save(path, np.ones((5, 3), np.float32))
@@ -193,6 +213,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "manifest": _run("cross-validation"),
     "model": _run("model"),
     "safetensors": _state,
+    "card": _card,
+    "history": _history,
     "features": _features,
     "store": _store("zarr.json"),
     "table": _store("tables/table/obs/zarr.json"),
