@@ -215,6 +215,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     new.mkdir(parents=True)
     try:
         yield new
+        # a folder that is not empty cannot be replaced in one step
         remove(folder)
         take_place(new, folder)
     finally:

@@ -70,6 +70,7 @@ def main(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Printable("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # -v is for this call only: tests and notebooks keep the level of their own
     ours = logging.getLogger("spatialhist")
     context.call_on_close(partial(ours.setLevel, ours.level))
     ours.setLevel(logging.INFO if verbose else logging.WARNING)

@@ -89,6 +89,7 @@ def _residual(block: NDArray[np.floating], basis: NDArray[np.float64]) -> NDArra
     """What the basis leaves of the columns; exact zeros where that is rounding."""
     values = block.astype(np.float64)
     residual = values - basis @ (basis.T @ values)
+    # projected twice, since the first time leaves a remainder of rounding in the span
     residual -= basis @ (basis.T @ residual)
     size, spread = np.linalg.norm(values, axis=0), np.linalg.norm(values - values.mean(axis=0), axis=0)
     rounding = np.maximum(ROUNDING * np.finfo(block.dtype).eps * size, EXPLAINED * spread)

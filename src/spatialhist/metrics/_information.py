@@ -93,6 +93,7 @@ def _mutual_information(
 
 
 def _bin(block: NDArray[np.floating], bins: int) -> NDArray[np.intp]:
+    # ranks start at 1: a half less keeps the highest one out of a bin of its own, and ties stay together
     return ((rank_columns(block) - 0.5) * bins / len(block)).astype(np.intp)
 
 

@@ -85,6 +85,7 @@ def moran_agreement(truth: ArrayLike, predicted: ArrayLike, connectivities: spar
     matrices = as_matrices(truth=truth, predicted=predicted)
     a, b = (morans_i(matrix, connectivities) for matrix in matrices.values())
     has_values = ~np.isnan(matrices["predicted"][0])
+    # a constant prediction has no pattern, which is a value; a gene that was not predicted has none
     b[np.isnan(b) & has_values] = 0.0
     both = ~(np.isnan(a) | np.isnan(b))
     return _concordance(a[both], b[both]) if both.sum() > 1 else float("nan")

@@ -82,6 +82,7 @@ def lattice(xy: ArrayLike, pitch: float, n_spots: int) -> tuple[NDArray[np.intp]
         raise ValueError(f"pitch={pitch} must be positive")
     origin = centers.min(axis=0)
     width, height = np.round(np.ptp(centers, axis=0) / pitch).astype(int) + 1
+    # checked before the lattice is made: a spacing in other units would ask for billions of cells, or for one
     if not 0.5 * n_spots <= width * height <= 100 * n_spots:
         raise ValueError(
             f"pitch={pitch:g} gives a lattice of {width} x {height} cells for {n_spots} spots; "
@@ -100,6 +101,7 @@ def _ssim(
     known: NDArray[np.bool_],
     window: int,
 ) -> NDArray[np.float64]:
+    # both are scaled by the range of the truth, which makes the two stabilizing constants the same for every gene
     extent = np.where(center(truth)[2], np.nan, np.ptp(truth, axis=0))
     similarity = _similarity(truth[spot] / extent, predicted[spot] / extent, known, window)
     return similarity[known].mean(axis=0)

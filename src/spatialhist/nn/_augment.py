@@ -78,11 +78,13 @@ def _check(tiles: torch.Tensor, turns: bool, stain_jitter: float) -> None:
 
 
 def _coin(n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    # drawn where the generator lives, so that every device gets the same numbers
     return (torch.rand(n, generator=generator) < 0.5).to(device)[:, None, None, None]
 
 
 def _restain(tiles: torch.Tensor, generator: torch.Generator, jitter: float) -> torch.Tensor:
     noise = torch.randn((2, len(tiles), 3, 1, 1), generator=generator)
+    # below 0 the densest tissue would come out lightest
     factor = (1 + jitter * noise[0]).clamp(min=0).to(tiles.device)
     shift = (0.2 * jitter * noise[1]).to(tiles.device)
     # black counts as 1 of 255: its logarithm would be infinite

@@ -65,6 +65,7 @@ def check_encoder(encoder: str | Encoder, *, pixels: int | None = None) -> list[
 def _draw_tiles(pixels: int) -> torch.Tensor:
     """Noise around a color of its own in every tile; the last two are white and black, as background is."""
     generator = torch.Generator().manual_seed(0)
+    # with noise of up to 50 they stay within 0 to 255, so that nothing wraps around
     color = torch.randint(60, 200, (6, 3, 1, 1), generator=generator)
     noise = torch.randint(-50, 50, (6, 3, pixels, pixels), generator=generator)
     tiles = (color + noise).to(torch.uint8)
@@ -163,4 +164,5 @@ def _close(found: torch.Tensor, expected: torch.Tensor) -> bool:
     """Equal up to rounding, which may differ with the size of a batch."""
     if found.shape != expected.shape:
         return False
+    # feature by feature, since their sizes differ; the constant is for features that are 0 in every tile
     return bool(((found - expected).abs() <= 1e-3 * expected.abs().amax(dim=0) + 1e-6).all())

@@ -81,6 +81,7 @@ def mse_pearson_loss(pred: torch.Tensor, target: torch.Tensor, *, alpha: float =
     _check_shapes(pred, target)
     varies = (target != target[:1]).any(dim=0)
     correlation = _pearson(pred[:, varies].T, target[:, varies].T)
+    # 0 that depends on the predictions: a loss without a gradient stops the training
     penalty = (1 - correlation).mean() if len(correlation) else pred.sum() * 0
     return (1 - alpha) * F.mse_loss(pred, target) + alpha * penalty
 
@@ -157,8 +158,10 @@ def soft_spearman_loss(
     """
     _check_shapes(pred, target)
     varies = (target != target[:, :1]).any(dim=1)
+    # each target also meets itself, which adds a half: ranks start at 1
     soft = 0.5 + torch.sigmoid(_differences(pred[varies]) / temperature).sum(dim=2)
     correlation = _pearson(soft, _average_ranks(target[varies]))
+    # 0 that depends on the predictions: a loss without a gradient stops the training
     penalty = (1 - correlation).mean() if len(correlation) else pred.sum() * 0
     return (1 - mse_weight) * penalty + mse_weight * F.mse_loss(pred, target)
 
@@ -192,10 +195,12 @@ def _differences(values: torch.Tensor) -> torch.Tensor:
 
 def _mean_over_ordered_pairs(cost: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     ordered = _differences(target) > 0
+    # where all targets are equal no pair is ordered: the loss is 0, not NaN
     return (cost * ordered).sum() / ordered.sum().clamp(min=1)
 
 
 def _average_ranks(values: torch.Tensor) -> torch.Tensor:
     """Rank the entries of each row from 1, ties getting their average."""
     difference = _differences(values)
+    # each entry ties with itself, which adds the other half of rank 1
     return 0.5 + (difference > 0).sum(dim=2) + 0.5 * (difference == 0).sum(dim=2)

@@ -155,10 +155,12 @@ def cross_validate(
     _compare_slides(task, assigned)
     against = baselines(task.design)
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)
+    # folders of fits are named by these positions, which must not follow the order of the slides
     names = sorted(set(assigned.values()))
     training = {g: [s for s, group in assigned.items() if group != g] for g in names}
     panels = fold_panels(table, used, task.rows, training, genes, layer, always)
     refuse_unmeasured_panels(table.var_names, used, assigned, panels)
+    # the union of the panels: a gene is gathered once, however many folds model it
     columns = np.unique(np.concatenate(list(panels.values())))
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
     facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
@@ -173,6 +175,7 @@ def cross_validate(
     )  # fmt: skip
     manifest = task.manifest(CROSS_VALIDATION, columns, assigned, selection=chosen, **facts)
     folder, temporary = run_folder(out)
+    # what can be refused was refused above: from here on the folder changes
     with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,

@@ -104,6 +104,7 @@ def predict(
     trained = as_trained(model, allow_training=allow_training)
     design = trained.design(encoder)
     encode = get_encoder(design.encoder)
+    # the table will grow by the genes of the panel that it lacks
     known = len(cohort.table.var_names.union(trained.genes))
     check_layer_size(cohort.table.n_obs, known)
     opened = cohort.every_slide()
@@ -124,6 +125,7 @@ def predict(
             each = [(trained.predict(p, **as_training), trained.out_of_distribution(p, **as_training)) for p in parts]
             values[slide.name], ood[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
             warn_of_far(slide.name, ood[slide.name])
+    # only now that every slide is predicted: an error until here leaves the table as it was
     table, rows = add_genes(cohort, trained.genes), {s.name: s.rows for s in opened}
     write_predictions(table, key_added, rows, values, trained, training)
     remember_own_labels(table, key_added, [s for s in opened if trained.repeats_labels(training[s.name])])

@@ -142,6 +142,7 @@ def _has_company(classes: dict[str, str | None], slide: str) -> bool:
 
 def color_features(tiles: torch.Tensor) -> torch.Tensor:
     """Mean, deviation and quantiles of the optical density of each channel of ``uint8`` tiles ``(B, 3, H, W)``."""
+    # + 1, so that black has a finite density and white one of 0
     density = -torch.log10((tiles.float() + 1) / 256).flatten(2)
     quantiles = torch.quantile(density, torch.tensor(QUANTILES), dim=2)
     return torch.cat([density.mean(dim=2), density.std(dim=2), *quantiles], dim=1)

@@ -101,6 +101,7 @@ def chromaticity_features(planes: Planes) -> Features:
     return {
         "hue_x_mean": mean_x,
         "hue_y_mean": mean_y,
+        # glass has hardly any density to be divided by: its noise would count as the largest spread of hues
         "hue_x_sd": ratio(sd(off_x), total + WHITE),
         "hue_y_sd": ratio(sd(off_y), total + WHITE),
     }

@@ -97,6 +97,7 @@ def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
 def round_length(length: float) -> float:
     """Largest of 1, 2 and 5 times a power of ten that is not above ``length``."""
     power = 10.0 ** np.floor(np.log10(length))
+    # a length that is 5 but for rounding is not taken for one below 5
     return float(power * max(step for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))
 
 

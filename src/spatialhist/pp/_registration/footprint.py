@@ -98,6 +98,7 @@ def _union(scene: Scene, points: np.ndarray) -> np.ndarray:
     inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
     grid = np.zeros((height, width), dtype=np.float32)
     grid[row[inside], column[inside]] = scene.per_unit.prod()
+    # smoothing takes an edge to half its height where the edge was
     return scene.smooth(grid, CLOSE) > 0.5
 
 

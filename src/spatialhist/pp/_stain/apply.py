@@ -69,6 +69,7 @@ def _multiply(block, mask, rows, columns, tables, out):  # type: ignore[no-untyp
             else:
                 r, g, b = block[0, y, x], block[1, y, x], block[2, y, x]
                 for c in range(3):
+                    # less the 1 that was added to every intensity, but half a step more: the cast to uint8 cuts off
                     value = tables[c, 0, r] * tables[c, 1, g] * tables[c, 2, b] - 0.5
                     out[c, y, x] = np.uint8(min(max(value, 0.0), 255.0))
 

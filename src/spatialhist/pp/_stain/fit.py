@@ -122,6 +122,7 @@ def lab_transfer(source: StainReference, target: StainReference) -> tuple[np.nda
     with quiet():
         from squidpy.experimental.im._stain import RUDERMAN_LAB_TO_LMS, RUDERMAN_LMS_TO_LAB, RUDERMAN_RGB_TO_LMS
 
+    # an image without spread in a channel has nothing to stretch
     gain = array_of(target, "sigma") / np.maximum(array_of(source, "sigma"), 1e-6)
     slope = RUDERMAN_LAB_TO_LMS @ np.diag(gain) @ RUDERMAN_LMS_TO_LAB
     intercept = RUDERMAN_LAB_TO_LMS @ (array_of(target, "mu") - gain * array_of(source, "mu"))

@@ -161,6 +161,7 @@ def _load_or_fill(
             write_array(names[-1], found)
         parts.append(found)
     features = _in_order(job, parts)
+    # the array comes last: where it is, all of it is, and parts are removed only then
     write_json(path.with_suffix(".json"), about)
     write_array(path.with_suffix(".npy"), features)
     for name in names:

@@ -51,6 +51,7 @@ class ChunkSampler:
         return len(self._area)
 
     def __iter__(self) -> Iterator[int]:
+        # both apart: by their sum, epoch 1 of seed 0 would be epoch 0 of seed 1
         rng = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
         place = rng.permutation(self._area.max(initial=0) + 1)

@@ -100,6 +100,7 @@ def resample(
                         line[x] += row_weights[k, i] * np.float32(source[x])
             for j in range(total.size):
                 x = columns[j]
+                # half a step, since the cast to uint8 below cuts off
                 total[j] = np.float32(0.5) + column_weights[0, j] * line[x]
                 total[j] += column_weights[1, j] * line[x + one] + column_weights[2, j] * line[x + two]
             for k in range(MIN_TAPS, column_weights.shape[0]):

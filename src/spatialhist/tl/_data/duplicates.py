@@ -57,6 +57,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 def likeness(a: np.ndarray, b: np.ndarray) -> float:
     """Highest correlation over quarter turns and mirror images; 0 where one shows nothing."""
+    # what is left of a blank picture is rounding, which would correlate by chance
     if not (a.std() > 1e-6 and b.std() > 1e-6):
         return 0.0
     turned = [np.rot90(side, k) for side in (b, b.T) for k in range(4)]

@@ -164,6 +164,7 @@ def _choose_shrinkage(predictions: np.ndarray, targets: np.ndarray, slide: np.nd
 
 def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float, pull_common: float = PULL) -> np.ndarray:
     """Weights ``(models, genes)`` of one shrinkage; genes count alike, whatever their variance."""
+    # a gene that does not vary has no scale to divide by
     scale = np.maximum(targets.std(axis=0), 1e-8)
     gram = np.einsum("ang,bng->gab", predictions, predictions, optimize=True) / scale[:, None, None] ** 2
     cross = np.einsum("ang,ng->ga", predictions, targets, optimize=True) / scale[:, None] ** 2
@@ -180,6 +181,7 @@ def _solve(predictions: np.ndarray, targets: np.ndarray, shrinkage: float, pull_
 def _common(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray:
     """One weight a model, drawn to equal ones: alike models carry little evidence on how to share a weight."""
     equal = np.full(len(cross), 1 / len(cross))
+    # equal weights may be no negative ones either; the floor is for models that all predict 0
     fitted = max(float(equal @ cross / max(equal @ gram @ equal, 1e-12)), 0.0)
     pull = strength * np.trace(gram) / len(cross)
     return _non_negative(gram + pull * np.eye(len(cross)), cross + pull * fitted * equal)

@@ -118,6 +118,7 @@ class Reducer:
         for part in features():
             scaler.partial_fit(part)
         mean, deviation, n = scaler.mean_.astype(np.float32), np.sqrt(scaler.var_), int(scaler.n_samples_seen_)
+        # a constant feature deviates by rounding alone: it is left out, not blown up
         scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
         scaled = (((f - mean) * scale).astype(np.float64) for f in features())
         axes = _principal_axes(scaled, n, len(mean))[:, : min(components, n, len(mean))]
@@ -162,6 +163,7 @@ class Nystroem:
         landmarks = points[np.sort(rng.permutation(len(points))[:n])]
         distances = cdist(landmarks, landmarks)
         off_diagonal = distances[np.triu_indices(len(landmarks), 1)]
+        # a single landmark has no distance to another, and equal ones have none to divide by
         middle = float(np.median(off_diagonal)) if len(off_diagonal) else 1.0
         width = width * max(middle, 1e-6)
         values, vectors = np.linalg.eigh(np.exp(-distances / width))

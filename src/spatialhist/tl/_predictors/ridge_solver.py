@@ -230,6 +230,7 @@ def _nearest_of_the_good(scores: np.ndarray, strengths: tuple[float, ...]) -> tu
     """
     mean = scores.mean(axis=0)
     best = np.unravel_index(np.argmax(mean), mean.shape)
+    # differences within a group: how hard a group is to predict is common to all candidates
     behind = scores[:, best[0], best[1]][:, None, None] - scores
     error = behind.std(axis=0, ddof=1) / np.sqrt(len(scores))
     strength, rank = np.nonzero(behind.mean(axis=0) <= error)
@@ -252,6 +253,7 @@ def _held_out_scores(
     projections = others.projections(ranks)
     scores = np.empty((len(strengths), len(ranks)))
     for i, strength in enumerate(strengths):
+        # a Gram matrix has no negative eigenvalues but by rounding
         predicted = design @ (projected / (np.maximum(values, 0) + strength * others.n / 1e3)[:, None])
         for j, projection in enumerate(projections):
             shown = predicted if projection is None else predicted @ projection

@@ -164,6 +164,7 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,
+            # an epoch of a small cohort has fewer steps than the 50 that Lightning waits for by default
             log_every_n_steps=1,
         )
         trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)

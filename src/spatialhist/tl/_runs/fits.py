@@ -123,6 +123,7 @@ def _publish(fit: Fit, scratch: Path, fitted: Fitted, rows: np.ndarray, predicte
             target = new / log.relative_to(scratch)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(log, target)
+    # last: a kill before this leaves the checkpoints that the fit resumes from
     shutil.rmtree(scratch)
 
 

@@ -92,6 +92,7 @@ def announce(fits: Sequence[Fit], n_spots: int, n_groups: int, *, tile_gb: float
         Size of the tiles that networks look at.
     """
     todo = [f for f in fits if not f.done]
+    # each fit keeps float32 predictions of the spots that it left out, about those of one group
     gigabytes = sum(len(f.genes) for f in todo) * n_spots * 4 / n_groups / 1e9
     tiles = f"; tiles of {max(tile_gb, 0.01):.2f} GB on disk are read batch by batch, not held in memory"
     return (
