@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import warnings
 from pathlib import Path
 
@@ -27,3 +28,14 @@ def read_cohort(data: Path, store: Path) -> sd.SpatialData:
         store.parent.mkdir(parents=True, exist_ok=True)
         sh.io.read_st(data).write(store)
     return sd.read_zarr(store)
+
+
+def take_features(features: Path, out: Path) -> None:
+    """Copy features that earlier runs have computed into a new run folder, which may not link to another place."""
+    features.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(features, out / "cache", dirs_exist_ok=True)
+
+
+def keep_features(out: Path, features: Path) -> None:
+    """Copy features that a run has computed to where the next one finds them."""
+    shutil.copytree(out / "cache", features, dirs_exist_ok=True)

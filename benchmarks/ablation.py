@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import spatialdata as sd
 import torch
-from _her2st import read_cohort
+from _her2st import keep_features, read_cohort, take_features
 from _watched import prepared, synthetic_patients, trained_score
 from torch.nn import functional as F
 
@@ -149,11 +149,9 @@ def unstandardized(models: Sequence) -> list:
 
 
 def run_folder(folder: Path, name: str) -> Path:
-    """Folder of a run, with the features of all runs."""
-    out, cache = folder / name.replace(" ", "_"), folder / "features"
-    for made in (out, cache):
-        made.mkdir(exist_ok=True)
-    (out / "cache").symlink_to(cache)
+    """Folder of a run, with the features of all runs before it."""
+    out = folder / name.replace(" ", "_")
+    take_features(folder / "features", out)
     return out
 
 
@@ -163,6 +161,7 @@ def scored(sdata: sd.SpatialData, out: Path, workers: int, protocol: dict, optio
         "spatialhist.tl._cross_validate.baselines", return_value=[]
     ):  # the same in every row, and in docs/accuracy.md
         cv = sh.tl.cross_validate(sdata, out=out, executor=workers, progress=False, **protocol, **options)
+    keep_features(out, out.parent / "features")
     if len(cv.models) > 1:
         sh.tl.stack(sdata, cv)
     table = sdata["table"]

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import zarr
-from _her2st import stored_cohort
+from _her2st import keep_features, stored_cohort, take_features
 from _references import AVERAGED, SINGLE, Reference, beyond_depth, slide_pearson
 
 import spatialhist as sh
@@ -78,12 +78,10 @@ def _package(
 ) -> tuple[sh.tl.CrossValidation, dict[str, pd.DataFrame]]:
     """Cross-validate and stack the default models over one encoder, and score them beside baselines and upper references."""
     start = time.perf_counter()
-    out, cache = folder / f"{encoder}_{protocol['groups']}", sdata.path.with_name("features")
-    for made in (out, cache):
-        made.mkdir(exist_ok=True)
-    if not (out / "cache").exists():
-        (out / "cache").symlink_to(cache)
+    out, features = folder / f"{encoder}_{protocol['groups']}", sdata.path.with_name("features")
+    take_features(features, out)
     cv = sh.tl.cross_validate(sdata, out=out, encoder=encoder, executor=os.cpu_count(), progress=False, **protocol)
+    keep_features(out, features)
     sh.tl.stack(sdata, cv)
     sh.tl.stack(sdata, cv, method="mean", key_added="oof_stack_mean")
     scores = sh.tl.evaluate(sdata, slides=protocol["slides"])

@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 
 import pandas as pd
-from _her2st import read_cohort
+from _her2st import keep_features, read_cohort, take_features
 
 import spatialhist as sh
 
@@ -61,9 +61,9 @@ def main() -> None:
 
 def scored(sdata, out: Path, features: Path, protocol: dict, gmt: Path | None) -> pd.DataFrame:
     """Cross-validate a ridge and its baselines, and score them."""
-    features.mkdir(parents=True, exist_ok=True)
-    (out / "cache").symlink_to(features)
+    take_features(features, out)
     sh.tl.cross_validate(sdata, models="ridge", out=out, executor=os.cpu_count(), progress=False, **protocol)
+    keep_features(out, features)
     return sh.tl.evaluate(sdata, slides=protocol["slides"], metrics="pearson", gene_sets=gmt)
 
 
