@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.sparse import csr_matrix
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
@@ -89,12 +90,19 @@ def test_later_evaluations_do_not_score_it_unasked(stacked):
     assert "read_back" not in set(sh.tl.evaluate(sdata)["predictor"])
 
 
+def of_levels():
+    """Three slides of five genes, one of which is counted 20 times as often as another."""
+    sdata = draw_cohort(2, n_slides=3, n_genes=5, signal=0.8)
+    sdata["table"].X = csr_matrix(sdata["table"].X.multiply([1, 2, 5, 10, 20]))
+    sh.pp.log_normalize(sdata)
+    return sdata
+
+
 @pytest.fixture(scope="module")
 def several():
     """Predictions of known worth in one table, on genes of different levels; nothing is missing in any of them."""
-    sdata = draw_cohort(2, n_slides=3, n_genes=5, signal=0.8)
+    sdata = of_levels()
     table = sdata["table"]
-    table.layers["log1p"] = truth_of(sdata) + np.arange(5, dtype=np.float32)
     truth, depth = truth_of(sdata), np.log(np.asarray(table.X.sum(axis=1)).reshape(-1, 1))
     right = frame(sdata, truth)
     predictions = {
@@ -147,9 +155,8 @@ def test_calibration_shows_exaggerated_differences(several):
 
 
 def test_baselines_are_those_of_a_cross_validation(several):
-    sdata, _, bench = several
-    other = draw_cohort(2, n_slides=3, n_genes=5, signal=0.8)
-    other["table"].layers["log1p"] = sdata["table"].layers["log1p"]
+    _, _, bench = several
+    other = of_levels()
     sh.tl.cross_validate(other, models="ridge", genes=[f"G{i}" for i in range(5)], **FAST)
     alone = sh.tl.evaluate(other)
     for name in ("ridge", "baseline_position", "baseline_color", "control_permuted"):
