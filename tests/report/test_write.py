@@ -235,8 +235,8 @@ def test_benchmark_brings_its_scores_and_what_cannot_be_known(sdata, cv, scores,
     assert "cannot be known.</p>" in page
     assert "<script>deep" not in page
     assert "cannot be known" not in plain
-    for page, known in ((page, False), (plain, True)):
-        text = " ".join(Page(page).text.split())
+    for written, known in ((page, False), (plain, True)):
+        text = " ".join(Page(written).text.split())
         assert ("Of predictions from elsewhere this is not known." in text) != known
         assert ("by models that have seen no measurement of the group" in text) == known
 
