@@ -14,7 +14,7 @@ from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._predictors.registry import baselines, by_name, describe, from_description, resolve_models
 
 DESIGN = Design(extents=(("um", 75.0), ("um", 150.0)))
-NAMES = ["ridge", "ridge_raw", "kernel_ridge", "mlp", "mlp_raw", "vision_mlp"]
+NAMES = ["ridge", "ridge_raw", "kernel_ridge", "mlp", "mlp_raw", "vision_mlp", "depth_adjusted"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def test_every_name_makes_a_predictor_that_survives_json(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="no model 'forest'; there are \\['kernel_ridge', .*'vision_mlp'\\]"):
+    with pytest.raises(
+        ValueError, match="no model 'forest'; there are \\['depth_adjusted', 'kernel_ridge', .*'vision_mlp'\\]"
+    ):
         by_name("forest")
 
 
