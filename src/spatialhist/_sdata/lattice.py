@@ -88,6 +88,7 @@ def _shortest(basis: np.ndarray) -> float:
     short, long = sorted(basis, key=np.linalg.norm)
     while True:
         long = long - np.rint(long @ short / (short @ short)) * short
+        # two steps of one length would change places for ever
         if np.linalg.norm(long) >= np.linalg.norm(short) * (1 - 1e-9):
             return float(np.linalg.norm(short))
         short, long = long, short

@@ -132,6 +132,7 @@ def to_8_bits(values: np.ndarray, bits: int) -> np.ndarray:
     """Scale whole numbers of which some bits are in use."""
     if values.dtype == np.uint8:
         return values
+    # bits are told by a few squares: elsewhere a value may lie above them
     return np.minimum(values.astype(np.float32) * (255 / (2**bits - 1)) + 0.5, 255).astype(np.uint8)
 
 

@@ -104,6 +104,7 @@ def _glass(planes: np.ndarray, texture: np.ndarray) -> np.ndarray:
     high, low = planes.max(axis=0), planes.min(axis=0)
     # not of the maximum, which a few odd pixels decide
     bright = low > GLASS_BRIGHT * np.percentile(low, 99)
+    # 255 squared still fits
     red, green, blue = planes.astype(np.uint16)
     tinted = green**2 > red * blue  # by the lamp or the scanner: stain takes more green than red and blue
     glass = bright & ((high - low < GLASS_CHROMA * high) | tinted) & (texture < TEXTURE_RANGE[0])
@@ -138,6 +139,7 @@ def _solid(mask: np.ndarray, ink: np.ndarray, um_per_px: float) -> np.ndarray:
     margin = int(radius) + 2
     mask = isotropic_closing(np.pad(mask, margin), radius)[margin:-margin, margin:-margin]
     mask |= _small_pieces(~mask, HOLE_UM / um_per_px, inside=True)
+    # only now: filling holes would take ink within the tissue for tissue
     mask &= ~ink
     return mask & ~_small_pieces(mask, SPECK_UM / um_per_px)
 
@@ -145,6 +147,7 @@ def _solid(mask: np.ndarray, ink: np.ndarray, um_per_px: float) -> np.ndarray:
 def _small_pieces(mask: np.ndarray, diameter: float, *, inside: bool = False) -> np.ndarray:
     """Pieces smaller than a disc and than 5 % of the image; with ``inside`` only those off the border."""
     pieces, n = ndi.label(mask)
+    # on a small picture such a disc would be most of it
     small = np.bincount(pieces.ravel(), minlength=n + 1) < min(np.pi / 4 * diameter**2, 0.05 * mask.size)
     small[0] = False
     if inside:

@@ -44,6 +44,7 @@ def _integrate(mask, xy, radius, width, height):  # pragma: no cover
                 if mask[i, j]:
                     left, top = j * width - x, i * height - y
                     area += _pixel_area(left, left + width, top, top + height, radius)
+        # the areas of many pixels add up to more than the disc by rounding
         share[k] = min(1.0, area / (math.pi * radius**2))
     return share
 
@@ -83,4 +84,5 @@ def _half_chords(start, stop, radius):  # pragma: no cover
 
 @nb.njit(cache=True, nogil=True)
 def _primitive(u, radius):  # pragma: no cover
+    # rounding takes u beyond the radius, where neither root nor angle is defined
     return (u * math.sqrt(max(radius**2 - u**2, 0.0)) + radius**2 * math.asin(min(max(u / radius, -1.0), 1.0))) / 2
