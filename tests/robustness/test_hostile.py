@@ -93,6 +93,8 @@ def test_a_manifest_cannot_lead_out_of_its_folder(world, tmp_path):
     manifest["identity"]["models"][0]["name"] = "../../../outside"
     manifest["identity"]["groups"][0] = "../outside"
     manifest["identity"]["panels"]["../outside"] = manifest["identity"]["panels"].pop("P1")
+    for facts in manifest["slides"].values():
+        facts["group"] = facts["group"].replace("P1", "../outside")
     (folder / "manifest.json").write_text(json.dumps(manifest))
     cv = sh.tl.CrossValidation.load(folder)
     assert all(
@@ -160,6 +162,32 @@ def test_hdf5_of_huge_promises_is_refused(tmp_path):
         del file["spots/Train/S_1"]
         file.create_dataset("spots/Train/S_1", shape=(10**11,), chunks=(1000,), dtype=kind)
     assert peak_mb(lambda: sh.io.read_challenge(tmp_path / "d.h5"), ValueError, "S_1.*spots") < 100
+
+
+def test_names_are_not_formatted():
+    """A name of a stranger's with braces would ask for attributes, or for gigabytes of blanks."""
+    found = [
+        p.relative_to(SRC).as_posix()
+        for p in sources()
+        for call in [*calls(ast.parse(p.read_text()), "format"), *calls(ast.parse(p.read_text()), "format_map")]
+        if isinstance(call.func, ast.Attribute) and not isinstance(call.func.value, ast.Constant)
+    ]
+    # a text of our own, which takes the name; a formatter of logging
+    assert found == ["_runtime/files.py", "cli/_console.py"]
+
+
+def kernels(tree: ast.AST) -> list[ast.FunctionDef]:
+    """Compiled functions that index arrays, which they do without looking at the borders."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    compiled = [f for f in functions if any("njit" in ast.unparse(d) for d in f.decorator_list)]
+    indexes = lambda f: any(isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name) for n in ast.walk(f))
+    return [f for f in compiled if indexes(f)]
+
+
+def test_compiled_loops_say_what_they_rely_on():
+    found = [f for p in sources() for f in kernels(ast.parse(p.read_text()))]
+    assert len(found) > 8
+    assert [f.name for f in found if "relies on" not in (ast.get_docstring(f) or "").lower()] == []
 
 
 FILE_CALLS = {"rmtree", "unlink", "symlink_to", "hardlink_to", "copytree"}

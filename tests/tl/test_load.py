@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
-from small_cohorts import draw_cohort
+from small_cohorts import FAST, draw_cohort, mean_color
 
 import spatialhist as sh
 from spatialhist.tl._load import as_trained
@@ -100,3 +103,90 @@ def test_what_one_call_has_read_is_forgotten_with_it(finished):
     _, cv, stacked = finished
     first, second = as_trained(stacked), as_trained(stacked)
     assert len({id(s.cv._restored) for s in (stacked, first, second)}) == 3
+
+
+NAMED = "timm:hf-hub:somebody/something"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Names that were handed to timm, which would download their weights."""
+    names = []
+    timm = types.ModuleType("timm")
+    timm.create_model = lambda name, **options: names.append(name) or pytest.fail("asked for weights")
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    return names
+
+
+@pytest.fixture(params=["run", "model"])
+def naming(request, finished, tmp_path):
+    """A folder whose manifest names an encoder that would be downloaded."""
+    sdata, cv, _ = finished
+    folder = tmp_path / request.param
+    if request.param == "run":
+        shutil.copytree(cv.folder, folder)
+    else:
+        sh.tl.fit(draw_cohort(1, signal=0.8), models=sh.tl.Ridge(components=6), genes=8, out=folder, **FAST)
+    stored = json.loads((folder / "manifest.json").read_text())
+    stored["identity"]["design"]["encoder"] = NAMED
+    del stored["identity"]["design"]["encoder_fingerprint"]
+    (folder / "manifest.json").write_text(json.dumps(stored))
+    return folder
+
+
+def test_no_weights_are_fetched_by_a_name_in_a_folder(naming, asked):
+    sdata = draw_cohort(2)
+    trained = sh.tl.load(naming)
+    for call in (
+        lambda: sh.tl.predict(sdata, naming, progress=False),
+        lambda: sh.tl.predict(sdata, trained, progress=False),
+        lambda: sh.tl.predict_grid(sdata, naming, progress=False),
+        trained.design,
+    ):
+        with pytest.raises(
+            ValueError, match=rf"names the encoder '{NAMED}'.*sh\.tl\.load\(folder, encoder='{NAMED}'\)"
+        ):
+            call()
+    assert asked == []
+
+
+def test_a_name_is_confirmed_by_the_call_that_the_message_gives(naming, asked):
+    for design in (sh.tl.load(naming, encoder=NAMED).design(), sh.tl.load(naming).design(NAMED)):
+        assert design.encoder == NAMED
+    sdata = draw_cohort(2)
+    for call in (
+        lambda: sh.tl.predict(sdata, sh.tl.load(naming, encoder=NAMED), progress=False),
+        lambda: sh.tl.predict(sdata, naming, encoder=NAMED, progress=False),
+    ):
+        with pytest.raises(pytest.fail.Exception, match="asked for weights"):
+            call()
+    assert asked == ["hf-hub:somebody/something"] * 2
+    with pytest.raises(ValueError, match=f"is not the encoder.*pass encoder='{NAMED}'"):
+        sh.tl.load(naming, encoder="timm:another")
+
+
+def test_an_encoder_that_is_handed_in_is_used_and_nothing_is_fetched(naming, asked):
+    sdata = draw_cohort(2)
+    sh.tl.predict(sdata, naming, encoder=mean_color, progress=False, allow_training=True)
+    sh.tl.predict(sdata, sh.tl.load(naming, encoder=mean_color), key_added="again", progress=False, allow_training=True)
+    table = sdata["table"]
+    np.testing.assert_array_equal(table.layers["again"], table.layers["predicted"])
+    assert asked == []
+
+
+def test_what_was_trained_in_this_session_needs_no_second_word(finished, monkeypatch):
+    """Who named an encoder in a call trusts it."""
+    known = sh.nn.get_encoder(mean_color)
+    monkeypatch.setattr("spatialhist.tl._runs.task.get_encoder", lambda encoder: known)
+    monkeypatch.setattr("spatialhist.tl._data.design.get_encoder", lambda encoder: known)
+    model = sh.tl.fit(draw_cohort(1), models=sh.tl.Ridge(components=6), genes=8, **FAST | {"encoder": NAMED})
+    assert model.design().encoder == NAMED
+
+
+def test_a_broken_card_is_refused_before_anything_is_computed(naming, asked):
+    for card in naming.rglob("card.json"):
+        card.write_text("[1]")
+    (naming / "card.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"card\.json is broken"):
+        sh.tl.predict(draw_cohort(2), naming, encoder=NAMED, progress=False)
+    assert asked == []

@@ -95,7 +95,7 @@ def image_key(sdata: SpatialData, slide: str, image: str | None = None) -> str:
     elif image in (None, "full"):
         key, advice = full, _full_image_advice(sdata, slide)
     else:
-        key, advice = image.format(slide=slide), "choose one with image="
+        key, advice = image.replace("{slide}", slide), "choose one with image="
     if key not in sdata.images:
         raise KeyError(f"no image {key!r}; found {sorted(sdata.images)}: {advice}")
     place_by_spots(sdata, sdata.images[key], slide)

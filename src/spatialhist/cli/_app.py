@@ -197,6 +197,9 @@ def predict(
         float | None,
         typer.Option(min=0.01, help="Distance of predicted spots where a slide has none, in those of training."),
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Name of the model's encoder, which confirms that its weights may be downloaded.")
+    ] = None,
     workers: Workers = 1,
     genes: Annotated[
         list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
@@ -220,13 +223,14 @@ def predict(
         if not slide.exists():
             raise FileNotFoundError(f"{slide} does not exist")
         out = store_of(slide) if out is None else out
-        trained = sh.tl.load(run_folder)
+        trained = sh.tl.load(run_folder, encoder=encoder)
+        design = trained.design()
         unknown = sorted(set(genes or []) - set(trained.genes))
         if unknown:
             raise KeyError(f"genes {unknown} are not predicted by {run_folder}, which has {trained.genes[:5]}, ...")
         sdata = read_or_open(slide, out, None, mpp=mpp) if out else sh.io.read(slide, mpp=mpp)
         spots = _keys.TABLE in sdata.tables
-        prepare(sdata, image=trained.design().image, realign=realign and spots)
+        prepare(sdata, image=design.image, realign=realign and spots)
         if spots:
             sh.tl.predict(sdata, trained, key_added=key_added)
         else:

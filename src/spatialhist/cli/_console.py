@@ -41,6 +41,7 @@ OPTIONS = {
     "seed=": "--seed",
     "layer=": "--layer",
     "image=": "--image",
+    "encoder=": "--encoder",
 }
 """What a message of the package calls an argument, and what it is called here."""
 MENDABLE, INTERRUPTED = 2, 130

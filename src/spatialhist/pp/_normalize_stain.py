@@ -137,7 +137,7 @@ def _given_reference(reference: Any, method: StainMethod) -> StainReference | No
 def _key_added(slide: str, key_added: str | None, n_slides: int) -> str:
     if key_added is None:
         return _keys.normalized(_keys.image(slide))
-    key = key_added.format(slide=slide)
+    key = key_added.replace("{slide}", slide)
     check_key(key)
     if key == key_added and n_slides > 1:
         raise ValueError(f"key_added={key_added!r} is one name for {n_slides} slides: put {{slide}} into it")

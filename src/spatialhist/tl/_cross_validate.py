@@ -181,7 +181,7 @@ def cross_validate(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
             progress=progress, colors=True,
         )  # fmt: skip
-        cv = replace(CrossValidation.load(folder, models=task.models), _temporary=temporary)
+        cv = replace(CrossValidation.load(folder, models=task.models, encoder=task.named_encoder), _temporary=temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
         tell(announce(fits, len(inputs), len(names), tile_gb=inputs.tile_gb), progress=progress)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)

@@ -110,7 +110,7 @@ def fit(
             folder, manifest, assigned={s.name: s.name for s in task.slides}, columns=columns, overwrite=overwrite,
             executor=executor, progress=progress,
         )  # fmt: skip
-        model = replace(Model.load(folder, models=task.models), _temporary=temporary)
+        model = replace(Model.load(folder, models=task.models, encoder=task.named_encoder), _temporary=temporary)
         fits = model.fits() if before is None else from_start(model.fits(), before, task.design.to_json())
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
         if card:

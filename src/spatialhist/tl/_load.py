@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spatialhist.tl._predictors.protocol import Combiner, Predictor
 from spatialhist.tl._runs.cross_validation import CrossValidation
@@ -17,7 +18,11 @@ Source = Trained | str | Path
 
 
 def load(
-    folder: str | Path, *, models: Sequence[Predictor] = (), combiners: Sequence[Combiner] = ()
+    folder: str | Path,
+    *,
+    models: Sequence[Predictor] = (),
+    combiners: Sequence[Combiner] = (),
+    encoder: Any = None,
 ) -> CrossValidation | Stack | Model:
     """Load what a run or model folder holds.
 
@@ -29,6 +34,9 @@ def load(
         Predictors of your own that the run holds.
     combiners
         Combiners of your own that it was stacked by.
+    encoder
+        The encoder itself, if it was trained on one of your own; the name of one whose weights are downloaded (``"timm:..."``),
+        which confirms that you trust it.
 
     Returns
     -------
@@ -49,8 +57,8 @@ def load(
     FileNotFoundError: nowhere is no run or model folder: it has no manifest.json
     """
     if parsed(Path(folder)).get("what") == MODEL:
-        return Model.load(folder, models=models)
-    cv = CrossValidation.load(folder, models=models)
+        return Model.load(folder, models=models, encoder=encoder)
+    cv = CrossValidation.load(folder, models=models, encoder=encoder)
     method = latest_method(cv)
     return cv if method is None else Stack.load(cv, method, combiners=combiners)
 

@@ -59,7 +59,8 @@ def predict(
     key_added
         Name of the layer.
     encoder
-        The encoder itself, if the model was trained on one of your own.
+        The encoder itself, if the model was trained on one of your own; the name of one whose weights are downloaded, which
+        confirms that you trust it.
     cache
         Folder that keeps features, None to keep none.
     allow_training

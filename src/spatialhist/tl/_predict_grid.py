@@ -85,7 +85,8 @@ def predict_grid(
     key_added
         Name of the layer.
     encoder
-        The encoder itself, if the model was trained on one of your own.
+        The encoder itself, if the model was trained on one of your own; the name of one whose weights are downloaded, which
+        confirms that you trust it.
     block
         Spots that are in memory at once, about.
     executor

@@ -100,7 +100,11 @@ def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
 
 @nb.njit(cache=True, nogil=True)
 def _rank_csr(data, bits, negated, columns, shared, starts, out, method):  # pragma: no cover
-    """Rank the rows of a CSR matrix into a dense one; ``shared``: every row has all the columns."""
+    """Rank the rows of a CSR matrix into a dense one; ``shared``: every row has all the columns.
+
+    Relies on starts that rise within the data, and on columns below the width of ``out``, none of them twice in a row: a
+    table's are looked at when it is opened, and :func:`_rank_block` adds up what is there twice.
+    """
     n_vars = out.shape[1]
     keys, spare = np.empty(n_vars, np.uint64), np.empty(n_vars, np.uint64)
     low, missing = np.zeros(n_vars, np.uint32), np.empty(n_vars, np.int32)
@@ -121,7 +125,8 @@ def _rank_csr(data, bits, negated, columns, shared, starts, out, method):  # pra
 def _collect(values, bits, negated, columns, keys, low, missing):  # pragma: no cover
     """Gather what is neither zero nor NaN.
 
-    A key holds 32 bits that sort like the values, then the column; what remains of wider values goes to ``low``.
+    A key holds 32 bits that sort like the values, then the column; what remains of wider values goes to ``low``. Relies on
+    columns below the lengths of ``keys``, ``low`` and ``missing``, none of them twice.
     """
     found, negative, lost = 0, 0, 0
     sign = bits.dtype.type(1) << bits.dtype.type(bits.itemsize * 8 - 1)
@@ -145,7 +150,10 @@ def _collect(values, bits, negated, columns, keys, low, missing):  # pragma: no 
 
 @nb.njit(cache=True, nogil=True)
 def _radix_sort(n, keys, spare, counts):  # pragma: no cover
-    """Sort the first ``n`` keys by their upper 32 bits, digit by digit from the lowest in which they differ."""
+    """Sort the first ``n`` keys by their upper 32 bits, digit by digit from the lowest in which they differ.
+
+    Relies on ``n`` within the lengths of ``keys`` and ``spare``, and on 2048 counts.
+    """
     differ = np.uint64(0)
     for j in range(n):
         differ |= (keys[j] ^ keys[0]) >> np.uint64(32)
@@ -173,7 +181,10 @@ def _radix_sort(n, keys, spare, counts):  # pragma: no cover
 
 @nb.njit(cache=True, nogil=True)
 def _sort_low(keys, low):  # pragma: no cover
-    """Sort what is equal in its upper 32 bits by the lower ones; there is little of it, or its values are equal."""
+    """Sort what is equal in its upper 32 bits by the lower ones; there is little of it, or its values are equal.
+
+    Relies on columns in the keys below the length of ``low``.
+    """
     start = 0
     while start < len(keys):
         stop, equal = start + 1, True
@@ -194,12 +205,16 @@ def _column(key):  # pragma: no cover
 
 @nb.njit(cache=True, nogil=True)
 def _tied(a, b, low):  # pragma: no cover
+    """Whether two keys hold equal values; relies on their columns being below the length of ``low``."""
     return a >> np.uint64(32) == b >> np.uint64(32) and low[_column(a)] == low[_column(b)]
 
 
 @nb.njit(cache=True, nogil=True)
 def _assign(ranks, keys, low, missing, negative, method):  # pragma: no cover
-    """Turn the sorted values of a row into ranks; the zeros stand after the first ``negative`` of them."""
+    """Turn the sorted values of a row into ranks; the zeros stand after the first ``negative`` of them.
+
+    Relies on columns in the keys below the lengths of ``ranks`` and ``low``.
+    """
     zeros = len(ranks) - len(keys) - len(missing)
     if method == 3:
         _assign_ordinal(ranks, keys, missing, negative, zeros)
@@ -221,7 +236,10 @@ def _assign(ranks, keys, low, missing, negative, method):  # pragma: no cover
 
 @nb.njit(cache=True, nogil=True)
 def _assign_ordinal(ranks, keys, missing, negative, zeros):  # pragma: no cover
-    """Number the values; equal ones, and so the zeros, from left to right."""
+    """Number the values; equal ones, and so the zeros, from left to right.
+
+    Relies on columns in the keys below the length of ``ranks``.
+    """
     if zeros > 0:
         ranks[:] = 1
         _fill(ranks, missing, 0)
@@ -237,6 +255,7 @@ def _assign_ordinal(ranks, keys, missing, negative, zeros):  # pragma: no cover
 
 @nb.njit(cache=True, nogil=True)
 def _fill(ranks, columns, value):  # pragma: no cover
+    """Set some columns; relies on their being below the length of ``ranks``."""
     for c in columns:
         ranks[c] = value
 

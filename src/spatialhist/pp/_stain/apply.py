@@ -61,6 +61,7 @@ def recolor_lab(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _multiply(block, mask, rows, columns, tables, out):  # type: ignore[no-untyped-def]
+    """Relies on a block of uint8, tables ``(3, 3, 256)``, and a row and column of the mask for each of the block's."""
     for y in range(block.shape[1]):
         for x in range(block.shape[2]):
             if not mask[rows[y], columns[x]]:
@@ -76,6 +77,7 @@ def _multiply(block, mask, rows, columns, tables, out):  # type: ignore[no-untyp
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _transfer(block, mask, rows, columns, to_lms, slope, intercept, to_rgb, out):  # type: ignore[no-untyped-def]
+    """Relies on matrices ``(3, 3)``, and on a row and column of the mask for each of the block's."""
     one, half, white = np.float32(1), np.float32(0.5), np.float32(255)
     log, lms = np.empty(3, np.float32), np.empty(3, np.float32)
     for y in range(block.shape[1]):

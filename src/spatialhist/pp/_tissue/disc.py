@@ -33,6 +33,7 @@ def disc_share(mask: np.ndarray, xy: np.ndarray, radius: float, pixel: tuple[flo
 
 @nb.njit(cache=True, nogil=True)
 def _integrate(mask, xy, radius, width, height):  # pragma: no cover
+    """Relies on nothing of ``xy``: the loops end at the borders of the mask, wherever centers lie."""
     share = np.full(len(xy), np.nan)
     for k in range(len(xy)):
         x, y = xy[k]

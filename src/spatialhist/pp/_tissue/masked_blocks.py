@@ -47,7 +47,7 @@ def _apply(
 
 def nearest(start: int, stop: int, factor: float, size: int) -> np.ndarray:
     """Mask index under the center of each image pixel from ``start`` to ``stop``."""
-    return np.minimum(((np.arange(start, stop) + 0.5) / factor).astype(np.intp), size - 1)
+    return np.clip(((np.arange(start, stop) + 0.5) / factor).astype(np.intp), 0, size - 1)
 
 
 def has_tissue(mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> bool:

@@ -85,7 +85,10 @@ def resample(
     column_weights: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fill `out` ``(c, pixels, pixels)`` from `window` ``(c, y, x)``, both uint8."""
+    """Fill `out` ``(c, pixels, pixels)`` from `window` ``(c, y, x)``, both uint8.
+
+    Relies on ``rows`` and ``columns`` plus the number of weights lying within the window, as :meth:`Axis.size` makes it.
+    """
     line = np.empty(window.shape[2], dtype=np.float32)
     total = np.empty(out.shape[2], dtype=np.float32)
     # Unsigned positions and a fixed number of first taps let the loops over pixels run on whole vectors.

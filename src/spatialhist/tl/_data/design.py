@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 COLOR_TEXTURE = "color_texture"
 CUSTOM = "custom:"
 """Starts the name of what is not the package's own."""
+SOURCE = ":"
+"""In the name of an encoder, behind where its weights are downloaded from."""
 FINGERPRINT = "encoder_fingerprint"
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
 """Sides of the fields of view: one somewhat wider than a Visium spot of 55 um, then twice as wide each."""
@@ -214,7 +216,7 @@ class Design:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], encoder: str | Callable[..., Any] | None = None) -> Design:
-        """Restore a design; an encoder that was no name must be handed in again.
+        """Restore a design; an encoder that was no name must be handed in again, one that is downloaded confirmed.
 
         Raises
         ------
@@ -222,6 +224,12 @@ class Design:
             If it is not, or another one is.
         """
         name, known = data["encoder"], data.get(FINGERPRINT)
+        if encoder is None and is_downloaded(name):
+            raise ValueError(
+                f"the model names the encoder {name!r}, whose weights would be downloaded, and its folder may be anybody's: if "
+                f"you trust this name, confirm it by encoder=, as in sh.tl.load(folder, encoder={name!r}); or hand in the "
+                "encoder itself"
+            )
         if encoder is not None and encoder != name:
             _check_same(encoder, name, known)
         elif encoder is None and name.startswith(CUSTOM):
@@ -236,13 +244,19 @@ def _as_lengths(pairs: Sequence[tuple[str, float]] | None) -> tuple[tuple[str, f
     return None if pairs is None else tuple((unit, float(value)) for unit, value in pairs)
 
 
+def is_downloaded(name: str) -> bool:
+    """Whether the weights behind the name of an encoder come from the network."""
+    return SOURCE in name and not name.startswith(CUSTOM)
+
+
 def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None) -> None:
-    """Refuse an encoder that is not the one of training, as far as that is known."""
+    """Refuse an encoder that is not the one of training, as far as that is known without a download."""
     named = not name.startswith(CUSTOM)
-    if named and not isinstance(encoder, str):
+    if named and not isinstance(encoder, str) and not is_downloaded(name):
         known = encoder_fingerprint(get_encoder(name))
     if isinstance(encoder, str) or (known and known not in _fingerprints(encoder)):
         fix = "leave out encoder=" if named else "pass the same one"
+        fix = f"pass encoder={name!r}" if is_downloaded(name) else fix
         raise ValueError(
             f"encoder= is not the encoder that the model was trained on ({name.removeprefix(CUSTOM)}): weights, settings "
             f"or code differ{python_note()}; {fix}"

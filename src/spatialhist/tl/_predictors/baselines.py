@@ -10,6 +10,7 @@ import numpy as np
 
 from spatialhist.tl._predictors.linear import Ridge
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
+from spatialhist.tl._predictors.stored import check_arrays, whole
 
 if TYPE_CHECKING:
     from spatialhist.tl._data.samples import Samples
@@ -80,7 +81,9 @@ class FittedMeans:
     def from_state(cls, state: State) -> FittedMeans:
         """Inverse of :meth:`state`."""
         arrays, extra = state
-        return cls({n: arrays[str(i)] for i, n in enumerate(extra["names"])}, extra["n_genes"])
+        names = [str(name) for name in extra["names"]]
+        check_arrays(arrays, {str(i): "G" for i in range(len(names))})
+        return cls({n: arrays[str(i)] for i, n in enumerate(names)}, whole("n_genes", extra["n_genes"], 0))
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class PositionNeighbors:
     def restore(self, state: State) -> FittedNeighbors:
         """Rebuild from arrays."""
         arrays, _ = state
+        check_arrays(arrays, {"position": "NP", "targets": "NG"})
         return FittedNeighbors(self.neighbors, arrays["position"], arrays["targets"])
 
 

@@ -15,6 +15,7 @@ from spatialhist._runtime.checks import check_choice
 from spatialhist.tl._predictors.handed_in import check_same, identity
 from spatialhist.tl._predictors.protocol import check_combiner
 from spatialhist.tl._predictors.ridge_solver import center_by_slide, within_slide_score
+from spatialhist.tl._predictors.stored import check_arrays, check_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +102,7 @@ class NonNegative:
     def restore(self, state: State) -> Weights:
         """Inverse of ``state``."""
         arrays, extra = state
+        check_arrays(arrays, {"weights": "MG", "intercept": "G"})
         return Weights(arrays["weights"], arrays["intercept"], extra["shrinkage"])
 
 
@@ -226,10 +228,16 @@ class StackingNetwork:
         from spatialhist.nn import StackingMLP
 
         arrays, _ = state
+        check_arrays(arrays, {"mean": "I", "deviation": "I", "level": "G", "spread": "G"})
+        for name, array in arrays.items():
+            check_finite(name, array)
         with torch.random.fork_rng(devices=[]):
             network = StackingMLP(len(arrays["mean"]), len(arrays["level"]))
         own = {k.removeprefix("network/"): torch.tensor(v) for k, v in arrays.items() if k.startswith("network/")}
-        network.load_state_dict(own)
+        try:
+            network.load_state_dict(own)
+        except RuntimeError as error:
+            raise TypeError(f"weights do not fit the network ({error})") from error
         return StackedNetwork(network.eval(), arrays["mean"], arrays["deviation"], arrays["level"], arrays["spread"])
 
 

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 
 from spatialhist.tl._data.samples import CLIP, row_parts
 from spatialhist.tl._predictors import ridge_solver as ridge
+from spatialhist.tl._predictors.stored import check_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,7 +260,12 @@ class FittedLinear:
     @classmethod
     def from_state(cls, predictor: Ridge | KernelRidge, state: State) -> FittedLinear:
         """Inverse of :meth:`state`."""
-        a, chosen = state
+        a, stored = state
+        lifted = {"landmarks": "LC", "whiten": "LD", "width": "w"} if "landmarks" in a else {}
+        level = "D" if lifted else "C"
+        fits = {"mean": "F", "scale": "F", "axes": "FC", "level": level, "weights": f"{level}G", "intercept": "G"}
+        check_arrays(a, fits | lifted)
+        chosen = {key: stored[key] for key in ("strength", "rank", "inner_score")}
         kernel = Nystroem(a["landmarks"], a["whiten"], float(a["width"][0])) if "landmarks" in a else None
         reducer = Reducer(a["mean"], a["scale"], a["axes"])
         return cls(predictor, reducer, kernel, a["level"], a["weights"], a["intercept"], chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 
 from spatialhist.nn import FeatureHead, VisionMLPMultiTask, augment, get_loss
 from spatialhist.tl._predictors.ridge_solver import center_by_slide, target_projection
+from spatialhist.tl._predictors.stored import check_arrays, check_finite, whole
 from spatialhist.tl._predictors.training import Regression, Schedule, seeded, train
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ class FeatureNetwork:
 
     def restore(self, state: State) -> FittedNetwork:
         """Rebuild from arrays."""
-        return FittedNetwork.from_state(self, state, lambda n, extra: self.build(extra["sizes"], n))
+        return FittedNetwork.from_state(self, state, lambda n, extra: self.build(_sizes(extra), n))
 
 
 @dataclass(frozen=True)
@@ -322,14 +324,20 @@ class FittedNetwork:
     ) -> FittedNetwork:
         """Inverse of :meth:`state`."""
         arrays, extra = state
+        check_arrays(arrays, {"intercept": "G", "deviation": "G"})
+        ours = isinstance(predictor, FeatureNetwork) or predictor.build is None
+        for name, array in arrays.items() if ours else ():
+            check_finite(name, array)
         scaler = TargetScaler(arrays["intercept"], arrays["deviation"])
         members = sorted({int(name.split("/")[0]) for name in arrays if "/" in name})
         networks = []
         for member in members:
-            with seeded(0):
-                network = make(len(scaler.intercept), extra)
             own = {n.split("/", 1)[1]: torch.tensor(a) for n, a in arrays.items() if n.startswith(f"{member}/")}
             try:
+                with seeded(0):
+                    if ours:
+                        _check_sizes(partial(make, len(scaler.intercept), extra), own)
+                    network = make(len(scaler.intercept), extra)
                 network.load_state_dict(own)
             except RuntimeError as error:
                 raise ValueError(
@@ -338,6 +346,25 @@ class FittedNetwork:
                 ) from error
             networks.append(network.eval())
         return cls(predictor, networks, scaler, extra)
+
+
+def _sizes(extra: dict[str, Any]) -> list[int]:
+    """Features of every block."""
+    return [whole("sizes", size) for size in list(extra["sizes"])]
+
+
+def _check_sizes(make: Callable[[], torch.nn.Module], weights: dict[str, torch.Tensor]) -> None:
+    """Compare weights with a network without memory of its own, since its sizes come from the folder too.
+
+    Raises
+    ------
+    RuntimeError
+        If they do not fit it.
+    """
+    with torch.device("meta"):
+        wanted = {name: tuple(value.shape) for name, value in make().state_dict().items()}
+    if differ := sorted(wanted.items() ^ {(name, tuple(value.shape)) for name, value in weights.items()}):
+        raise RuntimeError(f"e.g. {differ[0]}")
 
 
 def _member_seed(seed: int, member: int) -> int:

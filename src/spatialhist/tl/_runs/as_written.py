@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialhist._runtime.files import whole_folder, write_json
+from spatialhist._runtime.files import intact, whole_folder, write_json
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl._data.samples import Samples
@@ -63,8 +63,9 @@ class AsWritten(OnRun):
     @classmethod
     def of_folder(cls, cv: CrossValidation) -> AsWritten:
         """Load the weights of a run folder."""
-        final = StackingNetwork().restore(read_state(cv.folder / NAME / FINAL))
-        return cls(cv, final, json.loads((cv.folder / NAME / CARD).read_text())["score_not_honest"])
+        with intact(cv.folder / NAME):
+            final = StackingNetwork().restore(read_state(cv.folder / NAME / FINAL))
+            return cls(cv, final, float(json.loads((cv.folder / NAME / CARD).read_text())["score_not_honest"]))
 
     def as_training(self, slide: str) -> str:
         """Refuse a slide that was trained on.

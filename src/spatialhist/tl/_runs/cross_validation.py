@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialhist._runtime.files import intact
+from spatialhist._runtime.files import BROKEN, intact
 from spatialhist.tl._data.samples import Inputs, Samples
 from spatialhist.tl._predictors.combiners import Mean, combine
 from spatialhist.tl._predictors.protocol import FittedCombiner, Predictor
@@ -44,14 +44,15 @@ class CrossValidation(Trained):
     baselines: tuple[Predictor, ...]
     _temporary: Any = field(default=None, repr=False, compare=False)
     _restored: Restored = field(default_factory=Restored, repr=False, compare=False)
+    _encoder: Any = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the temporary folder to the process that made it."""
         return {**self.__dict__, "_temporary": None}
 
     @classmethod
-    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> CrossValidation:
-        """Load a run folder; predictors of your own must be handed in again.
+    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = (), encoder: Any = None) -> CrossValidation:
+        """Load a run folder; predictors of your own must be handed in again, an encoder that is no name or downloaded too.
 
         Raises
         ------
@@ -65,8 +66,11 @@ class CrossValidation(Trained):
                 manifest,
                 restore_predictors(manifest.models, models),
                 restore_predictors(manifest.baselines),
+                _encoder=encoder,
             )
             cv.outer()
+        if encoder is not None:
+            manifest.restore_design(encoder)
         return cv
 
     @property
@@ -101,7 +105,8 @@ class CrossValidation(Trained):
         result = np.full((len(self.inputs), len(self.genes)), np.nan, dtype=np.float32)
         for group in self.groups:
             rows, predicted = fits[group, name].result()
-            result[np.ix_(rows, np.asarray(self.panels[group]))] = predicted
+            with intact(fits[group, name].folder, errors=(*BROKEN, ValueError)):
+                result[np.ix_(rows, np.asarray(self.panels[group]))] = predicted
         return result
 
     def targets(self, rows: np.ndarray, group: str) -> np.ndarray:

@@ -21,6 +21,7 @@ from spatialhist._runtime.threads import pinned_threads
 from spatialhist.tl._data.samples import Inputs, Samples
 from spatialhist.tl._predictors.protocol import Fitted, Predictor, State
 from spatialhist.tl._predictors.returned import fitted_model, model_state, predictions
+from spatialhist.tl._predictors.stored import check_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ class Fit:
         """Rows that were held out, and their predictions ``(rows, genes)``."""
         from safetensors.numpy import load_file
 
-        stored = load_file(self.folder / RESULT)
+        with intact(self.folder):
+            stored = load_file(self.folder / RESULT)
+            check_arrays(stored, {"rows": "R", "predicted": "RG"}, gaps=True)
         return stored["rows"], stored["predicted"]
 
     def fitted(self) -> Fitted:
@@ -140,7 +143,10 @@ def read_state(folder: Path) -> State:
     """Inverse of :func:`write_state`."""
     from safetensors.numpy import load_file
 
-    return load_file(folder / MODEL), json.loads((folder / CARD).read_text())
+    arrays, extra = load_file(folder / MODEL), json.loads((folder / CARD).read_text())
+    if not isinstance(extra, dict):
+        raise TypeError(f"{CARD} holds a {type(extra).__name__}")
+    return arrays, extra
 
 
 def run_fits(fits: Sequence[Fit], inputs_folder: Path, *, executor: Any = None, progress: bool = True) -> None:

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from spatialhist._runtime.files import intact, write_json
+from spatialhist._runtime.files import BROKEN, intact, write_json
 from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.design import FINGERPRINT, Design
 from spatialhist.tl._predictors.handed_in import HASHES
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._predictors.registry import from_description, resolve_models
+from spatialhist.tl._runs.bounds import check_names, check_panel, check_recipe, check_slide
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -126,7 +127,7 @@ class Manifest:
         data = parsed(folder)
         if what is not None and data.get("what") != what:
             raise ValueError(f"{folder} holds {data.get('what')!r}, not {KINDS[what]}")
-        with intact(folder / MANIFEST):
+        with intact(folder / MANIFEST, errors=(*BROKEN, ValueError)):
             return cls.from_json(data)
 
     @classmethod
@@ -135,13 +136,11 @@ class Manifest:
 
         Raises
         ------
-        KeyError, TypeError
-            If something is missing, or of another type.
+        KeyError, TypeError, ValueError
+            If something is missing, of another type, or outside of what a run has.
         """
         identity = data["identity"]
         slides = {name: TrainingSlide.from_json(facts) for name, facts in data["slides"].items()}
-        if not all(isinstance(name, str) for name in data["genes"]):
-            raise TypeError("'genes' holds something else than names")
         known = {
             key: data[key] for key in ("units", "version", "versions", "command", "license", "selection") if key in data
         }
@@ -157,9 +156,20 @@ class Manifest:
 
     def _look_up(self) -> None:
         """Ask for what is read late, so that a manifest without it fails when it is loaded."""
-        _ = self.layer, self.seed, self.threads, self.design, [d["class"] for d in self.models]
+        _ = [d["class"] for d in self.models]
+        baselines = self.baselines if self.what == CROSS_VALIDATION else []
+        check_recipe(self.layer, self.seed, self.threads, self.design, [*self.models, *baselines])
+        check_names("genes", self.genes)
+        if not isinstance(self.ranking, dict | None):
+            raise TypeError("'ranking' holds no options")
+        for name, slide in self.slides.items():
+            check_slide(name, slide.pixels, slide.group, slide.spots, slide.stain, vars(slide.scale))
         if self.what == CROSS_VALIDATION:
-            _ = self.baselines, self.panels
+            check_names("groups", self.groups)
+            for group, panel in self.panels.items():
+                check_panel(group, panel, len(self.genes))
+            if unknown := set(self.group_of.values()) - set(self.groups):
+                raise KeyError(f"groups {sorted(unknown)}")
             if missing := self.slides.keys() - self.group_of.keys():
                 raise KeyError(f"group of {sorted(missing)}")
 
@@ -260,7 +270,7 @@ class Manifest:
         Raises
         ------
         ValueError
-            If it was no name and is not handed in again.
+            If it was no name and is not handed in again, or its weights would be downloaded and it is not confirmed.
         """
         return Design.from_json(self.identity["design"], encoder)
 
@@ -320,8 +330,8 @@ def parsed(folder: Path) -> dict[str, Any]:
     with intact(path):
         data = json.loads(path.read_text())
     found = data.get("format") if isinstance(data, dict) else None
-    if not isinstance(found, int):
-        raise ValueError(f"{path} is no manifest of spatialhist: it has no 'format'")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise ValueError(f"{path} is no manifest of spatialhist: it has no 'format' of at least 1")
     if found > FORMAT:
         raise ValueError(f"{path} has format {found}, this version reads up to {FORMAT}: update spatialhist")
     return data

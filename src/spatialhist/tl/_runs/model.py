@@ -45,14 +45,15 @@ class Model(Trained):
     _temporary: Any = field(default=None, repr=False, compare=False)
     allow_training: bool = field(default=False, repr=False)
     _restored: Restored = field(default_factory=Restored, repr=False, compare=False)
+    _encoder: Any = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the temporary folder to the process that made it."""
         return {**self.__dict__, "_temporary": None}
 
     @classmethod
-    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = ()) -> Model:
-        """Load a model folder; predictors of your own must be handed in again.
+    def load(cls, folder: str | Path, *, models: Sequence[Predictor] = (), encoder: Any = None) -> Model:
+        """Load a model folder; predictors of your own must be handed in again, an encoder that is no name or downloaded too.
 
         Raises
         ------
@@ -61,8 +62,10 @@ class Model(Trained):
         """
         manifest = Manifest.read(Path(folder), MODEL)
         with intact(Path(folder) / MANIFEST):
-            model = cls(Path(folder), manifest, restore_predictors(manifest.models, models))
+            model = cls(Path(folder), manifest, restore_predictors(manifest.models, models), _encoder=encoder)
             model.fits()
+        if encoder is not None:
+            manifest.restore_design(encoder)
         return model
 
     def fits(self) -> list[Fit]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from spatialhist._runtime.files import BROKEN, intact, whole_file
 from spatialhist.tl._predictors.linear import Reducer, feature_parts
+from spatialhist.tl._predictors.stored import check_arrays
 
 if TYPE_CHECKING:
     from spatialhist.tl._data.samples import Inputs
@@ -112,6 +113,18 @@ class TrainingFeatures:
         says = "{path} is missing or broken ({error}): make the run again"
         with intact(folder / FILE, says, errors=(*BROKEN, FileNotFoundError)):
             a = load_file(folder / FILE)
+            check_arrays(
+                a,
+                {
+                    "mean": "F",
+                    "scale": "F",
+                    "axes": "FC",
+                    "points": "NC",
+                    "group": "N",
+                    "distances": "N",
+                    "n_extents": "n",
+                },
+            )
             reducer = Reducer(a["mean"], a["scale"], a["axes"])
             return cls(reducer, a["points"], a["group"], a["distances"], int(a["n_extents"][0]))
 

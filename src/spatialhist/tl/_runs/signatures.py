@@ -9,6 +9,7 @@ import numpy as np
 
 from spatialhist._runtime.files import intact, whole_file
 from spatialhist.tl._data.signature import PATCH, Signature
+from spatialhist.tl._predictors.stored import check_arrays
 
 FILE = "signatures.safetensors"
 
@@ -49,6 +50,7 @@ def load_signatures(folder: Path, slides: Sequence[str]) -> dict[str, Signature]
         return {}
     with intact(path):
         arrays = load_file(path)
+        check_arrays(arrays, {"points": "NP", "descriptors": "ND", "sizes": "S"})
         points, descriptors, sizes = (arrays[key] for key in ("points", "descriptors", "sizes"))
         known = (len(slides),) == sizes.shape and (sizes >= 0).all() and sizes.sum() == len(points)
         if not (known and points.shape[1:] == (2,) and descriptors.shape == (len(points), PATCH**2)):

@@ -71,6 +71,10 @@ class OnRun(Trained):
     def _restored(self) -> Restored:
         return self.cv._restored
 
+    @property
+    def _encoder(self) -> Any:
+        return self.cv._encoder
+
     def opened(self, *, allow_training: bool = False) -> Self:
         """Return a handle for one call, which reads every fit once and forgets it with the call."""
         return replace(self, cv=self.cv.opened())

@@ -129,6 +129,11 @@ class Task:
         """Keypoints of the picture of every slide."""
         return {s.name: sign_slide(s) for s in self.slides}
 
+    @property
+    def named_encoder(self) -> str | None:
+        """Name of the encoder, which the user has given; None for one of their own."""
+        return self.design.encoder if isinstance(self.design.encoder, str) else None
+
     def recipe(self) -> dict[str, Any]:
         """What is fitted on and how, apart from the slides."""
         return {

@@ -45,6 +45,9 @@ class Trained(Protocol):
         @property
         def _restored(self) -> Restored: ...
 
+        @property
+        def _encoder(self) -> Any: ...
+
     fitted_on_everything: ClassVar[bool] = False
     """Whether no fold left out the slides that it was trained on, so that it repeats their labels."""
 
@@ -84,14 +87,14 @@ class Trained(Protocol):
         return bool(self.manifest.ranking)
 
     def design(self, encoder: Any = None) -> Design:
-        """What it looks at; an encoder that has no name must be handed in again.
+        """What it looks at; an encoder that has no name must be handed in again, one that is downloaded confirmed by name.
 
         Raises
         ------
         ValueError
             If it is not.
         """
-        return self.manifest.restore_design(encoder)
+        return self.manifest.restore_design(self._encoder if encoder is None else encoder)
 
     def card(self) -> dict[str, Any]:
         """Scores and genes, as evaluated on held-out groups; empty for a model that was not evaluated."""
