@@ -7,7 +7,7 @@ import warnings
 import pytest
 from fuzz_readers import READERS, read_damaged
 
-SLOW = {"slides.csv", "spots", "counts", "challenge", "store", "table", "shapes", "tiff"}
+SLOW = {"slides.csv", "spots", "counts", "challenge", "store", "table", "shapes", "tiff", "journal", "links", "sparse"}
 """Readers that build an object."""
 
 

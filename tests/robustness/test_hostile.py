@@ -172,8 +172,8 @@ def test_names_are_not_formatted():
         for call in [*calls(ast.parse(p.read_text()), "format"), *calls(ast.parse(p.read_text()), "format_map")]
         if isinstance(call.func, ast.Attribute) and not isinstance(call.func.value, ast.Constant)
     ]
-    # a text of our own, which takes the name; a formatter of logging
-    assert found == ["_runtime/files.py", "cli/_console.py"]
+    # texts of our own, which take the names; a formatter of logging
+    assert found == ["_runtime/files.py", "cli/_console.py", "tl/_runs/since.py"]
 
 
 def kernels(tree: ast.AST) -> list[ast.FunctionDef]:
@@ -194,6 +194,7 @@ FILE_CALLS = {"rmtree", "unlink", "symlink_to", "hardlink_to", "copytree"}
 """What changes files of any name."""
 OWN_NAMES = {
     "_runtime/files.py": "the functions that this is about",
+    "cli/_steps.py": "a temporary folder of its own",
     "datasets/_her2st.py": "a download of names in the source",
     "io/_saving/exchange.py": "a stage that recover() has looked through",
     "io/_visium.py": "links to the user's files, in a temporary folder",
@@ -220,7 +221,8 @@ def test_what_can_name_other_files_is_opened_in_one_place(opener, home):
 
 FROM_FILES = {
     "io/_st.py": {"_read_sheet", "_read_spots", "_read_expression", "_image_path"},
-    "io/_saving/exchange.py": {"recover", "exchange"},
+    "io/_saving/exchange.py": {"staging", "recover", "exchange"},
+    "io/_saving/history.py": {"read_history", "note"},
     "io/_saving/store.py": {"_check_inside"},
     "cli/_app.py": {"run"},
     "cli/_steps.py": {"store_of"},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,14 @@ import spatialdata as sd
 import tifffile
 from PIL import Image
 from safetensors.numpy import save_file
+from scipy.sparse import csr_matrix
 
 import spatialhist as sh
 from spatialhist import _keys
 from spatialhist._runtime import files
 from spatialhist._runtime.files import intact
+from spatialhist._sdata.images import add_mask
+from spatialhist.io._saving import exchange
 from spatialhist.io._saving.history import HISTORY, note, read_history, unseen
 from spatialhist.tl._runs.fits import read_state
 from spatialhist.tl._runs.manifest import FORMAT
@@ -201,6 +206,102 @@ def _store(name: str) -> Callable[[Path], Reader]:
     return make
 
 
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of everything: what was written, moved or removed shows."""
+    return {str(p.relative_to(folder)): (p.lstat().st_ino, p.lstat().st_mtime_ns) for p in sorted(folder.rglob("*"))}
+
+
+def _stores(folder: Path) -> tuple[Path, Path]:
+    """A store, and another one that nothing may touch."""
+    template = folder / "template.zarr"
+    if not template.exists():
+        counts = csr_matrix(np.arange(6, dtype=np.float32).reshape(2, 3))
+        sdata = sh.io.from_arrays(_pixels(), [[5, 6], [15, 6]], counts)
+        sdata["table"].layers["old"] = np.ones((2, 3), np.float32)
+        sdata.write(template)
+    store, victim = folder / "a.zarr", folder / "victim.zarr"
+    for copy in (store, victim):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(template, copy)
+    return store, victim
+
+
+def _save(store: Path, victim: Path) -> None:
+    """Change something of every kind in a store, save it, and see that the other one is as it was."""
+    before = _files(victim)
+    try:
+        sdata = sh.io.read(store)
+        table = sdata["table"]
+        table.layers["new"] = np.zeros((2, 3), np.float32)
+        table.layers.pop("old", None)
+        table.obs["grade"] = [1, 2]
+        add_mask(sdata, np.ones((6, 8), dtype=bool), image=next(iter(sdata.images)))
+        sh.io.save(sdata)
+    finally:
+        assert _files(victim) == before, "another store was changed"
+
+
+def _journal(folder: Path) -> Reader:
+    path = folder / "journal.json"
+    good = json.dumps({"tables/table/obs": ["region", "spot_id"], "tables/table/var": []}).encode()
+    path.write_bytes(good)
+
+    def read() -> None:
+        store, victim = _stores(folder)
+        (store / exchange.STAGE).mkdir()
+        text = path.read_bytes()
+        if text != good and zlib.crc32(text) % 2:
+            text = good.replace(b"tables/table/var", os.fsencode(victim / "tables/table/var"))
+        (store / exchange.STAGE / "columns.json").write_bytes(text)
+        _save(store, victim)
+
+    return Reader.of(path, read)
+
+
+PLACES = ("tables", "tables/table", "tables/table/layers", "tables/table/obs", "tables/table/layers/old", "images", "shapes",
+          ".spatialhist-save", ".spatialhist-save/old", ".spatialhist-save/old/images", "zarr.json")  # fmt: skip
+
+
+def _links(folder: Path) -> Reader:
+    """Two bytes a link: where it lies, and whether it leads to the same place of the other store, or to all of it."""
+    path = folder / "links.bin"
+    path.write_bytes(b"\xff" * 8)
+
+    def read() -> None:
+        store, victim = _stores(folder)
+        data = path.read_bytes()
+        for place, target in zip(data[::2], data[1::2], strict=False):
+            if place < len(PLACES) * 20:
+                link = store / PLACES[place % len(PLACES)]
+                if link.resolve().is_relative_to(store):
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    files.remove(link)
+                    link.symlink_to(victim / PLACES[place % len(PLACES)] if target % 2 else victim)
+        _save(store, victim)
+
+    return Reader.of(path, read)
+
+
+def _sparse(folder: Path) -> Reader:
+    """Positions of a sparse table as they are, without the compression that damage would not pass."""
+    path = folder / "positions.bin"
+    counts = csr_matrix(np.random.default_rng(0).poisson(0.8, (40, 7)).astype(np.float32))
+    good = np.concatenate([counts.indptr, counts.indices]).astype("<i4").tobytes()
+    path.write_bytes(good)
+
+    def read() -> None:
+        data = path.read_bytes()[: len(good)]
+        stored = np.frombuffer(data + good[len(data) :], "<i4")
+        xy = np.column_stack([np.arange(40) % 8 * 3, np.arange(40) // 8 * 4])
+        sdata = sh.io.from_arrays(_pixels(), xy, counts, slide="S1")
+        sdata["table"].X.indptr[:], sdata["table"].X.indices[:] = stored[:41], stored[41:]
+        sh.pp.log_normalize(sdata)
+        sh.pp.select_genes(sdata, n=3)
+        sh.pp.rank_expression(sdata)
+
+    return Reader.of(path, read)
+
+
 READERS: dict[str, Callable[[Path], Reader]] = {
     "png": _image("a.png"),
     "jpeg": _image("a.jpg"),
@@ -219,4 +320,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "store": _store("zarr.json"),
     "table": _store("tables/table/obs/zarr.json"),
     "shapes": _store("shapes/S1/shapes.parquet"),
+    "journal": _journal,
+    "links": _links,
+    "sparse": _sparse,
 }
