@@ -50,7 +50,7 @@ def load_signatures(folder: Path, slides: Sequence[str]) -> dict[str, Signature]
         return {}
     with intact(path):
         arrays = load_file(path)
-        check_arrays(arrays, {"points": "NP", "descriptors": "ND", "sizes": "S"})
+        check_arrays(arrays, {"points": "NP", "descriptors": "NV", "sizes": "S"})
         points, descriptors, sizes = (arrays[key] for key in ("points", "descriptors", "sizes"))
         known = (len(slides),) == sizes.shape and (sizes >= 0).all() and sizes.sum() == len(points)
         if not (known and points.shape[1:] == (2,) and descriptors.shape == (len(points), PATCH**2)):
