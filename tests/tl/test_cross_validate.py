@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import warnings
@@ -141,6 +142,30 @@ class TestResuming:
         with pytest.raises(FileExistsError, match="differ in \\['data'\\]"):
             validate(three, out=tmp_path)
         assert not (tmp_path / "inputs" / ".inputs.tmp").exists()
+
+    def test_another_depth_is_refused(self, three, tmp_path):
+        validate(three, out=tmp_path)
+        three["table"].X = three["table"].X * 2
+        with pytest.raises(FileExistsError, match="differ in \\['depth'\\]"):
+            validate(three, out=tmp_path)
+
+    def test_a_run_of_a_version_without_depth_goes_on_without_it(self, three, tmp_path):
+        """Its manifest knows neither the hash nor the baseline, and its folders hold no fits of it."""
+        validate(three, out=tmp_path)
+        manifest = json.loads((tmp_path / "manifest.json").read_text())
+        del manifest["identity"]["depth"]
+        manifest["identity"]["baselines"] = [
+            d for d in manifest["identity"]["baselines"] if d["name"] != "baseline_depth"
+        ]
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        for fit in tmp_path.glob("folds/*/baseline_depth"):
+            shutil.rmtree(fit)
+        before = contents(tmp_path)
+        cv = validate(three, out=tmp_path)
+        assert contents(tmp_path) == before
+        assert "baseline_depth" not in {p.name for p in cv.baselines}
+        with pytest.raises(FileExistsError, match="differ in \\['seed'\\]"):
+            validate(three, out=tmp_path, seed=1)
 
     def test_the_same_genes_in_other_folds_are_another_run(self, three, tmp_path):
         cv = validate(three, out=tmp_path, genes=4)
@@ -491,3 +516,19 @@ class TestEncoderWithItsOwnInput:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             self.run(three, encoder, tmp_path / "wide", extents=[("um", 16.0)])
+
+
+def test_depth_is_a_baseline_where_it_is_known(three):
+    table = three["table"]
+    cv = validate(three)
+    assert "baseline_depth" in {p.name for p in cv.baselines}
+    expected = table.layers["oof_baseline_depth"]
+    total = np.asarray(table.X.sum(axis=1))
+    table.X = table.X.multiply(1 / total).tocsr()
+    with pytest.warns(UserWarning, match="baseline_depth is left out: no counts lie behind 'log1p'.*proportions"):
+        cv = validate(three)
+    assert "baseline_depth" not in {p.name for p in cv.baselines}
+    table.obs["total_counts"] = total.ravel()
+    validate(three, genes=cv.genes)
+    known = np.isfinite(expected) & np.isfinite(table.layers["oof_baseline_depth"])
+    np.testing.assert_allclose(table.layers["oof_baseline_depth"][known], expected[known], atol=1e-5)

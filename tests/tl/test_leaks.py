@@ -98,6 +98,7 @@ LAYERS = [
         "oof_baseline_patient",
         "oof_baseline_position",
         "oof_baseline_color",
+        "oof_baseline_depth",
         "oof_baseline_single_scale",
         "oof_control_permuted",
     ),

@@ -28,7 +28,7 @@ from spatialhist.tl._predictors.registry import baselines, describe
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits, tell
 from spatialhist.tl._runs.folder import as_recorded, locked, run_folder, write_oof
-from spatialhist.tl._runs.manifest import CROSS_VALIDATION
+from spatialhist.tl._runs.manifest import CROSS_VALIDATION, DEPTH
 from spatialhist.tl._runs.plan import announce, unique
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.selection import flattering, selection
@@ -69,7 +69,8 @@ def cross_validate(
 
     Everything that is fitted (gene panel, scaling, components, strength, weights) is fitted on the other groups, by a
     fresh model. Beside the models run the baselines: mean profile, mean of the same patient, nearest neighbors in position,
-    a ridge on the features of one field of view, labels permuted within slides. With two or more models and three or more
+    a ridge on the features of one field of view, depth alone (total counts predicted from the image, where the table holds
+    counts or ``obs["total_counts"]``), labels permuted within slides. With two or more models and three or more
     groups the fits that :func:`stack` needs for an honest evaluation are made too.
 
     Parameters
@@ -153,7 +154,8 @@ def cross_validate(
     table, used = task.table, task.slides
     assigned = assign_groups(table, used, groups)
     _compare_slides(task, assigned)
-    against = baselines(task.design)
+    _tell_of_depth(task)
+    against = baselines(task.design, depth=task.known_depth is not None)
     check_layer_size(*table.shape, n_layers=len(task.models) + len(against) + 1)
     # folders of fits are named by these positions, which must not follow the order of the slides
     names = sorted(set(assigned.values()))
@@ -164,6 +166,7 @@ def cross_validate(
     columns = np.unique(np.concatenate(list(panels.values())))
     positions = {g: np.searchsorted(columns, panels[g]).tolist() for g in names}
     facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
+    facts[DEPTH] = task.depth_hash
     recipe = task.recipe_hash(facts)
     told = flattering(table, used, task.rows, layer=layer, columns=columns, genes=genes, always=always)
     told += other_seeds(table, recipe, task.seed)
@@ -179,7 +182,7 @@ def cross_validate(
     with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
-            progress=progress, colors=True,
+            progress=progress, for_baselines=True,
         )  # fmt: skip
         cv = replace(CrossValidation.load(folder, models=task.models, encoder=task.named_encoder), _temporary=temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
@@ -198,6 +201,17 @@ def _compare_slides(task: Task, assigned: dict[str, str]) -> None:
     refuse_shared_stain(task.table, task.slides, task.design.image)
     refuse_copies(task.table, task.slides, assigned, task.signatures)
     warn_of_similar(task.slides, assigned)
+
+
+def _tell_of_depth(task: Task) -> None:
+    """Say why a baseline is missing."""
+    if task.known_depth is None:
+        warnings.warn(
+            f"baseline_depth is left out: no counts lie behind {task.layer!r} and obs has no 'total_counts', so that nothing says "
+            "how deep a spot is (proportions have no depth)",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _held_out(cv: CrossValidation) -> Iterator[tuple[str, str, np.ndarray]]:

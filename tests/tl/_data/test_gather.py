@@ -20,10 +20,11 @@ def cohort():
     return open_cohort(draw_cohort(2, n_slides=2, n_genes=5))
 
 
-def gather(cohort, folder, rows, tiles=True, design=DESIGN):
+def gather(cohort, folder, rows, tiles=True, design=DESIGN, depth=None):
     return gather_run(
         cohort.table, cohort.every_slide(), folder, folder / "cache", rows=rows, assigned={"S1": "P1", "S2": "P2"}, columns=np.array([1, 4]),
         layer="log1p", design=design, encoder=mean_color, tiles=tiles, workers=1, threads=1, progress=False,
+        depth=depth,
     )  # fmt: skip
 
 
@@ -94,3 +95,11 @@ def test_the_fingerprint_knows_values_and_names(cohort, tmp_path):
     values[0, 0] += 1
     np.save(folder / "values.npy", values)
     assert fingerprint(folder, ["A", "B"]) != first
+
+
+def test_the_fingerprint_leaves_depth_to_the_run(cohort, tmp_path):
+    rows = {s: cohort.rows(s)[:5] for s in cohort.slides}
+    plain = gather(cohort, tmp_path / "a", rows, tiles=False)
+    deep = gather(cohort, tmp_path / "b", rows, tiles=False, depth=np.arange(5.0 * len(rows)))
+    assert fingerprint(plain.folder) == fingerprint(deep.folder)
+    assert deep.samples(np.array([3]), [0]).depth == [3]

@@ -33,6 +33,7 @@ def inputs(tmp_path):
         values=rng.integers(0, 9, (5, 4)).astype(np.float32),
         tiles=iter(np.split(TILES, [3])),
         ranking={"method": "average", "scale": "raw"},
+        depth=np.array([50.0, 60, 70, 80, 90]),
     )
 
 
@@ -127,3 +128,12 @@ def test_tiles_stay_in_their_file_until_they_are_indexed(inputs):
 def test_spots_of_a_run_without_tiles_take_no_room(inputs):
     (inputs.folder / "tiles.npy").unlink()
     assert inputs.tile_gb == 0
+
+
+def test_depth_is_known_of_training_spots_alone(inputs):
+    training = inputs.samples(np.array([4, 1, 2]), [0])
+    assert training.depth.tolist() == [90, 60, 70]
+    assert training.take(np.array([True, False, True])).depth.tolist() == [90, 70]
+    assert inputs.samples(np.array([4, 1])).depth is None
+    (inputs.folder / "depth.npy").unlink()
+    assert inputs.samples(np.array([4, 1]), [0]).depth is None

@@ -10,6 +10,7 @@ from small_samples import draw_samples
 from spatialhist.tl import TileNetwork
 from spatialhist.tl._predictors.baselines import (
     ColorBaseline,
+    DepthBaseline,
     MeanProfile,
     PatientMean,
     Permuted,
@@ -115,3 +116,51 @@ def test_baselines_survive_their_folder(predictor, tmp_path):
     write_state(tmp_path, fitted.state())
     np.testing.assert_array_equal(predictor.restore(read_state(tmp_path)).predict(samples), fitted.predict(samples))
     assert predictor.kind == "baseline"
+
+
+def deep_samples(seed=0, sizes=(40, 30, 35)):
+    """Spots whose log depth is the first feature, slides apart, and whose genes follow it with slopes 2, -1 and 0."""
+    samples = draw_samples(seed, sizes=sizes, n_genes=3)
+    code = np.unique(samples.slide, return_inverse=True)[1]
+    depth = np.expm1(6 + samples.standardized[0][:, 0] + 0.5 * code)
+    targets = np.outer(np.log1p(depth), [2, -1, 0]) + 5 * code[:, None] + [1, 2, 3]
+    return replace(samples, depth=depth, targets=targets.astype(np.float32))
+
+
+def test_depth_predicted_from_the_image_times_the_slope_of_each_gene():
+    samples, new = deep_samples(), deep_samples(1, sizes=(25,))
+    rng = np.random.default_rng(2)
+    noisy = replace(samples, targets=samples.targets + rng.normal(size=(105, 3)).astype(np.float32))
+    predicted = fit(DepthBaseline(), noisy).predict(replace(new, targets=None, depth=None))
+    logs = np.log1p(noisy.depth)
+    within, level = (center_by_slide(v, noisy.slide) for v in (logs[:, None], noisy.targets.astype(float)))
+    slopes = [np.polyfit(within[0][:, 0], column, 1)[0] for column in level[0].T]
+    target = replace(noisy, targets=logs[:, None].astype(np.float32))
+    depth = fit(Ridge(), target).predict(new)[:, 0]
+    assert np.corrcoef(depth, np.log1p(new.depth))[0, 1] > 0.9
+    np.testing.assert_allclose(predicted, level[1] + np.outer(depth - within[1][0], slopes), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(slopes, [2, -1, 0], atol=0.25)
+
+
+def test_genes_of_depth_rise_and_fall_together():
+    predicted = fit(DepthBaseline(), deep_samples()).predict(deep_samples(1, sizes=(25,)))
+    assert np.corrcoef(predicted[:, 0], predicted[:, 1])[0, 1] == pytest.approx(-1, abs=1e-4)
+
+
+def test_a_slide_of_one_depth_has_no_slope():
+    samples = replace(deep_samples(), depth=np.full(105, 900.0))
+    predicted = fit(DepthBaseline(), samples).predict(samples)
+    np.testing.assert_array_equal(predicted, np.tile(predicted[0], (105, 1)))
+
+
+def test_depth_comes_back_as_it_was_stored(tmp_path):
+    samples = deep_samples()
+    fitted = fit(DepthBaseline(), samples)
+    write_state(tmp_path, fitted.state())
+    again = DepthBaseline().restore(read_state(tmp_path))
+    assert again.predict(samples).tobytes() == fitted.predict(samples).tobytes()
+
+
+def test_samples_without_counts_have_no_baseline_of_depth():
+    with pytest.raises(ValueError, match="the samples hold no depth"):
+        fit(DepthBaseline(), draw_samples())

@@ -136,9 +136,11 @@ def test_what_is_no_predictor_is_refused(thing, match):
 
 @pytest.mark.parametrize(("encoder", "single"), [("color_texture", []), ("other", ["baseline_single_scale"])])
 def test_baselines_of_a_run(encoder, single):
-    found = {p.name: p for p in baselines(replace(DESIGN, encoder=encoder))}
-    names = ["baseline_mean", "baseline_patient", "baseline_position", "baseline_color", *single, "control_permuted"]
-    assert list(found) == names
+    found = {p.name: p for p in baselines(replace(DESIGN, encoder=encoder), depth=True)}
+    free = ["baseline_mean", "baseline_patient", "baseline_position"]
+    assert list(found) == [*free, "baseline_color", "baseline_depth", *single, "control_permuted"]
+    without = [p.name for p in baselines(replace(DESIGN, encoder=encoder), depth=False)]
+    assert without == [name for name in found if name != "baseline_depth"]
     assert {p.kind for p in found.values()} == {"baseline"}
     for predictor in found.values():
         assert from_description(json.loads(json.dumps(describe(predictor)))) == predictor
@@ -147,7 +149,7 @@ def test_baselines_of_a_run(encoder, single):
 def test_the_baseline_of_a_single_scale_sees_the_second_field_of_view_or_the_only_one():
     several = replace(DESIGN, encoder="other")
     for design, block in ((several, 1), (replace(several, extents=DESIGN.extents[:1]), 0)):
-        (found,) = (p for p in baselines(design) if p.name == "baseline_single_scale")
+        (found,) = (p for p in baselines(design, depth=False) if p.name == "baseline_single_scale")
         assert found.predictor == Ridge(standardized=False, blocks=(block,))
 
 

@@ -15,7 +15,7 @@ from spatialhist._sdata.layers import dense_columns
 from spatialhist.tl._data.design import COLOR_TEXTURE
 from spatialhist.tl._data.features import SlideFeatures, View, slide_colors, slide_features
 from spatialhist.tl._data.panel import target_source
-from spatialhist.tl._data.samples import Inputs, row_parts, write_inputs
+from spatialhist.tl._data.samples import DEPTH, Inputs, row_parts, write_inputs
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -66,7 +66,7 @@ def gather_run(
     colors
         Encoder of color and texture for baselines, where that of the run is another one.
     depth
-        Total counts of every row of the table, where a model is trained with them.
+        Total counts of every row of the table, where a model or a baseline is trained with them.
     tiles
         Whether any model looks at pixels.
     workers, threads
@@ -116,7 +116,7 @@ def _pieces(slides: Sequence[SlideFeatures]) -> Iterator[tuple[SlideFeatures, sl
 def fingerprint(folder: Path, names: Sequence[str] = ()) -> str:
     """Hash of the gathered arrays: a run goes on only with the same data."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.glob("*.npy")) + [folder / "inputs.json"]:
+    for path in sorted(p for p in folder.glob("*.npy") if p.name != DEPTH) + [folder / "inputs.json"]:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())

@@ -16,6 +16,8 @@ from spatialhist.tl._data.panel import make_targets
 TILES = "tiles.npy"
 BLOCKS = "blocks.json"
 """What the blocks of features are; apart from what is hashed, since version 0.1.0 did not write it."""
+DEPTH = "depth.npy"
+"""How deep spots are; apart from what is hashed, since earlier runs hold none, and the manifest has a hash of its own."""
 CLIP = 8.0
 """Standardized features are clipped here: one odd tile must not steer a linear model."""
 ROWS = 8192

@@ -181,6 +181,64 @@ def _colors_of(samples: Samples) -> Samples:
 
 
 @dataclass(frozen=True)
+class DepthBaseline:
+    """One number a spot, its depth, predicted from the image, times the slope of each gene on depth.
+
+    What it scores is what an image tells of genes by telling how much RNA lies under a spot. It knows nothing beyond that: all
+    its genes rise and fall together.
+
+    Parameters
+    ----------
+    predictor
+        What predicts log depth.
+    name
+        Name of its layer.
+    """
+
+    kind: ClassVar[str] = "baseline"
+    needs_tiles: ClassVar[bool] = False
+    needs_depth: ClassVar[bool] = True
+    predictor: Predictor = Ridge()
+    name: str = "baseline_depth"
+
+    def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedDepth:
+        """Fit depth on the image, and every gene on measured depth, both within the training slides."""
+        depth = np.log1p(samples.training_depth.astype(np.float64))[:, None]
+        fitted = self.predictor.fit(replace(samples, targets=depth.astype(np.float32)), seed=seed, scratch=scratch)
+        deep, middle = center_by_slide(depth, samples.slide)
+        centered, level = center_by_slide(samples.training_targets.astype(np.float64), samples.slide)
+        spread = float(np.sum(deep**2))
+        slope = deep.T @ centered / spread if spread > 0 else np.zeros((1, centered.shape[1]))
+        return FittedDepth(fitted, slope.astype(np.float32), level.astype(np.float32), middle.astype(np.float32))
+
+    def restore(self, state: State) -> FittedDepth:
+        """Rebuild from arrays."""
+        arrays, _ = state
+        return FittedDepth(self.predictor.restore(state), *(arrays[key] for key in FittedDepth.KEYS))
+
+
+@dataclass(frozen=True)
+class FittedDepth:
+    """A predictor of depth, with slope and level of every gene, and the depth at that level."""
+
+    KEYS: ClassVar[tuple[str, ...]] = ("gene_slope", "gene_level", "depth_level")
+
+    fitted: Fitted
+    slope: np.ndarray
+    level: np.ndarray
+    middle: np.ndarray
+
+    def predict(self, samples: Samples) -> np.ndarray:
+        """Predict depth, and from it every gene."""
+        return self.level + (self.fitted.predict(samples) - self.middle) * self.slope
+
+    def state(self) -> State:
+        """State of what predicts depth, and what genes follow of it."""
+        arrays, extra = self.fitted.state()
+        return arrays | dict(zip(self.KEYS, (self.slope, self.level, self.middle), strict=True)), extra
+
+
+@dataclass(frozen=True)
 class SingleScale:
     """A plain ridge on what the run's encoder sees in one field of view.
 
@@ -246,4 +304,12 @@ def permuted(samples: Samples, seed: int) -> np.ndarray:
     return targets
 
 
-PRESETS = (MeanProfile(), PatientMean(), PositionNeighbors(), ColorBaseline(), SingleScale(), Permuted())
+PRESETS = (
+    MeanProfile(),
+    PatientMean(),
+    PositionNeighbors(),
+    ColorBaseline(),
+    DepthBaseline(),
+    SingleScale(),
+    Permuted(),
+)

@@ -12,6 +12,7 @@ from spatialhist.tl._data.design import COLOR_TEXTURE, CUSTOM, Design
 from spatialhist.tl._data.renamed import MODELS, current_description
 from spatialhist.tl._predictors.baselines import (
     ColorBaseline,
+    DepthBaseline,
     MeanProfile,
     PatientMean,
     Permuted,
@@ -76,11 +77,12 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[
     return resolved
 
 
-def baselines(design: Design) -> list[Predictor]:
-    """Baselines of a run: no image, or a plain ridge on one field of view of it, or no labels."""
+def baselines(design: Design, *, depth: bool) -> list[Predictor]:
+    """Baselines of a run: no image, or a plain ridge on one field of view of it, or depth alone where known, or no labels."""
     alone = SingleScale(Ridge(standardized=False, blocks=(design.single_scale,)))
     own_encoder = [] if design.encoder == COLOR_TEXTURE else [alone]
-    return [MeanProfile(), PatientMean(), PositionNeighbors(), ColorBaseline(), *own_encoder, Permuted()]
+    of_depth = [DepthBaseline()] if depth else []
+    return [MeanProfile(), PatientMean(), PositionNeighbors(), ColorBaseline(), *of_depth, *own_encoder, Permuted()]
 
 
 def describe(predictor: Predictor) -> dict[str, Any]:

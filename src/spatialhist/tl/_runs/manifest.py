@@ -13,6 +13,7 @@ from spatialhist._runtime.files import BROKEN, intact, write_json
 from spatialhist._sdata.scale import Scale
 from spatialhist.tl._data import renamed
 from spatialhist.tl._data.design import FINGERPRINT, Design
+from spatialhist.tl._predictors.baselines import DepthBaseline
 from spatialhist.tl._predictors.handed_in import HASHES
 from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._predictors.registry import from_description, resolve_models
@@ -21,6 +22,8 @@ from spatialhist.tl._runs.bounds import check_names, check_panel, check_recipe, 
 MANIFEST = "manifest.json"
 FORMAT = 1
 CROSS_VALIDATION, MODEL = "cross-validation", "model"
+DEPTH = "depth"
+"""Parameter of a run: hash of the depth of its spots, None where it is unknown. Runs without it know no baseline of depth."""
 KINDS = {CROSS_VALIDATION: "a cross-validation", MODEL: "a model"}
 
 
@@ -285,6 +288,7 @@ class Manifest:
             What to compare; None for everything that it says.
         """
         held, new = comparable(self.identity), comparable(wanted)
+        new = new if DEPTH in held else _without_depth(new)
         return sorted(key for key in (keys or new) if held.get(key) != _as_far_as_known(new[key], held.get(key)))
 
 
@@ -296,6 +300,14 @@ def _um_per_pixel(extent: tuple[str, float], pixels: int | None, scales: Sequenc
     if not um or not pixels or None in um:
         return None
     return [round(length * each / pixels, 4) for each in (min(um), max(um))]
+
+
+def _without_depth(identity: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier version would say, which had no baseline of depth: its runs go on without one."""
+    rest = {key: value for key, value in identity.items() if key != DEPTH}
+    if "baselines" in rest:
+        rest["baselines"] = [d for d in rest["baselines"] if d["class"] != DepthBaseline.__name__]
+    return rest
 
 
 def _as_far_as_known(new: Any, held: Any) -> Any:

@@ -32,7 +32,7 @@ from spatialhist.tl._data.signature import Signature, sign_slide
 from spatialhist.tl._data.upsampling import warn_of_upsampling
 from spatialhist.tl._predictors.registry import describe, resolve_models
 from spatialhist.tl._runs.folder import check_free, claim
-from spatialhist.tl._runs.manifest import Manifest, TrainingSlide
+from spatialhist.tl._runs.manifest import DEPTH, Manifest, TrainingSlide
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
 from spatialhist.tl._runs.signatures import save_signatures
 
@@ -134,6 +134,19 @@ class Task:
         """Name of the encoder, which the user has given; None for one of their own."""
         return self.design.encoder if isinstance(self.design.encoder, str) else None
 
+    @cached_property
+    def known_depth(self) -> np.ndarray | None:
+        """Total counts of every row of the table, whether a model asks for them or not; None where nothing says them."""
+        return spot_depth(self.table, self.slides, self.layer)
+
+    @property
+    def depth_hash(self) -> str | None:
+        """Hash of the depth of the spots that are trained on."""
+        if self.known_depth is None:
+            return None
+        used = self.known_depth[np.concatenate(list(self.rows.values()))]
+        return hashlib.blake2b(used.astype("<f8").tobytes(), digest_size=16).hexdigest()
+
     def recipe(self) -> dict[str, Any]:
         """What is fitted on and how, apart from the slides."""
         return {
@@ -176,7 +189,7 @@ class Task:
         """
         return Manifest.of(
             what,
-            {**self.recipe(), "seed": self.seed, "threads": self.threads, **identity},
+            {**self.recipe(), "seed": self.seed, "threads": self.threads, **self._asked_depth(), **identity},
             {
                 s.name: TrainingSlide(
                     pixels=s.pixel_hash,
@@ -197,6 +210,9 @@ class Task:
             selection=selection or {},
         )
 
+    def _asked_depth(self) -> dict[str, str | None]:
+        return {} if self.depth is None else {DEPTH: self.depth_hash}
+
     def begin(
         self,
         folder: Path,
@@ -207,12 +223,12 @@ class Task:
         overwrite: bool,
         executor: Any,
         progress: bool,
-        colors: bool = False,
+        for_baselines: bool = False,
     ) -> Inputs:
         """Gather the inputs and claim the folder with them and the manifest.
 
         Inputs are gathered beside those of the run that the folder may hold, so that a refused call changes nothing.
-        ``colors`` says whether a baseline sees color and texture, which another encoder does not give.
+        ``for_baselines`` adds what baselines alone see: color and texture where the encoder is another one, and depth.
 
         Raises
         ------
@@ -235,8 +251,8 @@ class Task:
                 layer=self.layer,
                 design=self.design,
                 encoder=self.encoder,
-                colors=get_encoder(COLOR_TEXTURE) if colors and self.design.encoder != COLOR_TEXTURE else None,
-                depth=self.depth,
+                colors=get_encoder(COLOR_TEXTURE) if for_baselines and self.design.encoder != COLOR_TEXTURE else None,
+                depth=self.known_depth if for_baselines else self.depth,
                 tiles=any(m.needs_tiles for m in self.models),
                 workers=n_workers(executor),
                 threads=self.threads,
