@@ -44,5 +44,6 @@ def scores():
             for gene, more in (("A", 0.05), ("B", 0.0), ("C", -0.05)):
                 value = level[name] + (shift + more) * (kind != "baseline")
                 rows.append((name, kind, group, slide, gene, "pearson", value, 40))
+                rows.append((name, kind, group, slide, gene, "pearson_beyond_depth", value / 2, 40))
         rows.append((name, kind, "all", "all", "", "pooled_pearson", 0.7, 120))
     return pd.DataFrame(rows, columns=["predictor", "kind", "group", "slide", "target", "metric", "value", "n"])

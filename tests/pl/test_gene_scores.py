@@ -18,6 +18,15 @@ def test_points_are_means_over_slides_then_groups(scores):
     assert ax.get_ylabel() == "within-slide Pearson r, stack"
 
 
+def test_genes_beyond_depth_are_open_dots(scores):
+    ax = sh.pl.gene_scores(scores)
+    opened = np.column_stack(ax.lines[1].get_data())
+    np.testing.assert_allclose(opened, points(ax) / 2)
+    assert ax.lines[1].get_markerfacecolor() == "none"
+    assert ax.get_xlabel().endswith("open: beyond depth\n(a lower bound of what is learned about genes)")
+    assert sh.pl.gene_scores(scores[scores["metric"] == "pearson"]).get_xlabel() == "noise ceiling"
+
+
 def test_best_genes_are_named(scores):
     assert [t.get_text() for t in sh.pl.gene_scores(scores, n_names=2).texts] == ["A", "B"]
 

@@ -41,7 +41,27 @@ def test_kinds_have_colors_of_their_own(scores):
 
 
 def test_label_names_metric_and_groups(scores):
-    assert sh.pl.scores(scores).get_xlabel() == "within-slide Pearson r (2 held-out groups: dots; mean: line)"
+    first, second = sh.pl.scores(scores).get_xlabel().split("\n")
+    assert first == "within-slide Pearson r (2 held-out groups: dots; mean: line)"
+    assert second == "mean beyond depth: diamond (a lower bound of what is learned about genes)"
+
+
+def test_the_mean_beyond_depth_stands_beside_the_headline(scores):
+    ax = sh.pl.scores(scores)
+    diamonds = {line.get_ydata()[0]: line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"}
+    means = {line.get_ydata()[0]: line.get_xdata()[0] for line in ax.lines if line.get_marker() == "|"}
+    assert diamonds == pytest.approx({y: mean / 2 for y, mean in means.items()})
+    assert {t.get_text() for t in ax.texts} == {f"{mean:.3f} | {mean / 2:.3f}" for mean in means.values()}
+
+
+def test_other_metrics_and_unknown_depths_have_no_diamonds(scores):
+    for ax in (
+        sh.pl.scores(scores, metric="pearson_beyond_depth"),
+        sh.pl.scores(scores[scores["metric"] == "pearson"]),
+        sh.pl.scores(scores.assign(value=scores["value"].where(scores["metric"] == "pearson"))),
+    ):
+        assert not [line for line in ax.lines if line.get_marker() == "D"]
+        assert "diamond" not in ax.get_xlabel()
 
 
 def test_missing_groups_are_left_out(scores):

@@ -147,16 +147,18 @@ def in_words(value: Any) -> str:
 
 
 def print_scores(scores: pd.DataFrame) -> None:
-    """Print the score table, oracles apart."""
+    """Print the score table with both headlines, oracles apart."""
     import spatialhist as sh
+    from spatialhist.tl._scores.metrics import LOWER_BOUND, NO_DEPTH
 
     table = sh.tl.summarize(scores).round(3).rename(index=printable)
     fair, oracles = table[table["kind"] != "oracle"], table[table["kind"] == "oracle"]
     width = max(80, shutil.get_terminal_size((160, 24)).columns)
-    typer.echo("\nwithin-slide Pearson, genes -> slides -> groups")
+    typer.echo("\nwithin-slide Pearson (mean) and the same beyond depth, genes -> slides -> groups")
     typer.echo(fair.to_string(line_width=width))
+    typer.echo(LOWER_BOUND + ("" if table["beyond_depth"].notna().any() else f" {NO_DEPTH}"))
     typer.echo("\nfor scale: these see the scored slide's own truth")
-    typer.echo(oracles.drop(columns="wins").to_string(line_width=width))
+    typer.echo(oracles.drop(columns=["wins", "wins_beyond_depth"]).to_string(line_width=width))
 
 
 def _plain(value: Any) -> Any:

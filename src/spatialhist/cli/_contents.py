@@ -54,7 +54,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
     from spatialhist.tl import load
 
     trained = load(folder)
-    manifest = trained.manifest
+    manifest, card = trained.manifest, trained.card()
     return {
         "predictor": trained.name,
         "predicts": manifest.layer,
@@ -63,7 +63,10 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "encoder": manifest.encoder,
         "fields of view": [_field_of_view(field) for field in manifest.fields_of_view],
         "version": manifest.version,
-        "scores": {entry["predictor"]: entry["mean"] for entry in trained.card().get("scores", [])},
+        "scores": {entry["predictor"]: entry["mean"] for entry in card.get("scores", [])},
+        "scores beyond depth": {
+            e["predictor"]: e["beyond_depth"] for e in card.get("scores", []) if "beyond_depth" in e
+        },
         "verdicts": count_genes(trained),
     }
 

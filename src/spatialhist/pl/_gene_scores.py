@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spatialhist._runtime.text import plot_text
-from spatialhist.pl._draw.score_means import best_predictor, target_means
+from spatialhist.pl._draw.score_means import SHORT_BOUND, best_predictor, target_means
 from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
-from spatialhist.tl._scores.metrics import label_of
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,8 @@ def gene_scores(
     -------
     Axes
         Axes: one dot per gene, means over slides and groups. The line is what the noise of the counts lets a perfect
-        prediction reach.
+        prediction reach. Open dots are the same genes beyond depth, beside their ceiling there, where the table holds it: a
+        lower bound of what is learned about genes, since depth follows cellularity, which H&E shows.
 
     Raises
     ------
@@ -54,13 +55,27 @@ def gene_scores(
     ax = new_axes(ax, (4.4, 4))
     table = table[[CEILING, predictor]].dropna()
     ax.plot(table[CEILING], table[predictor], "o", color=KIND["model"], alpha=0.6, markersize=4, markeredgewidth=0)
+    xlabel, beyond = "noise ceiling", _draw_beyond_depth(ax, scores, predictor)
+    if len(beyond):
+        xlabel += f"\nopen: beyond depth\n({SHORT_BOUND})"
     _draw_names(ax, table.nlargest(n_names, predictor))
     ax.axline((0, 0), slope=1, color="black", linewidth=0.8, linestyle="--")
     ax.axhline(0, color="black", linewidth=0.6, zorder=0)
-    left, low = (float(min(0, table[name].min())) - 0.03 for name in (CEILING, predictor))
+    shown = pd.concat([table, beyond])
+    left, low = (float(min(0, shown[name].min())) - 0.03 for name in (CEILING, predictor))
     ax.set(xlim=(left, 1.03), ylim=(low, 1.03), aspect="equal")
-    chart(ax, xlabel="noise ceiling", ylabel=f"{label_of(METRIC)}, {predictor}", title=f"{len(table)} genes")
+    chart(ax, xlabel=xlabel, ylabel=f"{label_of(METRIC)}, {predictor}", title=f"{len(table)} genes")
     return ax
+
+
+def _draw_beyond_depth(ax: Axes, scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
+    """Draw the genes beyond depth, and return ceiling and score of those that have both."""
+    names = [CEILING, predictor]
+    if not (scores["metric"] == BEYOND_DEPTH).any():
+        return pd.DataFrame(columns=names, dtype=float)
+    table = target_means(scores, BEYOND_DEPTH).reindex(columns=names).dropna()
+    ax.plot(table[CEILING], table[predictor], "o", color=KIND["model"], markerfacecolor="none", alpha=0.6, markersize=4)
+    return table
 
 
 def _draw_names(ax: Axes, table: pd.DataFrame) -> None:

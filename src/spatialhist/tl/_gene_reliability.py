@@ -22,9 +22,11 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     -------
     DataFrame
         One row a gene, best first: ``score``, within-slide Pearson averaged over slides, then groups; ``baseline``, the
-        same of the gene's best image-free baseline; ``ceiling`` that the noise of the counts sets (NaN where the target is
-        not log1p of counts); ``fraction`` of the ceiling that is reached; ``groups`` in which the gene was scored,
-        ``wins``, those in which it is above the baseline; ``verdict``, ``"reliable"``, ``"weak"`` or ``"unreliable"``.
+        same of the gene's best baseline; ``ceiling`` that the noise of the counts sets (NaN where the target is not log1p of
+        counts); ``fraction`` of the ceiling that is reached; ``beyond_depth``, ``baseline_beyond_depth`` and
+        ``ceiling_beyond_depth``, the same after total counts were regressed out (NaN where nothing says how deep spots are);
+        ``groups`` in which the gene was scored, ``wins``, those in which it is above its best baseline in both headlines;
+        ``verdict``, ``"reliable"``, ``"weak"`` or ``"unreliable"``.
 
     Raises
     ------
@@ -33,11 +35,14 @@ def gene_reliability(model: Source) -> pd.DataFrame:
 
     Notes
     -----
-    ``"unreliable"``: the score is not above the gene's best baseline that knows nothing of the image (training mean, mean
-    of the patient's other slides, position, permuted labels), or not above what a model of permuted labels reaches on 95 % of the genes,
-    or the counts are too few to agree with themselves. ``"reliable"``: the score is above that baseline in every held-out
-    group, of which there are two or more, above what permuted labels reach on any gene, and at least half of what the
-    noise allows. Otherwise ``"weak"``.
+    Both headlines are asked, within-slide Pearson and the same beyond depth, which is a lower bound of what is learned about
+    genes, since depth follows cellularity, which H&E shows. Where nothing says how deep spots are, the first decides alone.
+
+    ``"unreliable"``: one of the two is not above the gene's best baseline that knows nothing of the image (training mean, mean
+    of the patient's other slides, position, permuted labels), or not above what a model of permuted labels reaches on 95 % of
+    the genes, or the counts are too few to agree with themselves. ``"reliable"``: both are above the gene's best baseline of
+    all, color and depth among them, in every held-out group, of which there are two or more, and above what permuted labels
+    reach on any gene, and the first is at least half of what the noise allows. Otherwise ``"weak"``.
 
     Examples
     --------
@@ -47,7 +52,8 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     >>> sh.pp.log_normalize(sdata)
     >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=5, progress=False)
     >>> list(sh.tl.gene_reliability(cv).columns)
-    ['score', 'baseline', 'ceiling', 'fraction', 'groups', 'wins', 'verdict']
+    ['score', 'baseline', 'ceiling', 'fraction', 'beyond_depth', 'baseline_beyond_depth', 'ceiling_beyond_depth',
+     'groups', 'wins', 'verdict']
     """
     trained = as_trained(model)
     table = gene_table(trained.card())

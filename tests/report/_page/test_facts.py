@@ -81,16 +81,23 @@ def test_versions_are_those_installed(facts, sdata, cv):
 
 def test_every_gene_stands_beside_its_ceiling(facts, sdata, cv, scores):
     table = facts(sdata, cv)["genes"]
-    heads = ["gene", "verdict", "score", "best baseline", "groups won", "noise ceiling", "share of ceiling"]
+    heads = [
+        "gene", "verdict", "score", "best baseline", "score beyond depth", "best baseline beyond depth", "groups won",
+        "noise ceiling", "share of ceiling",
+    ]  # fmt: skip
     assert table.columns == heads
     part = scores[(scores["metric"] == "pearson") & (scores["target"] == table.rows[0][0])]
     means = part.groupby("predictor")["value"].mean()
     first = dict(zip(heads, table.rows[0], strict=True))
     assert [first["score"], first["noise ceiling"]] == pytest.approx([means["stack_nnls"], means["noise_ceiling"]])
+    beyond = (
+        scores.query("metric == 'pearson_beyond_depth' and predictor == 'stack_nnls'").groupby("target")["value"].mean()
+    )
+    assert first["score beyond depth"] == pytest.approx(beyond[table.rows[0][0]])
     assert first["share of ceiling"] == pytest.approx(means["stack_nnls"] / means["noise_ceiling"])
     assert [row[2] for row in table.rows] == sorted((row[2] for row in table.rows), reverse=True)
     # the gene with the bad name is missing in one fold
-    assert {row[4] for row in table.rows if row[0] == sdata["table"].var_names[0]} == {"2/2"}
+    assert {row[6] for row in table.rows if row[0] == sdata["table"].var_names[0]} == {"2/2"}
     assert sum(table.verdicts.values()) == len(table.rows) == sdata["table"].n_vars
 
 

@@ -27,15 +27,33 @@ BASE = {
 }
 
 
+BEYOND = BASE | {"stack": ("stack", 0.15), "baseline_color": ("baseline", 0.1), "baseline_mean": ("baseline", 0.2)}
+
+
 def test_the_verdict_is_about_the_stack_even_where_a_model_scored_higher():
-    verdict = _score_tables.collect(table(BASE))["verdict"]
+    both = pd.concat([table(BASE), table(BEYOND, metric="pearson_beyond_depth")])
+    verdict = _score_tables.collect(both)["verdict"]
     assert verdict == {
         "name": "stack",
         "mean": pytest.approx(0.5),
         "wins": "3/3",
         "baseline": "baseline_color",
         "baseline_mean": pytest.approx(0.4),
+        "beyond_depth": pytest.approx(0.25),
+        "wins_beyond_depth": "0/3",
+        "baseline_beyond_depth": pytest.approx(0.3),
     }
+
+
+def test_the_part_beyond_depth_stands_beside_the_headline_and_no_further_down():
+    found = _score_tables.collect(pd.concat([table(BASE), table(BEYOND, metric="pearson_beyond_depth")]))
+    assert found["headline"].columns == [
+        "predictor", "kind", "mean", "beyond_depth", "wins", "wins_beyond_depth", "P1", "P2", "P3",
+    ]  # fmt: skip
+    assert found["headline"].rows[0][3] == pytest.approx(0.25)
+    assert found["others"].columns == ["predictor"]
+    assert found["lower_bound"].startswith("'Beyond depth' is a lower bound") and "empty" not in found["lower_bound"]
+    assert found["lower_bound"] + " It is empty here" in _score_tables.collect(table(BASE))["lower_bound"]
 
 
 def test_no_verdict_without_something_to_compare():
@@ -47,7 +65,7 @@ def test_no_verdict_without_something_to_compare():
 def test_oracles_stand_apart():
     found = _score_tables.collect(table({**BASE, "noise_ceiling": ("oracle", 0.7)}))
     assert [row[0] for row in found["headline"].rows] == ["stack", "ridge", "baseline_color", "baseline_mean"]
-    assert found["oracles"].columns == ["predictor", "kind", "mean", "P1", "P2", "P3"]
+    assert found["oracles"].columns == ["predictor", "kind", "mean", "beyond_depth", "P1", "P2", "P3"]
     assert found["oracles"].rows[0][:2] == ["noise_ceiling", "oracle"]
 
 
@@ -59,7 +77,7 @@ def test_the_page_names_the_shown_metrics_of_which_lower_is_better():
 
 def test_intervals_from_eight_groups_on():
     found = _score_tables.collect(table(BASE, groups=[f"P{i}" for i in range(8)]))
-    assert found["headline"].columns[:6] == ["predictor", "kind", "mean", "low", "high", "wins"]
+    assert found["headline"].columns[:7] == ["predictor", "kind", "mean", "low", "high", "beyond_depth", "wins"]
 
 
 def test_other_metrics_stand_beside_each_other():

@@ -10,14 +10,19 @@ from spatialhist.tl._scores.scorer import COLUMNS
 GROUPS = ("P1", "P2", "P3")
 
 
-def table(**predictors):
+def kind_of(name):
+    kinds = {"baseline": "baseline", "control": "baseline", "noise": "oracle"}
+    return kinds.get(name.split("_")[0], "model")
+
+
+def table(metric="pearson", **predictors):
     """Scores of genes in three groups of two slides each; a number counts for all groups."""
     rows = []
     for name, genes in predictors.items():
         for gene, values in genes.items():
             for group, value in zip(GROUPS, np.broadcast_to(values, 3), strict=True):
                 for slide, shift in (("a", -0.01), ("b", 0.01)):
-                    rows.append((name, "kind", group, f"{group}{slide}", gene, "pearson", value + shift, 50))
+                    rows.append((name, kind_of(name), group, f"{group}{slide}", gene, metric, value + shift, 50))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -105,3 +110,42 @@ def test_labels_that_say_nothing_are_hardly_ever_trusted():
         trusted.append((found["verdict"] == "reliable").sum())
         assert (found["verdict"] == "unreliable").mean() > 0.85
     assert np.mean(trusted) <= 1
+
+
+def both(beyond, **predictors):
+    """Scores of one gene by both headlines."""
+    first = table(**{"mine": {"A": 0.6}, "control_permuted": {"A": 0.0}, "noise_ceiling": {"A": 0.8}} | predictors)
+    second = {name: {"A": value} for name, value in ({"control_permuted": 0.01, "noise_ceiling": 0.7} | beyond).items()}
+    return rate_genes(pd.concat([first, table("pearson_beyond_depth", **second)]), "mine").loc["A"]
+
+
+def test_numbers_of_both_headlines_stand_beside_each_other():
+    found = both({"mine": 0.3, "baseline_color": 0.2}, baseline_depth={"A": 0.5})
+    assert found[["score", "baseline", "ceiling"]].tolist() == pytest.approx([0.6, 0.5, 0.8])
+    numbers = found[["beyond_depth", "baseline_beyond_depth", "ceiling_beyond_depth"]].tolist()
+    assert numbers == pytest.approx([0.3, 0.2, 0.7])
+    assert (found["wins"], found["groups"], found["verdict"]) == (3, 3, "reliable")
+
+
+@pytest.mark.parametrize(
+    ("beyond", "first", "verdict", "wins"),
+    [
+        ({"mine": 0.0}, {}, "unreliable", 0),  # all that is known of it is depth
+        ({"mine": 0.3, "baseline_position": 0.35}, {}, "unreliable", 0),  # position knows more beyond depth
+        ({"mine": 0.3, "control_permuted": 0.31}, {}, "unreliable", 0),  # chance
+        ({"mine": 0.3, "noise_ceiling": 0.0}, {}, "unreliable", 3),  # nothing is measured beyond depth
+        ({"mine": 0.3}, {"baseline_depth": {"A": 0.65}}, "weak", 0),  # depth alone does as well
+        ({"mine": 0.3, "baseline_color": [0.1, 0.1, 0.35]}, {}, "weak", 2),  # color beyond depth, in one group
+        ({"mine": 0.3}, {"baseline_color": {"A": [0.1, 0.65, 0.1]}}, "weak", 2),
+        ({"mine": 0.3}, {}, "reliable", 3),
+    ],
+)
+def test_both_headlines_are_asked_against_all_baselines(beyond, first, verdict, wins):
+    found = both(beyond, **first)
+    assert (found["verdict"], found["wins"]) == (verdict, wins)
+
+
+def test_an_empty_headline_decides_nothing():
+    found = both({"mine": np.nan, "control_permuted": np.nan, "noise_ceiling": np.nan})
+    assert found["verdict"] == "reliable"
+    assert found[["beyond_depth", "ceiling_beyond_depth"]].isna().all()

@@ -27,7 +27,7 @@ def test_summary_averages_genes_then_slides_then_groups():
         }
     )
     table = sh.tl.summarize(scores)
-    assert list(table.columns) == ["kind", "mean", "a", "b", "wins"]
+    assert list(table.columns) == ["kind", "mean", "beyond_depth", "a", "b", "wins", "wins_beyond_depth"]
     assert table.loc["m", ["a", "b", "mean"]].tolist() == pytest.approx([0.4, 0.8, 0.6])
     # the baseline with the best mean is n1 (0.4); m loses a and wins b
     assert table.loc["m", "wins"] == "1/2"
@@ -95,3 +95,30 @@ def test_the_lower_error_wins_against_the_baseline_of_the_lowest(name, metric):
     table = sh.tl.summarize(frame(values, name), metric=metric)
     assert list(table.index) == ["m", "worse", "low", "high"]
     assert table["wins"].to_dict() == {"m": "2/3", "worse": "0/3", "low": "0/3", "high": "0/3"}
+
+
+def test_the_part_beyond_depth_stands_beside_the_headline():
+    """By its own means, against the baseline that is best at it."""
+    keys = [("m", "model"), ("n1", "baseline"), ("n2", "baseline")]
+    headline = dict(zip(keys, [(0.5, 0.7), (0.4, 0.4), (0.1, 0.1)], strict=True))
+    beyond = dict(zip(keys, [(0.2, 0.1), (0.0, 0.1), (0.3, 0.0)], strict=True))
+    both = [
+        frame({(*key, g, g): [v] for key, pair in of.items() for g, v in zip("ab", pair, strict=True)}, metric)
+        for metric, of in (("pearson", headline), ("pearson_beyond_depth", beyond))
+    ]
+    table = sh.tl.summarize(pd.concat(both))
+    assert list(table.index) == ["m", "n1", "n2"]
+    assert table["beyond_depth"].tolist() == pytest.approx([0.15, 0.05, 0.15])
+    assert table.loc["m", ["wins", "wins_beyond_depth"]].tolist() == ["2/2", "1/2"]
+    alone = sh.tl.summarize(both[0])
+    assert alone["beyond_depth"].isna().all()
+    assert set(alone["wins_beyond_depth"]) == {""}
+    own = sh.tl.summarize(pd.concat(both), metric="pearson_beyond_depth")
+    assert own.loc["m", "mean"] == pytest.approx(0.15)
+    assert "beyond_depth" not in own
+
+
+def test_an_interval_stands_between_the_mean_and_the_part_beyond_depth():
+    values = {("m", "model", f"g{i}", f"s{i}"): [0.1 * i] for i in range(8)}
+    table = sh.tl.summarize(pd.concat([frame(values), frame(values, "pearson_beyond_depth")]))
+    assert list(table.columns[:5]) == ["kind", "mean", "low", "high", "beyond_depth"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from spatialhist.tl._scores.means import gene_means, group_means, rows_of
-from spatialhist.tl._scores.metrics import named
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE, named
+
+SHORT_BOUND = "a lower bound of what is learned about genes"
+"""What stands beside the score beyond depth where there is little space."""
 
 
 def dots(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -18,6 +21,14 @@ def target_means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Means over slides, then groups: targets x predictors."""
     rows = rows_of(scores, metric)
     return pd.DataFrame({p: gene_means(rows, p).mean(axis=1) for p in rows["predictor"].unique()})
+
+
+def means_beyond_depth(scores: pd.DataFrame, metric: str) -> pd.Series:
+    """Mean beyond depth of every predictor, what stands beside the headline; empty for other metrics and where it is unknown."""
+    part = scores[(scores["metric"] == BEYOND_DEPTH) & (scores["slide"] != "all")]
+    if metric != HEADLINE or part["value"].isna().all():
+        return pd.Series(dtype=float)
+    return group_means(part, ["predictor"]).mean(axis=1).dropna()
 
 
 def best_predictor(scores: pd.DataFrame, metric: str) -> str:

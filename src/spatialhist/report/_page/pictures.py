@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys, pl
-from spatialhist.report._page.headline import gene_means, headline, layer_of
+from spatialhist.report._page.headline import gene_means, gene_means_beyond_depth, headline, layer_of
+from spatialhist.tl._scores.metrics import LOWER_BOUND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,9 @@ class Picture:
 def collect(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> dict[str, Any]:
     """All pictures; None or empty where there is nothing to show."""
     return {
-        "scores": _embed(pl.scores(scores), "Score of every predictor in every held-out group", vector=True),
+        "scores": _embed(
+            pl.scores(scores), f"Score of every predictor in every held-out group. {LOWER_BOUND}", vector=True
+        ),
         "alignment": [_alignment(cohort, s, table_key) for s in cohort.slides],
         "stain": [_stain(cohort, s, table_key) for s in cohort.slides if _is_normalized(cohort, s)],
         "gene_scores": _gene_scores(scores),
@@ -80,7 +83,7 @@ def _stain(cohort: Cohort, slide: str, table_key: str) -> Picture:
 def _gene_scores(scores: pd.DataFrame) -> Picture | None:
     if "noise_ceiling" not in set(scores["predictor"]):
         return None
-    return _embed(pl.gene_scores(scores), "Score of every gene against its noise ceiling", vector=True)
+    return _embed(pl.gene_scores(scores), f"Score of every gene against its noise ceiling. {LOWER_BOUND}", vector=True)
 
 
 def _training(cv: CrossValidation) -> Picture | None:
@@ -97,13 +100,13 @@ def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key:
     layer = layer_of(cohort, name, truth)
     if layer is None:
         return {}
-    means = gene_means(scores, name)
+    means, beyond = gene_means(scores, name), gene_means_beyond_depth(scores, name)
     chosen = {"best": means.index[:N_GENES], "worst": means.index[N_GENES:][::-1][:N_GENES]}
     return {
         rank: [
             _embed(
                 pl.genes(cohort.sdata, gene, slides=slide, layers=(truth, layer), table_key=table_key),
-                f"{gene} on {slide}; over all slides r = {means[gene]:.2f}",
+                f"{gene} on {slide}; over all slides r = {means[gene]:.2f}{_beyond(beyond, gene)}",
             )
             for gene in found
             for slide in _one_slide_a_group(cv)
@@ -111,6 +114,10 @@ def _genes(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key:
         for rank, found in chosen.items()
         if len(found)
     }
+
+
+def _beyond(means: pd.Series, gene: str) -> str:
+    return f", beyond depth {means[gene]:.2f}" if gene in means else ""
 
 
 def _calibration(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> Picture | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spatialhist import tl
-from spatialhist.tl._scores.metrics import HEADLINE, named
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE, LOWER_BOUND, NO_DEPTH, named
 from spatialhist.tl._scores.score_slide import COUNTS
 
 
@@ -24,10 +24,11 @@ def collect(scores: pd.DataFrame) -> dict[str, Any]:
     """Headline, oracles and other metrics."""
     summary = tl.summarize(scores)
     fair = summary[summary["kind"] != "oracle"]
-    oracles = summary[summary["kind"] == "oracle"].drop(columns="wins")
+    oracles = summary[summary["kind"] == "oracle"].drop(columns=["wins", "wins_beyond_depth"])
     return {
         "headline": _table(fair),
         "verdict": _verdict(fair),
+        "lower_bound": LOWER_BOUND + ("" if summary["beyond_depth"].notna().any() else f" {NO_DEPTH}"),
         "oracles": _table(oracles) if len(oracles) else None,
         "others": (others := _others(scores, list(fair.index))),
         "lower_is_better": [m for m in others.columns[1:] if named(m).lower_is_better],
@@ -37,7 +38,7 @@ def collect(scores: pd.DataFrame) -> dict[str, Any]:
 
 def _table(summary: pd.DataFrame) -> Table:
     """Groups last: there may be more of them than a page is wide."""
-    first = [c for c in ("kind", "mean", "low", "high", "wins") if c in summary]
+    first = [c for c in ("kind", "mean", "low", "high", "beyond_depth", "wins", "wins_beyond_depth") if c in summary]
     summary = summary[first + [c for c in summary if c not in first]]
     return Table(
         ["predictor", *summary.columns],
@@ -58,6 +59,9 @@ def _verdict(fair: pd.DataFrame) -> dict[str, Any] | None:
         "wins": trained.loc[name, "wins"],
         "baseline": baseline,
         "baseline_mean": baselines.loc[baseline, "mean"],
+        "beyond_depth": trained.loc[name, "beyond_depth"],
+        "wins_beyond_depth": trained.loc[name, "wins_beyond_depth"],
+        "baseline_beyond_depth": baselines["beyond_depth"].max(),
     }
 
 
@@ -70,7 +74,7 @@ def _profiles(scores: pd.DataFrame, predictor: str) -> dict[str, int] | None:
 
 def _others(scores: pd.DataFrame, predictors: list[str]) -> Table:
     """Means of the other metrics, which are not comparable with each other."""
-    mine = scores[scores["predictor"].isin(predictors) & (scores["metric"] != HEADLINE)]
+    mine = scores[scores["predictor"].isin(predictors) & ~scores["metric"].isin([HEADLINE, BEYOND_DEPTH])]
     over_all = mine[mine["slide"] == "all"]
     pooled = {m: rows.set_index("predictor")["value"] for m, rows in over_all.groupby("metric", sort=False)}
     names = [m for m in mine["metric"].unique() if m not in (*pooled, *COUNTS)]

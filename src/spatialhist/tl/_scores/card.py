@@ -14,9 +14,9 @@ import pandas as pd
 from spatialhist._runtime.files import BROKEN, intact, write_json
 from spatialhist._sdata.layers import recorded
 from spatialhist.tl._data import renamed
-from spatialhist.tl._scores.metrics import HEADLINE, choose_metrics
+from spatialhist.tl._scores.metrics import HEADLINE, LOWER_BOUND, choose_metrics
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
-from spatialhist.tl._scores.reliability import VERDICTS, rate_genes
+from spatialhist.tl._scores.reliability import NUMBERS, VERDICTS, rate_genes
 from spatialhist.tl._scores.scorer import COLUMNS, Record, Scorer
 from spatialhist.tl._scores.summarize import summarize
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CARD = "card.json"
-NUMBERS = GENE_COLUMNS[:4]
-FRACTION, SCORE, VERDICT = "ceiling_fraction", "score", "verdict"
+FRACTION, SCORE, BEYOND, VERDICT = "ceiling_fraction", "score", "beyond_depth", "verdict"
 
 
 def make_card(
@@ -73,7 +72,7 @@ def make_card(
         What JSON can hold; without scores where no spot is deep enough to be scored.
     """
     made = recorded(table, layer)
-    about: dict[str, Any] = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer}
+    about: dict[str, Any] = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer, BEYOND: LOWER_BOUND}
     about |= {"selection": dict(selection)} if selection else {}
     try:
         scorer = Scorer.of(
@@ -157,9 +156,9 @@ def gene_table(card: dict[str, Any]) -> pd.DataFrame:
 
 
 def add_reliability(table: AnnData, layer: str, card: dict[str, Any]) -> None:
-    """Put score, fraction of the ceiling and verdict of every gene beside a layer of predictions, into ``var``."""
+    """Put both scores, fraction of the ceiling and verdict of every gene beside a layer of predictions, into ``var``."""
     genes = gene_table(card)
-    for column, source in ((SCORE, "score"), (FRACTION, "fraction"), (VERDICT, "verdict")):
+    for column, source in ((SCORE, "score"), (BEYOND, "beyond_depth"), (FRACTION, "fraction"), (VERDICT, "verdict")):
         name = f"{layer}_{column}"
         if len(genes):
             table.var[name] = genes[source].reindex(table.var_names)

@@ -15,6 +15,11 @@ from spatialhist._runtime.checks import check_choice
 HEADLINE = "pearson"
 BEYOND_DEPTH = "pearson_beyond_depth"
 """The part of the headline that depth does not explain; it stands wherever the headline does."""
+LOWER_BOUND = (
+    "'Beyond depth' is a lower bound of what is learned about genes, since depth follows cellularity, which H&E shows."
+)
+"""Said wherever the second headline stands."""
+NO_DEPTH = "It is empty here: nothing says how deep the spots are, as of proportions."
 POOLED = "pooled_pearson"
 RELIABILITY = "reliability"
 Per = Literal["gene", "spot", "slide", "cohort", "measurement"]

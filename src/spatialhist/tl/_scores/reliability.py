@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from spatialhist.tl._scores.means import gene_means
-from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE
 from spatialhist.tl._scores.scorer import CEILING
 
 IMAGE_FREE = ("baseline_mean", "baseline_patient", "baseline_position", "control_permuted")
@@ -17,11 +19,62 @@ CHANCE = 0.95
 ENOUGH = 0.5
 """Share of the noise ceiling; below half of it, most of what a perfect prediction would show is missing."""
 RELIABLE, WEAK, UNRELIABLE = VERDICTS = ("reliable", "weak", "unreliable")
-COLUMNS = ["score", "baseline", "ceiling", "fraction", "groups", "wins", "verdict"]
+NUMBERS = [
+    "score", "baseline", "ceiling", "fraction", "beyond_depth", "baseline_beyond_depth", "ceiling_beyond_depth",
+]  # fmt: skip
+COLUMNS = [*NUMBERS, "groups", "wins", "verdict"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Genes by one of the two headlines.
+
+    Attributes
+    ----------
+    mine, best
+        Scores of the predictor, and of each gene's best baseline, genes x groups.
+    ceiling
+        Noise ceiling of every gene.
+    clear
+        Whether a gene is above what is known without its image, and above chance.
+    most
+        Highest score that permuted labels reach on any gene.
+    """
+
+    mine: pd.DataFrame
+    best: pd.DataFrame
+    ceiling: pd.Series
+    clear: pd.Series
+    most: float
+
+    @classmethod
+    def of(cls, part: pd.DataFrame, predictor: str) -> Side:
+        """Look at the rows of one metric."""
+        mine = gene_means(part, predictor)
+        baselines = {
+            name: gene_means(part, name).reindex_like(mine).fillna(0.0)
+            for name in (*IMAGE_FREE, *part.loc[part["kind"] == "baseline", "predictor"].unique())
+        }
+        free = _best([baselines[name] for name in IMAGE_FREE], mine)
+        often, most = _chance(gene_means(part, PERMUTED).mean(axis=1))
+        ceiling = gene_means(part, CEILING).reindex_like(mine).mean(axis=1)
+        score = mine.mean(axis=1)
+        clear = (score > free.mean(axis=1)) & (score > often) & (ceiling != 0)
+        return cls(mine, _best(list(baselines.values()), mine), ceiling, clear, most)
+
+    @property
+    def score(self) -> pd.Series:
+        """Mean over groups."""
+        return self.mine.mean(axis=1)
+
+    @property
+    def wins(self) -> pd.DataFrame:
+        """Where a gene is above its best baseline, genes x groups."""
+        return self.mine > self.best
 
 
 def rate_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
-    """Rate every gene that a predictor was scored on.
+    """Rate every gene that a predictor was scored on, by both headlines.
 
     Parameters
     ----------
@@ -34,28 +87,30 @@ def rate_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
     -------
     DataFrame
         One row a gene, best first: ``score``, within-slide Pearson averaged over slides and groups; ``baseline``, the same
-        of its best image-free baseline; ``ceiling`` of the measurement's noise; ``fraction`` of the ceiling that is
-        reached, NaN where there is none; ``groups`` in which the gene was scored, ``wins``, those above the baseline;
-        ``verdict``.
+        of its best baseline; ``ceiling`` of the measurement's noise; ``fraction`` of the ceiling that is reached, NaN where
+        there is none; ``beyond_depth``, ``baseline_beyond_depth`` and ``ceiling_beyond_depth``, the same beyond depth, NaN
+        where depth is unknown; ``groups`` in which the gene was scored, ``wins``, those above the best baseline in both
+        headlines; ``verdict``.
 
     Notes
     -----
-    The verdict is ``"unreliable"`` where the score is not above the gene's best image-free baseline, not above 95 % of
-    all genes predicted by a model of permuted labels, or where the measurement does not agree with itself (ceiling 0).
-    It is ``"reliable"`` where the score is above the baseline in every held-out group, of which there are two or more, above
-    the permuted score of every gene, and at least half of the ceiling (half of 1 where there is none). All others are
-    ``"weak"``.
+    The verdict is ``"unreliable"`` where one of the two headlines is not above the gene's best image-free baseline, not above
+    95 % of all genes predicted by a model of permuted labels, or where the measurement does not agree with itself (ceiling
+    0). It is ``"reliable"`` where both are above the gene's best baseline of all (color and depth among them) in every
+    held-out group, of which there are two or more, and above the permuted score of every gene, and the first is at least
+    half of its ceiling (half of 1 where there is none). All others are ``"weak"``. Where nothing says how deep the spots
+    are, the first headline decides alone.
     """
-    part = scores[scores["metric"] == HEADLINE]
-    mine = gene_means(part, predictor)
-    baselines = [gene_means(part, name).reindex_like(mine).fillna(0.0) for name in IMAGE_FREE]
-    baseline = _best(baselines, mine)
-    ceiling = gene_means(part, CEILING).reindex_like(mine).mean(axis=1)
-    table = pd.DataFrame({"score": mine.mean(axis=1), "baseline": baseline.mean(axis=1), "ceiling": ceiling})
+    first, beyond = (Side.of(scores[scores["metric"] == metric], predictor) for metric in (HEADLINE, BEYOND_DEPTH))
+    sides = [first, beyond] if beyond.mine.notna().any(axis=None) else [first]
+    table = pd.DataFrame({"score": first.score, "baseline": first.best.mean(axis=1), "ceiling": first.ceiling})
     table["fraction"] = (table["score"] / table["ceiling"]).where(table["ceiling"] > 0)
-    table["groups"] = mine.notna().sum(axis=1)
-    table["wins"] = (mine > baseline).sum(axis=1)
-    table["verdict"] = _verdicts(table, gene_means(part, PERMUTED).mean(axis=1))
+    table["beyond_depth"], table["ceiling_beyond_depth"] = beyond.score, beyond.ceiling
+    table["baseline_beyond_depth"] = beyond.best.mean(axis=1)
+    table["groups"] = first.mine.notna().sum(axis=1)
+    won = [side.wins.reindex_like(first.wins).fillna(False).astype(bool) for side in sides]
+    table["wins"] = np.logical_and.reduce(won).sum(axis=1)
+    table["verdict"] = _verdicts(table, sides)
     return table[COLUMNS].sort_values("score", ascending=False, kind="stable").rename_axis("gene")
 
 
@@ -68,11 +123,20 @@ def _best(baselines: list[pd.DataFrame], like: pd.DataFrame) -> pd.DataFrame:
     return best.where(like.notna())
 
 
-def _verdicts(table: pd.DataFrame, permuted: pd.Series) -> pd.Series:
+def _chance(permuted: pd.Series) -> tuple[float, float]:
+    """What permuted labels exceed on few genes, and on none."""
     chance = permuted.dropna()
-    often, most = (max(0.0, chance.quantile(CHANCE)), max(0.0, chance.max())) if len(chance) else (0.0, 0.0)
-    above = (table["score"] > table["baseline"]) & (table["score"] > often) & (table["ceiling"] != 0)
-    everywhere = (table["wins"] == table["groups"]) & (table["groups"] > 1) & (table["score"] > most)
+    return (max(0.0, chance.quantile(CHANCE)), max(0.0, chance.max())) if len(chance) else (0.0, 0.0)
+
+
+def _verdicts(table: pd.DataFrame, sides: list[Side]) -> pd.Series:
+    above = np.logical_and.reduce([_of(side.clear, table) for side in sides])
+    most = np.logical_and.reduce([_of(side.score > side.most, table) for side in sides])
+    everywhere = most & (table["wins"] == table["groups"]) & (table["groups"] > 1)
     enough = table["fraction"].fillna(table["score"]) >= ENOUGH
     words = np.select([above & everywhere & enough, above], [RELIABLE, WEAK], UNRELIABLE)
     return pd.Series(pd.Categorical(words, categories=VERDICTS), index=table.index)
+
+
+def _of(found: pd.Series, table: pd.DataFrame) -> np.ndarray:
+    return found.reindex(table.index, fill_value=False).to_numpy(dtype=bool)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from spatialhist import metrics
 from spatialhist.tl._scores.means import group_means, rows_of
-from spatialhist.tl._scores.metrics import HEADLINE, Metric, named
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE, Metric, named
 
 
 def summarize(scores: pd.DataFrame, *, metric: str | Metric = HEADLINE) -> pd.DataFrame:
@@ -25,7 +25,10 @@ def summarize(scores: pd.DataFrame, *, metric: str | Metric = HEADLINE) -> pd.Da
     DataFrame
         One row a predictor: kind, ``mean`` over groups, one column per group, and ``wins``, the groups in which it scores
         better than the best baseline, of how many. Sorted by kind (stack, model, baseline, oracle) and mean, best first. With
-        eight groups or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups.
+        eight groups or more, ``low`` and ``high`` bound the mean at 95 % by resampling groups. Beside the mean of ``pearson``
+        stand ``beyond_depth``, that of ``pearson_beyond_depth``, and ``wins_beyond_depth``, against the baseline that is best
+        at this. It is a lower bound of what is learned about genes, since depth follows cellularity, which H&E shows; NaN
+        where nothing says how deep the spots are.
 
     Raises
     ------
@@ -39,14 +42,31 @@ def summarize(scores: pd.DataFrame, *, metric: str | Metric = HEADLINE) -> pd.Da
         raise ValueError(f"the table of scores lacks the columns {lacking}: pass what sh.tl.evaluate returned")
     metric = named(metric)
     groups = group_means(rows_of(scores, metric.name))
-    table = groups.reset_index("kind")
     names = list(groups.columns)
-    table.insert(1, "mean", groups.mean(axis=1).to_numpy())
+    table = _with_mean(groups)
     _add_interval(table, groups.to_numpy(), names)
     table["wins"] = _wins(table, names, metric.lower_is_better)
+    if metric.name == HEADLINE:
+        _add_beyond_depth(table, scores, groups)
     order = {"stack": 0, "model": 1, "baseline": 2, "oracle": 3}
     table = table.sort_values("mean", ascending=metric.lower_is_better, kind="stable")
     return table.sort_values("kind", key=lambda k: k.map(order), kind="stable").rename_axis(columns=None)
+
+
+def _with_mean(groups: pd.DataFrame) -> pd.DataFrame:
+    """Kind, mean over groups, and the groups."""
+    table = groups.reset_index("kind")
+    table.insert(1, "mean", groups.mean(axis=1).to_numpy())
+    return table
+
+
+def _add_beyond_depth(table: pd.DataFrame, scores: pd.DataFrame, groups: pd.DataFrame) -> None:
+    """Put the part beyond depth beside the headline; NaN where the scores lack it."""
+    part = scores[(scores["metric"] == BEYOND_DEPTH) & (scores["slide"] != "all")]
+    beyond = _with_mean(group_means(part).reindex_like(groups) if len(part) else groups * np.nan)
+    after = "high" if "high" in table else "mean"
+    table.insert(list(table).index(after) + 1, "beyond_depth", beyond["mean"].to_numpy())
+    table["wins_beyond_depth"] = _wins(beyond, list(groups.columns), lower_is_better=False)
 
 
 def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> None:
