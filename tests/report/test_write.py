@@ -114,9 +114,10 @@ def test_headline_is_the_summary_with_oracles_apart(page, scores):
     summary = sh.tl.summarize(scores)
     fair = summary[summary["kind"] != "oracle"]
     head, *rows = page.rows["Scores"]
-    assert head == ["predictor", "kind", "mean", "wins", "P1", "P2", "P3"]
+    assert head == ["predictor", "kind", "mean", "beyond_depth", "wins", "wins_beyond_depth", "P1", "P2", "P3"]
     assert [row[0] for row in rows] == list(fair.index)
     assert [row[2] for row in rows] == [f"{v:.3f}" for v in fair["mean"]]
+    assert [row[3] for row in rows] == [f"{v:.3f}" for v in fair["beyond_depth"]]
     assert {row[1] for row in page.rows["Upper references"][1:]} == {"oracle"}
 
 
