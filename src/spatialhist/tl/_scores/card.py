@@ -72,7 +72,13 @@ def make_card(
         What JSON can hold; without scores where no spot is deep enough to be scored.
     """
     made = recorded(table, layer)
-    about: dict[str, Any] = {"predictor": name, "run_id": run_id, "metric": HEADLINE, "target": layer, BEYOND: LOWER_BOUND}
+    about: dict[str, Any] = {
+        "predictor": name,
+        "run_id": run_id,
+        "metric": HEADLINE,
+        "target": layer,
+        BEYOND: LOWER_BOUND,
+    }
     about |= {"selection": dict(selection)} if selection else {}
     try:
         scorer = Scorer.of(
