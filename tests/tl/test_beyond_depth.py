@@ -95,7 +95,7 @@ def test_depth_that_is_not_known_is_named_before_anything_is_fitted_and_the_advi
     assert np.isfinite(table.layers["oof_depth_adjusted"]).any()
 
 
-def test_runs_that_do_not_ask_for_depth_store_none(finished):
-    _, cv, _ = finished
-    assert not (cv.folder / "inputs" / "depth.npy").exists()
-    assert cv.inputs.samples(np.arange(3), (0, 1)).depth is None
+def test_models_that_do_not_ask_for_depth_store_none(cohort, tmp_path):
+    """A cross-validation stores it for its baseline of depth, a fit on everything has none."""
+    model = sh.tl.fit(cohort, models=RIDGES[0], genes=8, out=tmp_path / "model", **FAST)
+    assert not (model.folder / "inputs" / "depth.npy").exists()

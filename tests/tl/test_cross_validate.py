@@ -105,7 +105,7 @@ class TestResuming:
         capfd.readouterr()
         with caplog.at_level(logging.INFO, logger="spatialhist"):
             cv = sh.tl.cross_validate(again, **options)
-        assert "fits to run (24 done already)" in caplog.text
+        assert "fits to run (27 done already)" in caplog.text
         assert capfd.readouterr() == ("", "")
         assert contents(cv.folder) == expected
         assert layers_of(again) == layers
@@ -211,7 +211,7 @@ class TestRefusals:
             "spatialhist._sdata.layers.check_layer_size.__kwdefaults__", {"n_layers": 1, "max_layer_gb": 1e-6}
         )
         with pytest.raises(
-            MemoryError, match="8 dense layer\\(s\\).*sh.pp.select_genes\\(sdata, n=2000, subset=True\\)"
+            MemoryError, match="9 dense layer\\(s\\).*sh.pp.select_genes\\(sdata, n=2000, subset=True\\)"
         ):
             validate(three)
 
