@@ -214,6 +214,7 @@ class DepthBaseline:
     def restore(self, state: State) -> FittedDepth:
         """Rebuild from arrays."""
         arrays, _ = state
+        check_arrays(arrays, {"gene_slope": "1G", "gene_level": "G", "depth_level": "1"})
         return FittedDepth(self.predictor.restore(state), *(arrays[key] for key in FittedDepth.KEYS))
 
 
