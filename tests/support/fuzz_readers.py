@@ -293,7 +293,7 @@ def _sparse(folder: Path) -> Reader:
         data = path.read_bytes()[: len(good)]
         stored = np.frombuffer(data + good[len(data) :], "<i4")
         xy = np.column_stack([np.arange(40) % 8 * 3, np.arange(40) // 8 * 4])
-        sdata = sh.io.from_arrays(_pixels(), xy, counts, slide="S1")
+        sdata = sh.io.from_arrays(_pixels(), xy, counts.copy(), slide="S1")
         sdata["table"].X.indptr[:], sdata["table"].X.indices[:] = stored[:41], stored[41:]
         sh.pp.log_normalize(sdata)
         sh.pp.select_genes(sdata, n=3)
