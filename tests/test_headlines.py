@@ -110,3 +110,22 @@ def test_a_headline_alone_is_found():
     """The search itself fails where one of the two is missing."""
     assert shows_both("ridge 0.334 0.190", [0.334, 0.190]) == [True, True]
     assert shows_both("ridge 0.334 1.1901", [0.334, 0.190]) == [True, False]
+
+
+def test_a_comparison(run):
+    found = sh.tl.compare(run[2], NAME, "baseline_color")
+    alone = sh.tl.compare(run[2], NAME, "baseline_color", metric="pearson_beyond_depth")
+    assert found.beyond_depth.difference == alone.difference
+    assert f"difference {alone.difference:+.3f}" in repr(found)
+    assert f"{alone.difference:+.3f} beyond depth" in sh.pl.compare(found).texts[0].get_text()
+
+
+def test_the_title_of_a_map(run):
+    sdata, _, scores = run
+    gene = sdata["table"].var_names[0]
+    rows = scores.query(f"predictor == '{NAME}' and target == '{gene}'").set_index(["slide", "metric"])["value"]
+    axes = sh.pl.genes(sdata, gene, layers=("log1p", f"oof_{NAME}"))
+    titles = {ax[1].get_title(loc="left").split()[2]: ax[1].get_title(loc="left") for ax in axes[0]}
+    assert len(titles) == 3
+    for slide, title in titles.items():
+        assert f"r = {rows[slide, 'pearson']:.2f}\nr = {rows[slide, 'pearson_beyond_depth']:.2f} beyond depth" in title

@@ -99,6 +99,17 @@ def test_second_headline(scores):
     assert sh.tl.compare(scores, "ours", "theirs", metric="pearson_beyond_depth").wins == 3
 
 
+def test_the_headline_brings_its_part_beyond_depth(scores):
+    beyond = scores["metric"] == "rmse"
+    scores.loc[beyond, "value"] /= 2
+    scores["metric"] = scores["metric"].replace("rmse", "pearson_beyond_depth")
+    found = sh.tl.compare(scores, "ours", "theirs")
+    assert found.beyond_depth.difference == pytest.approx(found.difference / 2)
+    assert f"difference {found.difference / 2:+.3f}, better in 3 of 3 groups, p = 0.25" in repr(found)
+    scores.loc[beyond, "value"] = np.nan
+    assert sh.tl.compare(scores, "ours", "theirs").beyond_depth is None
+
+
 def joined(scores):
     return pd.concat([scores, scores])
 

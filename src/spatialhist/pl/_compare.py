@@ -58,6 +58,8 @@ def _draw_difference(ax: Axes, comparison: Comparison) -> None:
     if np.isfinite(comparison.low):
         ax.hlines(BELOW, comparison.low, comparison.high, color=COLOR["difference"], linewidth=2)
         text = f"{comparison.difference:+.3f}\n{100 * comparison.level:.3g} % interval\np = {comparison.p:.2g}"
+    if comparison.beyond_depth is not None:
+        text += f"\n{comparison.beyond_depth.difference:+.3f} beyond depth"
     ax.plot(each, [BELOW] * len(each), "o", color="#808080", markersize=5, markeredgewidth=0, zorder=3)
     ax.plot(comparison.difference, BELOW, "|", color=COLOR["difference"], markersize=13, markeredgewidth=2, zorder=4)
     ax.annotate(text, (1.01, BELOW), xycoords=("axes fraction", "data"), va="center", fontsize=FONT - 1)

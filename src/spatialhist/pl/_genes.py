@@ -10,6 +10,7 @@ import numpy as np
 
 from spatialhist import _keys, metrics
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.counts import spot_depth
 from spatialhist._sdata.layers import get_layer
 from spatialhist._sdata.values import as_numbers
 from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
@@ -121,15 +122,22 @@ def genes(
 def _panels(table: AnnData, slides: Sequence[Slide], names: list[str], layers: list[str]) -> np.ndarray:
     shape = (len(names), len(slides), len(layers))
     panels = np.empty(shape, dtype=object)
+    depths = _depths(table, slides, layers)
     for i, j in np.ndindex(shape[:2]):
         gene, slide = names[i], slides[j]
         values = {layer: _values(table, slide, gene, layer) for layer in layers}
         for k, layer in enumerate(layers):
             empty = is_predicted(table, layer) and not np.isfinite(values[layer]).any()
-            title = _title(table, slide, gene, layer, values, empty=empty)
+            title = _title(table, slide, gene, layer, values, depths.get(layer), empty=empty)
             note = f"{gene} in layers[{layer!r}] of slide {slide.name!r}" if empty else ""
             panels[i, j, k] = Panel(slide, title, unit_of(table, layer), values[layer], note)
     return panels
+
+
+def _depths(table: AnnData, slides: Sequence[Slide], layers: list[str]) -> dict[str, np.ndarray | None]:
+    """Depth of all spots, for each layer that is drawn beside what it predicts; None where nothing says how deep they are."""
+    of = {layer: target_of(table, layer) for layer in layers}
+    return {layer: spot_depth(table, slides, t) for layer, t in of.items() if t in layers and t != layer}
 
 
 def _warn_of_not_modeled(panels: np.ndarray) -> None:
@@ -143,14 +151,23 @@ def _warn_of_not_modeled(panels: np.ndarray) -> None:
         )
 
 
-def _title(table: AnnData, slide: Slide, gene: str, layer: str, values: dict[str, np.ndarray], *, empty: bool) -> str:
+def _title(
+    table: AnnData,
+    slide: Slide,
+    gene: str,
+    layer: str,
+    values: dict[str, np.ndarray],
+    depth: np.ndarray | None,
+    *,
+    empty: bool,
+) -> str:
     """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
     what = "predicted" if is_predicted(table, layer) else "measured"
     name = "" if layer == what else f" · {layer}"
     if empty:
         return f"{gene} · {slide.name}{name}\nnot modeled in this fold"
     far = _far(table, slide) if what == "predicted" else ""
-    return f"{gene} · {slide.name}{name}\n{what}{_score(table, layer, values)}{far}"
+    return f"{gene} · {slide.name}{name}\n{what}{_score(table, slide, layer, values, depth)}{far}"
 
 
 def _far(table: AnnData, slide: Slide) -> str:
@@ -173,15 +190,23 @@ def _values(table: AnnData, slide: Slide, gene: str, layer: str) -> np.ndarray:
     return np.where(known, values, np.float32(np.nan))
 
 
-def _score(table: AnnData, layer: str, values: dict[str, np.ndarray]) -> str:
+def _score(
+    table: AnnData, slide: Slide, layer: str, values: dict[str, np.ndarray], depth: np.ndarray | None
+) -> str:
+    """Both headlines of the gene on this slide: a correlation alone would not say how much of it is depth."""
     target = target_of(table, layer)
     if target not in values or target == layer:
         return ""
     known = np.isfinite(values[target]) & np.isfinite(values[layer])
     if known.sum() < 3:
         return ""
-    r = metrics.pearson(values[target][known, None], values[layer][known, None])[0]
-    return f", r = {r:.2f}" if np.isfinite(r) else ""
+    both = values[target][known, None], values[layer][known, None]
+    r = metrics.pearson(*both)[0]
+    if not np.isfinite(r):
+        return ""
+    beyond = np.nan if depth is None else metrics.pearson_beyond_depth(*both, depth[slide.rows][known])[0]
+    return f", r = {r:.2f}" + (f"\nr = {beyond:.2f} beyond depth" if np.isfinite(beyond) else "")
+
 
 
 def _norm(panels: list[Panel]) -> Any:

@@ -85,7 +85,7 @@ def regress_depth(
     >>> sdata = sh.datasets.synthetic(n_slides=1)
     >>> sh.pp.log_normalize(sdata)
     >>> sh.pp.regress_depth(sdata)
-    >>> depth = np.log1p(sdata["table"].X.sum(axis=1))
+    >>> depth = np.log1p(np.ravel(sdata["table"].X.sum(axis=1)))
     >>> values = sdata["table"].layers["log1p_beyond_depth"]
     >>> bool(abs(np.corrcoef(depth, values[:, 0])[0, 1]) < 1e-4)
     True

@@ -9,7 +9,7 @@ import pandas as pd
 
 from spatialhist.tl._scores.comparison import ALPHA, Comparison
 from spatialhist.tl._scores.means import group_means, rows_of
-from spatialhist.tl._scores.metrics import HEADLINE, Metric, named
+from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE, Metric, named
 from spatialhist.tl._scores.paired import mean_interval, sign_flip_p, smallest_p
 
 ONE = ["slide", "target"]
@@ -83,7 +83,14 @@ def compare(scores: pd.DataFrame, a: str, b: str, *, metric: str | Metric = HEAD
         p=sign_flip_p(differences, seed=seed), smallest_p=smallest_p(len(table)), low=low, high=high, level=level,
         unit="slides" if (one["group"] == one.index.get_level_values("slide")).all() else "groups",
         left_out=tuple(s for s in every if s not in shared and s in _slides_of(rows, a, b)),
+        beyond_depth=compare(scores, a, b, metric=BEYOND_DEPTH, seed=seed) if _has_both(scores, metric, a, b) else None,
     )  # fmt: skip
+
+
+def _has_both(scores: pd.DataFrame, metric: Metric, a: str, b: str) -> bool:
+    """Whether this is the headline, and its part beyond depth is known of both predictors."""
+    part = scores[(scores["metric"] == BEYOND_DEPTH) & np.isfinite(scores["value"])]
+    return metric.name == HEADLINE and {a, b} <= set(part["predictor"])
 
 
 def _slides_of(rows: pd.DataFrame, *names: str) -> set[str]:

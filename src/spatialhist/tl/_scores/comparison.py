@@ -37,6 +37,8 @@ class Comparison:
         ``"groups"``, or ``"slides"`` where each slide is a group.
     left_out
         Slides that only one of the two predicts; they are not compared.
+    beyond_depth
+        The same comparison beyond depth, where ``metric`` is the headline and the scores hold it.
     """
 
     a: str
@@ -54,6 +56,7 @@ class Comparison:
     level: float
     unit: str = "groups"
     left_out: tuple[str, ...] = ()
+    beyond_depth: Comparison | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         n = len(self.table)
@@ -66,7 +69,17 @@ class Comparison:
         ]
         if self.left_out:
             lines.append(f"not compared, since only one of them predicts these: slides {', '.join(self.left_out)}")
+        if self.beyond_depth is not None:
+            lines.append(self.beyond_depth.in_short())
         return "\n".join(lines)
+
+    def in_short(self) -> str:
+        """Say in one line which is better, and by how much."""
+        n = len(self.table)
+        return (
+            f"{label_of(self.metric)}: {self.table[self.a].mean():.3f} against {self.table[self.b].mean():.3f}, difference "
+            f"{self.difference:+.3f}, better in {self.wins} of {n} {self._units(n)}, p = {self.p:.3g}"
+        )
 
     def _units(self, n: int) -> str:
         return self.unit if n != 1 else self.unit.removesuffix("s")
