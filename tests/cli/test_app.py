@@ -247,13 +247,14 @@ def test_every_layer_that_can_be_named_is_made(layer):
 
 
 @pytest.fixture(scope="module")
-def biopsy(store, tmp_path_factory):
-    """Image file of the third slide of the store, turned so that no run has seen it."""
+def biopsy(tmp_path_factory):
+    """Image file of a slide that no run has seen."""
     import tifffile
 
-    pixels = np.asarray(pyramid(sd.read_zarr(store), "S3_full_image").levels[0])
+    unseen = sh.datasets.synthetic(n_slides=1, size_px=(300, 380), n_genes=20, seed=5)
+    pixels = np.asarray(pyramid(unseen, "S1_full_image").levels[0])
     path = tmp_path_factory.mktemp("cli-image") / "biopsy.tif"
-    tifffile.imwrite(path, np.moveaxis(pixels[:, ::-1], 0, -1), tile=(128, 128))
+    tifffile.imwrite(path, np.moveaxis(pixels, 0, -1), tile=(128, 128))
     return path
 
 
@@ -350,7 +351,7 @@ def test_help_ends_with_every_option_and_teaches(command):
 
 
 def test_values_are_completed():
-    for option, values in (("--layer", ["log1p", "ranks"]), ("--groups", ["auto", "patient", "slide"])):
+    for option, values in (("--layer", LAYERS), ("--groups", ["auto", "patient", "slide"])):
         done = CliRunner().invoke(
             app,
             [],

@@ -190,9 +190,7 @@ def _values(table: AnnData, slide: Slide, gene: str, layer: str) -> np.ndarray:
     return np.where(known, values, np.float32(np.nan))
 
 
-def _score(
-    table: AnnData, slide: Slide, layer: str, values: dict[str, np.ndarray], depth: np.ndarray | None
-) -> str:
+def _score(table: AnnData, slide: Slide, layer: str, values: dict[str, np.ndarray], depth: np.ndarray | None) -> str:
     """Both headlines of the gene on this slide: a correlation alone would not say how much of it is depth."""
     target = target_of(table, layer)
     if target not in values or target == layer:
@@ -206,7 +204,6 @@ def _score(
         return ""
     beyond = np.nan if depth is None else metrics.pearson_beyond_depth(*both, depth[slide.rows][known])[0]
     return f", r = {r:.2f}" + (f"\nr = {beyond:.2f} beyond depth" if np.isfinite(beyond) else "")
-
 
 
 def _norm(panels: list[Panel]) -> Any:

@@ -361,9 +361,14 @@ def _check_sizes(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
     RuntimeError
         If they do not fit it.
     """
+
+    def shapes(of: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+        # a file keeps single numbers, such as the steps of batch norm, as arrays of one
+        return {name: tuple(value.shape) or (1,) for name, value in of.items()}
+
     with torch.device("meta"):
-        wanted = {name: tuple(value.shape) for name, value in make().state_dict().items()}
-    if differ := sorted(wanted.items() ^ {(name, tuple(value.shape)) for name, value in weights.items()}):
+        wanted = shapes(make().state_dict())
+    if differ := sorted(wanted.items() ^ shapes(weights).items()):
         raise RuntimeError(f"e.g. {differ[0]}")
 
 

@@ -31,8 +31,8 @@ class Side:
 
     Attributes
     ----------
-    mine, best
-        Scores of the predictor, and of each gene's best baseline, genes x groups.
+    scores, best
+        Of the predictor, and of each gene's best baseline, genes x groups.
     ceiling
         Noise ceiling of every gene.
     clear
@@ -41,7 +41,7 @@ class Side:
         Highest score that permuted labels reach on any gene.
     """
 
-    mine: pd.DataFrame
+    scores: pd.DataFrame
     best: pd.DataFrame
     ceiling: pd.Series
     clear: pd.Series
@@ -50,27 +50,27 @@ class Side:
     @classmethod
     def of(cls, part: pd.DataFrame, predictor: str) -> Side:
         """Look at the rows of one metric."""
-        mine = gene_means(part, predictor)
+        scores = gene_means(part, predictor)
         baselines = {
-            name: gene_means(part, name).reindex_like(mine).fillna(0.0)
+            name: gene_means(part, name).reindex_like(scores).fillna(0.0)
             for name in (*IMAGE_FREE, *part.loc[part["kind"] == "baseline", "predictor"].unique())
         }
-        free = _best([baselines[name] for name in IMAGE_FREE], mine)
+        free = _best([baselines[name] for name in IMAGE_FREE], scores)
         often, most = _chance(gene_means(part, PERMUTED).mean(axis=1))
-        ceiling = gene_means(part, CEILING).reindex_like(mine).mean(axis=1)
-        score = mine.mean(axis=1)
+        ceiling = gene_means(part, CEILING).reindex_like(scores).mean(axis=1)
+        score = scores.mean(axis=1)
         clear = (score > free.mean(axis=1)) & (score > often) & (ceiling != 0)
-        return cls(mine, _best(list(baselines.values()), mine), ceiling, clear, most)
+        return cls(scores, _best(list(baselines.values()), scores), ceiling, clear, most)
 
     @property
     def score(self) -> pd.Series:
         """Mean over groups."""
-        return self.mine.mean(axis=1)
+        return self.scores.mean(axis=1)
 
     @property
     def wins(self) -> pd.DataFrame:
         """Where a gene is above its best baseline, genes x groups."""
-        return self.mine > self.best
+        return self.scores > self.best
 
 
 def rate_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
@@ -102,12 +102,12 @@ def rate_genes(scores: pd.DataFrame, predictor: str) -> pd.DataFrame:
     are, the first headline decides alone.
     """
     first, beyond = (Side.of(scores[scores["metric"] == metric], predictor) for metric in (HEADLINE, BEYOND_DEPTH))
-    sides = [first, beyond] if beyond.mine.notna().any(axis=None) else [first]
+    sides = [first, beyond] if beyond.scores.notna().any(axis=None) else [first]
     table = pd.DataFrame({"score": first.score, "baseline": first.best.mean(axis=1), "ceiling": first.ceiling})
     table["fraction"] = (table["score"] / table["ceiling"]).where(table["ceiling"] > 0)
     table["beyond_depth"], table["ceiling_beyond_depth"] = beyond.score, beyond.ceiling
     table["baseline_beyond_depth"] = beyond.best.mean(axis=1)
-    table["groups"] = first.mine.notna().sum(axis=1)
+    table["groups"] = first.scores.notna().sum(axis=1)
     won = [side.wins.reindex_like(first.wins).fillna(False).astype(bool) for side in sides]
     table["wins"] = np.logical_and.reduce(won).sum(axis=1)
     table["verdict"] = _verdicts(table, sides)
