@@ -243,7 +243,9 @@ def _save(store: Path, victim: Path) -> None:
 
 def _journal(folder: Path) -> Reader:
     path = folder / "journal.json"
-    good = json.dumps({"tables/table/obs": ["region", "spot_id"], "tables/table/var": []}).encode()
+    good = json.dumps(
+        [{"new": None, "path": "tables/table/layers/old"}, {"new": "gone", "path": "tables/table/var"}]
+    ).encode()
     path.write_bytes(good)
 
     def read() -> None:
@@ -252,7 +254,7 @@ def _journal(folder: Path) -> Reader:
         text = path.read_bytes()
         if text != good and zlib.crc32(text) % 2:
             text = good.replace(b"tables/table/var", os.fsencode(victim / "tables/table/var"))
-        (store / exchange.STAGE / "columns.json").write_bytes(text)
+        (store / exchange.STAGE / "journal.json").write_bytes(text)
         _save(store, victim)
 
     return Reader.of(path, read)

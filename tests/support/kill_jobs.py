@@ -55,7 +55,7 @@ def noted(folder: Path) -> list[str]:
 
 def read(folder: Path) -> sd.SpatialData:
     """Read the cohort of a trial."""
-    return sd.read_zarr(folder / "cohort.zarr")
+    return sh.io.read(folder / "cohort.zarr")
 
 
 def count_epochs(folder: Path) -> None:
@@ -245,7 +245,7 @@ def opens(folder: Path) -> None:
     child = os.fork()
     if not child:
         try:
-            sdata = read(folder)
+            sdata = sd.read_zarr(folder / "cohort.zarr")
             complete = {f"S{i}" for i in range(1, 6)} <= set(sdata.shapes) and "table" in sdata.tables
             os._exit(0 if complete else 3)
         except BaseException as error:  # noqa: BLE001 a child must not go on as its parent

@@ -25,9 +25,10 @@ def save(
     with the store; what is equal is not written again. What a table no longer holds is removed from its stored form;
     images, masks and shapes that are absent from ``sdata`` stay in the store.
 
-    Everything is first written beside the stored elements and then renamed, so a call that fails or is killed leaves
-    a store that opens. Each part is then as it was or as it should be. Only between the two renames that exchange an
-    existing part can it be absent; the next call puts it back.
+    Everything is first written beside the stored elements and then renamed. A call that fails or is killed before the
+    first rename leaves the store as it was; after it, :func:`spatialhist.io.read` and the next save carry out the rest.
+    What opens a half-saved store in another way finds each part as it was or as it should be, or not there if it was
+    about to be exchanged.
 
     Parameters
     ----------

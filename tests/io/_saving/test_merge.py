@@ -173,7 +173,8 @@ def test_a_broken_history_is_named(two, store, text):
         save_changes(two[1])
 
 
-def test_a_save_that_failed_is_the_objects_own(store, monkeypatch):
+@pytest.mark.parametrize("name", ["list_steps", "exchange.carry_out"])
+def test_a_save_that_failed_is_the_objects_own(store, monkeypatch, name):
     sdata = sd.read_zarr(store)
     sdata["table"].layers["new"] = np.ones(SHAPE, np.float32)
     del sdata["table"].layers["both"]
@@ -182,7 +183,7 @@ def test_a_save_that_failed_is_the_objects_own(store, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("spatialhist.io._saving.store._carry_out", fail)
+        patch.setattr(f"spatialhist.io._saving.store.{name}", fail)
         with pytest.raises(OSError, match="disk full"):
             save_changes(sdata)
     save_silently(sdata)

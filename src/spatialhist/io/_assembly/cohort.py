@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from spatialhist import _keys
 from spatialhist._runtime.files import new_folder
 from spatialhist._sdata.compat import quiet
+from spatialhist.io._saving import exchange
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -85,7 +86,7 @@ def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
 
 
 def open_store(store: Path) -> SpatialData:
-    """Open a store, without what ome-zarr reports of every mask.
+    """Open a store, after a save that was killed is completed, without what ome-zarr reports of every mask.
 
     Raises
     ------
@@ -98,6 +99,7 @@ def open_store(store: Path) -> SpatialData:
     from spatialhist._sdata.images import check_images
 
     with quiet():
+        exchange.complete(store)
         sdata = sd.read_zarr(store)
     check_images(sdata)
     return sdata

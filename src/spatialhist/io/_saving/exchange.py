@@ -1,7 +1,9 @@
-"""Parts of a zarr store change places with newly written ones by renaming.
+"""Parts of a zarr store change places with newly written ones by renaming: all of them or none.
 
 The stage is a hidden folder inside the store, so that renaming stays within one file system. It has no zarr metadata,
-so nothing that reads the store sees it. What an interrupted call left in it is put back by :func:`recover`.
+so nothing that reads the store sees it. Everything is written there first. Then a journal names each step, and with it
+the save is decided: whoever comes next carries out what a killed call has left of it. Without a journal the store is as
+it was, and what lies in the stage is dropped.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import zarr
 
 from spatialhist import _keys
-from spatialhist._runtime.files import inside, intact, refuse_links, take_place, whole_file, write_json
+from spatialhist._runtime.files import BROKEN, inside, intact, refuse_links, take_place, write_json
 from spatialhist._runtime.lock import alone
 
 STAGE = ".spatialhist-save"
@@ -24,15 +27,30 @@ LOCK = "lock"
 WAIT_S = 300
 """A save of a cohort takes seconds to minutes; one that takes longer has to be looked at by somebody."""
 _OLD = "old"
-_GONE = "gone"
-_COLUMNS = "columns.json"
+_JOURNAL = "journal.json"
 METADATA = "zarr.json"
 """File of a node that says what it is."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What happens to one file or folder of a store.
+
+    Attributes
+    ----------
+    path
+        Its path in the store.
+    new
+        Path in the stage of what takes its place; None where it is only removed.
+    """
+
+    path: str
+    new: str | None
+
+
 @contextmanager
 def staging(store: Path) -> Iterator[Path]:
-    """Wait for other processes, then provide an empty stage; afterwards put back what is missing and remove it.
+    """Wait for other processes, then provide an empty stage; afterwards end what was decided and remove it.
 
     Raises
     ------
@@ -61,72 +79,78 @@ def staging(store: Path) -> Iterator[Path]:
             recover(store)
 
 
+def complete(store: Path) -> None:
+    """Carry out what a killed call has decided, before the store is read.
+
+    Raises
+    ------
+    PermissionError
+        If the store may not be written to.
+    """
+    if not (store / STAGE / _JOURNAL).exists():
+        return
+    try:
+        with staging(store):
+            pass
+    except PermissionError as error:
+        raise PermissionError(
+            f"a process was killed while it saved into {store}, and the rest cannot be saved: open it once where it may be "
+            "written to"
+        ) from error
+
+
 def recover(store: Path) -> None:
-    """Put back what a call took away and did not replace, then remove its stage."""
+    """Carry out what a call has decided, or drop what it has only prepared; then remove its stage."""
     stage = store / STAGE
     if not (stage.exists() or stage.is_symlink()):
         return
     refuse_links(stage, any_link=True)
-    targets = {old: inside(store, str(old.relative_to(stage / _OLD))) for old in _exchanged(stage / _OLD)}
-    frames = {inside(store, frame, METADATA).parent: columns for frame, columns in _journal(store)}
-    for old, target in targets.items():
-        if not target.exists():
-            take_place(old, target)
-    for frame, columns in frames.items():
-        if frame.exists():
-            write_columns(frame, [c for c in columns if (frame / c).exists()])
+    if (stage / _JOURNAL).exists():
+        carry_out(store)
     shutil.rmtree(stage)
 
 
-def _journal(store: Path) -> list[tuple[str, list[str]]]:
-    """Frames of the store, with the columns that they had; the names are no paths of another kind.
+def decide(store: Path, steps: Sequence[Step]) -> None:
+    """Say what will happen; from here on it does, whatever becomes of this process."""
+    write_json(store / STAGE / _JOURNAL, [asdict(step) for step in steps])
+
+
+def carry_out(store: Path) -> None:
+    """Do the steps that are left, in order."""
+    for number, step in enumerate(_journal(store)):
+        _exchange(store, step, store / STAGE / _OLD / str(number))
+    consolidate(store)
+    (store / STAGE / _JOURNAL).unlink()
+
+
+def _exchange(store: Path, step: Step, old: Path) -> None:
+    """Replace a part by a staged one, add it where there was none, or remove it."""
+    target, new = inside(store, step.path), None if step.new is None else inside(store / STAGE, step.new)
+    if new is not None and not new.exists():
+        return  # done before
+    if target.is_dir() or (new is None and target.exists()):
+        old.parent.mkdir(exist_ok=True)
+        take_place(target, old)
+    if new is not None:
+        take_place(new, target)
+
+
+def _journal(store: Path) -> list[Step]:
+    """Steps of a save; their paths are no paths of another kind.
 
     Raises
     ------
     ValueError
         If the journal holds anything else.
     """
-    path = store / STAGE / _COLUMNS
-    if not path.exists():
-        return []
-    with intact(path, "{path} is no journal of this package ({error}): remove the folder it lies in"):
-        entries = list(json.loads(path.read_text()).items())
-        for frame, columns in entries:
-            kind, table, part = frame.split("/") if frame.count("/") == 2 else ("", "", "")
-            plain = not any("/" in name or name in ("", ".", "..") for name in (table, *columns))
-            if kind != "tables" or part not in ("obs", "var") or not plain:
-                raise KeyError(f"{frame!r} is no data frame of a table")
-        return entries
-
-
-def _exchanged(folder: Path) -> Iterator[Path]:
-    """Outermost zarr nodes below a folder."""
-    for path in folder.iterdir() if folder.exists() else ():
-        if (path / METADATA).exists():
-            yield path
-        elif path.is_dir():
-            yield from _exchanged(path)
-
-
-def exchange(store: Path, path: str, new: Path | None) -> None:
-    """Replace ``path`` in the store by a staged part, add it where there was none, or remove it for None."""
-    target, old = inside(store, path), store / STAGE / (_GONE if new is None else _OLD) / path
-    if target.exists():
-        old.parent.mkdir(parents=True, exist_ok=True)
-        take_place(target, old)
-    if new is not None:
-        take_place(new, target)
-
-
-def remember_columns(store: Path, frames: Sequence[str]) -> None:
-    """Note the columns of stored data frames, for :func:`recover`."""
-    journal = store / STAGE / _COLUMNS
-    write_json(journal, {frame: read_columns(store / frame) for frame in frames})
-
-
-def forget_columns(store: Path) -> None:
-    """Leave the columns of the data frames as they are now."""
-    (store / STAGE / _COLUMNS).unlink()
+    path = store / STAGE / _JOURNAL
+    says = "{path} is no journal of this package ({error}): remove the folder it lies in"
+    with intact(path, says, errors=(*BROKEN, ValueError)):
+        steps = [Step(entry["path"], entry["new"]) for entry in json.loads(path.read_text())]
+        for name in [*(step.path for step in steps), *(step.new for step in steps if step.new is not None)]:
+            if any(part in ("", ".", "..", STAGE) for part in name.split("/")):
+                raise KeyError(f"{name!r} is no part of a store")
+        return steps
 
 
 def read_columns(frame: Path) -> list[str]:
@@ -134,15 +158,10 @@ def read_columns(frame: Path) -> list[str]:
     return list(zarr.open_group(frame, mode="r", use_consolidated=False).attrs["column-order"])
 
 
-def write_columns(frame: Path, columns: Sequence[str]) -> None:
-    """Say which columns a stored data frame has; zarr replaces the file in one step."""
-    zarr.open_group(frame, mode="r+", use_consolidated=False).attrs["column-order"] = list(columns)
+def consolidate(store: Path) -> None:
+    """Write the summary of what lies in a store, by which it opens faster."""
+    import spatialdata as sd
 
-
-def drop_consolidated(store: Path) -> None:
-    """Let readers see what lies in the store, not what a summary says."""
-    path = store / METADATA
-    metadata = json.loads(path.read_text())
-    if metadata.pop("consolidated_metadata", None) is not None:
-        with whole_file(path, folder=store / STAGE) as new:
-            new.write_text(json.dumps(metadata))
+    sdata = sd.SpatialData()
+    sdata.path = store
+    sdata.write_consolidated_metadata()

@@ -70,14 +70,22 @@ def read_history(store: Path) -> list[Save]:
     return saves
 
 
-def note(store: Path, saves: Sequence[Save], sdata: SpatialData, held: Digests) -> None:
-    """Add a save to the history of a store, and to what its object knows, before anything is changed."""
+def next_save(saves: Sequence[Save], sdata: SpatialData, held: Digests) -> Save:
+    """Name the save that comes after others."""
     after = saves[-1].name if saves else known(sdata)[0]
     text = json.dumps([after, sorted(held.items())])
-    save = Save(hashlib.blake2b(text.encode(), digest_size=8).hexdigest(), after, held)
-    write_json(inside(store, _keys.STORE_FOLDER, HISTORY), [asdict(s) for s in [*saves, save][-KEPT:]])
+    return Save(hashlib.blake2b(text.encode(), digest_size=8).hexdigest(), after, held)
+
+
+def write_history(path: Path, saves: Sequence[Save]) -> None:
+    """Write the last saves into a file."""
+    write_json(path, [asdict(save) for save in saves[-KEPT:]])
+
+
+def remember(sdata: SpatialData, save: Save) -> None:
+    """Let an object know of its own save."""
     seen = known(sdata)
-    sdata.attrs.setdefault(_keys.ROOT, {})[SAVED] = [save.name] if [after] == seen else [*seen, save.name]
+    sdata.attrs.setdefault(_keys.ROOT, {})[SAVED] = [save.name] if [save.after] == seen else [*seen, save.name]
 
 
 def known(sdata: SpatialData) -> list[str | None]:

@@ -66,9 +66,10 @@ def _keep_columns(plan: Plan, kept: list[str], store: Path) -> None:
     """Go on listing the columns of data frames that are kept."""
     for frame, columns in list(plan.columns.items()):
         stored = exchange.read_columns(store / frame)
-        plan.columns[frame] = [*columns, *(c for c in stored if f"{frame}/{c}" in kept and c not in columns)]
+        missed = [c for c in stored if f"{frame}/{c}" in kept and c not in columns]
+        plan.columns[frame] = [*columns, *missed]
         touched = any(path.startswith(f"{frame}/") for path in plan.parts)
-        if not touched and set(plan.columns[frame]) == set(stored):
+        if not touched and (columns == stored or (missed and set(plan.columns[frame]) == set(stored))):
             del plan.columns[frame]
 
 

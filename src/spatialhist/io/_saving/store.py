@@ -8,13 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import zarr
-
-from spatialhist import _keys
 from spatialhist._runtime.files import inside
 from spatialhist.io._saving import changes, exchange, history
 from spatialhist.io._saving.merge import merge
 from spatialhist.io._saving.plan import Plan
+from spatialhist.io._saving.steps import list_steps
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
 def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
     """Bring an object's store up to date.
 
-    Everything is first written into a stage. Then each part changes places with the stored one by renaming; while that
-    goes on the store has no consolidated metadata, so that what lies in it is what is read.
+    Everything is first written into a stage. Then each part changes places with the stored one by renaming. A call that
+    is killed leaves the store as it was, or decided: then the next one that opens it here, or saves, carries out the rest.
 
     Parameters
     ----------
@@ -51,26 +49,14 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
         _check_inside(plan, store)
         merge(plan, sdata, history.unseen(saves, history.known(sdata), store), store)
         if plan.summary():
-            history.note(store, saves, sdata, plan.held(store))
-            _carry_out(plan, store)
-            for name in plan.moved:
-                sdata.write_transformations(name)
-            _write_attrs(sdata)
-        if plan.summary() or not sdata.has_consolidated_metadata():
-            sdata.write_consolidated_metadata()
+            save = history.next_save(saves, sdata, plan.held(store))
+            exchange.decide(store, list_steps(plan, sdata, store, [*saves, save]))
+            history.remember(sdata, save)
+            exchange.carry_out(store)
+        elif not sdata.has_consolidated_metadata():
+            exchange.consolidate(store)
         _read_back(sdata, store)
     return plan.summary()
-
-
-def _write_attrs(sdata: SpatialData) -> None:
-    """Write attributes; whoever reads them has seen every save until now, which the object itself may not have."""
-    ours = sdata.attrs[_keys.ROOT]
-    seen = ours[history.SAVED]
-    ours[history.SAVED] = seen[-1:]
-    try:
-        sdata.write_attrs()
-    finally:
-        ours[history.SAVED] = seen
 
 
 def _check_store(sdata: SpatialData) -> Path:
@@ -158,33 +144,6 @@ def _stage_whole(elements: dict[str, Any], store: Path, stage: Path, progress: b
         warnings.filterwarnings("ignore", message="The table is annotating")
         fresh.write(stage, update_sdata_path=False)
     return {path: stage / path for path in elements if not changes.same_files(stage / path, store / path)}
-
-
-def _carry_out(plan: Plan, store: Path) -> None:
-    """Exchange parts; a column is not announced while it may be missing."""
-    exchange.drop_consolidated(store)
-    exchange.remember_columns(store, list(plan.columns))
-    for frame in plan.columns:
-        steady = [c for c in exchange.read_columns(store / frame) if f"{frame}/{c}" not in plan.parts]
-        exchange.write_columns(store / frame, steady)
-    root = zarr.open_group(store, mode="r+", use_consolidated=False)
-    for kind in {path.split("/")[0] for path in plan.parts}:
-        root.require_group(kind)
-    for path, new in plan.parts.items():
-        exchange.exchange(store, path, new)
-    _list_masks(plan, store)
-    for frame, columns in plan.columns.items():
-        exchange.write_columns(store / frame, columns)
-    exchange.forget_columns(store)
-
-
-def _list_masks(plan: Plan, store: Path) -> None:
-    """List new masks where OME-Zarr wants them listed."""
-    masks = [path.split("/")[1] for path in plan.parts if path.startswith("labels/")]
-    if masks:
-        group = zarr.open_group(store / "labels", mode="r+", use_consolidated=False)
-        ome = dict(group.attrs.get("ome", {}))
-        group.attrs["ome"] = {**ome, "labels": sorted({*ome.get("labels", []), *masks})}
 
 
 def _read_back(sdata: SpatialData, store: Path) -> None:
