@@ -221,7 +221,7 @@ def test_what_can_name_other_files_is_opened_in_one_place(opener, home):
 
 FROM_FILES = {
     "io/_st.py": {"_read_sheet", "_read_spots", "_read_expression", "_image_path"},
-    "io/_saving/exchange.py": {"staging", "_exchange"},
+    "io/_saving/exchange.py": {"staging", "recover", "_exchange"},
     "io/_saving/history.py": {"read_history"},
     "io/_saving/store.py": {"_check_inside"},
     "cli/_app.py": {"run"},
