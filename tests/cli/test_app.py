@@ -107,9 +107,16 @@ def test_run_leaves_its_source_as_it_was(finished, store):
     assert not [k for k in layer_names(table) if k.startswith("oof")]
 
 
+def in_order(scores):
+    """Scores, whatever the order in which a store hands out its layers."""
+    return scores.sort_values(["predictor", "slide", "target", "metric"], ignore_index=True)
+
+
 def test_run_goes_on_with_the_same_slides_and_refuses_others(finished, store, tmp_path):
     out, _ = finished
+    first = in_order(pd.read_parquet(out / "scores.parquet"))
     again = call("run", store, "--out", out, "--model", "ridge", "--n-genes", 5, "--workers", 1)
+    pd.testing.assert_frame_equal(in_order(pd.read_parquet(out / "scores.parquet")), first)
     assert "0 fits to run (21 done already)" in again.stderr
     other = tmp_path / "other.zarr"
     other.mkdir()

@@ -98,6 +98,18 @@ def test_abundances_are_scored_whatever_their_sum(toy):
     assert set(sh.tl.evaluate(toy, oracles=False, min_counts=10**9)["n"]) == {96, 192}
 
 
+def test_oracles_are_those_of_what_is_predicted_whichever_layer_comes_first(toy):
+    sh.pp.spot_distances(toy)
+    expected = sh.tl.evaluate(toy).query("kind == 'oracle'").reset_index(drop=True)
+    table = toy["table"]
+    held = table.layers.pop("oof_mine")
+    add(toy, "oof_nothing", np.full((192, 4), np.nan), predictor="nothing", kind="baseline")
+    table.layers["oof_mine"] = held
+    found = sh.tl.evaluate(toy).query("kind == 'oracle'").reset_index(drop=True)
+    assert len(expected) > 10
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_oracles_stand_apart(toy):
     sh.pp.spot_distances(toy)
     scores = sh.tl.evaluate(toy)

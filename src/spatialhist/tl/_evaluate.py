@@ -129,10 +129,12 @@ def evaluate(
         warnings.warn(text, UserWarning, stacklevel=2)
     scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
+    scored: dict[str, int] = {}
     for layer in chosen:
-        made = recorded(table, layer)
+        made, values = recorded(table, layer), get_dense_layer(table, layer)
+        scored[layer] = scorer.n_scored(values)
         records += scorer.score(
-            get_dense_layer(table, layer),
+            values,
             made.get("predictor", layer),
             made.get("kind", "model"),
             group_of_slides(table, every, layer),
@@ -144,9 +146,9 @@ def evaluate(
             f"slides {list(scorer.rows)}, or a network diverged"
         )
     if oracles:
-        records += scorer.oracles(
-            get_dense_layer(table, chosen[0]), group_of_slides(table, every, chosen[0]), seed=seed
-        )
+        # a store hands out its layers in any order, and the first may predict nothing
+        widest = max(scored, key=scored.__getitem__)
+        records += scorer.oracles(get_dense_layer(table, widest), group_of_slides(table, every, widest), seed=seed)
     scores = pd.DataFrame(records, columns=COLUMNS)
     if scorer.gene_sets:
         tell_of_small_sets(scores, scorer.gene_sets, scorer.genes())
@@ -207,7 +209,8 @@ def _told(
                 f"layer {layer!r} was made outside this package, and what predicted it is not recorded: if that was fitted on "
                 "the labels of slides that it is scored on, scores are not held-out"
             )
-    columns = np.flatnonzero(np.isfinite(get_dense_layer(table, layers[0])).any(axis=0))
+    known = [np.isfinite(get_dense_layer(table, layer)).any(axis=0) for layer in layers]
+    columns = np.flatnonzero(np.any(known, axis=0))
     origin = foreign(table, slides, rows, truth, columns)
     return list(dict.fromkeys([*([] if origin is None else [origin]), *found]))
 

@@ -186,6 +186,10 @@ class Scorer:
         cohort_wide = [m for m in self.chosen if m.per == "cohort" and (same_units or not m.in_units)]
         return records + [(name, kind, "all", "all", ALL, m.name, _pooled(m, pooled), n) for m in cohort_wide]
 
+    def n_scored(self, values: np.ndarray) -> int:
+        """Count the spots that are scored of a prediction, times their genes."""
+        return sum(part.predicted.size for _, part in self._parts(values))
+
     def oracles(self, values: np.ndarray, groups: Mapping[str, str], *, seed: int = 0) -> list[Record]:
         """Score what sees the truth, on the spots and genes of a prediction."""
         graph, counts = self._graph, totaled(self.table, self._every_slide, self.truth)
