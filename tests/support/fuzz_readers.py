@@ -27,7 +27,7 @@ from spatialhist._runtime import files
 from spatialhist._runtime.files import intact
 from spatialhist._sdata.images import add_mask
 from spatialhist.io._saving import exchange
-from spatialhist.io._saving.history import HISTORY, note, read_history, unseen
+from spatialhist.io._saving.history import HISTORY, next_save, read_history, unseen, write_history
 from spatialhist.tl._runs.fits import read_state
 from spatialhist.tl._runs.manifest import FORMAT
 from spatialhist.tl._scores.card import gene_table, read_card, write_card
@@ -184,8 +184,8 @@ def _history(folder: Path) -> Reader:
     sdata = sd.SpatialData()
     held = {"tables/table/layers/log1p": "0123", "shapes/S1": None}
     (folder / _keys.STORE_FOLDER).mkdir(exist_ok=True)
-    note(folder, [], sdata, held)
     path = folder / _keys.STORE_FOLDER / HISTORY
+    write_history(path, [next_save([], sdata, held)])
     return Reader.of(path, lambda: unseen(read_history(folder), [None], folder))
 
 
