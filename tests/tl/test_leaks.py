@@ -291,7 +291,7 @@ def test_noise_scores_nothing(layer, tmp_path):
         means.append(sh.tl.summarize(scores)["mean"])
     table = pd.DataFrame(means).drop(columns="baseline_mean")
     error = table.std(ddof=1) / np.sqrt(len(table))
-    # three stacks, three baselines and the control
-    assert len(table.columns) == len(models) + 3 + 4
+    # three stacks, four baselines and the control
+    assert len(table.columns) == len(models) + 3 + 5
     assert error.max() <= 0.002
     assert (table.mean().abs() <= 3 * error).all(), pd.DataFrame({"mean": table.mean(), "error": error})

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-GeneSets: TypeAlias = "Mapping[str, Iterable[str]] | pd.DataFrame | str | Path"
+GeneSets: TypeAlias = Mapping[str, Iterable[str]] | pd.DataFrame | str | Path
 
 MIN_GENES = 2
 """A mean over fewer genes is the score of a single gene."""
