@@ -49,7 +49,9 @@ def test_the_summary(run, expected):
     assert "lower bound" in sh.tl.evaluate.__doc__
 
 
-def test_the_command_line(run, expected, capsys):
+def test_the_command_line(run, expected, capsys, monkeypatch):
+    # a narrow terminal breaks the table into two
+    monkeypatch.setenv("COLUMNS", "200")
     print_scores(run[2])
     text = capsys.readouterr().out
     (row,) = (line for line in text.splitlines() if line.startswith(NAME + " "))
