@@ -162,7 +162,11 @@ def own_hdf5(path: Path) -> Iterator[h5py.File]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        if found := file.id.links.visit(partial(_foreign, file), info=True):
+        try:
+            found = file.id.links.visit(partial(_foreign, file), info=True)
+        except SystemError as error:  # so h5py tells of what goes wrong within its own lock
+            raise OSError(f"it is damaged: {error.__cause__ or error.__context__ or error}") from error
+        if found:
             raise ValueError(
                 f"{path}: {found} is a link, or reads another file: write the values themselves into the file"
             )
