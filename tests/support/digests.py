@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import spatialdata as sd
 from spatialdata.transformations import get_transformation
 
-from spatialhist._sdata.images import _levels
+from spatialhist._sdata.images import levels_of
 
 TABLE_PARTS = ("layers", "obsm", "obsp", "varm", "varp", "uns")
 
@@ -75,7 +75,7 @@ def _spatial(kind: str, element: Any) -> dict[str, Any]:
             "index": element.index,
             "radius": element.get("radius"),
         }
-    return parts | {f"level {i}": _pixels(level.data) for i, level in enumerate(_levels(element))}
+    return parts | {f"level {i}": _pixels(level.data) for i, level in enumerate(levels_of(element))}
 
 
 def _pixels(data: Any) -> Any:

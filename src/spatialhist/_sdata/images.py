@@ -122,7 +122,7 @@ def pyramid(sdata: SpatialData, key: str) -> Pyramid:
         If its channels or values are of another kind than :func:`spatialhist._sdata.rgb.rgb_levels` takes, or it is too
         large to be a slide.
     """
-    levels = _levels(sdata.images[key])
+    levels = levels_of(sdata.images[key])
     check_promise(levels[0], f"image {key!r}", MAX_PIXELS)
     arrays = tuple(rgb_levels(levels, f"image {key!r}"))
     height, width = arrays[0].shape[1:]
@@ -140,7 +140,7 @@ def check_images(sdata: SpatialData) -> None:
         Naming the image and its size.
     """
     for key, element in [*sdata.images.items(), *sdata.labels.items()]:
-        check_promise(_levels(element)[0], f"image {key!r}", MAX_PIXELS)
+        check_promise(levels_of(element)[0], f"image {key!r}", MAX_PIXELS)
 
 
 def check_promise(level: Any, name: str, max_pixels: int) -> None:
@@ -156,7 +156,7 @@ def check_promise(level: Any, name: str, max_pixels: int) -> None:
         )
 
 
-def _levels(element: Any) -> list[Any]:
+def levels_of(element: Any) -> list[Any]:
     """DataArrays of a single- or multiscale element, finest first."""
     import spatialdata as sd
     import xarray as xr
@@ -250,7 +250,7 @@ def as_element(image: Any, placed: Mapping[str, Any], name: str) -> Any:
 
     if not hasattr(image, "dims") and not hasattr(image, "children"):
         return parse_image(image, placed)
-    stored = _levels(image)
+    stored = levels_of(image)
     check_promise(stored[0], name, MAX_PIXELS)
     levels = rgb_levels(stored, name)
     if not hasattr(image, "children") or any(a is not b.data for a, b in zip(levels, stored, strict=True)):
@@ -294,7 +294,7 @@ def image_size(image: Any) -> tuple[int, int]:
     """Columns and rows of an image element, or of pixels ``(c, y, x)``."""
     if hasattr(image, "shape") and not hasattr(image, "dims"):
         return image.shape[2], image.shape[1]
-    sizes = _levels(image)[0].sizes
+    sizes = levels_of(image)[0].sizes
     return sizes["x"], sizes["y"]
 
 
@@ -354,7 +354,7 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     key = _keys.tissue(full)
     if key not in sdata.labels:
         raise KeyError(f"slide {slide!r} has no tissue mask {key!r}: make it with sh.pp.mask_background(sdata)")
-    finest = _levels(sdata.labels[key])[0]
+    finest = levels_of(sdata.labels[key])[0]
     check_promise(finest, f"mask {key!r}", MAX_MASK_PIXELS)
     mask = np.asarray(finest.data) > 0
     pyr = pyramid(sdata, full)

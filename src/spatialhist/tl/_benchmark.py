@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,19 +14,18 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort, usable_rows
-from spatialhist._sdata.compat import layer_names
-from spatialhist._sdata.layers import check_key, get_dense_layer, record, recorded
+from spatialhist._sdata.layers import record, recorded
 from spatialhist._sdata.shadow import shadow
 from spatialhist.metrics import is_constant
 from spatialhist.tl._cross_validate import cross_validate
 from spatialhist.tl._data.design import COLOR_TEXTURE, Design, DesignOptions
-from spatialhist.tl._data.joined import join
-from spatialhist.tl._evaluate import _named, evaluate
-from spatialhist.tl._predictors.registry import presets, resolve_models
+from spatialhist.tl._evaluate import evaluate
+from spatialhist.tl._predictors.registry import resolve_models
 from spatialhist.tl._runs.cross_validation import CrossValidation
+from spatialhist.tl._runs.given import STEP, Given, Layers, gather_given
 from spatialhist.tl._runs.provenance import oof_record
 from spatialhist.tl._scores.metrics import Chosen, Layout, Metric
-from spatialhist.tl._scores.scorer import CEILING, MIN_COUNTS
+from spatialhist.tl._scores.scorer import MIN_COUNTS
 from spatialhist.tl._scores.summarize import summarize
 
 if TYPE_CHECKING:
@@ -38,13 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STEP = "benchmark"
 GENES = 250
 """Size of the panel where no predictions say which genes."""
 SHOWN = ("pearson", "pearson_beyond_depth", "slope", "variance_ratio", "rmse")
 """Metrics that stand in the summary, as far as they are scored."""
-ORACLES = ("oracle_depth", "oracle_neighbors", CEILING)
-Layers = str | Sequence[str] | Mapping[str, Any]
 
 
 def _slope(truth: np.ndarray, predicted: np.ndarray, layout: Layout) -> float:
@@ -210,7 +205,7 @@ def benchmark(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     looks, rows = Design.of_call(design, options), usable_rows(cohort.every_slide())
     by_name = _encoders(encoders, looks.encoder)
-    given = _given(cohort.table, layers, truth, rows, [p.name for p in resolve_models(models)])
+    given = gather_given(cohort.table, layers, truth, rows, [p.name for p in resolve_models(models)])
     panel = _panel(cohort.table, given, rows, genes)
     own = shadow(sdata, table_key)
     run = partial(
@@ -231,43 +226,6 @@ def benchmark(
     )  # fmt: skip
     _add(cohort.table, own.tables[table_key], given)
     return Benchmark(scores, runs, [*(note for g in given for note in g.notes), *(g.origin for g in given)])
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Predictions that were handed in.
-
-    Attributes
-    ----------
-    name
-        What they are called in the table of scores.
-    values
-        ``(spots, genes)``.
-    made
-        What is recorded of the layer that they were, None for those from elsewhere.
-    notes
-        What was not found.
-    """
-
-    name: str
-    values: np.ndarray
-    made: dict[str, Any] | None
-    notes: list[str]
-
-    @property
-    def origin(self) -> str:
-        """What is known of its training, in a sentence."""
-        made = self.made or {}
-        if made.get("step") in ("cross_validate", "stack"):
-            return (
-                f"{self.name}: out-of-fold predictions of run {made['run_id']}; no model saw the group that it predicts"
-            )
-        if made.get("step") == "predict":
-            return f"{self.name}: predicted by {made['predictor']}, fitted on slides {', '.join(made['fitted_on'])}"
-        return (
-            f"{self.name}: whether these slides, or others of their patients, were in its training cannot be known from "
-            "its predictions; if they were, its scores are too high"
-        )
 
 
 @dataclass(frozen=True)
@@ -295,46 +253,8 @@ def _encoders(encoders: Mapping[str, Any] | None, encoder: Any) -> dict[str, Any
     return dict(encoders)
 
 
-def _given(
-    table: AnnData, layers: Layers, truth: str, rows: dict[str, np.ndarray], models: Sequence[str]
-) -> list[_Given]:
-    """Layers and joined predictions, by the names that they get in the table of scores."""
-    named = layers if isinstance(layers, Mapping) else _by_name([layers] if isinstance(layers, str) else layers, table)
-    reserved = {*models, *(p.name for p in presets()), *ORACLES}
-    found = []
-    for name, source in named.items():
-        if name in reserved:
-            raise ValueError(f"{name!r} is the name of a model, baseline or reference of the table: choose another one")
-        if isinstance(source, str) and source in layer_names(table):
-            _named(table, list(rows), truth, [source])
-            found.append(_Given(name, get_dense_layer(table, source), recorded(table, source), []))
-            continue
-        check_key(name)
-        if name in layer_names(table) and recorded(table, name).get("step") != STEP:
-            raise ValueError(f"layers={{{name!r}: ...}} would replace the layer {name!r}: choose another name")
-        joined = join(name, source, table, rows)
-        found.append(_Given(name, joined.values, None, joined.notes))
-    if notes := [note for g in found for note in g.notes]:
-        warnings.warn(f"predictions were joined in part: {'; '.join(notes)}", UserWarning, stacklevel=3)
-    return found
-
-
-def _by_name(layers: Sequence[Any], table: AnnData) -> dict[str, Any]:
-    """Name layers by themselves, and files by their name."""
-    if odd := [one for one in layers if not isinstance(one, str | Path)]:
-        raise TypeError(
-            f"layers= holds a {type(odd[0]).__name__} without a name: pass a dictionary, layers={{name: ...}}"
-        )
-    names = [one if one in layer_names(table) else _keys.sanitize(Path(one).name.split(".")[0]) for one in layers]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            f"layers= gives two predictions the same name, {names}: pass a dictionary, layers={{name: ...}}"
-        )
-    return dict(zip(names, layers, strict=True))
-
-
 def _panel(
-    table: AnnData, given: Sequence[_Given], rows: dict[str, np.ndarray], genes: int | Sequence[str] | None
+    table: AnnData, given: Sequence[Given], rows: dict[str, np.ndarray], genes: int | Sequence[str] | None
 ) -> int | Sequence[str]:
     """Genes that models and baselines are fitted for: by default those that all predictions hold."""
     if genes is not None or not given:
@@ -375,7 +295,7 @@ def _in_one_table(by_encoder: Mapping[str, Mapping[str, _Held]]) -> dict[str, _H
 
 def _lay_out(
     table: AnnData,
-    given: Sequence[_Given],
+    given: Sequence[Given],
     ours: Mapping[str, _Held],
     cv: CrossValidation,
     truth: str,
@@ -395,7 +315,7 @@ def _lay_out(
         record(table, g.name, {**made, **units, **where, "predictor": g.name, "target": truth})
 
 
-def _add(table: AnnData, own: AnnData, given: Sequence[_Given]) -> None:
+def _add(table: AnnData, own: AnnData, given: Sequence[Given]) -> None:
     """Add what was joined to the user's table."""
     joined = [g for g in given if g.made is None]
     for g in joined:

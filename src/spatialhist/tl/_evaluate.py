@@ -14,8 +14,9 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
-from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
+from spatialhist._sdata.layers import get_dense_layer, recorded
 from spatialhist.metrics._shared.gene_sets import GeneSets, as_gene_sets
+from spatialhist.tl._data.measured_target import check_predicts, measured_target
 from spatialhist.tl._data.origin import foreign
 from spatialhist.tl._runs.cross_validation import LATEST
 from spatialhist.tl._runs.since import changes, repeats_labels
@@ -122,7 +123,7 @@ def evaluate(
     table, every = cohort.table, cohort.every_slide()
     scorer = Scorer.of(table, every, truth, min_counts=min_counts, chosen=choose_metrics(metrics), depth=depth)
     _tell_of_depth(scorer)
-    chosen = _named(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
+    chosen = check_predicts(table, cohort.slides, truth, layers) if layers is not None else _found(table, truth)
     scorer = replace(scorer, gene_sets={} if gene_sets is None else as_gene_sets(gene_sets), seed=seed)
     told = _told(table, every, scorer.rows, truth, chosen)
     for text in told:
@@ -167,23 +168,6 @@ def _tell_of_depth(scorer: Scorer) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def _named(table: AnnData, slides: Sequence[str], truth: str, layers: str | Sequence[str]) -> list[str]:
-    """Layers that were asked for, checked against what they say they predict."""
-    names = [layers] if isinstance(layers, str) else list(layers)
-    for name in names:
-        get_layer(table, name)
-        target = measured_target(table, name)
-        if target not in (None, truth):
-            raise ValueError(f"layer {name!r} predicts {target!r}, not {truth!r}: pass truth={target!r}")
-        seen = sorted(set(recorded(table, name).get("fitted_on_own_labels", [])) & set(slides))
-        if seen:
-            raise ValueError(
-                f"layer {name!r} was predicted by a model that was fitted on the labels of slides {seen}: there is "
-                "nothing to score; leave them out with slides=, or score a cross-validation"
-            )
-    return names
 
 
 def _told(
@@ -243,13 +227,6 @@ def _is_stale(made: dict[str, str], latest: dict[str, str]) -> bool:
     """Whether a layer was made by a run that a later one for the same target has followed."""
     run = latest.get(_keys.sanitize(made["target"]))
     return run is not None and made.get("run_id", run) != run
-
-
-def measured_target(table: AnnData, layer: str) -> str | None:
-    """What a layer says it predicts; for a smoothed target the layer that was smoothed."""
-    target = recorded(table, layer).get("target")
-    made = recorded(table, target) if target else {}
-    return made["layer"] if made.get("smoothed") else target
 
 
 def group_of_slides(table: AnnData, slides: Sequence[Slide], layer: str) -> dict[str, str]:

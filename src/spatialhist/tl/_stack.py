@@ -23,7 +23,7 @@ from spatialhist.tl._runs.folder import group_folder, locked
 from spatialhist.tl._runs.plan import MIN_GROUPS_STACKED
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.since import written
-from spatialhist.tl._runs.stack import FINAL, Stack, _store, scratch_of
+from spatialhist.tl._runs.stack import FINAL, Stack, scratch_of, store_stack
 from spatialhist.tl._scores.card import make_card
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def stack(
             *((n.name, n.kind, cv.out_of_fold(n.name)) for n in cv.baselines),
         ]
         card = make_card(cohort.table, slides, rows, columns, result.name, lambda: evaluated, **what_is_scored(cv))
-        _store(result, card)
+        store_stack(result, card)
     dense = np.full(cohort.table.shape, np.nan, dtype=np.float32)
     dense[np.ix_(rows, columns)] = values
     cohort.table.layers[key_added] = dense

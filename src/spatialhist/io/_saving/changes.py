@@ -42,9 +42,9 @@ def check_attrs(sdata: SpatialData) -> None:
 
 def reads_from(element: Any, folder: Path) -> bool:
     """Whether an image or mask is exactly what lies in a folder of a store, read lazily."""
-    from spatialhist._sdata.images import _levels, _stored
+    from spatialhist._sdata.images import _stored, levels_of
 
-    arrays = [_stored(level.data) if hasattr(level.data, "dask") else None for level in _levels(element)]
+    arrays = [_stored(level.data) if hasattr(level.data, "dask") else None for level in levels_of(element)]
     return all(a is not None and Path(str(getattr(a.store, "root", ""))) == folder for a in arrays)
 
 
@@ -52,9 +52,9 @@ def same_pixels(element: Any, stored: Any) -> bool:
     """Whether two images or masks have equal levels, channels and pixels; computes lazy ones."""
     import dask.array as da
 
-    from spatialhist._sdata.images import _levels
+    from spatialhist._sdata.images import levels_of
 
-    new, old = _levels(element), _levels(stored)
+    new, old = levels_of(element), levels_of(stored)
     if [(a.shape, a.dtype, a.dims) for a in new] != [(a.shape, a.dtype, a.dims) for a in old]:
         return False
     if "c" in new[0].coords and list(new[0].coords["c"].values) != list(old[0].coords["c"].values):

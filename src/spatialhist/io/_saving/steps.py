@@ -143,9 +143,9 @@ def _pixel(element: Any) -> Any:
     import xarray as xr
     from spatialdata.transformations import get_transformation, set_transformation
 
-    from spatialhist._sdata.images import _levels
+    from spatialhist._sdata.images import levels_of
 
-    array = _levels(element)[0]
+    array = levels_of(element)[0]
     pixel = xr.zeros_like(array.isel(dict.fromkeys(array.dims, slice(1))))
     set_transformation(pixel, get_transformation(element, get_all=True), set_all=True)
     return pixel

@@ -196,7 +196,7 @@ def _in_order(cv: CrossValidation) -> list[tuple[int, int, str]]:
     return found
 
 
-def _store(result: Stack, card: dict[str, Any]) -> None:
+def store_stack(result: Stack, card: dict[str, Any]) -> None:
     """Write weights and card into the run folder, whole."""
     folders = {group_folder(result.cv.groups, (group,)): combiner for group, combiner in result.by_group.items()}
     number = 1 + max((made for made, *_ in _in_order(result.cv)), default=0)
