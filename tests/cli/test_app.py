@@ -74,7 +74,7 @@ def test_info_for_programs(store):
 def test_run_leaves_scores_report_and_layers(finished):
     out, result = finished
     assert "within-slide Pearson" in result.stdout
-    assert "for scale: these see the scored slide's own truth" in result.stdout
+    assert "upper references, which use the measured data of the scored slide" in result.stdout
     assert f"report: {out / 'report.html'}" in result.stdout
     assert (out / "report.html").exists()
     scores = pd.read_parquet(out / "scores.parquet")

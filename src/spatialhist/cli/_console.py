@@ -157,7 +157,7 @@ def print_scores(scores: pd.DataFrame) -> None:
     typer.echo("\nwithin-slide Pearson (mean) and the same beyond depth, genes -> slides -> groups")
     typer.echo(fair.to_string(line_width=width))
     typer.echo(LOWER_BOUND + ("" if table["beyond_depth"].notna().any() else f" {NO_DEPTH}"))
-    typer.echo("\nfor scale: these see the scored slide's own truth")
+    typer.echo("\nupper references, which use the measured data of the scored slide")
     typer.echo(oracles.drop(columns=["wins", "wins_beyond_depth"]).to_string(line_width=width))
 
 

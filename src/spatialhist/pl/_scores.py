@@ -40,7 +40,7 @@ def scores(scores: pd.DataFrame, *, metric: str = "pearson", ax: Axes | None = N
         Axes: one row per predictor, sorted by its mean; a dot is a held-out group, the line is the mean over groups. For
         ``"pearson"`` the open diamond, and the second number, are the mean beyond depth, where the table holds it: a lower
         bound of what is learned about genes, since depth follows cellularity, which H&E shows.
-        Oracles (the noise ceiling among them) see the truth of the scored slide: they stand below a rule, for scale.
+        Upper references (the noise ceiling among them) use the measured data of the scored slide: they stand below a rule, for scale.
 
     Raises
     ------
