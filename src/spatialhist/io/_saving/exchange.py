@@ -23,7 +23,7 @@ from spatialhist._runtime.files import BROKEN, inside, intact, refuse_links, tak
 from spatialhist._runtime.lock import alone
 
 STAGE = ".spatialhist-save"
-LOCK = "lock"
+LOCK = ".lock"
 WAIT_S = 300
 """A save of a cohort takes seconds to minutes; one that takes longer has to be looked at by somebody."""
 _OLD = "old"
