@@ -462,7 +462,7 @@ class Patches(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.pixels, self.um_per_pixel = 12, 2.5
+        self.pixels, self.um_per_pixel, self.trained_on = 12, 2.5, "nothing"
         self.register_buffer("weights", torch.linspace(-1, 1, 5 * 3 * 12 * 12).view(5, 3 * 12 * 12))
 
     def forward(self, tiles):

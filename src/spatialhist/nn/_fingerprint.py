@@ -41,7 +41,17 @@ OURS = "spatialhist"
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 INSTALLED = ("site-packages", "dist-packages")
 SKIPPED = frozenset(
-    {"training", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__", "_made_for"}
+    {
+        "training",
+        "trained_on",
+        "__doc__",
+        "__module__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__firstlineno__",
+        "_made_for",
+    }
 )
 """What may change without a change of what is computed; the last is the input that `FrozenEncoder` asks for."""
 
@@ -102,6 +112,16 @@ def weights_fingerprint(value: object, what: str) -> str:
     return walk.arrays.hexdigest() if walk.found_arrays else ""
 
 
+def has_weights(value: object) -> bool:
+    """Whether an object holds or refers to tensors or arrays, or to something that cannot be looked into."""
+    walk = _Walk("", known_by_hooks=False)
+    try:
+        walk.add(value, "")
+    except ValueError:
+        return True
+    return walk.found_arrays
+
+
 def networks_of(value: object) -> list[nn.Module]:
     """Networks that an object holds or refers to, as far as they can be found."""
     walk = _Walk("")
@@ -121,8 +141,8 @@ def python_note() -> str:
 class _Walk:
     """One way through an object and everything that it refers to."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, *, known_by_hooks: bool = True) -> None:
+        self.what, self.known_by_hooks = what, known_by_hooks
         self.digest, self.arrays, self.found_arrays = hashlib.sha256(), hashlib.sha256(), False
         # objects are kept, so that no other one gets the same id meanwhile
         self.seen: dict[int, tuple[int, object]] = {}
@@ -131,7 +151,7 @@ class _Walk:
         """Add an object; ``path`` says where it was found."""
         if isinstance(value, PLAIN):
             self._text(type(value).__name__, repr(value))
-        elif isinstance(own := getattr(value, "fingerprint", None), str):
+        elif self.known_by_hooks and isinstance(own := getattr(value, "fingerprint", None), str):
             self._text("fingerprint", own)
         elif id(value) in self.seen:
             self._text("again", str(self.seen[id(value)][0]))

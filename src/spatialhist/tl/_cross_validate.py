@@ -168,7 +168,9 @@ def cross_validate(
     facts: dict[str, Any] = {"baselines": [describe(p) for p in against], "groups": names, "panels": positions}
     facts[DEPTH] = task.depth_hash
     recipe = task.recipe_hash(facts)
-    told = flattering(table, used, task.rows, layer=layer, columns=columns, genes=genes, always=always)
+    told = flattering(
+        table, used, task.rows, layer=layer, columns=columns, genes=genes, always=always, encoder=task.encoder
+    )
     told += other_seeds(table, recipe, task.seed)
     for text in told:
         warnings.warn(text, UserWarning, stacklevel=2)

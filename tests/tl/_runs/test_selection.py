@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
@@ -46,6 +47,32 @@ def test_what_is_told_of_a_layer_is_warned_of_and_kept(tmp_path):
     with pytest.warns(UserWarning, match="'scaled' was made outside .* over all slides is 0") as caught:
         cv = sh.tl.cross_validate(sdata, layer="scaled", genes=4, groups="patient", out=tmp_path / "run", **OPTIONS)
     assert cv.manifest.selection["told"] == [str(w.message) for w in caught if "scaled" in str(w.message)]
+
+
+def test_an_encoder_with_weights_of_unknown_training_is_told(tmp_path):
+    sdata = draw_cohort(1, n_slides=3)
+    weights = torch.tensor([[0.3, -1.2], [0.7, 0.1], [0.2, 0.5]])
+
+    def learned(tiles):
+        return tiles.float().mean(dim=(2, 3)) @ weights
+
+    def hidden(tiles):
+        return tiles.float().mean(dim=(2, 3)) @ weights
+
+    hidden.fingerprint = "1"
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 8), torch.nn.Flatten())
+    of_network = sh.nn.FrozenEncoder(network, prepare=lambda tiles: tiles[..., :8, :8] / 255)
+    options = {**OPTIONS, "genes": 4, "groups": "patient"}
+    for encoder in (learned, hidden, of_network):
+        with pytest.warns(UserWarning, match="what its weights were fitted on is not recorded") as caught:
+            cv = sh.tl.cross_validate(sdata, out=tmp_path / "run", overwrite=True, **(options | {"encoder": encoder}))
+        assert cv.manifest.selection["told"] == [str(w.message) for w in caught if "trained_on=" in str(w.message)]
+    hash_before = sh.nn.encoder_fingerprint(learned)
+    learned.trained_on = "nothing"
+    assert sh.nn.encoder_fingerprint(learned) == hash_before
+    for encoder in (learned, sh.nn.FrozenEncoder(network, prepare=of_network.prepare, trained_on="ImageNet")):
+        cv = sh.tl.cross_validate(sdata, out=tmp_path / "run", overwrite=True, **(options | {"encoder": encoder}))
+        assert cv.manifest.selection["told"] == []
 
 
 def test_genes_chosen_by_their_own_scores_are_told():

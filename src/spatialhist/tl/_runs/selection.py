@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.layers import recorded
 from spatialhist._sdata.spelling import names_in, told
+from spatialhist.nn._fingerprint import has_weights
 from spatialhist.tl._data.groups import shared_patients
 from spatialhist.tl._data.hindsight import hindsight
 from spatialhist.tl._data.origin import foreign
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spatialhist._sdata.slide import Slide
+    from spatialhist.nn import ColorTexture, FrozenEncoder
 
 FILTERS = ("filter_spots", "select_genes")
 """Steps that leave out spots and genes."""
@@ -88,6 +90,7 @@ def flattering(
     columns: np.ndarray,
     genes: int | Sequence[str],
     always: str | Sequence[str],
+    encoder: ColorTexture | FrozenEncoder,
 ) -> list[str]:
     """What may make the scores of a run look better than they are, and is to be said before it is made.
 
@@ -105,12 +108,32 @@ def flattering(
         Genes of all panels, as positions in the table.
     genes, always
         As the call gave them.
+    encoder
+        Of the run.
     """
     lists = [names for names in (genes, always) if not isinstance(names, int | np.integer)]
     named = [g for names in lists for g in ([names] if isinstance(names, str) else names)]
     n_genes = int(genes) if isinstance(genes, int | np.integer) else None
     origin = foreign(table, slides, rows, layer, columns)
-    return [*([] if origin is None else [origin]), *hindsight(table, rows, layer, named, n_genes)]
+    return [
+        *([] if origin is None else [origin]),
+        *hindsight(table, rows, layer, named, n_genes),
+        *_unknown_training(encoder),
+    ]
+
+
+def _unknown_training(encoder: ColorTexture | FrozenEncoder) -> Iterator[str]:
+    """Say that an encoder may have seen the labels: it has weights, and does not tell what they were fitted on."""
+    own = getattr(encoder, "encode", None)
+    if own is None or getattr(encoder, "trained_on", None) is not None:
+        return
+    if next(encoder.parameters(), None) is not None or has_weights(own):
+        name = getattr(own, "__name__", type(own).__name__)
+        yield (
+            f"encoder {name!r} was made outside this package, and what its weights were fitted on is not recorded: if they "
+            "have seen labels of slides that are scored, scores are not held-out. Say what it was: "
+            "sh.nn.FrozenEncoder(encoder, trained_on='ImageNet'), or trained_on='nothing'"
+        )
 
 
 def spellings(table: AnnData, table_key: str) -> list[str]:
