@@ -35,6 +35,13 @@ def hash_pixels(image: Any) -> str:
     return digest.hexdigest()
 
 
+def hash_window(image: Any, x: int, y: int) -> str:
+    """Hash one window of an image ``(c, y, x)``, which may be lazy, about a place in its pixels."""
+    top, left = max(0, y - SIDE // 2), max(0, x - SIDE // 2)
+    window = _read(image[:, top : top + SIDE, left : left + SIDE])
+    return hashlib.blake2b(repr(window.shape).encode() + window.tobytes(), digest_size=16).hexdigest()
+
+
 def _windows(image: Any) -> Iterator[np.ndarray]:
     """Windows in the middle of the cells of a regular grid."""
     starts = [[int(size * (i + 0.5) / WINDOWS) for i in range(WINDOWS)] for size in image.shape[1:]]

@@ -75,7 +75,8 @@ def fit_stain_reference(
         fitted = fit_stain(pixels, tissue, method)
     except StainError as error:
         raise ValueError(f"no {method} reference from slides {cohort.slides}: {error}") from error
-    return StainReference(**{**vars(fitted), "fitted_on": tuple(cohort.slides)})
+    hashes = tuple(slide.pixel_hash for slide in cohort.every_slide() if slide.pixel_hash)
+    return StainReference(**{**vars(fitted), "fitted_on": tuple(cohort.slides), "pixel_hashes": hashes})
 
 
 def _pool(samples: list[tuple[np.ndarray, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:

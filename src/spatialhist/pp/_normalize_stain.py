@@ -16,6 +16,7 @@ from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.images import Pyramid, add_image
 from spatialhist._sdata.layers import check_key, record_slides, recorded
+from spatialhist._sdata.pixel_hash import hash_window
 from spatialhist._sdata.scale import slide_info
 from spatialhist.pp._fit_stain_reference import fit_stain_reference
 from spatialhist.pp._stain.fit import StainError, basis_change, fit_pixels, fit_stain, lab_transfer
@@ -110,12 +111,15 @@ def normalize_stain(
         target = fit_stain_reference(sdata, slides=pooled, method=method, image=image, seed=seed, table_key=table_key)
     called = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
     entries: dict[str, dict[str, Any]] = {}
+    windows: dict[str, dict[str, Any]] = {}
     for slide in opened:
         pixels, found = _normalize(slide, image, target)
         add_image(sdata, added[slide.name], pixels, like=sources[slide.name])
         entries[slide.name] = {**found, "reference": called}
         slide_info(sdata, slide.name)["stain"] = entries[slide.name]
-    _record(cohort.table, entries, added)
+        if found["applied"] and target.fitted_on:
+            windows[slide.name] = _telling_window(slide, image, pixels)
+    _record(cohort.table, entries, added, target, windows)
     logger.info("added stain-normalized images (%s, %s) of slides %s", target.method, called, cohort.slides)
 
 
@@ -175,12 +179,32 @@ def _recolor(source: StainReference, target: StainReference) -> BlockFunction:
     return partial(recolor_basis, tables=basis_tables(basis_change(source, target), array_of(target, "white_point")))
 
 
-def _record(table: AnnData, entries: dict[str, dict[str, Any]], added: dict[str, str]) -> None:
+def _telling_window(slide: Slide, image: str | None, recolored: da.Array) -> dict[str, Any]:
+    """Place in the midst of the tissue and hash of what was made of it, by which a copy under another key is known."""
+    source = slide.image(image).pyramid
+    mask, (x, y) = _mask_on(slide, source)
+    rows, columns = np.nonzero(mask)
+    middle = np.hypot(rows - np.median(rows), columns - np.median(columns)).argmin()
+    place = {"x": int((columns[middle] + 0.5) * x), "y": int((rows[middle] + 0.5) * y)}
+    made = hash_window(recolored, **place)
+    return {} if made == hash_window(source.levels[0], **place) else {**place, "hash": made}
+
+
+def _record(
+    table: AnnData,
+    entries: dict[str, dict[str, Any]],
+    added: dict[str, str],
+    target: StainReference,
+    windows: dict[str, dict[str, Any]],
+) -> None:
     known = recorded(table, "stain").get("slides", {})
     brief = {}
     for slide, entry in entries.items():
-        images = {**known.get(_keys.sanitize(slide), {}).get("images", {}), added[slide]: entry["fitted_on"]}
-        brief[slide] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | {"images": images}
+        key, before = added[slide], known.get(_keys.sanitize(slide), {})
+        about = {"pixel_hashes": list(target.pixel_hashes), "windows": windows.get(slide)}
+        kept = {what: {**before.get(what, {}), key: value} for what, value in about.items() if value}
+        kept["images"] = {**before.get("images", {}), key: entry["fitted_on"]}
+        brief[slide] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | kept
     record_slides(table, "stain", brief)
     entry = recorded(table, "stain")
     entry["fitted_on"] = sorted({s for one in entry["slides"].values() for s in one["fitted_on"]})

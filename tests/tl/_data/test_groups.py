@@ -7,11 +7,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import spatialdata as sd
 from scipy.sparse import csr_matrix
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import Cohort, get_slide, open_cohort
 from spatialhist.tl._data.groups import assign_groups, refuse_duplicates, refuse_shared_stain
 
 SLIDES = ["A1", "A2", "B1", "C1"]
@@ -154,6 +155,60 @@ class TestStainReferences:
         slides = open_cohort(sdata).every_slide()
         refuse_shared_stain(sdata["table"], slides, "full")
         refuse_shared_stain(sdata["table"], [slides[0], slides[2]], "normalized")
+
+    def recolored(self):
+        """Three slides that are recolored by a reference fitted on themselves, and this reference."""
+        sdata = sh.datasets.synthetic(n_slides=3, n_patients=3, size_px=(260, 340), n_genes=8, seed=4)
+        sh.pp.mask_background(sdata)
+        reference = sh.pp.fit_stain_reference(sdata)
+        sh.pp.normalize_stain(sdata, reference=reference)
+        return sdata, reference
+
+    def slides_of(self, sdata):
+        return sdata["table"], open_cohort(sdata).every_slide()
+
+    @pytest.mark.parametrize("stored", [False, True])
+    def test_its_images_under_another_key_are_refused(self, tmp_path, stored):
+        sdata, _ = self.recolored()
+        refuse_shared_stain(*self.slides_of(sdata), "full")
+        for slide in ("S1", "S2", "S3"):
+            sdata.images[f"{slide}_mine"] = sdata.images.pop(f"{slide}_full_image_normalized")
+        if stored:
+            sdata.write(tmp_path / "s.zarr")
+            sdata = sd.read_zarr(tmp_path / "s.zarr")
+        with pytest.raises(
+            ValueError, match=r"image='\{slide\}_mine' of slide 'S1' was recolored .* \['S1', 'S2', 'S3'\]"
+        ):
+            refuse_shared_stain(*self.slides_of(sdata), "{slide}_mine")
+
+    def test_so_are_images_put_in_place_of_the_full_ones(self):
+        sdata, _ = self.recolored()
+        for slide in ("S1", "S2", "S3"):
+            recolored = sdata.images.pop(f"{slide}_full_image_normalized")
+            del sdata.images[f"{slide}_full_image"]
+            sdata.images[f"{slide}_full_image"] = recolored
+        with pytest.raises(ValueError, match=r"image='full' of slide 'S1' was recolored .* \['S1', 'S2', 'S3'\]"):
+            refuse_shared_stain(*self.slides_of(sdata), "full")
+
+    def test_slides_are_known_under_other_names(self, tmp_path):
+        sdata, reference = self.recolored()
+        reference.save(tmp_path / "stain.json")
+        renamed = sh.io.concat(
+            [
+                sh.io.from_arrays(
+                    np.asarray(get_slide(sdata, s).image().pyramid.levels[0]).transpose(1, 2, 0),
+                    sdata["table"][sdata["table"].obs["region"] == s].obsm["spatial"],
+                    sdata["table"][sdata["table"].obs["region"] == s].X,
+                    slide=f"X{s}",
+                    mpp=4.0,
+                )
+                for s in ("S3", "S2")
+            ]
+        )
+        sh.pp.mask_background(renamed)
+        sh.pp.normalize_stain(renamed, reference=tmp_path / "stain.json")
+        with pytest.raises(ValueError, match=r"of slide 'XS3' was recolored .* fitted on slides \['XS2', 'XS3'\]"):
+            refuse_shared_stain(*self.slides_of(renamed), "normalized")
 
     def test_the_shipped_one_and_images_it_made_are_fine(self):
         sdata = self.normalized()

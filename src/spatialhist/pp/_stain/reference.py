@@ -32,6 +32,8 @@ class StainReference:
         ``"macenko"`` and ``"vahadane"`` hold stain vectors, ``"reinhard"`` color statistics.
     fitted_on
         Slides whose pixels it was fitted on; empty for the canonical one.
+    pixel_hashes
+        By which these slides are known under other names.
     stain_matrix
         Unit vectors of optical density as columns hematoxylin, eosin, complement ``(3, 3)``, rows r, g, b.
     white_point
@@ -46,6 +48,7 @@ class StainReference:
     white_point: np.ndarray | None = None
     mu: np.ndarray | None = None
     sigma: np.ndarray | None = None
+    pixel_hashes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, StainMethod)
@@ -58,7 +61,8 @@ class StainReference:
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as they are stored."""
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS[self.method]}
-        return {"method": self.method, "fitted_on": list(self.fitted_on), **arrays}
+        known = {"pixel_hashes": list(self.pixel_hashes)} if self.pixel_hashes else {}
+        return {"method": self.method, "fitted_on": list(self.fitted_on), **known, **arrays}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file that :meth:`load` and ``normalize_stain(reference=path)`` read."""
@@ -82,7 +86,8 @@ class StainReference:
             raise FileNotFoundError(f"no stain reference {str(path)!r}: write one with StainReference.save")
         with intact(path, "{path} holds no stain reference: {error}", errors=(*BROKEN, ValueError)):
             entry = json.loads(path.read_text())
-            return cls(**{**entry, "fitted_on": tuple(entry["fitted_on"])})
+            seen = {"fitted_on": tuple(entry["fitted_on"]), "pixel_hashes": tuple(entry.get("pixel_hashes", ()))}
+            return cls(**{**entry, **seen})
 
     @classmethod
     def canonical(cls, method: StainMethod) -> StainReference:

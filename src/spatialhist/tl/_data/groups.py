@@ -11,14 +11,16 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.layers import get_layer, recorded
+from spatialhist._sdata.pixel_hash import hash_window
 from spatialhist._sdata.spelling import names_in, one_spelling, warn_of_spellings
 from spatialhist._sdata.values import as_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
 
+    from spatialhist._sdata.images import Pyramid
     from spatialhist._sdata.slide import Slide
 
 MIN_PATIENTS = 3
@@ -148,21 +150,36 @@ def refuse_duplicates(table: AnnData, slides: Sequence[Slide], assigned: dict[st
 def refuse_shared_stain(table: AnnData, slides: Sequence[Slide], image: str) -> None:
     """Refuse images that were recolored by a reference which was fitted on a slide to be scored.
 
+    Slides are known by name and by their pixels, recolored images by key and by a window of their tissue.
+
     Raises
     ------
     ValueError
         With the slides it was fitted on.
     """
     entries = recorded(table, "stain").get("slides", {})
+    scored = {s.name: s.name for s in slides} | {s.pixel_hash: s.name for s in slides if s.pixel_hash}
     for slide in slides:
-        images = entries.get(_keys.sanitize(slide.name), {}).get("images", {})
-        seen = sorted(set(images.get(slide.image(image).pyramid.key, [])) & {s.name for s in slides})
-        if seen:
+        entry = entries.get(_keys.sanitize(slide.name), {})
+        fitted_on = [
+            seen
+            for key in _recolored(entry, slide.image(image).pyramid)
+            for what in ("images", "pixel_hashes")
+            for seen in entry.get(what, {}).get(key, [])
+        ]
+        if seen := sorted({scored[one] for one in fitted_on if one in scored}):
             raise ValueError(
                 f"image={image!r} of slide {slide.name!r} was recolored by a stain reference fitted on slides {seen}, which "
                 f"are scored: use the shipped one, sh.pp.normalize_stain(sdata, reference='canonical'), or one fitted "
                 f"on slides that are not scored"
             )
+
+
+def _recolored(entry: Mapping[str, Any], used: Pyramid) -> list[str]:
+    """Keys of recolored images of a slide that the used one is, or is a copy of."""
+    windows = {key: w for key, w in entry.get("windows", {}).items() if w and key != used.key}
+    pixels = used.levels[0]
+    return [used.key, *(k for k, w in windows.items() if hash_window(pixels, int(w["x"]), int(w["y"])) == w["hash"])]
 
 
 def duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> str:

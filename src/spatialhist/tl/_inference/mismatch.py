@@ -58,7 +58,7 @@ def refuse_other_stain(slide: Slide, manifest: Manifest) -> None:
 
 def _colors(target: dict[str, Any] | None) -> dict[str, Any]:
     """What decides on colors; who it was fitted on does not."""
-    return {k: v for k, v in (target or {}).items() if k != "fitted_on"}
+    return {k: v for k, v in (target or {}).items() if k not in ("fitted_on", "pixel_hashes")}
 
 
 def _name(target: dict[str, Any] | None) -> str:
