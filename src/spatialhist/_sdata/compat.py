@@ -47,8 +47,8 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def layer_names(table: AnnData) -> list[str]:
-    """Names of the layers; anndata from 0.13 on lists ``X`` among them, as None."""
-    return [name for name in table.layers if name is not None]
+    """Names of the layers, sorted, since a store lists them in any order; anndata from 0.13 on has ``X`` among them, as None."""
+    return sorted(name for name in table.layers if name is not None)
 
 
 def write_part(group: zarr.Group, path: str, value: Any) -> None:
