@@ -107,16 +107,11 @@ def test_run_leaves_its_source_as_it_was(finished, store):
     assert not [k for k in layer_names(table) if k.startswith("oof")]
 
 
-def in_order(scores):
-    """Scores, whatever the order in which a store hands out its layers."""
-    return scores.sort_values(["predictor", "slide", "target", "metric"], ignore_index=True)
-
-
 def test_run_goes_on_with_the_same_slides_and_refuses_others(finished, store, tmp_path):
     out, _ = finished
-    first = in_order(pd.read_parquet(out / "scores.parquet"))
+    first = pd.read_parquet(out / "scores.parquet")
     again = call("run", store, "--out", out, "--model", "ridge", "--n-genes", 5, "--workers", 1)
-    pd.testing.assert_frame_equal(in_order(pd.read_parquet(out / "scores.parquet")), first)
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "scores.parquet"), first)
     assert "0 fits to run (21 done already)" in again.stderr
     other = tmp_path / "other.zarr"
     other.mkdir()
@@ -302,6 +297,18 @@ def test_genes_that_are_asked_for_are_in_every_panel(store, tmp_path):
     assert gene in json.loads((tmp_path / "r" / "manifest.json").read_text())["genes"]
     layer = sd.read_zarr(tmp_path / "r" / "data.zarr")["table"][:, gene].layers["oof_ridge"]
     assert np.isfinite(layer).all()
+
+
+def test_a_number_that_is_no_gene_is_the_size_of_the_panel(store):
+    from spatialhist.cli._steps import count_and_names
+
+    sdata = sd.read_zarr(store)
+    gene = sdata["table"].var_names[0]
+    assert count_and_names(sdata, 250, ["8", gene]) == (8, [gene])
+    assert count_and_names(sdata, 250, ["0", gene, "NONE"]) == (250, ["0", gene, "NONE"])
+    table = sdata["table"]
+    table.var_names = ["8", *table.var_names[1:]]
+    assert count_and_names(sdata, 250, ["8"]) == (250, ["8"])
 
 
 def test_an_image_file_is_refused_with_a_reason(finished, biopsy, store, tmp_path):

@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,10 +16,15 @@ from spatialhist._runtime.files import inside
 from spatialhist._runtime.text import printable
 from spatialhist.cli._console import Printable, in_words, print_json, print_verdicts, say, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
-from spatialhist.cli._steps import analyze, draw_maps, prepare, read_or_open, score_predictions, store_of
-
-if TYPE_CHECKING:
-    pass
+from spatialhist.cli._steps import (
+    analyze,
+    count_and_names,
+    draw_maps,
+    prepare,
+    read_or_open,
+    score_predictions,
+    store_of,
+)
 
 HELP = """Train, evaluate and apply models that predict spatial gene expression from H&E slides.
 
@@ -106,7 +111,10 @@ def run(
     ] = "log1p",
     n_genes: NGenes = 250,
     genes: Annotated[
-        list[str] | None, typer.Option(help="Gene that is in every panel; several times for several.")
+        list[str] | None,
+        typer.Option(
+            help="Gene that is in every panel; several times for several. A number that is no gene is taken as --n-genes."
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -132,8 +140,9 @@ def run(
     """
     with speaking():
         sdata = read_or_open(data, inside(out, "data.zarr"), slides)
+        n_genes, always = count_and_names(sdata, n_genes, genes or [])
         analyze(
-            sdata, out, groups=groups, layer=layer, genes=n_genes, always=genes or (), workers=workers, seed=seed,
+            sdata, out, groups=groups, layer=layer, genes=n_genes, always=always, workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
             as_json=as_json,
         )  # fmt: skip

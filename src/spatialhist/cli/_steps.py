@@ -78,6 +78,15 @@ def read_or_open(data: Path, store: Path, slides: list[str] | None, *, mpp: floa
     return sdata
 
 
+def count_and_names(sdata: SpatialData, n_genes: int, genes: list[str]) -> tuple[int, list[str]]:
+    """Tell the size of a panel, which may have been given for a gene, from the names of genes."""
+    from spatialhist._sdata.cohort import get_table
+
+    known = set(get_table(sdata).var_names)
+    numbers = [g for g in genes if g.isdecimal() and int(g) > 0 and g not in known]
+    return int(numbers[-1]) if numbers else n_genes, [g for g in genes if g not in numbers]
+
+
 def _without_chain(path: Path) -> Path:
     """The same place by a name that zarr does not take for a chain of file systems: through a link to its folder."""
     from spatialhist.io._assembly.cohort import CHAIN
