@@ -18,12 +18,10 @@ import pandas as pd
 import pytest
 import spatialdata as sd
 import typer.main
-from geopandas import GeoDataFrame
 from import_graph import lazy_names, parse, read_imports
 from shapely import Point
 from small_cohorts import FAST
-from spatialdata.models import ShapesModel
-from spatialdata.transformations import Identity, get_transformation, set_transformation
+from spatialdata.transformations import Identity, set_transformation
 
 import spatialhist as sh
 from spatialhist._sdata.spelling import warn_of_spellings
@@ -300,10 +298,9 @@ def without_radius(sdata):
     forget(sdata)
 
 
-def polygons(sdata):
-    circles = sdata.shapes["S1"]
-    squares = GeoDataFrame(geometry=circles.geometry.buffer(12.0, cap_style="square"), index=circles.index)
-    sdata.shapes["S1"] = ShapesModel.parse(squares, transformations=get_transformation(circles, get_all=True))
+def two_images(sdata):
+    sdata.images["he"] = sdata.images.pop("S1_full_image")
+    sdata.images["he_of_before"] = sdata.images["he"]
 
 
 def forget(sdata):
@@ -384,7 +381,7 @@ SITUATIONS = {
     "channels of another stain": Situation(other_channels, sh.pp.mask_background),
     "spots named by another column": Situation(other_ids, sh.pp.filter_spots),
     "spots without radius": Situation(without_radius, sh.pp.filter_spots),
-    "spots as polygons": Situation(polygons, sh.pp.filter_spots),
+    "two images that may be meant": Situation(two_images, sh.pp.mask_background),
     "spots without position": Situation(lost_spots, sh.pp.spot_distances),
     "spots without position in tiles": Situation(lost_spots, lambda s: sh.tiles.TileDataset(s, SPEC)),
     "spots of no slide": Situation(unassigned, log_normalize),

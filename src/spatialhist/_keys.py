@@ -28,6 +28,8 @@ PEARSON_RESIDUALS = "pearson_residuals"
 LOG1P_BEYOND_DEPTH = "log1p_beyond_depth"
 PREDICTED = "predicted"
 OOF = "oof"
+POOLED = "pooled"
+"""Table of spots that bins or cells were pooled to."""
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 """``obs``: how far a predicted spot lies from training spots."""
 
@@ -87,6 +89,11 @@ def grid(slide: str, within: str = TISSUE) -> str:
 def grid_table(slide: str, within: str = TISSUE) -> str:
     """Key of the table of spots that were laid on a slide."""
     return f"{grid(slide, within)}_table"
+
+
+def pooled(slide: str, key: str) -> str:
+    """Name of the shapes and the region of spots that bins or cells of a slide were pooled to."""
+    return f"{slide}_{key}"
 
 
 def map_image(slide: str, layer: str) -> str:

@@ -114,3 +114,29 @@ def test_refresh_touches_one_slide(two_slides):
 def test_apply_is_undone_by_the_inverse(points):
     xy = np.array(points)
     np.testing.assert_allclose(apply(np.linalg.inv(TURN), apply(TURN, xy)), xy, atol=1e-6)
+
+
+def squares(shapes):
+    """The same spots as squares of 20 pixels, none of them in the order of the table."""
+    import geopandas as gpd
+    from spatialdata.models import ShapesModel
+
+    boxes = gpd.GeoDataFrame(geometry=shapes.buffer(10, cap_style="square"), index=shapes.index)[::-1]
+    return ShapesModel.parse(boxes, transformations=get_transformation(shapes, get_all=True))
+
+
+def test_the_place_of_a_square_is_its_centroid_and_its_size_that_of_a_circle(slide_of_five):
+    slide_of_five.shapes["S1"] = held = squares(slide_of_five.shapes.pop("S1"))
+    slide_of_five.attrs.clear()
+    slide = open_cohort(slide_of_five).slide("S1")
+    np.testing.assert_allclose(slide.xy, XY)
+    np.testing.assert_allclose(slide.spot_areas, 400)
+    assert slide.spot_diameter_px == pytest.approx(2 * np.sqrt(400 / np.pi))
+    assert slide_of_five.shapes["S1"] is held and set(held.geom_type) == {"Polygon"}
+
+
+def test_areas_are_those_in_pixels_of_the_slide(slide_of_five):
+    shapes = slide_of_five.shapes["S1"]
+    shapes["radius"] = [1.0, 2.0, 3.0, 4.0, 5.0]
+    set_transformation(shapes, Affine([[0, -2, 5], [3, 0, 1], [0, 0, 1]], ("x", "y"), ("x", "y")), "S1")
+    np.testing.assert_allclose(open_cohort(slide_of_five).slide("S1").spot_areas, 6 * np.pi * np.arange(1, 6) ** 2)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from bad_box import Box, Case
 from small_cohorts import FAST, mean_color
-from spatialdata.models import Image2DModel, ShapesModel
+from spatialdata.models import Image2DModel
 from spatialdata.transformations import Identity, set_transformation
 
 import spatialhist as sh
@@ -28,6 +28,7 @@ ON_SPOTS: dict[str, Callable[..., Any]] = {
     "pp.flag_artifacts": lambda b, **k: sh.pp.flag_artifacts(b.sdata, **k),
     "pp.log_normalize": lambda b: sh.pp.log_normalize(b.sdata),
     "pp.pearson_residuals": lambda b: sh.pp.pearson_residuals(b.sdata),
+    "pp.pool_spots": lambda b, **k: sh.pp.pool_spots(b.sdata, ("px", 40), **k),
     "pp.regress_depth": lambda b: sh.pp.regress_depth(b.sdata),
     "pp.rank_expression": lambda b: sh.pp.rank_expression(b.sdata),
     "pp.realign": lambda b, **k: sh.pp.realign(b.sdata, **k),
@@ -66,6 +67,7 @@ NEED_IMAGE = [
 ]
 NEED_MASK = ["pp.filter_spots", "tl.cross_validate", "tl.fit", "tl.predict", "pp.normalize_stain", "tl.predict_grid"]
 NEED_PLACE = [
+    "pp.pool_spots",
     "pp.realign",
     "pp.filter_spots",
     "pp.spot_distances",
@@ -112,12 +114,6 @@ def _no_spots(box: Box) -> None:
     box.table._inplace_subset_obs(np.zeros(box.table.n_obs, dtype=bool))
 
 
-def _polygons(box: Box) -> None:
-    circles = box.sdata.shapes.pop("S2")
-    squares = circles.drop(columns="radius").set_geometry(circles.buffer(5), crs=None)
-    box.sdata.shapes["S2"] = ShapesModel.parse(squares)
-
-
 def _lose_region(box: Box) -> None:
     names = box.table.obs["region"].astype(object).to_numpy(copy=True)
     names[[1, 4]] = np.nan
@@ -156,10 +152,6 @@ CASES = [
     *(
         Case(name, "two genes of one name", BOTH[name], ValueError, ("'table'", "['G0']", "var_names_make_unique"), _repeat_gene)
         for name in BOTH
-    ),
-    *(
-        Case(name, "squares for spots", BOTH[name], ValueError, ("'S2'", "Polygon", "to_circles"), _polygons)
-        for name in NEED_PLACE
     ),
     *(
         Case(name, "a number for slides", lambda b, n=name: BOTH[n](b, slides=1), TypeError, ("slides=1", "slide id"))
@@ -205,7 +197,7 @@ CASES = [
         Case(name, "image in another coordinate system", BOTH[name], ValueError,
              ("'S2'", "['global']", "set_transformation"), _lose_image_place)
         for name in NEED_PLACE
-        if name != "pp.spot_distances"
+        if name not in ("pp.pool_spots", "pp.spot_distances")
     ),
     *(
         Case(name, "table without spots", BOTH[name], ValueError, ("no spots",), _no_spots)

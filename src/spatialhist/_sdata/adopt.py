@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import is_placed, length_factor, place_spots
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
+from spatialhist._sdata.own_images import NOTED, full_image, own_images
 from spatialhist._sdata.spots_on_image import misfit
 from spatialhist._sdata.values import as_numbers, as_words, word
 
@@ -51,8 +52,9 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     from spatialhist._sdata.geometry import compared_spots, spot_centers
     from spatialhist._sdata.scale import slide_info
 
-    place_spots(sdata, slide)
+    place_spots(sdata.shapes[slide], [sdata.images[key] for key in own_images(sdata, slide)], slide)
     info = slide_info(sdata, slide)
+    _note_image(info, sdata, slide)
     if "spot_diameter_px" not in info or "pitch_px" not in info or _keys.SPATIAL not in table.obsm:
         centers = spot_centers(sdata, table, slide)
         _fill_scale(info, sdata, table, slide, centers)
@@ -65,18 +67,19 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
         fill_thumbnail(entry, sdata, slide, info["spot_diameter_px"])
 
 
-def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
-    from spatialhist._sdata.images import affine
+def _note_image(info: dict[str, Any], sdata: SpatialData, slide: str) -> None:
+    """Note the image of a slide that goes by another name, so that it stays the one when others are added."""
+    key = full_image(sdata, slide)
+    if key != _keys.image(slide):
+        info[NOTED] = key
 
-    shapes = sdata.shapes[slide]
-    if "radius" not in shapes:
-        raise ValueError(
-            f"shapes {slide!r} have no radius, in pixels: spots are circles. Give them one, sdata.shapes[{slide!r}]['radius'] = 25.0"
-        )
+
+def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
+    from spatialhist._sdata.geometry import areas_of_spots
+
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     pitch = info.setdefault("pitch_px", _numbered_pitch(obs, centers) or lattice_pitch(centers))
-    diameter = float(shapes["radius"].median()) * 2 * length_factor(affine(shapes, slide, f"sdata.shapes[{slide!r}]"))
-    info.setdefault("spot_diameter_px", diameter)
+    info.setdefault("spot_diameter_px", 2 * float(np.sqrt(areas_of_spots(sdata, slide).median() / np.pi)))
     info.setdefault("mpp", _space_ranger_mpp(table, slide, pitch))
 
 
@@ -103,8 +106,8 @@ def _compare(sdata: SpatialData, slide: str, centers: np.ndarray) -> None:
     from spatialhist._sdata.geometry import apply
     from spatialhist._sdata.images import affine, image_size, small_copy
 
-    for key in (_keys.image(slide), _keys.hires(slide)):
-        if key not in sdata.images or not is_placed(sdata.images[key], slide):
+    for key in own_images(sdata, slide):
+        if _keys.lowres("") in key or not is_placed(sdata.images[key], slide):
             continue
         to_pixels = np.linalg.inv(affine(sdata.images[key], slide))
         xy, size = apply(to_pixels, centers), image_size(sdata.images[key])
@@ -119,7 +122,7 @@ def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diamet
 
     factors = entry.setdefault("scalefactors", {})
     factors.setdefault("spot_diameter_fullres", diameter)
-    found = [key for key in (_keys.image(slide), _keys.hires(slide)) if key in sdata.images]
+    found = [key for key in own_images(sdata, slide) if _keys.lowres("") not in key]
     found = [key for key in found if is_placed(sdata.images[key], slide)]
     if not found or "images" in entry:
         return

@@ -10,7 +10,8 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt, adopt_keys
-from spatialhist._sdata.geometry import copied_centers
+from spatialhist._sdata.geometry import copied_centers, has_spots
+from spatialhist._sdata.own_images import full_image
 from spatialhist._sdata.slide import Slide, is_measured
 from spatialhist._sdata.values import as_ids, check_positions
 
@@ -55,6 +56,19 @@ class Cohort:
     def measured(self) -> np.ndarray:
         """Boolean per row: the spot carries measurements."""
         return is_measured(self.table, self.table_key)
+
+    def tables_on_same_images(self) -> list[tuple[AnnData, dict[str, str]]]:
+        """Every table with spots on the images of these slides, and which slide of this call each of its slides is.
+
+        Its own comes first. Bins and the spots they were pooled to are slides of different names on one image.
+        """
+        slide_on = {slide.full_image: slide.name for slide in self.every_slide()}
+        found = [(self.table, {name: name for name in self.slides})]
+        for table in [t for key, t in self.sdata.tables.items() if key != self.table_key and has_spots(t)]:
+            image_of = {str(s): full_image(self.sdata, str(s)) for s in table.obs[_keys.REGION].dropna().unique()}
+            shared = {name: slide_on[image] for name, image in image_of.items() if image in slide_on}
+            found += [(table, shared)] if shared else []
+        return found
 
     def spot_ids(self) -> pd.Index:
         """Id of every row of the table, whole numbers or text."""
@@ -110,9 +124,10 @@ def open_images(
     check_object(sdata)
     table = get_table(sdata, table_key) if table_key in sdata.tables else _empty_table()
     with_spots = [str(s) for s in table.obs[_keys.REGION].unique()]
-    known = [*with_spots, *(s for s in _slides_of_images(sdata) if s not in with_spots)]
+    named, taken = _slides_of_images(sdata), {full_image(sdata, s) for s in with_spots}
+    known = [*with_spots, *(s for s in named if _keys.image(s) not in taken)]
     chosen = known if slides is None else _names(slides)
-    unknown = [s for s in chosen if s not in known]
+    unknown = [s for s in chosen if s not in {*known, *named}]
     if unknown or not chosen:
         raise KeyError(f"no slide {unknown}; the object has {known}, and images {sorted(sdata.images)}")
     spotted = [s for s in chosen if s in with_spots]

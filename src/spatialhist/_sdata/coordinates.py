@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialhist import _keys
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def transformations(element: Any) -> dict[str, Any]:
     return get_transformation(element, get_all=True)
 
 
-def place_spots(sdata: SpatialData, slide: str) -> None:
+def place_spots(shapes: Any, images: Sequence[Any], slide: str) -> None:
     """Place the spots of a slide, and its images with them, in the coordinate system of the slide, where they are not.
 
     Where the system that they share is coarser than the coordinates of the spots, as that of a small image is, the slide
@@ -48,9 +48,7 @@ def place_spots(sdata: SpatialData, slide: str) -> None:
     """
     from spatialdata.transformations import Identity, set_transformation
 
-    shapes = sdata.shapes[slide]
     systems = transformations(shapes)
-    images = [sdata.images[key] for key in _own_images(slide) if key in sdata.images]
     anchored = [image for image in images if slide in transformations(image)]
     if slide not in systems and anchored:
         any(_place_by(shapes, image, slide) for image in anchored)
@@ -63,10 +61,6 @@ def place_spots(sdata: SpatialData, slide: str) -> None:
     for image in images:
         if slide in transformations(shapes) and slide not in transformations(image):
             _place_by(image, shapes, slide)
-
-
-def _own_images(slide: str) -> tuple[str, ...]:
-    return _keys.image(slide), _keys.hires(slide), _keys.lowres(slide)
 
 
 def _place_by(element: Any, other: Any, slide: str) -> bool:

@@ -72,7 +72,7 @@ def _not_counts(cohort: Cohort, layer: str | None, odd: dict[str, float], step: 
         f"{name} of table {cohort.table_key!r} is taken for raw counts, but holds values that are no whole numbers on "
         f"slides {list(odd)}, e.g. {value:.4g} on {slide!r}{says}"
     )
-    better = next((k for k in layer_names(table) if _is_counts(cohort, k)), None)
+    better = next((k for k in layer_names(table) if is_counts(cohort, k)), None)
     key = "" if cohort.table_key == _keys.TABLE else f", table_key={cohort.table_key!r}"
     if better is not None:
         return f"{text}: layer {better!r} holds counts, call {step}, layer={better!r}{key})"
@@ -178,7 +178,7 @@ def known_depth(cohort: Cohort, layer: str, spots: Mapping[str, np.ndarray], col
     return depth
 
 
-def _is_counts(cohort: Cohort, layer: str) -> bool:
+def is_counts(cohort: Cohort, layer: str) -> bool:
     """Whether a layer that a user made holds counts."""
     return not recorded(cohort.table, layer) and _holds_counts(get_layer(cohort.table, layer), cohort.every_slide())
 

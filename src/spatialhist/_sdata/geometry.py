@@ -5,40 +5,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.coordinates import place_by_spots
+from spatialhist._sdata.coordinates import length_factor, place_by_spots
 from spatialhist._sdata.images import affine, image_size, small_copy
 from spatialhist._sdata.spots_on_image import is_grave, misfit, should_be_inside
 from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
+    from geopandas import GeoDataFrame
     from spatialdata import SpatialData
 
 
 def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
-    """Spot centers ``(n, 2)`` as (x, y) in the slide's coordinate system, in the order of the table's rows."""
+    """Spot centers ``(n, 2)`` as (x, y) in the slide's coordinate system, in the order of the table's rows.
+
+    The place of a square or a polygon is its centroid.
+    """
     shapes = sdata.shapes[slide]
     ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
-    row = _positions(ids, shapes.index)
+    row = positions_of(ids, shapes.index)
     if (row < 0).any():
         raise ValueError(
             f"{(row < 0).sum()} spots of slide {slide!r} are in the table but not in its shapes: obs[{_keys.INSTANCE!r}] "
             f"holds {list(ids[row < 0][:3])}, the index of sdata.shapes[{slide!r}] {list(shapes.index[:3])}: both must "
             "hold the same ids"
         )
-    if not (shapes.geom_type == "Point").all():
+    return apply(affine(shapes, slide, f"sdata.shapes[{slide!r}]"), _places(shapes)[row])
+
+
+def _places(shapes: GeoDataFrame) -> np.ndarray:
+    """Centers of circles, centroids of squares and polygons of cells ``(n, 2)``, in their own coordinates."""
+    points = shapes.geometry if (shapes.geom_type == "Point").all() else shapes.geometry.centroid
+    return np.column_stack([points.x.to_numpy(), points.y.to_numpy()])
+
+
+def areas_of_spots(sdata: SpatialData, slide: str) -> pd.Series:
+    """Area of every shape of a slide in square pixels of the slide, by the index of the shapes.
+
+    Raises
+    ------
+    ValueError
+        If shapes are points without a radius.
+    """
+    shapes = sdata.shapes[slide]
+    area = shapes.geometry.area.to_numpy()
+    points = (shapes.geom_type == "Point").to_numpy()
+    if points.any() and "radius" not in shapes:
         raise ValueError(
-            f"shapes {slide!r} hold {sorted(set(shapes.geom_type.astype(str)))}, not the circles (points with a radius) "
-            f"that spots are: make them so, sdata.shapes[{slide!r}] = spatialdata.to_circles(sdata.shapes[{slide!r}])"
+            f"shapes {slide!r} have no radius, in pixels: spots are circles. Give them one, "
+            f"sdata.shapes[{slide!r}]['radius'] = 25.0"
         )
-    xy = np.column_stack([shapes.geometry.x.to_numpy(), shapes.geometry.y.to_numpy()])[row]
-    return apply(affine(shapes, slide, f"sdata.shapes[{slide!r}]"), xy)
+    if points.any():
+        area = np.where(points, np.pi * shapes["radius"].to_numpy() ** 2, area)
+    return pd.Series(area * length_factor(affine(shapes, slide, f"sdata.shapes[{slide!r}]")) ** 2, index=shapes.index)
 
 
-def _positions(ids: pd.Series, index: pd.Index) -> np.ndarray:
+def positions_of(ids: pd.Series, index: pd.Index) -> np.ndarray:
     """Position of each id in an index, -1 where it is not there; 7 and "7" are the same id."""
     wanted, there = as_ids(ids), as_ids(index)
     if wanted.dtype != there.dtype:

@@ -11,6 +11,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import is_placed, length_factor, matrix, place_by_spots, transformations
+from spatialhist._sdata.own_images import NOTED, candidates, full_image, hires_image, small_images
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.rgb import rgb_levels
 from spatialhist._sdata.spots_on_image import SmallImage
@@ -88,7 +89,7 @@ def image_key(sdata: SpatialData, slide: str, image: str | None = None) -> str:
     KeyError
         If there is no such image; the message names the call that makes it, or the images there are.
     """
-    full = _keys.image(slide)
+    full = full_image(sdata, slide)
     if image in _STEP:
         name, call = _STEP[image]
         key, advice = name(full), f"make it with sh.{call}"
@@ -103,9 +104,16 @@ def image_key(sdata: SpatialData, slide: str, image: str | None = None) -> str:
 
 
 def _full_image_advice(sdata: SpatialData, slide: str) -> str:
-    """How to get a full-resolution image, or let a small one stand for it."""
+    """How to get a full-resolution image, to choose one, or to let a small one stand for it."""
+    several = candidates(sdata, slide)
+    if len(several) > 1:
+        return (
+            f"{several} lie in a coordinate system of its spots: say which one is its H&E image, "
+            f"sdata.attrs.setdefault({_keys.ROOT!r}, {{}}).setdefault('slides', {{}}).setdefault({slide!r}, {{}})[{NOTED!r}] = "
+            f"{several[0]!r}"
+        )
     add = "make the slide with its full-resolution image, as sh.io.read_visium(..., image=) and sh.io.from_arrays do"
-    small = [key for key in (_keys.hires(slide), _keys.lowres(slide)) if key in sdata.images]
+    small = small_images(sdata, slide)
     if not small:
         return add
     return (
@@ -300,8 +308,8 @@ def image_size(image: Any) -> tuple[int, int]:
 
 def small_copy(sdata: SpatialData, slide: str, image: str) -> SmallImage | None:
     """Space Ranger's small copy of a slide's full-resolution image, by which sizes of the two can be compared."""
-    key = _keys.hires(slide)
-    if image == key or key not in sdata.images or not is_placed(sdata.images[key], slide):
+    key = hires_image(sdata, slide)
+    if key is None or image == key or not is_placed(sdata.images[key], slide):
         return None
     to_image = np.linalg.inv(affine(sdata.images[image], slide, f"sdata.images[{image!r}]")) @ affine(
         sdata.images[key], slide
@@ -345,7 +353,7 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     KeyError
         If there is none, or no H&E image that it could lie on.
     """
-    full = _keys.image(slide)
+    full = full_image(sdata, slide)
     if full not in sdata.images:
         raise KeyError(
             f"slide {slide!r} has no image {full!r}, on which its tissue mask lies; found {sorted(sdata.images)}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,26 @@ def record(table: AnnData, key: str, params: Mapping[str, Any]) -> None:
 def recorded(table: AnnData, key: str) -> dict[str, Any]:
     """How ``key`` was made; empty if nothing was recorded."""
     return table.uns.get(_keys.ROOT, {}).get(key, {})
+
+
+def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str]) -> None:
+    """Remember of another table of the same slides what may make its scores look better than they are.
+
+    Parameters
+    ----------
+    table
+        The table.
+    other
+        What it was made from.
+    called
+        Name in the table of each slide of the other one.
+    """
+    if chosen := recorded(other, "select_genes"):
+        table.uns.setdefault(_keys.ROOT, {})["select_genes"] = copy.deepcopy(chosen)
+    if stain := copy.deepcopy(recorded(other, "stain")):
+        plain = {_keys.sanitize(slide): _keys.sanitize(name) for slide, name in called.items()}
+        stain["slides"] = {plain[s]: entry for s, entry in stain.get("slides", {}).items() if s in plain}
+        table.uns.setdefault(_keys.ROOT, {})["stain"] = stain
 
 
 def _storable(value: Any) -> Any:

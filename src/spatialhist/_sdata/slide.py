@@ -12,8 +12,9 @@ from spatialhist import _keys
 from spatialhist._sdata.alignment import image_points, original_points
 from spatialhist._sdata.coordinates import length_factor
 from spatialhist._sdata.flags import nullable_flags, settled_flags
-from spatialhist._sdata.geometry import apply, check_on_image, inside, spot_centers
+from spatialhist._sdata.geometry import apply, areas_of_spots, check_on_image, inside, positions_of, spot_centers
 from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
+from spatialhist._sdata.own_images import full_image
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
 from spatialhist._sdata.spelling import names_in, one_spelling
@@ -170,6 +171,30 @@ class Slide:
         """Spot centers ``(n, 2)`` as they are placed, in the slide's coordinate system."""
         return spot_centers(self._sdata, self._table, self.name)
 
+    @property
+    def known_xy(self) -> np.ndarray:
+        """Spot centers ``(n, 2)`` in the slide's coordinate system, every one known.
+
+        Raises
+        ------
+        ValueError
+            If a spot has no position.
+        """
+        xy = self.xy
+        lost = int((~np.isfinite(xy).all(axis=1)).sum())
+        if lost:
+            raise ValueError(
+                f"{lost} spots of slide {self.name!r} have no position: drop them with "
+                f"sh.pp.filter_spots(sdata, min_counts=0, min_tissue=0, table_key={self.table_key!r})"
+            )
+        return xy
+
+    @property
+    def spot_areas(self) -> np.ndarray:
+        """Area of every spot in square pixels of the slide: of its circle, square or polygon."""
+        areas = areas_of_spots(self._sdata, self.name)
+        return areas.to_numpy()[positions_of(self._table.obs[_keys.INSTANCE].iloc[self.rows], areas.index)]
+
     def centers(self, which: str | None = None) -> np.ndarray:
         """Spot centers ``(n, 2)`` as they are placed, in full-resolution pixels of an image."""
         image = self.image(which)
@@ -181,6 +206,11 @@ class Slide:
     def original_spots(self) -> np.ndarray:
         """Original spot coordinates ``(n, 2)``, before any registration, in full-resolution pixels of the H&E image."""
         return original_points(self._sdata, self._table, self.name)
+
+    @cached_property
+    def full_image(self) -> str:
+        """Key of the H&E image."""
+        return full_image(self._sdata, self.name)
 
     def image(self, which: str | None = None) -> SlideImage:
         """The H&E image, or another one, as :func:`spatialhist._sdata.images.image_key` takes it."""
@@ -196,8 +226,7 @@ class Slide:
     @property
     def has_tissue(self) -> bool:
         """Whether the H&E image has a tissue mask."""
-        image = _keys.image(self.name)
-        return image in self._sdata.images and _keys.tissue(image) in self._sdata.labels
+        return self.full_image in self._sdata.images and _keys.tissue(self.full_image) in self._sdata.labels
 
     @property
     def tissue(self) -> tuple[np.ndarray, tuple[float, float]]:
@@ -214,7 +243,7 @@ class Slide:
     @cached_property
     def pixel_hash(self) -> str:
         """Hash of pixels of the H&E image; ``""`` without one."""
-        key = _keys.image(self.name)
+        key = self.full_image
         return hash_pixels(pyramid(self._sdata, key).levels[0]) if key in self._sdata.images else ""
 
     def stain_target(self, which: str) -> dict[str, Any] | None:

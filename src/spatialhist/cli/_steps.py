@@ -235,7 +235,7 @@ def mask_where_missing(sdata: SpatialData, image: str) -> None:
     from spatialhist import _keys
     from spatialhist._sdata.cohort import open_images
 
-    full = {s: _keys.image(s) for s in open_images(sdata).slides}
+    full = {slide.name: slide.full_image for slide in open_images(sdata).every_slide()}
     todo = [s for s, key in full.items() if _keys.tissue(key) not in sdata.labels]
     if image == "masked":
         todo = [s for s, key in full.items() if s in todo or _keys.masked(key) not in sdata.images]

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_mask_background": ["mask_background"],
         "_normalize_stain": ["normalize_stain"],
         "_pearson_residuals": ["pearson_residuals"],
+        "_pool_spots": ["pool_spots"],
         "_rank_expression": ["rank_expression"],
         "_realign": ["realign"],
         "_regress_depth": ["regress_depth"],

@@ -102,7 +102,7 @@ def normalize_stain(
     cohort = open_images(sdata, slides, table_key=table_key)
     opened = cohort.every_slide()
     sources = {slide.name: slide.image(image).pyramid.key for slide in opened}
-    added = {name: _key_added(name, key_added, len(opened)) for name in cohort.slides}
+    added = {slide.name: _key_added(slide, key_added, len(opened)) for slide in opened}
     for slide in opened:
         _ = slide.tissue  # a missing mask is refused before anything is fitted
     target = _given_reference(reference, method)
@@ -116,10 +116,13 @@ def normalize_stain(
         pixels, found = _normalize(slide, image, target)
         add_image(sdata, added[slide.name], pixels, like=sources[slide.name])
         entries[slide.name] = {**found, "reference": called}
-        slide_info(sdata, slide.name)["stain"] = entries[slide.name]
         if found["applied"] and target.fitted_on:
             windows[slide.name] = _telling_window(slide, image, pixels)
-    _record(cohort.table, entries, added, target, windows)
+    # other tables may hold other spots on the same images
+    for table, slide_of in cohort.tables_on_same_images():
+        for name, slide_id in slide_of.items():
+            slide_info(sdata, name)["stain"] = entries[slide_id]
+        _record(table, slide_of, entries, added, target, windows)
     logger.info("added stain-normalized images (%s, %s) of slides %s", target.method, called, cohort.slides)
 
 
@@ -138,10 +141,10 @@ def _given_reference(reference: Any, method: StainMethod) -> StainReference | No
     return found
 
 
-def _key_added(slide: str, key_added: str | None, n_slides: int) -> str:
+def _key_added(slide: Slide, key_added: str | None, n_slides: int) -> str:
     if key_added is None:
-        return _keys.normalized(_keys.image(slide))
-    key = key_added.replace("{slide}", slide)
+        return _keys.normalized(slide.full_image)
+    key = key_added.replace("{slide}", slide.name)
     check_key(key)
     if key == key_added and n_slides > 1:
         raise ValueError(f"key_added={key_added!r} is one name for {n_slides} slides: put {{slide}} into it")
@@ -192,6 +195,7 @@ def _telling_window(slide: Slide, image: str | None, recolored: da.Array) -> dic
 
 def _record(
     table: AnnData,
+    slide_of: dict[str, str],
     entries: dict[str, dict[str, Any]],
     added: dict[str, str],
     target: StainReference,
@@ -199,12 +203,12 @@ def _record(
 ) -> None:
     known = recorded(table, "stain").get("slides", {})
     brief = {}
-    for slide, entry in entries.items():
-        key, before = added[slide], known.get(_keys.sanitize(slide), {})
+    for name, slide in slide_of.items():
+        key, before, entry = added[slide], known.get(_keys.sanitize(name), {}), entries[slide]
         about = {"pixel_hashes": list(target.pixel_hashes), "windows": windows.get(slide)}
         kept = {what: {**before.get(what, {}), key: value} for what, value in about.items() if value}
         kept["images"] = {**before.get("images", {}), key: entry["fitted_on"]}
-        brief[slide] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | kept
+        brief[name] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | kept
     record_slides(table, "stain", brief)
     entry = recorded(table, "stain")
     entry["fitted_on"] = sorted({s for one in entry["slides"].values() for s in one["fitted_on"]})

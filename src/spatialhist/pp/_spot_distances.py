@@ -81,7 +81,7 @@ def spot_distances(
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
     per_slide = {slide.name: _slide_facts(slide, radius, unit) for slide in cohort.every_slide()}
-    points = {slide.name: _positions(slide) for slide in cohort.every_slide()}
+    points = {slide.name: slide.known_xy for slide in cohort.every_slide()}
     for slide in cohort.slides:
         _refuse_too_many(points[slide], per_slide[slide]["radius_px"], slide)
     blocks = [_within_radius(points[s], per_slide[s]["radius_px"]) for s in cohort.slides]
@@ -113,17 +113,6 @@ def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> _Facts:
     size = slide.scale
     size.px((unit, 1.0), slide.name)
     return {"radius_px": size.px(radius, slide.name), "pitch_px": size.pitch_px, "mpp": size.mpp}
-
-
-def _positions(slide: Slide) -> np.ndarray:
-    xy = slide.xy
-    lost = int((~np.isfinite(xy).all(axis=1)).sum())
-    if lost:
-        raise ValueError(
-            f"{lost} spots of slide {slide.name!r} have no position: drop them with "
-            f"sh.pp.filter_spots(sdata, min_counts=0, min_tissue=0, table_key={slide.table_key!r})"
-        )
-    return xy
 
 
 def _refuse_too_many(xy: np.ndarray, radius_px: float, slide: str) -> None:

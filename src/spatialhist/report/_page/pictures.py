@@ -72,7 +72,7 @@ def _alignment(cohort: Cohort, slide: str, table_key: str) -> Picture:
 
 
 def _is_normalized(cohort: Cohort, slide: str) -> bool:
-    return _keys.normalized(_keys.image(slide)) in cohort.sdata.images
+    return _keys.normalized(cohort.slide(slide).full_image) in cohort.sdata.images
 
 
 def _stain(cohort: Cohort, slide: str, table_key: str) -> Picture:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def collect(cohort: Cohort, table_key: str) -> Table | None:
     """Compare the images of the slides that were normalized; None where fewer than two were."""
     elements = {*cohort.sdata.images, *cohort.sdata.labels}
-    slides = [s for s in cohort.slides if _needed(s) <= elements]
+    slides = [s for s in cohort.slides if _needed(cohort.slide(s).full_image) <= elements]
     rows = []
     for by in ("slide", _keys.PATIENT):
         if len(slides) > 1 and _can_be_told(cohort, slides, by):
@@ -26,8 +26,7 @@ def collect(cohort: Cohort, table_key: str) -> Table | None:
     return Table(["told by color", "classes", "chance", "before", "after"], rows) if rows else None
 
 
-def _needed(slide: str) -> set[str]:
-    image = _keys.image(slide)
+def _needed(image: str) -> set[str]:
     return {image, _keys.normalized(image), _keys.tissue(image)}
 
 

@@ -1,0 +1,90 @@
+"""Which images of an object are those of a slide: by their name, by what was noted, or by where they lie."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from spatialhist import _keys
+from spatialhist._sdata.coordinates import transformations
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+NOTED = "image"
+"""Where ``sdata.attrs`` names the H&E image of a slide whose own name does not."""
+SMALL = re.compile(r"(?:^|_)(?:hires|lowres|cytassist|thumbnail)(?:(?:_tissue)?_image)?(?:-.*)?$", re.IGNORECASE)
+"""Ends of names of images that are small copies, or not of the H&E stain, as readers name them."""
+COLORS = (3, 4)
+"""Channels of a color image."""
+
+
+def full_image(sdata: SpatialData, slide: str) -> str:
+    """Key of the H&E image of a slide; its conventional name where there is none, or more than one may be it."""
+    named = _keys.image(slide)
+    if named in sdata.images:
+        return named
+    noted = noted_image(sdata, slide)
+    if noted in sdata.images:
+        return str(noted)
+    found = candidates(sdata, slide)
+    return found[0] if len(found) == 1 else named
+
+
+def noted_image(sdata: SpatialData, slide: str) -> str | None:
+    """Name of the H&E image of a slide that ``sdata.attrs`` gives; None where it does not."""
+    return sdata.attrs.get(_keys.ROOT, {}).get("slides", {}).get(slide, {}).get(NOTED)
+
+
+def candidates(sdata: SpatialData, slide: str) -> list[str]:
+    """Large color images that lie in a coordinate system of the spots of a slide, those whose names fit best."""
+    if slide not in sdata.shapes:
+        return []
+    systems = set(transformations(sdata.shapes[slide]))
+    there = [k for k in color_images(sdata) if not is_small(k) and systems & set(transformations(sdata.images[k]))]
+    shared = {key: len(_words(key) & _words(slide)) for key in there}
+    taken = {_keys.image(other) for other in sdata.shapes}
+    free = [key for key in there if shared[key] or key not in taken]
+    return [key for key in free if shared[key] == max(shared[k] for k in free)]
+
+
+def color_images(sdata: SpatialData) -> list[str]:
+    """Images with the channels of a color image, without those that steps of ours make."""
+    ours = (_keys.normalized(""), _keys.masked(""), "_map")
+    return [key for key, image in sdata.images.items() if not key.endswith(ours) and _channels(image) in COLORS]
+
+
+def _channels(element: Any) -> int:
+    level = element["scale0"]["image"] if hasattr(element, "children") else element
+    return int(level.sizes["c"])
+
+
+def is_small(key: str) -> bool:
+    """Whether the name of an image says that it is a small copy, or not of the H&E stain."""
+    return SMALL.search(key) is not None
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[\W_]+", name))
+
+
+def own_images(sdata: SpatialData, slide: str) -> list[str]:
+    """Keys of the images of a slide that there are, the largest first."""
+    full = full_image(sdata, slide)
+    return [key for key in (full, *small_images(sdata, slide)) if key in sdata.images]
+
+
+def small_images(sdata: SpatialData, slide: str) -> list[str]:
+    """Keys of the small copies of a slide's image that there are, the larger first."""
+    full, stem = full_image(sdata, slide), _keys.image("")
+    found = [
+        key
+        for small in (_keys.hires, _keys.lowres)
+        for key in (small(slide), full.replace(stem, small("")) if stem in full else "")
+    ]
+    return [key for key in dict.fromkeys(found) if key in sdata.images]
+
+
+def hires_image(sdata: SpatialData, slide: str) -> str | None:
+    """Key of the larger of Space Ranger's small copies; None without it."""
+    return next((key for key in small_images(sdata, slide) if _keys.hires("") in key), None)

@@ -1,0 +1,157 @@
+"""Spots that bins, cells or smaller spots were pooled to: their circles, and the table that belongs to them."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from spatialhist import _keys
+from spatialhist._sdata.adopt import adopt
+from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.coordinates import matrix, transformations
+from spatialhist._sdata.layers import carry_records, recorded
+from spatialhist._sdata.own_images import NOTED
+from spatialhist._sdata.scale import slide_info
+from spatialhist._sdata.subset import put_element
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from spatialhist._sdata.cohort import Cohort
+    from spatialhist._sdata.slide import Slide
+
+AXES = ("x", "y")
+
+
+@dataclass(frozen=True)
+class PooledSlide:
+    """Where the spots of a slide lie that smaller ones are pooled to.
+
+    Attributes
+    ----------
+    slide
+        With the smaller ones.
+    centers
+        ``(m, 2)``, (x, y) in the slide's coordinate system.
+    member_of
+        Spot of each smaller one ``(n,)``.
+    spacing_px
+        Distance of neighboring centers, which is the diameter of a spot, too.
+    """
+
+    slide: Slide
+    centers: np.ndarray
+    member_of: np.ndarray
+    spacing_px: float
+
+
+def check_free(cohort: Cohort, key: str, step: str) -> None:
+    """Refuse the name of a table, or of the shapes that go with it, that something else has.
+
+    Raises
+    ------
+    ValueError
+        With a name that is free.
+    """
+    sdata, ours = cohort.sdata, _regions_of(cohort.sdata, key, step)
+    taken = [f"sdata[{key!r}]"] if key in sdata.tables and not ours else []
+    shapes = [_keys.pooled(slide, key) for slide in cohort.slides]
+    taken += [f"sdata.shapes[{name!r}]" for name in shapes if name in sdata and name not in ours]
+    if key == cohort.table_key or taken:
+        what = "the table that is pooled" if key == cohort.table_key else f"taken: {taken} were not made by this step"
+        raise ValueError(f"key_added={key!r} is {what}; choose another name, as key_added={_free(cohort, key)!r}")
+
+
+def _free(cohort: Cohort, key: str) -> str:
+    n = 2
+    while any(name in cohort.sdata for name in (f"{key}_{n}", *(_keys.pooled(s, f"{key}_{n}") for s in cohort.slides))):
+        n += 1
+    return f"{key}_{n}"
+
+
+def _regions_of(sdata: SpatialData, key: str, step: str) -> set[str]:
+    """Shapes of a table that a step made; none where it did not."""
+    if key not in sdata.tables or not recorded(sdata.tables[key], step):
+        return set()
+    return set(sdata.tables[key].obs[_keys.REGION].astype(str).unique())
+
+
+def add_pooled(cohort: Cohort, key: str, slides: list[PooledSlide], table: AnnData, step: str) -> AnnData:
+    """Add circles and a table, whose rows are in the order of the slides; those of an earlier call are replaced.
+
+    A pooled slide is a slide of its own name, on the image, at the scale and with the registration of the one that was
+    pooled.
+
+    Returns
+    -------
+    AnnData
+        The table, which is in the object.
+
+    Warns
+    -----
+    UserWarning
+        Naming the layers that are lost with a table of an earlier call.
+    """
+    from spatialdata.models import TableModel
+
+    sdata, names = cohort.sdata, [_keys.pooled(p.slide.name, key) for p in slides]
+    _drop_earlier(sdata, key, step, table)
+    table.obs[_keys.REGION] = pd.Categorical(np.repeat(names, [len(p.centers) for p in slides]), categories=names)
+    table.obs[_keys.INSTANCE] = np.concatenate([np.arange(len(p.centers)) for p in slides])
+    table.obs_names = table.obs[_keys.REGION].astype(str) + "_" + table.obs[_keys.INSTANCE].astype(str)
+    table.obsm[_keys.SPATIAL] = np.concatenate([p.centers for p in slides])
+    called = {p.slide.name: name for p, name in zip(slides, names, strict=True)}
+    carry_records(table, cohort.table, called)
+    flags = table.varm.get(_keys.MEASURED)
+    if hasattr(flags, "columns"):
+        table.varm[_keys.MEASURED] = flags[flags.columns.intersection(list(called))].rename(columns=called)
+    for pooled, name in zip(slides, names, strict=True):
+        _add_slide(cohort, pooled, name, table)
+    parsed = TableModel.parse(table, region=names, region_key=_keys.REGION, instance_key=_keys.INSTANCE)
+    put_element(sdata.tables, key, parsed)
+    for name in names:
+        adopt(sdata, parsed, name)
+    return parsed
+
+
+def _drop_earlier(sdata: SpatialData, key: str, step: str, new: AnnData) -> None:
+    for name in _regions_of(sdata, key, step):
+        sdata.shapes.pop(name, None)
+    if key not in sdata.tables:
+        return
+    lost = sorted(set(layer_names(sdata.tables.pop(key))) - set(layer_names(new)))
+    if lost:
+        warnings.warn(f"table {key!r} is replaced; with it go its layers {lost}", UserWarning, stacklevel=4)
+
+
+def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -> None:
+    """Add the circles of a slide, and what the object knows of it."""
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import Affine
+
+    slide, diameter = pooled.slide.name, pooled.spacing_px
+    placed = {system: Affine(move, AXES, AXES) for system, move in _moves(cohort.sdata.shapes[slide], slide).items()}
+    ids = pd.RangeIndex(len(pooled.centers), name=_keys.INSTANCE)
+    shapes = ShapesModel.parse(
+        pooled.centers, geometry=0, radius=diameter / 2, index=ids,
+        transformations={**placed, name: placed[slide]},
+    )  # fmt: skip
+    put_element(cohort.sdata.shapes, name, shapes)
+    known = copy.deepcopy(slide_info(cohort.sdata, slide))
+    sizes = {"pitch_px": pooled.spacing_px, "spot_diameter_px": diameter, NOTED: pooled.slide.full_image}
+    slide_info(cohort.sdata, name).update(known | sizes)
+    entry: dict[str, Any] = dict(cohort.table.uns.get(_keys.SPATIAL, {}).get(slide, {}))
+    entry["scalefactors"] = {**entry.get("scalefactors", {}), "spot_diameter_fullres": diameter}
+    table.uns.setdefault(_keys.SPATIAL, {})[name] = entry
+
+
+def _moves(shapes: Any, slide: str) -> dict[str, np.ndarray]:
+    """Matrix from the coordinate system of a slide to every one that its spots lie in."""
+    back = np.linalg.inv(matrix(shapes, slide))
+    return {system: matrix(shapes, system) @ back for system in transformations(shapes)} | {slide: np.eye(3)}

@@ -1,0 +1,1 @@
+"""Sums of bins and cells, and means of what is known of them."""
