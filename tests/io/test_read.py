@@ -55,7 +55,9 @@ def test_slides_of_space_ranger_are_called_after_the_sample(tmp_path):
 def test_a_slide_id_is_not_for_what_names_its_own(tmp_path):
     (tmp_path / "st").mkdir()
     (tmp_path / "st" / "slides.csv").touch()
-    with pytest.raises(ValueError, match="slide='A' is for Space Ranger folders and image files; .*st names its own"):
+    with pytest.raises(
+        ValueError, match="slide='A' is for Space Ranger and Xenium folders and image files; .*st names its own"
+    ):
         sh.io.read(tmp_path / "st", slide="A")
 
 

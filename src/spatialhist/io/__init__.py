@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_submission": ["write_submission"],
         "_visium": ["read_visium"],
         "_wsi": ["read_wsi"],
+        "_xenium": ["read_xenium"],
     },
 )

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatialhist import _keys
 from spatialhist._runtime.files import new_folder, reason
 from spatialhist._sdata.compat import quiet
 from spatialhist.io._assembly.cohort import open_store
+from spatialhist.io._assembly.slide import OUTS, sample_id
 from spatialhist.io._challenge import read_challenge
 from spatialhist.io._space_ranger.unread import refuse_unread
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium
 from spatialhist.io._wsi import read_wsi
+from spatialhist.io._xenium import read_xenium
+from spatialhist.io._xenium_files.files import is_xenium, only_cells
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-OUTS = "outs"
 IMAGES = {".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
 
 
@@ -36,10 +37,11 @@ def read(
     Parameters
     ----------
     path
-        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder (:func:`read_visium`), ``.h5`` file of the
-        challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
+        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder (:func:`read_visium`), Xenium folder
+        (:func:`read_xenium`: spots of 55 um, or cells where it has no transcripts), ``.h5`` file of the challenge
+        (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
     slide
-        Slide id of a Space Ranger folder or an image file; the name of the file or folder if None, and that of the
+        Slide id of a Space Ranger or Xenium folder or an image file; the name of the file or folder if None, and that of the
         folder above for one that is called ``outs``.
     slides
         Some slides of a ``slides.csv`` folder.
@@ -63,27 +65,25 @@ def read(
     path, store = Path(path), None if store is None else Path(store)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    refuse_unread(path)
+    if is_xenium(path) and mpp is None:
+        return read_xenium(path, slide=slide, spots="cells" if only_cells(path) else ("um", 55), store=store)
+    if not is_xenium(path):
+        refuse_unread(path)
     if path.suffix.lower() in IMAGES:
         return read_wsi(path, slide=slide, mpp=mpp, store=store)
     if mpp is not None:
         raise ValueError(f"mpp is for image files {sorted(IMAGES)}; {path} has its own scale")
     sheet = (path / "slides.csv").exists()
     if (path / "spatial").exists() and not sheet:
-        return read_visium(path, slide=slide or _sample(path), store=store)
+        return read_visium(path, slide=slide or sample_id(path), store=store)
     if slide is not None:
-        raise ValueError(f"slide={slide!r} is for Space Ranger folders and image files; {path} names its own slides")
+        raise ValueError(
+            f"slide={slide!r} is for Space Ranger and Xenium folders and image files; {path} names its own slides"
+        )
     if sheet:
         return read_st(path, slides=slides, store=store)
     sdata = _read_whole(path)
     return sdata if store is None else _stored(sdata, store)
-
-
-def _sample(path: Path) -> str:
-    """Name of a sample as a slide id; Space Ranger calls every folder ``outs``."""
-    folder = path.resolve()
-    name = folder.parent.name if folder.name == OUTS else folder.name
-    return _keys.sanitize(name).strip("_.-") or "S1"
 
 
 def _read_whole(path: Path) -> SpatialData:
@@ -92,7 +92,9 @@ def _read_whole(path: Path) -> SpatialData:
     if path.suffix in (".h5", ".hdf5"):
         return read_challenge(path)
     advice = f"; did you mean {path / OUTS}?" if (path / OUTS).is_dir() else ""
-    raise ValueError(f"{path} is no slides.csv folder, Space Ranger folder, .h5 file, .zarr store or image{advice}")
+    raise ValueError(
+        f"{path} is no slides.csv folder, Space Ranger folder, Xenium folder, .h5 file, .zarr store or image{advice}"
+    )
 
 
 def _read_store(path: Path) -> SpatialData:

@@ -17,8 +17,6 @@ KINDS = {
         r"output of Visium HD.*\(it has spatial/tissue_positions.parquet\)",
     ),
     "seg/filtered_feature_cell_matrix.h5": ("seg", "cells that Space Ranger segmented.*sh.io.from_arrays"),
-    "xenium/experiment.xenium": ("xenium", "Xenium output.*spatialdata_io.xenium"),
-    "old/transcripts.csv.gz": ("old", "Xenium output"),
     "a.h5ad": ("a.h5ad", "is an AnnData.*sh.io.from_arrays"),
     "a.mrxs": ("a.mrxs", "format other than TIFF: convert it to OME-TIFF"),
 }

@@ -13,7 +13,11 @@ from scipy import sparse
 from spatialhist import _keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spatialdata import SpatialData
+
+OUTS = "outs"
 
 
 def make_slide(
@@ -45,7 +49,8 @@ def make_slide(
             given = length if isinstance(length, Real) else repr(length)
             raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
     compared = centers[should_be_inside(None if obs is None else obs.get(_keys.IN_TISSUE), len(centers))]
-    check_spots(compared, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2)
+    if image is not None:
+        check_spots(compared, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2)
     check_distance(pitch_px or lattice_pitch(centers), mpp, slide)
     return build_slide(
         image,
@@ -78,6 +83,13 @@ def check_slide_id(slide: str) -> None:
         better = _keys.sanitize(slide).strip("_.") or "S1"
         better += "_1" * (better == _keys.TABLE)
         raise ValueError(f"slide id {slide!r} must hold only letters, digits, '_', '.', '-'; try {better!r}")
+
+
+def sample_id(path: Path) -> str:
+    """Name of a sample's folder as a slide id; Space Ranger and Xenium Ranger call every folder ``outs``."""
+    folder = path.resolve()
+    name = folder.parent.name if folder.name == OUTS else folder.name
+    return _keys.sanitize(name).strip("_.-") or "S1"
 
 
 def check_centers(xy: Any, slide: str) -> np.ndarray:

@@ -14,10 +14,7 @@ SEGMENTED = (
     "holds cells that Space Ranger segmented, which this version does not read: give the full-resolution image, the "
     "centroids of cell_segmentations.geojson and the counts of filtered_feature_cell_matrix.h5 to sh.io.from_arrays"
 )
-XENIUM = (
-    "is a Xenium output, which this version does not read: load it with spatialdata_io.xenium(path), and give the H&E "
-    "image, positions in its pixels and counts of cells or of spots to sh.io.from_arrays"
-)
+XENIUM = "is a Xenium output: read it with sh.io.read_xenium(path)"
 ANNDATA = (
     "is an AnnData, which has no full-resolution image: read it with adata = anndata.read_h5ad(path), and give its parts "
     'to sh.io.from_arrays(image, adata.obsm["spatial"], adata.X, genes=list(adata.var_names))'

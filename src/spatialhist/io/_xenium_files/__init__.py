@@ -1,0 +1,1 @@
+"""Files of a Xenium output: transcripts, cells, and where its H&E image lies."""
