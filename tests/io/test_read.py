@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import spatialdata as sd
 from tests.io.conftest import write_space_ranger
+from visium_hd_folders import write_bins, write_cells
 
 import spatialhist as sh
 from spatialhist.io import _read
@@ -65,3 +66,22 @@ def test_the_folder_above_outs_names_it(tmp_path):
     write_space_ranger(tmp_path / "sample" / "outs", header=True)
     with pytest.raises(ValueError, match=r"did you mean .*outs\?"):
         sh.io.read(tmp_path / "sample")
+
+
+def test_bins_of_visium_hd_are_chosen_by_their_folder(tmp_path):
+    outs = tmp_path / "lung" / "outs"
+    write_cells(outs)
+    assert sh.io.read(outs)["table"].n_obs == 3
+    for bin_um, rows in ((2, 5), (8, 7), (16, 4)):
+        write_bins(outs, bin_um, rows=rows, columns=3)
+    sdata = sh.io.read(outs, store=tmp_path / "s.zarr")
+    assert list(sdata.shapes) == ["lung"]
+    assert sdata["table"].n_obs == 18
+    assert sh.io.read(outs / "binned_outputs/square_002um", slide="H1")["table"].obs["region"].unique().tolist() == [
+        "H1"
+    ]
+    with pytest.raises(ValueError, match="mpp is for image files .*outs has its own scale"):
+        sh.io.read(outs, mpp=0.5)
+    with pytest.raises(FileNotFoundError, match="neither binned_outputs/square_008um nor segmented_outputs"):
+        (tmp_path / "feature_slice.h5").touch()
+        sh.io.read(tmp_path)

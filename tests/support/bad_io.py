@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from bad_box import Box, Case, white
 from PIL import Image
+from visium_hd_folders import write_bins
 
 import spatialhist as sh
 
@@ -215,6 +216,15 @@ FILES = [
     Case("io.read_visium", "the folder above", lambda b: sh.io.read_visium(b.tmp), FileNotFoundError,
          ("did you mean", "outs"), lambda b: (b.tmp / "outs").mkdir()),
     Case("io.read_visium", "an illegal slide", lambda b: sh.io.read_visium(b.tmp, slide="a/b"), ValueError, ("try 'a_b'",)),
+    Case("io.read_visium_hd", "no folder", lambda b: sh.io.read_visium_hd(b.tmp / "outs"), FileNotFoundError,
+         ("outs", "square_008um", "segmented_outputs")),
+    Case("io.read_visium_hd", "the folder above", lambda b: sh.io.read_visium_hd(b.tmp), FileNotFoundError,
+         ("did you mean", "outs"), lambda b: (b.tmp / "outs").mkdir()),
+    Case("io.read_visium_hd", "an illegal slide", lambda b: sh.io.read_visium_hd(b.tmp, slide="a/b"), ValueError, ("try 'a_b'",)),
+    Case("io.read_visium_hd", "bins that there are none of", lambda b: sh.io.read_visium_hd(b.tmp, bin_um=16), ValueError,
+         ("bin_um=16", "it has bin_um=8"), lambda b: write_bins(b.tmp)),
+    Case("io.read_visium_hd", "a store that exists", lambda b: sh.io.read_visium_hd(b.tmp, store=b.sdata.path), FileExistsError,
+         ("cohort.zarr", "choose another path"), lambda b: write_bins(b.tmp)),
     Case("io.read_wsi", "no file", lambda b: sh.io.read_wsi(b.tmp / "a.svs"), FileNotFoundError, ("a.svs",)),
     Case("io.read_wsi", "text", lambda b: sh.io.read_wsi(b.tmp / "a.svs", store=b.tmp / "n.zarr"), ValueError,
          ("a.svs", "cannot be read as an image"), _text_file("a.svs")),

@@ -20,6 +20,7 @@ import tifffile
 from PIL import Image
 from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
+from visium_hd_folders import write_bins, write_cells
 
 import spatialhist as sh
 from spatialhist import _keys
@@ -129,6 +130,15 @@ def _st(name: str) -> Callable[[Path], Reader]:
         (folder / "counts" / "A1.tsv.gz").write_bytes(gzip.compress(b"\tG1\tG2\na\t1\t2\nb\t3\t4\n"))
         Image.fromarray(_pixels()).save(folder / "images" / "A1.png")
         return Reader.of(folder / name, lambda: sh.io.read_st(folder, progress=False))
+
+    return make
+
+
+def _visium_hd(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        cells = name.startswith("segmented")
+        write_cells(folder) if cells else write_bins(folder)
+        return Reader.of(folder / name, lambda: sh.io.read_visium_hd(folder, bin_um="cells" if cells else 8))
 
     return make
 
@@ -311,6 +321,10 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "slides.csv": _st("slides.csv"),
     "spots": _st("spots/A1.csv"),
     "counts": _st("counts/A1.tsv.gz"),
+    "bins": _visium_hd("binned_outputs/square_008um/filtered_feature_bc_matrix.h5"),
+    "bin positions": _visium_hd("binned_outputs/square_008um/spatial/tissue_positions.parquet"),
+    "bin scale": _visium_hd("binned_outputs/square_008um/spatial/scalefactors_json.json"),
+    "cell outlines": _visium_hd("segmented_outputs/cell_segmentations.geojson"),
     "challenge": _challenge,
     "stain": _stain,
     "manifest": _run("cross-validation"),

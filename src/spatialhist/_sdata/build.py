@@ -199,7 +199,11 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
 
     named = with_common_names([c.table for c in cohorts])
     tables = _with_common_layers([_with_unique_names(t) for t in named])
-    table = ad.concat(tables, join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first")
+    if len(tables) == 1:
+        # a table that is joined to none needs no second copy of its counts
+        table = _shallow(tables[0])
+    else:
+        table = ad.concat(tables, join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first")
     ids = joined_ids(named, table.var_names)
     if ids is not None:
         table.var[IDS] = ids
@@ -212,6 +216,14 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
     table.obs = _with_categories(table.obs)
     table.uns.pop(TableModel.ATTRS_KEY, None)
     return table
+
+
+def _shallow(table: AnnData) -> AnnData:
+    """Another table of the same arrays."""
+    import anndata as ad
+
+    mappings = {name: dict(getattr(table, name)) for name in ("uns", "obsm", "varm", "layers", "obsp", "varp")}
+    return ad.AnnData(table.X, obs=table.obs.copy(), var=table.var.copy(), **mappings)
 
 
 def _with_unique_names(table: AnnData) -> AnnData:

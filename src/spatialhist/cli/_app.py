@@ -101,7 +101,12 @@ def demo(
 
 @app.command()
 def run(
-    data: Annotated[Path, typer.Argument(help="Folder with slides.csv, Space Ranger folder, .h5 file or .zarr store.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with slides.csv, Space Ranger folder (Visium, Visium HD), .h5 file or .zarr store."
+        ),
+    ],
     out: Out,
     groups: Annotated[
         str, typer.Option(help="auto, patient, slide, or a column of obs.", autocompletion=lambda: GROUPS)

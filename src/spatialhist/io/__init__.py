@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_st": ["read_st"],
         "_submission": ["write_submission"],
         "_visium": ["read_visium"],
+        "_visium_hd": ["read_visium_hd"],
         "_wsi": ["read_wsi"],
         "_xenium": ["read_xenium"],
     },

@@ -11,9 +11,11 @@ from spatialhist._sdata.compat import quiet
 from spatialhist.io._assembly.cohort import open_store
 from spatialhist.io._assembly.slide import OUTS, sample_id
 from spatialhist.io._challenge import read_challenge
+from spatialhist.io._space_ranger.hd_layout import hd_mark, read_layout
 from spatialhist.io._space_ranger.unread import refuse_unread
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium
+from spatialhist.io._visium_hd import read_visium_hd
 from spatialhist.io._wsi import read_wsi
 from spatialhist.io._xenium import read_xenium
 from spatialhist.io._xenium_files.files import is_xenium, only_cells
@@ -37,9 +39,10 @@ def read(
     Parameters
     ----------
     path
-        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder (:func:`read_visium`), Xenium folder
-        (:func:`read_xenium`: spots of 55 um, or cells where it has no transcripts), ``.h5`` file of the challenge
-        (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
+        Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder of Visium (:func:`read_visium`) or of Visium HD
+        (:func:`read_visium_hd`; bins of 8 um where there are some, others by the path of their own folder, as
+        ``square_016um``), Xenium folder (:func:`read_xenium`: spots of 55 um, or cells where it has no transcripts), ``.h5``
+        file of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
     slide
         Slide id of a Space Ranger or Xenium folder or an image file; the name of the file or folder if None, and that of the
         folder above for one that is called ``outs``.
@@ -65,14 +68,17 @@ def read(
     path, store = Path(path), None if store is None else Path(store)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    is_hd = hd_mark(path) is not None
     if is_xenium(path) and mpp is None:
         return read_xenium(path, slide=slide, spots="cells" if only_cells(path) else ("um", 55), store=store)
-    if not is_xenium(path):
+    if not is_xenium(path) and not is_hd:
         refuse_unread(path)
     if path.suffix.lower() in IMAGES:
         return read_wsi(path, slide=slide, mpp=mpp, store=store)
     if mpp is not None:
         raise ValueError(f"mpp is for image files {sorted(IMAGES)}; {path} has its own scale")
+    if is_hd:
+        return read_visium_hd(path, bin_um=read_layout(path).usual(), slide=slide, store=store)
     sheet = (path / "slides.csv").exists()
     if (path / "spatial").exists() and not sheet:
         return read_visium(path, slide=slide or sample_id(path), store=store)

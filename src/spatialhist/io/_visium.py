@@ -81,11 +81,11 @@ def read_visium(
     >>> import spatialhist as sh
     >>> sdata = sh.io.read_visium("outs", slide="S1", image="slide.tif", patient="P1")  # doctest: +SKIP
     """
-    from spatialhist._sdata.cohort import open_cohort
     from spatialhist.io._assembly.cohort import assemble, check_new
     from spatialhist.io._assembly.slide import check_slide_id
     from spatialhist.io._space_ranger.features import warn_other_features
     from spatialhist.io._space_ranger.files import find_files
+    from spatialhist.io._space_ranger.images import add_images
     from spatialhist.io._space_ranger.unread import refuse_unread
 
     path = Path(path)
@@ -97,12 +97,7 @@ def read_visium(
         raise FileNotFoundError(f"no image {image}")
     part = _read_tables(files, slide, patient)
     warn_other_features(files.counts)
-    _add_small_images(part, files, slide)
-    if image is not None:
-        _add_full_image(part, slide, Path(image))
-    open_cohort(part)
-    if image is not None:
-        _compare_scale(part, slide, Path(image))
+    add_images(part, files, slide, None if image is None else Path(image))
     sdata = assemble([part], store)
     logger.info("read slide %r with %d spots and %d genes from %s", slide, *sdata[_keys.TABLE].shape, path)
     return sdata
@@ -139,11 +134,10 @@ def _read_by_standard_names(files: SpaceRangerFiles, slide: str) -> SpatialData:
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Variable names are not unique")
         warnings.filterwarnings("ignore", "Converting `region_key")
-        spatial = Path(folder, "spatial")
-        spatial.mkdir()
-        _link(files.scale_factors, spatial / SCALE_FACTORS)
+        Path(folder, "spatial").mkdir()
+        _link(files.scale_factors, Path(folder, SCALE_FACTORS))
         _link(files.counts, Path(folder, COUNTS))
-        positions.to_csv(spatial / POSITIONS[0])
+        positions.to_csv(Path(folder, POSITIONS[0]))
         try:
             return visium(folder, dataset_id=slide, counts_file=COUNTS)
         except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
@@ -160,44 +154,3 @@ def _link(file: Path, there: Path) -> None:
 def _text(value: Any) -> str:
     first = np.ravel(value)[0]
     return first.decode() if isinstance(first, bytes) else str(first)
-
-
-def _add_small_images(part: SpatialData, files: SpaceRangerFiles, slide: str) -> None:
-    """Add Space Ranger's small images, named and placed as spatialdata-io does."""
-    from spatialdata.models import Image2DModel
-    from spatialdata.transformations import Identity, get_transformation
-
-    from spatialhist.io._images.image_file import read_pixels
-
-    for size, file in (("hires", files.hires), ("lowres", files.lowres)):
-        if file is not None:
-            small = f"{slide}_downscaled_{size}"
-            placed = {small: Identity(), slide: get_transformation(part.shapes[slide], small).inverse()}
-            part.images[f"{slide}_{size}_image"] = Image2DModel.parse(
-                read_pixels(file), dims=("c", "y", "x"), c_coords=list(_keys.CHANNELS), transformations=placed
-            )
-
-
-def _add_full_image(part: SpatialData, slide: str, path: Path) -> None:
-    from spatialdata.transformations import Identity
-
-    from spatialhist._sdata.pyramids import parse_image
-    from spatialhist.io._images.image_file import read_pixels
-
-    pixels = read_pixels(path)
-    part.images[_keys.image(slide)] = parse_image(pixels, {slide: Identity()})
-
-
-def _compare_scale(part: SpatialData, slide: str, image: Path) -> None:
-    """Warn where the image says another pixel size than the distance of spots; it was made larger or smaller."""
-    from spatialhist._sdata.scale import scale
-    from spatialhist._sdata.spots_on_image import check_distance
-    from spatialhist.io._images.image_file import MPP_RANGE, read_mpp
-
-    try:
-        recorded = read_mpp(image)
-    except (ImportError, ValueError):
-        return
-    known = scale(part, slide)
-    if recorded and known.mpp and known.pitch_px and MPP_RANGE[0] <= recorded <= MPP_RANGE[1]:
-        check_distance(known.pitch_px, recorded, slide, known_um=known.mpp * known.pitch_px)

@@ -8,15 +8,6 @@ import pytest
 import spatialhist as sh
 
 KINDS = {
-    "hd/binned_outputs/square_008um/spatial/tissue_positions.parquet": (
-        "hd",
-        "output of Visium HD.*spatialdata_io.visium_hd",
-    ),
-    "bins/spatial/tissue_positions.parquet": (
-        "bins",
-        r"output of Visium HD.*\(it has spatial/tissue_positions.parquet\)",
-    ),
-    "seg/filtered_feature_cell_matrix.h5": ("seg", "cells that Space Ranger segmented.*sh.io.from_arrays"),
     "a.h5ad": ("a.h5ad", "is an AnnData.*sh.io.from_arrays"),
     "a.mrxs": ("a.mrxs", "format other than TIFF: convert it to OME-TIFF"),
 }
@@ -32,6 +23,25 @@ def test_kinds_are_told_by_name_with_a_way_to_read_them(tmp_path, file):
     if (tmp_path / path).is_dir():
         with pytest.raises(ValueError, match=message):
             sh.io.read_visium(tmp_path / path)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "hd/binned_outputs",
+        "hd/feature_slice.h5",
+        "hd/spatial/tissue_positions.parquet",
+        "hd/cell_segmentations.geojson",
+    ],
+)
+def test_the_reader_of_visium_names_that_of_visium_hd(tmp_path, mark):
+    (tmp_path / mark).parent.mkdir(parents=True)
+    (tmp_path / mark).mkdir() if mark.endswith("outputs") else (tmp_path / mark).touch()
+    name = mark.removeprefix("hd/")
+    with pytest.raises(
+        ValueError, match=rf"output of Visium HD: read it with sh.io.read_visium_hd\(path\) \(it has {name}\)"
+    ):
+        sh.io.read_visium(tmp_path / "hd")
 
 
 def test_a_matrix_alone_is_told_from_the_file_of_the_challenge(tmp_path):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from spatialhist._runtime.files import BROKEN, intact, own_hdf5
@@ -39,18 +38,28 @@ def warn_other_features(counts: Path) -> None:
 
 def symbols(counts: Path) -> pd.DataFrame:
     """Symbol and id of every gene, in the order of the file."""
-    frame = pd.DataFrame({name: _texts(counts, key) for name, key in (("symbol", "name"), ("id", "id"))})
-    return frame[np.array(_texts(counts, "feature_type")) == GENES]
+    features = read_features(counts)
+    return features.loc[features["type"] == GENES, ["symbol", "id"]]
+
+
+def read_features(counts: Path) -> pd.DataFrame:
+    """Symbol, id and type of everything that was counted, in the order of the file."""
+    keys = {"symbol": "name", "id": "id", "type": "feature_type"}
+    found = {name: _texts(counts, key) for name, key in keys.items()}
+    if len({len(texts) for texts in found.values()}) > 1:
+        raise ValueError(f"{counts} is a broken matrix: its features have unlike numbers of names, ids and types")
+    return pd.DataFrame(found)
 
 
 def _texts(counts: Path, key: str) -> list[str]:
-    with _matrix(counts) as matrix:
+    with open_matrix(counts) as matrix:
         stored = matrix[f"features/{key}"][:]
     return [text.decode() if isinstance(text, bytes) else str(text) for text in stored]
 
 
 @contextmanager
-def _matrix(counts: Path) -> Iterator[h5py.Group]:
+def open_matrix(counts: Path) -> Iterator[h5py.Group]:
+    """The matrix in a file, with what is wrong with it named."""
     says = "{path} is no feature-barcode matrix of Space Ranger, or a broken one: {error}"
     with intact(counts, says, errors=(*BROKEN, OSError, RuntimeError)), own_hdf5(counts) as file:
         yield file["matrix"]
@@ -64,7 +73,7 @@ def check_matrix(counts: Path) -> None:
     ValueError
         If it has some, or is broken.
     """
-    with _matrix(counts) as matrix:
+    with open_matrix(counts) as matrix:
         n_genes, n_barcodes = (int(n) for n in matrix["shape"][:])
         stored, indices = matrix["data"].size, matrix["indices"]
         check_compressed(matrix["indptr"][:], n_barcodes, stored, str(counts))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-POSITIONS = ("tissue_positions.csv", "tissue_positions_list.csv")
-SCALE_FACTORS = "scalefactors_json.json"
+POSITIONS = ("spatial/tissue_positions.csv", "spatial/tissue_positions_list.csv")
+SCALE_FACTORS = "spatial/scalefactors_json.json"
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,17 @@ class SpaceRangerFiles:
     lowres: Path | None
 
 
-def find_files(path: Path, counts: str) -> SpaceRangerFiles:
+def find_files(path: Path, counts: str, positions: tuple[str, ...] = POSITIONS) -> SpaceRangerFiles:
     """Find the files of a slide, with or without the sample's name in front.
+
+    Parameters
+    ----------
+    path
+        Folder of the slide.
+    counts
+        Name of the matrix.
+    positions
+        Names that the file of positions may have.
 
     Raises
     ------
@@ -30,42 +39,49 @@ def find_files(path: Path, counts: str) -> SpaceRangerFiles:
     ValueError
         If a folder holds files of several samples.
     """
-    spatial = path / "spatial"
-    matrix = _find(path, counts)
-    positions = _find(spatial, POSITIONS[0]) or _find(spatial, POSITIONS[1])
-    factors = _find(spatial, SCALE_FACTORS)
-    if matrix is None or positions is None or factors is None:
-        found = {counts: matrix, POSITIONS[0]: positions, SCALE_FACTORS: factors}
-        missing = [name for name, file in found.items() if file is None]
-        raise FileNotFoundError(_what_is_missing(path, counts, missing))
-    hires, lowres = (_find(spatial, f"tissue_{size}_image.png") for size in ("hires", "lowres"))
-    return SpaceRangerFiles(matrix, positions, factors, hires, lowres)
+    wanted = [(counts,), positions, (SCALE_FACTORS,)]
+    found = [_first(path, names) for names in wanted]
+    missing = [names for names, file in zip(wanted, found, strict=True) if file is None]
+    if missing:
+        raise FileNotFoundError(_what_is_missing(path, missing))
+    images = [find_file(path, f"spatial/tissue_{size}_image.png") for size in ("hires", "lowres")]
+    return SpaceRangerFiles(*(file for file in found if file is not None), *images)
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    if (folder / name).is_file():
-        return folder / name
-    prefixed = sorted(folder.glob(f"*_{name}"))
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((file for name in names if (file := find_file(folder, name)) is not None), None)
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """A file below a folder, with or without the sample's name in front; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If there are those of several samples.
+    """
+    file = folder / name
+    if file.is_file():
+        return file
+    prefixed = sorted(file.parent.glob(f"*_{file.name}"))
     if len(prefixed) > 1:
         raise ValueError(
-            f"{folder} holds {len(prefixed)} samples: {', '.join(p.name for p in prefixed[:4])}. Give each sample a "
+            f"{file.parent} holds {len(prefixed)} samples: {', '.join(p.name for p in prefixed[:4])}. Give each sample a "
             "folder of its own"
         )
     return prefixed[0] if prefixed else None
 
 
-def _what_is_missing(path: Path, counts: str, missing: list[str]) -> str:
-    where = {counts: path / counts}
-    names = [str(where.get(name, path / "spatial" / name)) for name in missing]
-    names = [f"{name} (or {POSITIONS[1]})" if name.endswith(POSITIONS[0]) else name for name in names]
+def _what_is_missing(path: Path, missing: list[tuple[str, ...]]) -> str:
+    names = ", ".join(" or ".join([str(path / first), *(Path(o).name for o in others)]) for first, *others in missing)
     if (path / "outs").is_dir():
-        return f"missing for a Space Ranger output: {', '.join(names)}; did you mean {path / 'outs'}?"
-    return f"missing for a Space Ranger output: {', '.join(names)}{_similar(path, missing)}"
+        return f"missing for a Space Ranger output: {names}; did you mean {path / 'outs'}?"
+    return f"missing for a Space Ranger output: {names}{_similar(path, [first for first, *_ in missing])}"
 
 
 def _similar(path: Path, missing: list[str]) -> str:
     """Files that lie elsewhere or are packed, as GEO has them."""
-    kinds = [name.split(".")[0].removesuffix("_list") for name in missing]
+    kinds = [Path(name).name.split(".")[0].removesuffix("_list") for name in missing]
     here = [
         p for folder in (path, path / "spatial") if folder.is_dir() for p in sorted(folder.iterdir()) if p.is_file()
     ]

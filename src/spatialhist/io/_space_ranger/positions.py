@@ -6,23 +6,43 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from spatialhist import _keys
+from spatialhist._runtime.files import UNDECODABLE, intact
 from spatialhist._sdata.flags import as_flags
 
 COLUMNS = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"]
+PARQUET = ".parquet"
 MAX_COLUMNS = 20
 """More than a header of anything has, of which rows may have more cells than it has names."""
 
 
 def read_positions(path: Path) -> pd.DataFrame:
-    """Read positions by barcode, with a header (Space Ranger 2 and later) or without, from a file of any name.
+    """Read positions by barcode from a file of any name: Parquet, or CSV with a header (Space Ranger 2 and later) or without.
 
     Raises
     ------
     ValueError
         If columns are missing or hold no numbers, or a barcode is there twice.
     """
+    frame = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path)
+    return _numbers(frame.set_index("barcode"), path)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    says = "{path} cannot be read as Parquet: {error}. Copy it again from the output"
+    with intact(path, says, errors=UNDECODABLE):
+        frame = pd.read_parquet(path)
+    # what was decoded would stay beside what was made of it
+    pa.default_memory_pool().release_unused()
+    missing = [column for column in COLUMNS if column not in frame]
+    if missing or frame.empty:
+        raise ValueError(f"{path} has {len(frame)} rows of {list(frame)}: want {','.join(COLUMNS)}")
+    return frame[COLUMNS]
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, header=None, names=range(MAX_COLUMNS), dtype=str, skipinitialspace=True)
     except (ValueError, UnicodeError) as error:
@@ -39,7 +59,7 @@ def read_positions(path: Path) -> pd.DataFrame:
         raise ValueError(
             f"the first row of {path} is {','.join(first[:7]).strip(',')}: want {','.join(COLUMNS)}, or the first spot in this order"
         )
-    return _numbers(frame.set_index("barcode"), path)
+    return frame
 
 
 def _is_number(text: str) -> bool:

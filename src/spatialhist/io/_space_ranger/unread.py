@@ -1,19 +1,13 @@
-"""Paths that hold data of a kind that is not read, named with a way to read them."""
+"""Paths that hold data of a kind that is not read here, named with a way to read them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from spatialhist._runtime.files import BROKEN, own_hdf5
+from spatialhist.io._space_ranger.hd_layout import hd_mark
 
-HD = (
-    "is an output of Visium HD, which this version does not read: load it with spatialdata_io.visium_hd(path), and give "
-    "image, positions and counts of one bin size to sh.io.from_arrays"
-)
-SEGMENTED = (
-    "holds cells that Space Ranger segmented, which this version does not read: give the full-resolution image, the "
-    "centroids of cell_segmentations.geojson and the counts of filtered_feature_cell_matrix.h5 to sh.io.from_arrays"
-)
+HD = "is an output of Visium HD: read it with sh.io.read_visium_hd(path)"
 XENIUM = "is a Xenium output: read it with sh.io.read_xenium(path)"
 ANNDATA = (
     "is an AnnData, which has no full-resolution image: read it with adata = anndata.read_h5ad(path), and give its parts "
@@ -23,21 +17,22 @@ MATRIX = "is a feature-barcode matrix without positions: give the folder that al
 SLIDE = "is a slide in a format other than TIFF: convert it to OME-TIFF with QuPath or bfconvert"
 
 FOLDERS = {
-    HD: ("binned_outputs", "feature_slice.h5", "spatial/tissue_positions.parquet"),
-    SEGMENTED: ("segmented_outputs", "filtered_feature_cell_matrix.h5", "cell_segmentations.geojson"),
     XENIUM: ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "cell_feature_matrix.h5"),
 }
 SUFFIXES = {".h5ad": ANNDATA, **dict.fromkeys((".mrxs", ".czi", ".vsi", ".dcm"), SLIDE)}
 
 
 def refuse_unread(path: Path) -> None:
-    """Say what a path holds, where it is something that other packages read.
+    """Say what a path holds, where it is something that another function or package reads.
 
     Raises
     ------
     ValueError
         With the kind and a way to read it.
     """
+    mark = hd_mark(path)
+    if mark is not None:
+        raise ValueError(f"{path} {HD} (it has {mark})")
     for kind, marks in FOLDERS.items():
         mark = next((m for m in marks if (path / m).exists()), None)
         if mark is not None:
