@@ -199,7 +199,7 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
 
     named = with_common_names([c.table for c in cohorts])
     tables = _with_common_layers([_with_unique_names(t) for t in named])
-    if len(tables) == 1:
+    if len(tables) == 1 and tables[0].raw is None and not tables[0].is_view:
         # a table that is joined to none needs no second copy of its counts
         table = _shallow(tables[0])
     else:
