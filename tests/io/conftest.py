@@ -4,11 +4,14 @@ import gzip
 import json
 from pathlib import Path
 
+import anndata as ad
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
+from scipy import sparse
 
 HEIGHT, WIDTH = 300, 423
 
@@ -112,3 +115,61 @@ def challenge(tmp_path) -> Path:
                 spots[name] = rng.integers(1, 3, n) if name == "Test_Set" else rng.random(n)
             file[f"spots/{part}/{slide}"] = spots
     return path
+
+
+GENES = ["ERBB2", "FASN", "CD3E", "KRT5"]
+
+
+def hexagon(rows: int = 6, columns: int = 8, *, pitch: float = 40.0, x: float = 50.0, y: float = 30.0) -> pd.DataFrame:
+    """Spots of a hexagonal array: where they lie, and their row and column as Space Ranger numbers them."""
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    shift = row % 2
+    return pd.DataFrame(
+        {"x": x + pitch * (column + shift / 2), "y": y + pitch * row * np.sqrt(3) / 2,
+         "array_row": row, "array_col": 2 * column + shift}
+    )  # fmt: skip
+
+
+def make_adata(*libraries: str, format: str = "csr") -> ad.AnnData:
+    """Make an AnnData as squidpy has it: libraries in one table, 40 pixels (100 um) from spot to spot."""
+    parts = []
+    for i, library in enumerate(libraries):
+        spots, rng = hexagon(x=50.0 + 20 * i), np.random.default_rng(i)
+        obs = spots[["array_row", "array_col"]].assign(in_tissue=["yes", "no"] * (len(spots) // 2))
+        part = ad.AnnData(
+            sparse.csr_matrix(rng.poisson(3, (len(spots), len(GENES))).astype(np.float32)),
+            obs=obs.set_axis([f"AC{n}-1-{library}" for n in range(len(spots))]),
+            var=pd.DataFrame({"gene_ids": [f"ENSG{n}" for n in range(len(GENES))], "variable": True}, index=GENES),
+            obsm={"spatial": spots[["x", "y"]].to_numpy(), "X_pca": rng.random((len(spots), 3))},
+        )
+        part.layers["log"] = np.log1p(part.X.toarray())
+        part.uns["spatial"] = {library: _squidpy_entry()}
+        parts.append(part)
+    adata = ad.concat(dict(zip(libraries, parts, strict=True)), label="library_id", uns_merge="unique", merge="same")
+    adata.X = adata.X.asformat(format)
+    return adata
+
+
+def _squidpy_entry() -> dict:
+    """Return a picture of a quarter of the size of the image, and scale factors as Space Ranger writes them."""
+    factors = {"tissue_hires_scalef": 0.25, "spot_diameter_fullres": 26.0}
+    return {"images": {"hires": picture(300, 440)[::4, ::4] / 255}, "scalefactors": factors}
+
+
+def write_hest(folder: Path, **samples: dict) -> Path:
+    """Write samples of HEST-1k, each with what its metadata says beside the defaults."""
+    for name in ("st", "wsis", "metadata"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, changes in samples.items():
+        about = {"id": name, "organ": "Breast", "st_technology": "Visium", "pixel_size_um_estimated": 2.5,
+                 "pixel_size_um_embedded": 9.0, "spot_diameter": 55.0, "inter_spot_dist": 100.0,
+                 "dataset_title": "A study", "patient": None} | changes  # fmt: skip
+        adata = make_adata("ST")
+        adata.obs = adata.obs.drop(columns="library_id")
+        adata.write_h5ad(folder / "st" / f"{name}.h5ad")
+        tifffile.imwrite(folder / "wsis" / f"{name}.tif", picture(300, 440), tile=(64, 64))
+        (folder / "metadata" / f"{name}.json").write_text(json.dumps(about))
+        rows.append(about)
+    pd.DataFrame(rows).to_csv(folder / "HEST_v1_1_0.csv", index=False)
+    return folder

@@ -7,7 +7,8 @@ import warnings
 import pytest
 from fuzz_readers import READERS, read_damaged
 
-SLOW = {"slides.csv", "spots", "counts", "challenge", "store", "table", "shapes", "tiff", "journal", "links", "sparse"}
+SLOW = {"slides.csv", "spots", "counts", "challenge", "store", "table", "shapes", "tiff", "journal", "links", "sparse", "h5ad",
+        "hest metadata", "hest sheet"}  # fmt: skip
 """Readers that build an object."""
 
 

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 from bad_box import Box, Case, white
 from PIL import Image
 from visium_hd_folders import write_bins
@@ -269,4 +271,56 @@ FILES = [
 ]  # fmt: skip
 
 
-CASES = [*ARRAYS, *ST, *FILES]
+def _adata(**changes: Any) -> ad.AnnData:
+    parts = {"X": COUNTS, "obsm": {"spatial": np.array(XY)}} | changes
+    return ad.AnnData(**{key: value for key, value in parts.items() if value is not None})
+
+
+def _anndata(what: str, error: type[Exception], says: tuple[str, ...], image: Any = None, **changes: Any) -> Case:
+    options = {key: changes.pop(key) for key in ("library", "slide", "mpp", "patient") if key in changes}
+    given = white() if image is None else image
+    return Case("io.from_anndata", what, lambda b: sh.io.from_anndata(_adata(**changes), given, **options), error, says)
+
+
+def _entries(*libraries: str) -> dict[str, Any]:
+    picture = {"images": {"hires": white()}, "scalefactors": {"tissue_hires_scalef": 1.0}}
+    return {"spatial": dict.fromkeys(libraries, picture)}
+
+
+TWO = pd.DataFrame({"library_id": ["A", "B"]}, index=["a", "b"])
+ANNDATAS = [
+    Case("io.from_anndata", "a SpatialData", lambda b: sh.io.from_anndata(b.sdata, white()), TypeError, ("SpatialData", "AnnData")),
+    Case("io.from_anndata", "a file that is not there", lambda b: sh.io.from_anndata(_adata(), b.tmp / "a.tif"),
+         FileNotFoundError, ("a.tif",)),
+    Case("io.from_anndata", "a store that exists", lambda b: sh.io.from_anndata(_adata(), white(), store=b.sdata.path),
+         FileExistsError, ("cohort.zarr", "choose another path")),
+    _anndata("no positions", KeyError, ("obsm['spatial']", "X_umap"), obsm={"X_umap": np.zeros((2, 2))}),
+    _anndata("no matrix", ValueError, ("no X", "raw counts"), X=None, obs=TWO, var=pd.DataFrame(index=["a"])),
+    _anndata("no genes", ValueError, ("2 spots and 0 genes",), X=np.empty((2, 0))),
+    _anndata("four coordinates", ValueError, ("(2, 4)", "x, y"), obsm={"spatial": np.zeros((2, 4))}),
+    _anndata("NaN position", ValueError, ("1 of 2", "'S1'", "finite"), obsm={"spatial": np.array([[1.0, np.nan], [2, 3]])}),
+    _anndata("scaled data", ValueError, ("negative", "'S1'", "-2"), X=_counts(first=-2)),
+    _anndata("NaN counts", ValueError, ("1 counts", "'S1'", "missing"), X=_counts(first=np.nan)),
+    _anndata("swapped axes", ValueError, ("x and y are swapped",), image=white()[:35], obsm={"spatial": np.array(XY)[:, ::-1]}),
+    _anndata("libraries that nothing tells apart", ValueError, ("['A', 'B']", "adata.obs['library_id']"), uns=_entries("A", "B")),
+    _anndata("one image for two libraries", ValueError, ("['A', 'B']", "image="), obs=TWO),
+    _anndata("an image too few", ValueError, ("['B']", "image"), image={"A": white()}, obs=TWO),
+    _anndata("an image too many", KeyError, ("['C']", "['A', 'B']"), image={"A": white(), "B": white(), "C": white()}, obs=TWO),
+    _anndata("an unknown library", KeyError, ("['C']", "['A', 'B']"), library="C", obs=TWO),
+    _anndata("one slide id for two libraries", ValueError, ("'S1'", "dict"), slide="S1", obs=TWO),
+    _anndata("an illegal slide", ValueError, ("'a/b'", "try 'a_b'"), slide="a/b"),
+    _anndata("negative scale", ValueError, ("mpp", "'S1'", "positive"), mpp=-1.0),
+    _anndata("a scale factor of 0", ValueError, ("['A']", "spot_diameter_fullres", "positive"),
+             uns={"spatial": {"A": {"scalefactors": {"spot_diameter_fullres": 0.0}}}}),
+    Case("io.from_anndata", "no image at all", lambda b: sh.io.from_anndata(_adata()), ValueError,
+         ("no picture", "sh.io.from_anndata(adata, image=)")),
+    Case("io.read", "a table without a picture", _read("a.h5ad"), ValueError,
+         ("a.h5ad", "anndata.read_h5ad", "sh.io.from_anndata(adata, image=)"), lambda b: _adata().write_h5ad(b.tmp / "a.h5ad")),
+    Case("io.read", "text as a table", _read("a.h5ad"), ValueError, ("a.h5ad", "no AnnData file"), _text_file("a.h5ad")),
+    Case("io.read", "a table without positions", _read("a.h5ad"), KeyError, ("a.h5ad", "obsm['spatial']"),
+         lambda b: _adata(obsm={}).write_h5ad(b.tmp / "a.h5ad")),
+    Case("io.read_hest", "another folder", lambda b: sh.io.read_hest(b.tmp), FileNotFoundError, ("st/<id>.h5ad", "HEST-1k")),
+]  # fmt: skip
+
+
+CASES = [*ARRAYS, *ST, *FILES, *ANNDATAS]

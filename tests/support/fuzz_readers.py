@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import h5py
 import imagecodecs
 import numpy as np
+import pandas as pd
 import spatialdata as sd
 import tifffile
 from PIL import Image
@@ -314,6 +316,32 @@ def _sparse(folder: Path) -> Reader:
     return Reader.of(path, read)
 
 
+def _h5ad(folder: Path) -> Reader:
+    path = folder / "a.h5ad"
+    entry = {"images": {"hires": _pixels()}, "scalefactors": {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 5.0}}
+    obs = pd.DataFrame({"library_id": ["A", "A"], "depth": [1, 2]}, index=["a", "b"])
+    adata = ad.AnnData(csr_matrix([[1.0, 0, 2], [0, 3, 4]]), obs=obs, obsm={"spatial": np.array([[5.0, 6], [15, 6]])})
+    adata.uns["spatial"] = {"A": entry}
+    adata.write_h5ad(path)
+    return Reader.of(path, lambda: sh.io.read(path))
+
+
+def _hest(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        _h5ad(folder)
+        for part in ("st", "wsis", "metadata"):
+            (folder / part).mkdir(exist_ok=True)
+        shutil.move(folder / "a.h5ad", folder / "st" / "A.h5ad")
+        tifffile.imwrite(folder / "wsis" / "A.tif", _pixels())
+        (folder / "metadata" / "A.json").write_text(
+            json.dumps({"pixel_size_um_estimated": 0.5, "patient": "P1", "organ": "Breast", "st_technology": "Visium"})
+        )
+        (folder / "HEST_v1_1_0.csv").write_text("id,organ,spot_diameter\nA,Breast,55\n")
+        return Reader.of(folder / name, lambda: sh.io.read_hest(folder))
+
+    return make
+
+
 READERS: dict[str, Callable[[Path], Reader]] = {
     "png": _image("a.png"),
     "jpeg": _image("a.jpg"),
@@ -326,6 +354,9 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "bin scale": _visium_hd("binned_outputs/square_008um/spatial/scalefactors_json.json"),
     "cell outlines": _visium_hd("segmented_outputs/cell_segmentations.geojson"),
     "challenge": _challenge,
+    "h5ad": _h5ad,
+    "hest metadata": _hest("metadata/A.json"),
+    "hest sheet": _hest("HEST_v1_1_0.csv"),
     "stain": _stain,
     "manifest": _run("cross-validation"),
     "model": _run("model"),

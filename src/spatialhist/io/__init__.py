@@ -8,6 +8,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_arrays": ["from_arrays"],
         "_challenge": ["read_challenge"],
         "_concat": ["concat"],
+        "_from_anndata": ["from_anndata"],
+        "_hest": ["read_hest"],
         "_read": ["read"],
         "_save": ["save"],
         "_st": ["read_st"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +84,9 @@ def from_arrays(
     S1_1    1.0   5.0
     """
     from spatialhist.io._assembly.slide import check_centers, make_slide
+    from spatialhist.io._images.given import open_image
 
-    picture, known = _open_image(image)
+    picture, known = open_image(image)
     centers = check_centers(xy, slide)
     values, names = _name_genes(counts, genes, len(centers))
     sdata = make_slide(
@@ -103,30 +103,6 @@ def from_arrays(
     )
     logger.info("made slide %r with %d spots and %d genes", slide, len(centers), len(names))
     return sdata
-
-
-def _open_image(image: Any) -> tuple[Any, dict[str, Any]]:
-    """Pixels ``(3, y, x)`` uint8 or an image element, and what its object knows of the slide."""
-    import spatialdata as sd
-
-    from spatialhist._sdata.scale import slide_info
-    from spatialhist.io._images.arrays import to_rgb8
-
-    if isinstance(image, str | os.PathLike):
-        raise TypeError(
-            f"image={str(image)!r} is a path: pass the slide, sh.io.read_wsi({str(image)!r}), or its pixels"
-        )
-    if isinstance(image, sd.SpatialData):
-        ends = _keys.image("")
-        slides = [key.removesuffix(ends) for key in image.images if key.endswith(ends)]
-        if len(slides) != 1:
-            raise ValueError(
-                f"image is an object with the images {sorted(image.images)}: pass one of them, as in sdata.images[...]"
-            )
-        return image.images[_keys.image(slides[0])], slide_info(image, slides[0])
-    if hasattr(image, "dims") or hasattr(image, "children"):
-        return image, {}
-    return np.moveaxis(to_rgb8(image), -1, 0), {}
 
 
 def _name_genes(counts: Any, genes: Sequence[str] | None, n: int) -> tuple[Any, list[str]]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from spatialhist import _keys
 from spatialhist._runtime.files import new_folder, reason
 from spatialhist._sdata.compat import quiet
+from spatialhist.io._anndata.h5ad import read_h5ad
+from spatialhist.io._anndata.libraries import COLUMN as LIBRARY
 from spatialhist.io._assembly.cohort import open_store
-from spatialhist.io._assembly.slide import OUTS, sample_id
+from spatialhist.io._assembly.slide import sample_id
 from spatialhist.io._challenge import read_challenge
+from spatialhist.io._from_anndata import from_anndata
+from spatialhist.io._hest import read_hest
+from spatialhist.io._hest1k.samples import is_hest
+from spatialhist.io._space_ranger.elsewhere import what_it_may_be
 from spatialhist.io._space_ranger.hd_layout import hd_mark, read_layout
 from spatialhist.io._space_ranger.unread import refuse_unread
 from spatialhist.io._st import read_st
@@ -23,6 +30,7 @@ from spatialhist.io._xenium_files.files import is_xenium, only_cells
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+H5AD = ".h5ad"
 IMAGES = {".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
 
 
@@ -41,15 +49,16 @@ def read(
     path
         Folder with ``slides.csv`` (:func:`read_st`), Space Ranger folder of Visium (:func:`read_visium`) or of Visium HD
         (:func:`read_visium_hd`; bins of 8 um where there are some, others by the path of their own folder, as
-        ``square_016um``), Xenium folder (:func:`read_xenium`: spots of 55 um, or cells where it has no transcripts), ``.h5``
-        file of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
+        ``square_016um``), Xenium folder (:func:`read_xenium`: spots of 55 um, or cells where it has no transcripts), folder
+        of HEST-1k (:func:`read_hest`), ``.h5ad`` file with a small picture of its slide (:func:`from_anndata`), ``.h5`` file
+        of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
     slide
         Slide id of a Space Ranger or Xenium folder or an image file; the name of the file or folder if None, and that of the
         folder above for one that is called ``outs``.
     slides
-        Some slides of a ``slides.csv`` folder.
+        Some slides of a ``slides.csv`` folder, samples of HEST-1k, or libraries of an ``.h5ad`` file.
     mpp
-        Micrometers per pixel of an image file.
+        Micrometers per pixel of an image file, or of positions in an ``.h5ad`` file.
     store
         New zarr store to write to; the object returned reads from it.
 
@@ -73,6 +82,8 @@ def read(
         return read_xenium(path, slide=slide, spots="cells" if only_cells(path) else ("um", 55), store=store)
     if not is_xenium(path) and not is_hd:
         refuse_unread(path)
+    if path.suffix.lower() == H5AD:
+        return _read_anndata(path, library=slides, slide=slide, mpp=mpp, store=store)
     if path.suffix.lower() in IMAGES:
         return read_wsi(path, slide=slide, mpp=mpp, store=store)
     if mpp is not None:
@@ -88,6 +99,8 @@ def read(
         )
     if sheet:
         return read_st(path, slides=slides, store=store)
+    if is_hest(path):
+        return read_hest(path, ids=slides, store=store)
     sdata = _read_whole(path)
     return sdata if store is None else _stored(sdata, store)
 
@@ -97,10 +110,21 @@ def _read_whole(path: Path) -> SpatialData:
         return _read_store(path)
     if path.suffix in (".h5", ".hdf5"):
         return read_challenge(path)
-    advice = f"; did you mean {path / OUTS}?" if (path / OUTS).is_dir() else ""
     raise ValueError(
-        f"{path} is no slides.csv folder, Space Ranger folder, Xenium folder, .h5 file, .zarr store or image{advice}"
+        f"{path} is no slides.csv folder, Space Ranger folder, Xenium folder, folder of HEST-1k, .h5ad or .h5 file, .zarr "
+        f"store or image{what_it_may_be(path)}"
     )
+
+
+def _read_anndata(path: Path, *, slide: str | None, **options: Any) -> SpatialData:
+    """Read a file that has small pictures of its slides, which are called after the file where they have no names."""
+    adata = read_h5ad(path)
+    try:
+        if slide is None and not (adata.uns.get(_keys.SPATIAL) or LIBRARY in adata.obs):
+            slide = sample_id(path.with_suffix(""))
+        return from_anndata(adata, slide=slide, **options)
+    except (KeyError, ValueError) as error:
+        raise type(error)(f"{path}, read by adata = anndata.read_h5ad({str(path)!r}): {error.args[0]}") from error
 
 
 def _read_store(path: Path) -> SpatialData:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import anndata as ad
 import h5py
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ import pytest
 import spatialhist as sh
 
 KINDS = {
-    "a.h5ad": ("a.h5ad", "is an AnnData.*sh.io.from_arrays"),
     "a.mrxs": ("a.mrxs", "format other than TIFF: convert it to OME-TIFF"),
 }
 
@@ -52,16 +50,3 @@ def test_a_matrix_alone_is_told_from_the_file_of_the_challenge(tmp_path):
     (tmp_path / "b.h5").write_text("text")
     with pytest.raises(ValueError, match="b.h5 is not an HDF5 file"):
         sh.io.read(tmp_path / "b.h5")
-
-
-def test_what_the_message_says_of_an_anndata_works(tmp_path):
-    counts = np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)
-    xy = np.array([[50.0, 60], [90, 60], [70, 95]])
-    ad.AnnData(counts, obsm={"spatial": xy}).write_h5ad(tmp_path / "a.h5ad")
-    with pytest.raises(ValueError, match="AnnData") as said:
-        sh.io.read(tmp_path / "a.h5ad")
-    image, adata = np.full((120, 150, 3), 200, np.uint8), ad.read_h5ad(tmp_path / "a.h5ad")
-    call = str(said.value).split("to sh.io.")[1]
-    sdata = eval(f"sh.io.{call}", {"sh": sh, "image": image, "adata": adata})
-    np.testing.assert_array_equal(sdata["table"].X, counts)
-    np.testing.assert_array_equal(sdata["table"].obsm["spatial"], xy)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from spatialdata import SpatialData
 
+    from spatialhist._sdata.spots_on_image import SmallImage
+
 OUTS = "outs"
 
 
@@ -32,9 +34,13 @@ def make_slide(
     pitch_px: float | None = None,
     spot_diameter_px: float | None = None,
     obs: pd.DataFrame | None = None,
+    small: SmallImage | None = None,
     **rest: Any,
 ) -> SpatialData:
-    """Check one slide and build it; the parameters are those of ``build_slide``."""
+    """Check one slide and build it.
+
+    The parameters are those of ``build_slide``, and a small copy of the image that positions were measured on.
+    """
     from spatialhist._sdata.build import build_slide
     from spatialhist._sdata.images import image_size
     from spatialhist._sdata.lattice import lattice_pitch
@@ -50,7 +56,9 @@ def make_slide(
             raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
     compared = centers[should_be_inside(None if obs is None else obs.get(_keys.IN_TISSUE), len(centers))]
     if image is not None:
-        check_spots(compared, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2)
+        check_spots(
+            compared, image_size(image), slide, _keys.image(slide), radius=(spot_diameter_px or 0) / 2, small=small
+        )
     check_distance(pitch_px or lattice_pitch(centers), mpp, slide)
     return build_slide(
         image,

@@ -9,17 +9,13 @@ from spatialhist.io._space_ranger.hd_layout import hd_mark
 
 HD = "is an output of Visium HD: read it with sh.io.read_visium_hd(path)"
 XENIUM = "is a Xenium output: read it with sh.io.read_xenium(path)"
-ANNDATA = (
-    "is an AnnData, which has no full-resolution image: read it with adata = anndata.read_h5ad(path), and give its parts "
-    'to sh.io.from_arrays(image, adata.obsm["spatial"], adata.X, genes=list(adata.var_names))'
-)
 MATRIX = "is a feature-barcode matrix without positions: give the folder that also has spatial/ to sh.io.read_visium"
 SLIDE = "is a slide in a format other than TIFF: convert it to OME-TIFF with QuPath or bfconvert"
 
 FOLDERS = {
     XENIUM: ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "cell_feature_matrix.h5"),
 }
-SUFFIXES = {".h5ad": ANNDATA, **dict.fromkeys((".mrxs", ".czi", ".vsi", ".dcm"), SLIDE)}
+SUFFIXES = dict.fromkeys((".mrxs", ".czi", ".vsi", ".dcm"), SLIDE)
 
 
 def refuse_unread(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Slides out of an AnnData."""

@@ -1,0 +1,70 @@
+"""How large a pixel is that positions of an AnnData were measured in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spatialhist._sdata.adopt import VISIUM_PITCH_UM
+from spatialhist._sdata.lattice import array_pitch, lattice_pitch
+from spatialhist._sdata.values import as_numbers, word
+from spatialhist.io._anndata.pictures import scale_factor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spatialhist.io._anndata.libraries import Library
+
+DIAMETERS = (0.45, 0.75)
+"""Diameter of a spot over the spot spacing in scale factors of Visium: Space Ranger writes 0.65, others the true 0.55."""
+NEAR = 1.2
+"""Spot spacings within which a neighbor lies."""
+ALIGNED = 0.9
+"""Length of a mean of directions from which on they count as one."""
+
+
+def pitch_px(obs: pd.DataFrame, xy: np.ndarray) -> float | None:
+    """Return the distance of neighboring spots: by their rows and columns where they are numbered, else by the nearest."""
+    numbered = None
+    if {"array_row", "array_col"} <= set(obs):
+        numbered = array_pitch(np.column_stack([as_numbers(obs["array_row"]), as_numbers(obs["array_col"])]), xy)
+    return numbered or lattice_pitch(xy)
+
+
+def said_mpp(library: Library, xy: np.ndarray, pitch: float | None) -> float | None:
+    """Micrometers per pixel of positions, by the scale factors or by the array; None where nothing tells.
+
+    Spots of Visium are 100 um apart. Their diameter says less, since Space Ranger does not write that of the spots.
+    """
+    said = scale_factor(library, "microns_per_pixel")
+    bin_um, diameter = scale_factor(library, "bin_size_um"), scale_factor(library, "spot_diameter_fullres")
+    if said is not None:
+        return said
+    if bin_um is not None and diameter is not None:
+        return bin_um / diameter
+    return VISIUM_PITCH_UM / pitch if pitch and _is_visium(library, xy, pitch) else None
+
+
+def _is_visium(library: Library, xy: np.ndarray, pitch: float) -> bool:
+    chemistry = np.ravel(library.entry.get("metadata", {}).get("chemistry_description", ""))
+    if len(chemistry) and chemistry[0] not in ("", b""):
+        return "HD" not in word(chemistry[0]).upper().split()
+    diameter = scale_factor(library, "spot_diameter_fullres")
+    if diameter is None or not DIAMETERS[0] < diameter / pitch < DIAMETERS[1]:
+        return False
+    return is_hexagonal(xy, pitch)
+
+
+def is_hexagonal(xy: np.ndarray, pitch: float) -> bool:
+    """Whether neighbors lie in directions 60 degrees apart, and in more than one."""
+    from scipy.spatial import cKDTree
+
+    points = xy[np.isfinite(xy).all(axis=1)]
+    pairs = cKDTree(points).query_pairs(NEAR * pitch, output_type="ndarray")
+    if not len(pairs):
+        return False
+    step = points[pairs[:, 0]] - points[pairs[:, 1]]
+    angle = np.arctan2(step[:, 1], step[:, 0])
+    six, two = (abs(np.exp(1j * times * angle).mean()) for times in (6, 2))
+    return bool(six > ALIGNED and two < ALIGNED)

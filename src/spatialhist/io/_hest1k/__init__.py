@@ -1,0 +1,1 @@
+"""What HEST-1k says of its samples."""
