@@ -67,7 +67,7 @@ def test_known_errors_of_patients_are_corrected_and_told(tmp_path):
         TENX148={"patient": "Patient 1", "organ": "Bowel"},
         TENX155={"patient": "Patient 1", "organ": "Bowel"},
     )
-    with pytest.warns(UserWarning, match="corrected: TENX95 is of 'donor of TENX95 and TENX99', not of 'patient 2'"):
+    with pytest.warns(UserWarning, match="corrected: TENX95 is of 'patient of TENX95 and TENX99', not of 'patient 2'"):
         obs = sh.io.read_hest(folder)["table"].obs
     patient = obs.groupby("region", observed=True)["patient"].first()
     assert patient["TENX95"] == patient["TENX99"]

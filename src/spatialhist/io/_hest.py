@@ -66,7 +66,7 @@ def read_hest(
     Warns
     -----
     UserWarning
-        If patients are corrected that are known to be wrong (one donor of TENX95 and TENX99; the colorectal samples of one
+        If patients are corrected that are known to be wrong (one patient of TENX95 and TENX99; the colorectal samples of one
         study, all of them under one label), if several studies use one label, or controls of Xenium are left out.
 
     Notes
@@ -80,7 +80,7 @@ def read_hest(
     >>> sdata = sh.io.read_hest("hest", organ="Breast", store="breast.zarr")  # doctest: +SKIP
     """
     from spatialhist.io._assembly.cohort import assemble, check_new
-    from spatialhist.io._hest1k.known_donors import corrected
+    from spatialhist.io._hest1k.known_patients import corrected
     from spatialhist.io._hest1k.samples import find_samples
 
     folder = Path(folder)
@@ -106,7 +106,7 @@ def _check(sample: Sample) -> None:
 
 
 def _tell_patients(samples: Sequence[Sample], patients: Mapping[str, str | None]) -> None:
-    from spatialhist.io._hest1k.known_donors import told
+    from spatialhist.io._hest1k.known_patients import told
 
     corrections = told({s.id: s.text(_keys.PATIENT) for s in samples})
     if corrections:

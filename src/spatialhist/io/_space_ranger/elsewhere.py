@@ -21,16 +21,10 @@ MTX = (
     "it holds a matrix as MTX files, which have no positions: adata = scanpy.read_10x_mtx(folder), set "
     "adata.obsm['spatial'] to x and y in pixels of the image, and sh.io.from_anndata(adata, image=)"
 )
-GEO = (
-    "it holds files of Space Ranger with the names of samples in front ({names}), as GEO has them: unpack those that end with "
-    ".gz, put the files of a sample into a folder of its own, all but the matrix into spatial/ there, and "
-    "sh.io.read_visium(folder, image=)"
-)
 BENCH = (
     "it is a task of HEST-bench, which has patches in the place of slides: the slides of its samples are in HEST-1k, "
     "sh.io.read_hest(folder, ids=)"
 )
-SEVERAL = "it holds {n} folders of samples ({names}): read each by its own path, and join them with sh.io.concat(parts)"
 FILES = {
     (".zip", ".tar", ".tgz", ".gz"): "it is packed: unpack it first",
     (".rds", ".rda", ".rdata", ".h5seurat"): (
@@ -54,9 +48,24 @@ def what_it_may_be(path: Path) -> str:
         return f": {MTX}"
     samples = sorted({found[1] for p in path.iterdir() if (found := PARTS.fullmatch(p.name))})
     if samples:
-        return f": {GEO.format(names=_some(samples))}"
+        return f": {_prefixed(samples)}"
     folders = [p.name for p in sorted(path.iterdir()) if p.is_dir() and any((p / part).exists() for part in OF_SAMPLES)]
-    return f": {SEVERAL.format(n=len(folders), names=_some(folders))}" if folders else ""
+    return f": {_several(folders)}" if folders else ""
+
+
+def _prefixed(samples: list[str]) -> str:
+    return (
+        f"it holds files of Space Ranger with the names of samples in front ({_some(samples)}), as GEO has them: unpack those "
+        "that end with .gz, put the files of a sample into a folder of its own, all but the matrix into spatial/ there, and "
+        "sh.io.read_visium(folder, image=)"
+    )
+
+
+def _several(folders: list[str]) -> str:
+    return (
+        f"it holds {len(folders)} folders of samples ({_some(folders)}): read each by its own path, and join them with "
+        "sh.io.concat(parts)"
+    )
 
 
 def _some(names: list[str]) -> str:
