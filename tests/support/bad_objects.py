@@ -29,6 +29,7 @@ ON_SPOTS: dict[str, Callable[..., Any]] = {
     "pp.log_normalize": lambda b: sh.pp.log_normalize(b.sdata),
     "pp.pearson_residuals": lambda b: sh.pp.pearson_residuals(b.sdata),
     "pp.pool_spots": lambda b, **k: sh.pp.pool_spots(b.sdata, ("px", 40), **k),
+    "pp.obsm_to_table": lambda b: sh.pp.obsm_to_table(b.sdata, "spatial", key_added="places"),
     "pp.regress_depth": lambda b: sh.pp.regress_depth(b.sdata),
     "pp.rank_expression": lambda b: sh.pp.rank_expression(b.sdata),
     "pp.realign": lambda b, **k: sh.pp.realign(b.sdata, **k),

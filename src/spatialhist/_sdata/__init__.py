@@ -21,6 +21,7 @@ build      one slide from arrays, several slides into one cohort
 subset     some slides or spots of an object
 adopt      what an object of others lacks
 grid       spots that we lay on a slide
+added_tables tables that steps add beside others
 pooled     spots that bins or cells were pooled to
 maps       genes as images
 pixel_hash telling an image by its pixels

@@ -116,8 +116,8 @@ def recorded(table: AnnData, key: str) -> dict[str, Any]:
     return table.uns.get(_keys.ROOT, {}).get(key, {})
 
 
-def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str]) -> None:
-    """Remember of another table of the same slides what may make its scores look better than they are.
+def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str], steps: Sequence[str]) -> None:
+    """Remember of another table of the same slides what was done to their images and spots before.
 
     Parameters
     ----------
@@ -127,9 +127,11 @@ def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str]) -> 
         What it was made from.
     called
         Name in the table of each slide of the other one.
+    steps
+        Those that hold for the table as they are.
     """
-    if chosen := recorded(other, "select_genes"):
-        table.uns.setdefault(_keys.ROOT, {})["select_genes"] = copy.deepcopy(chosen)
+    known = {step: copy.deepcopy(recorded(other, step)) for step in steps if recorded(other, step)}
+    table.uns.setdefault(_keys.ROOT, {}).update(known)
     if stain := copy.deepcopy(recorded(other, "stain")):
         plain = {_keys.sanitize(slide): _keys.sanitize(name) for slide, name in called.items()}
         stain["slides"] = {plain[s]: entry for s, entry in stain.get("slides", {}).items() if s in plain}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +10,16 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._sdata.added_tables import put_table, regions_of
 from spatialhist._sdata.adopt import adopt
-from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.coordinates import matrix, transformations
-from spatialhist._sdata.layers import carry_records, recorded
+from spatialhist._sdata.layers import carry_records
 from spatialhist._sdata.own_images import NOTED
 from spatialhist._sdata.scale import slide_info
 from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from spatialdata import SpatialData
 
     from spatialhist._sdata.cohort import Cohort
     from spatialhist._sdata.slide import Slide
@@ -51,37 +49,6 @@ class PooledSlide:
     spacing_px: float
 
 
-def check_free(cohort: Cohort, key: str, step: str) -> None:
-    """Refuse the name of a table, or of the shapes that go with it, that something else has.
-
-    Raises
-    ------
-    ValueError
-        With a name that is free.
-    """
-    sdata, ours = cohort.sdata, _regions_of(cohort.sdata, key, step)
-    taken = [f"sdata[{key!r}]"] if key in sdata.tables and not ours else []
-    shapes = [_keys.pooled(slide, key) for slide in cohort.slides]
-    taken += [f"sdata.shapes[{name!r}]" for name in shapes if name in sdata and name not in ours]
-    if key == cohort.table_key or taken:
-        what = "the table that is pooled" if key == cohort.table_key else f"taken: {taken} were not made by this step"
-        raise ValueError(f"key_added={key!r} is {what}; choose another name, as key_added={_free(cohort, key)!r}")
-
-
-def _free(cohort: Cohort, key: str) -> str:
-    n = 2
-    while any(name in cohort.sdata for name in (f"{key}_{n}", *(_keys.pooled(s, f"{key}_{n}") for s in cohort.slides))):
-        n += 1
-    return f"{key}_{n}"
-
-
-def _regions_of(sdata: SpatialData, key: str, step: str) -> set[str]:
-    """Shapes of a table that a step made; none where it did not."""
-    if key not in sdata.tables or not recorded(sdata.tables[key], step):
-        return set()
-    return set(sdata.tables[key].obs[_keys.REGION].astype(str).unique())
-
-
 def add_pooled(cohort: Cohort, key: str, slides: list[PooledSlide], table: AnnData, step: str) -> AnnData:
     """Add circles and a table, whose rows are in the order of the slides; those of an earlier call are replaced.
 
@@ -98,36 +65,24 @@ def add_pooled(cohort: Cohort, key: str, slides: list[PooledSlide], table: AnnDa
     UserWarning
         Naming the layers that are lost with a table of an earlier call.
     """
-    from spatialdata.models import TableModel
-
     sdata, names = cohort.sdata, [_keys.pooled(p.slide.name, key) for p in slides]
-    _drop_earlier(sdata, key, step, table)
+    for name in regions_of(sdata, key, step):
+        sdata.shapes.pop(name, None)
     table.obs[_keys.REGION] = pd.Categorical(np.repeat(names, [len(p.centers) for p in slides]), categories=names)
     table.obs[_keys.INSTANCE] = np.concatenate([np.arange(len(p.centers)) for p in slides])
     table.obs_names = table.obs[_keys.REGION].astype(str) + "_" + table.obs[_keys.INSTANCE].astype(str)
     table.obsm[_keys.SPATIAL] = np.concatenate([p.centers for p in slides])
     called = {p.slide.name: name for p, name in zip(slides, names, strict=True)}
-    carry_records(table, cohort.table, called)
+    carry_records(table, cohort.table, called, ("select_genes",))
     flags = table.varm.get(_keys.MEASURED)
     if hasattr(flags, "columns"):
         table.varm[_keys.MEASURED] = flags[flags.columns.intersection(list(called))].rename(columns=called)
     for pooled, name in zip(slides, names, strict=True):
         _add_slide(cohort, pooled, name, table)
-    parsed = TableModel.parse(table, region=names, region_key=_keys.REGION, instance_key=_keys.INSTANCE)
-    put_element(sdata.tables, key, parsed)
+    parsed = put_table(sdata, key, table, names)
     for name in names:
         adopt(sdata, parsed, name)
     return parsed
-
-
-def _drop_earlier(sdata: SpatialData, key: str, step: str, new: AnnData) -> None:
-    for name in _regions_of(sdata, key, step):
-        sdata.shapes.pop(name, None)
-    if key not in sdata.tables:
-        return
-    lost = sorted(set(layer_names(sdata.tables.pop(key))) - set(layer_names(new)))
-    if lost:
-        warnings.warn(f"table {key!r} is replaced; with it go its layers {lost}", UserWarning, stacklevel=4)
 
 
 def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -> None:

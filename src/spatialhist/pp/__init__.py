@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_log_normalize": ["log_normalize"],
         "_mask_background": ["mask_background"],
         "_normalize_stain": ["normalize_stain"],
+        "_obsm_to_table": ["obsm_to_table"],
         "_pearson_residuals": ["pearson_residuals"],
         "_pool_spots": ["pool_spots"],
         "_rank_expression": ["rank_expression"],

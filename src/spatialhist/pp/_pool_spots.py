@@ -11,12 +11,13 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
+from spatialhist._sdata.added_tables import check_free
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.counts import get_counts, is_counts
 from spatialhist._sdata.lattice_bins import lattice_bins
 from spatialhist._sdata.layers import check_key, get_layer, record
-from spatialhist._sdata.pooled import PooledSlide, add_pooled, check_free
+from spatialhist._sdata.pooled import PooledSlide, add_pooled
 from spatialhist.pp._pooling.columns import pool_columns
 from spatialhist.pp._pooling.sums import NONE, mean_rows, sum_rows
 
@@ -112,7 +113,7 @@ def pool_spots(
     check_choice("lattice", lattice, Lattice)
     check_key(key_added)
     cohort = open_cohort(sdata, slides, table_key=table_key if from_table is None else from_table)
-    check_free(cohort, key_added, STEP)
+    check_free(cohort, key_added, STEP, shapes=[key_added])
     counts = get_counts(cohort, layer, step="sh.pp.pool_spots(sdata")
     pooled = [_pool_slide(slide, size, lattice) for slide in cohort.every_slide()]
     group, n = _groups(pooled, cohort.table.n_obs)
