@@ -111,13 +111,16 @@ def test_the_image_of_the_folder_is_taken_if_it_is_one(outs, full_image):
     assert "brain_1_full_image" in sh.io.read_visium_hd(outs, image=second).images
 
 
-def test_the_image_is_never_decoded_as_a_whole(outs, full_image, tmp_path, monkeypatch):
+def test_the_image_is_decoded_once_and_never_as_a_whole(outs, full_image, tmp_path, monkeypatch):
+    from spatialhist._sdata import pyramids
     from spatialhist.io._images import tiff
 
+    monkeypatch.setattr(pyramids, "MIN_LEVEL_PX", 64)
     largest, read = [], tiff.Plane.__getitem__
     monkeypatch.setattr(tiff, "READ_PX", 128)
     monkeypatch.setattr(tiff.Plane, "__getitem__", lambda s, key: largest.append((p := read(s, key)).size) or p)
-    sh.io.read_visium_hd(outs, image=full_image, store=tmp_path / "s.zarr")
+    sdata = sh.io.read_visium_hd(outs, slide="H1", image=full_image, store=tmp_path / "s.zarr")
+    assert len(pyramid(sdata, "H1_full_image").levels) == 4
     assert 0 < max(largest) <= 128 * 128 * 3
     assert sum(largest) == picture().size
 

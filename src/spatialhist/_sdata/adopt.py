@@ -78,9 +78,10 @@ def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide:
     from spatialhist._sdata.geometry import areas_of_spots
 
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
-    pitch = info.setdefault("pitch_px", _numbered_pitch(obs, centers) or lattice_pitch(centers))
+    if "pitch_px" not in info:
+        info["pitch_px"] = _numbered_pitch(obs, centers) or lattice_pitch(centers)
     info.setdefault("spot_diameter_px", 2 * float(np.sqrt(areas_of_spots(sdata, slide).median() / np.pi)))
-    info.setdefault("mpp", _space_ranger_mpp(table, slide, pitch))
+    info.setdefault("mpp", _space_ranger_mpp(table, slide, info["pitch_px"]))
 
 
 def _numbered_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,7 @@ def read_visium_hd(
     """
     from spatialhist.io._assembly.cohort import assemble, check_new
     from spatialhist.io._assembly.slide import check_slide_id, sample_id
-    from spatialhist.io._space_ranger.features import warn_other_features
     from spatialhist.io._space_ranger.hd_layout import find_microscope_image, output_folder, read_layout
-    from spatialhist.io._space_ranger.images import add_images
 
     path = Path(path)
     name = sample_id(output_folder(path)) if slide is None else slide
@@ -91,17 +90,21 @@ def read_visium_hd(
     picture = find_microscope_image(path) if image is None else Path(image)
     if picture is not None and not picture.is_file():
         raise FileNotFoundError(f"no image {picture}")
-    part = _read_part(files, bin_um, name, patient)
-    warn_other_features(files.counts)
-    add_images(part, files, name, picture, lazy=True)
-    sdata = assemble([part], store)
+    sdata = assemble(_parts(files, bin_um, name, patient, picture), store)
     logger.info("read slide %r with %d spots and %d genes from %s", name, *sdata[_keys.TABLE].shape, path)
     return sdata
 
 
-def _read_part(files: SpaceRangerFiles, bin_um: int | str, slide: str, patient: str | None) -> SpatialData:
+def _parts(
+    files: SpaceRangerFiles, bin_um: int | str, slide: str, patient: str | None, image: Path | None
+) -> Iterator[SpatialData]:
+    """The slide, which nothing holds in memory once it is written."""
+    from spatialhist.io._space_ranger.features import warn_other_features
     from spatialhist.io._space_ranger.hd_slide import read_bins, read_segmented
+    from spatialhist.io._space_ranger.images import add_images
 
-    if isinstance(bin_um, str):
-        return read_segmented(files, slide, patient)
-    return read_bins(files, int(bin_um), slide, patient)
+    cells = isinstance(bin_um, str)
+    part = read_segmented(files, slide, patient) if cells else read_bins(files, int(bin_um), slide, patient)
+    warn_other_features(files.counts)
+    add_images(part, files, slide, image, lazy=True)
+    yield part

@@ -66,23 +66,29 @@ def assemble(parts: Iterable[SpatialData], store: str | Path | None) -> SpatialD
 
 
 def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
+    with new_folder(store) as folder, quiet():
+        _write_parts(parts, folder)
+    # else what was written would stay in memory beside what is read
+    gc.collect()
+    return open_store(store)
+
+
+def _write_parts(parts: Iterable[SpatialData], folder: Path) -> None:
     import spatialdata as sd
 
     from spatialhist._sdata.build import concat_slides
 
-    with new_folder(store) as folder, quiet():
-        root = sd.SpatialData()
-        root.write(folder, update_sdata_path=True)
-        cohort = concat_slides([_move_images(part, root) for part in parts])
-        for name in cohort.shapes:
-            root.shapes[name] = cohort.shapes[name]
-            root.write_element(name)
-        root.tables[_keys.TABLE] = cohort.tables[_keys.TABLE]
-        root.write_element(_keys.TABLE)
-        root.attrs = cohort.attrs
-        root.write_attrs()
-        root.write_consolidated_metadata()
-    return open_store(store)
+    root = sd.SpatialData()
+    root.write(folder, update_sdata_path=True)
+    cohort = concat_slides([_move_images(part, root) for part in parts])
+    for name in cohort.shapes:
+        root.shapes[name] = cohort.shapes[name]
+        root.write_element(name)
+    root.tables[_keys.TABLE] = cohort.tables[_keys.TABLE]
+    root.write_element(_keys.TABLE)
+    root.attrs = cohort.attrs
+    root.write_attrs()
+    root.write_consolidated_metadata()
 
 
 def open_store(store: Path) -> SpatialData:

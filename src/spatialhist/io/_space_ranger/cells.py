@@ -45,6 +45,6 @@ def _read_outlines(path: Path) -> tuple[pd.Index, np.ndarray]:
         # a file that is named so could be of any of the formats that the library knows, some of which name other files
         if not file.read(START).lstrip("\ufeff \t\r\n").startswith("{"):
             raise ValueError("it holds no JSON object")
-    frame = gpd.read_file(path, engine="pyogrio")
+    frame = gpd.read_file(path, engine="pyogrio", columns=[CELL])
     numbers = pd.to_numeric(frame[CELL])
     return pd.Index([f"cellid_{int(number):09d}-1" for number in numbers], dtype=object), frame.geometry.to_numpy()

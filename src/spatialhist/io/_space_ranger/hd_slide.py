@@ -98,7 +98,7 @@ def _join(counts: Counts, places: pd.DataFrame, files: SpaceRangerFiles) -> tupl
             f"{(~known).sum()} of {len(known)} barcodes of {files.counts} have no place in {files.positions} and are left "
             "out; Space Ranger writes one for each, so one of the files was cut or is of another output",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
         counts = Counts(counts.barcodes[known], counts.matrix[known], counts.genes)
     return counts, places.iloc[at[known]]
@@ -152,7 +152,7 @@ def _pitch(positions: pd.DataFrame, side: float, slide: str) -> float:
         f"bins of slide {slide!r} lie {found:.4g} pixels apart, but are {side:.4g} pixels wide: positions are of bins of "
         "another size, or of another image than the scale factors",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     return found
 
