@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import spatialdata as sd
 import tifffile
+from small_cohorts import FAST
 from small_xenium import (
     GENES,
     PIXEL_SIZE,
@@ -20,10 +21,13 @@ from small_xenium import (
     write_alignment,
     write_image,
     write_landmarks,
+    write_synthetic,
     write_xenium,
 )
+from typer.testing import CliRunner
 
 import spatialhist as sh
+from spatialhist.cli import app
 
 MPP = PIXEL_SIZE * np.hypot(0.0099, 1.2896)
 
@@ -210,6 +214,32 @@ def test_slides_are_joined_and_a_store_is_not_overwritten(folder, tmp_path):
     both.write(tmp_path / "both.zarr")
     with pytest.raises(FileExistsError, match="both.zarr exists"):
         sh.io.read_xenium(folder, store=tmp_path / "both.zarr")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_simulated_slides_go_all_the_way(tmp_path):
+    made = sh.datasets.synthetic(n_slides=3, n_patients=3, n_genes=8, size_px=(320, 450), signal=1.0, seed=2)
+    folders = {s: write_synthetic(tmp_path / s / "outs", made, s) for s in made.shapes}
+    sdata = sh.io.concat([sh.io.read_xenium(f, spots=("um", 110), patient=f"P_{s}") for s, f in folders.items()])
+    assert sdata["table"].X.sum() == made["table"].X.sum()
+    sh.pp.mask_background(sdata)
+    sh.pp.filter_spots(sdata)
+    sh.pp.log_normalize(sdata)
+    cv = sh.tl.cross_validate(sdata, models="ridge", genes=4, out=tmp_path / "run", **FAST)
+    sh.tl.predict(sdata, cv, encoder=FAST["encoder"], progress=False)
+    sdata.write(tmp_path / "all.zarr")
+    again = sh.io.read(tmp_path / "all.zarr")
+    scores = sh.tl.evaluate(again)
+    # chance is 0: H&E and transcripts belong together only where the image is turned the right way
+    ridge = scores.query("predictor == 'ridge' and metric == 'pearson'")["value"].mean()
+    assert ridge > 0.1
+    np.testing.assert_array_equal(again["table"].layers["predicted"], sdata["table"].layers["predicted"])
+
+
+def test_the_command_line_reads_it(folder):
+    found = CliRunner().invoke(app, ["info", str(folder)])
+    assert found.exit_code == 0, found.output
+    assert "output_XETG" in found.output and "3" in found.output
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ import tifffile
 from PIL import Image
 from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
+from small_xenium import write_xenium
 from visium_hd_folders import write_bins, write_cells
 
 import spatialhist as sh
@@ -141,6 +142,17 @@ def _visium_hd(name: str) -> Callable[[Path], Reader]:
         cells = name.startswith("segmented")
         write_cells(folder) if cells else write_bins(folder)
         return Reader.of(folder / name, lambda: sh.io.read_visium_hd(folder, bin_um="cells" if cells else 8))
+
+    return make
+
+
+def _xenium(name: str, **options: Any) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        output = write_xenium(folder / "xenium")
+        if name.endswith(".csv.gz"):
+            pd.read_parquet(output / "transcripts.parquet").to_csv(output / name)
+            (output / "transcripts.parquet").unlink()
+        return Reader.of(output / name, lambda: sh.io.read_xenium(output, spots=options.get("spots", ("um", 17))))
 
     return make
 
@@ -357,6 +369,12 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "h5ad": _h5ad,
     "hest metadata": _hest("metadata/A.json"),
     "hest sheet": _hest("HEST_v1_1_0.csv"),
+    "experiment.xenium": _xenium("experiment.xenium"),
+    "transcripts.parquet": _xenium("transcripts.parquet"),
+    "transcripts.csv.gz": _xenium("transcripts.csv.gz"),
+    "alignment": _xenium("S_he_imagealignment.csv"),
+    "cells": _xenium("cells.parquet", spots="cells"),
+    "cell matrix": _xenium("cell_feature_matrix.h5", spots="cells"),
     "stain": _stain,
     "manifest": _run("cross-validation"),
     "model": _run("model"),

@@ -8,7 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import spatialdata as sd
 import tifffile
+
+from spatialhist._sdata.images import levels_of
 
 PIXEL_SIZE = 0.2125
 WIDTH, HEIGHT = 420, 300
@@ -137,4 +140,36 @@ def write_xenium(folder: Path, *, seed: int = 3) -> Path:
     write_cells(folder)
     write_image(folder)
     write_alignment(folder / "S_he_imagealignment.csv")
+    return folder
+
+
+def write_synthetic(folder: Path, sdata: sd.SpatialData, slide: str) -> Path:
+    """Write a simulated slide as transcripts of good quality, spread over the spots they were counted in."""
+    folder.mkdir(parents=True)
+    write_experiment(folder)
+    info = sdata.attrs["spatialhist"]["slides"][slide]
+    pixels = np.moveaxis(np.asarray(levels_of(sdata[f"{slide}_full_image"])[0].data), 0, -1)
+    matrix = TURNED.copy()
+    matrix[:2] *= info["mpp"] / PIXEL_SIZE / 1.2896
+    matrix[1, 2] = -matrix[1, 0] * pixels.shape[1] + 12
+    write_image(folder, pixels)
+    write_alignment(folder / "S_he_imagealignment.csv", matrix)
+    rng = np.random.default_rng(5)
+    table = sdata["table"][(sdata["table"].obs["region"] == slide).to_numpy()]
+    spot, gene = np.nonzero(table.X.toarray())
+    n = table.X.toarray()[spot, gene].astype(int)
+    spot, gene = np.repeat(spot, n), np.repeat(gene, n)
+    angle, radius = (
+        rng.uniform(0, 2 * np.pi, len(spot)),
+        info["spot_diameter_px"] / 2 * np.sqrt(rng.uniform(size=len(spot))),
+    )
+    within = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
+    um = to_um(table.obsm["true_spatial"][spot] + within, matrix)
+    columns = {
+        "feature_name": table.var_names.to_numpy()[gene],
+        "x_location": um[:, 0],
+        "y_location": um[:, 1],
+        "qv": 40.0,
+    }
+    pd.DataFrame(columns).to_parquet(folder / "transcripts.parquet")
     return folder

@@ -44,7 +44,8 @@ def read_xenium(
     Parameters
     ----------
     path
-        Output folder of Xenium Onboard Analysis 1 to 4 or of Xenium Ranger.
+        Output folder of Xenium Onboard Analysis 1 to 4 or of Xenium Ranger; file names may start with the sample's name, as
+        those of downloads do.
     image
         H&E image (OME-TIFF, TIFF, SVS, JPEG or PNG). If None, the ``*he_image.ome.tif`` of the folder that has an
         alignment beside it. The images that Xenium makes itself are fluorescence and are not read.

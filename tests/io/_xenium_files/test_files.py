@@ -31,6 +31,24 @@ def test_parquet_is_read_before_csv(tmp_path):
     assert files.matrix is None and files.experiment is None
 
 
+def test_names_of_downloads_are_read(tmp_path):
+    for name in (
+        "GSM7780153_X1_transcripts.parquet",
+        "GSM7780153_X1_cells.csv.gz",
+        "GSM7780153_X1_cell_feature_matrix.h5",
+    ):
+        (tmp_path / name).touch()
+    files = find_files(tmp_path)
+    assert is_xenium(tmp_path) and not only_cells(tmp_path)
+    assert (files.transcripts.name, files.cells.name) == (
+        "GSM7780153_X1_transcripts.parquet",
+        "GSM7780153_X1_cells.csv.gz",
+    )
+    (tmp_path / "GSM7780154_X2_transcripts.parquet").touch()
+    with pytest.raises(ValueError, match="holds 2 samples: GSM7780153_X1_transcripts.parquet, GSM7780154"):
+        find_files(tmp_path)
+
+
 def test_the_folder_below_is_proposed(tmp_path):
     (tmp_path / "region_1").mkdir()
     write_experiment(tmp_path / "region_1")

@@ -32,12 +32,12 @@ class XeniumFiles:
 
 def is_xenium(path: Path) -> bool:
     """Whether a folder holds the output of Xenium."""
-    return any((path / mark).is_file() for mark in MARKS)
+    return any((path / mark).is_file() or any(path.glob(f"*_{mark}")) for mark in MARKS)
 
 
 def only_cells(path: Path) -> bool:
     """Whether an output has cells and no transcripts, as published ones often do."""
-    return _first(path, TRANSCRIPTS) is None and (path / MATRIX).is_file()
+    return _first(path, TRANSCRIPTS) is None and _first(path, (MATRIX,)) is not None
 
 
 def find_files(path: Path) -> XeniumFiles:
@@ -55,7 +55,17 @@ def find_files(path: Path) -> XeniumFiles:
 
 
 def _first(path: Path, names: Sequence[str]) -> Path | None:
-    return next((path / name for name in names if (path / name).is_file()), None)
+    """The first of several files that is there, with or without the sample's name in front, as downloads have it."""
+    for name in names:
+        prefixed = [path / name] if (path / name).is_file() else sorted(path.glob(f"*_{name}"))
+        if len(prefixed) > 1:
+            raise ValueError(
+                f"{path} holds {len(prefixed)} samples: {', '.join(p.name for p in prefixed[:4])}. Give each sample a folder of "
+                "its own"
+            )
+        if prefixed:
+            return prefixed[0]
+    return None
 
 
 def _below(path: Path) -> str:
@@ -108,4 +118,5 @@ def find_he_image(path: Path) -> tuple[Path, Path] | None:
 def find_alignment(image: Path) -> Path | None:
     """File beside an image that is called after it, as 10x calls alignments."""
     stem = image.name.removesuffix(image.suffix).removesuffix(".ome")
-    return _first(image.parent, (f"{stem}alignment.csv", f"{stem}_alignment.csv"))
+    beside = (image.with_name(f"{stem}{ends}") for ends in ("alignment.csv", "_alignment.csv"))
+    return next((path for path in beside if path.is_file()), None)

@@ -126,6 +126,8 @@ def _part(batch: pa.RecordBatch, path: Path, features: Features) -> Part:
         gaps = batch.column(name).null_count
         if gaps:
             raise ValueError(f"{path} has no {name} for {gaps} of {len(batch)} transcripts: {_AGAIN}")
+    with intact(path, DAMAGED, errors=UNDECODABLE):
+        batch.validate(full=True)
     codes, names = _words(batch.column(NAME))
     x, y, quality = (_numbers(batch, name, path) for name in NEEDED[1:])
     return Part(np.column_stack([x, y]), features.numbers(names)[codes], _kinds(batch, codes, names), quality)
