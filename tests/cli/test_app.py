@@ -149,7 +149,7 @@ def test_errors_are_one_line(finished, store, tmp_path):
     assert refused("info", tmp_path / "nothing.zarr").endswith("nothing.zarr does not exist")
     assert refused("predict", tmp_path, tmp_path / "nothing.svs").endswith("nothing.svs does not exist")
     (tmp_path / "folder").mkdir()
-    assert "is no slides.csv folder, Space Ranger folder, .h5 file" in refused("info", tmp_path / "folder")
+    assert "is no slides.csv folder, Space Ranger folder" in refused("info", tmp_path / "folder")
     assert "is no run or model folder" in refused("predict", tmp_path / "folder", store)
     assert "no model 'forest'" in refused("run", store, "--out", tmp_path / "a", "--model", "forest")
     assert "groups='hospital' is no column of obs" in refused(
