@@ -133,17 +133,21 @@ BAD = {
         _he(lambda f: write_alignment(f / ALIGNMENT, np.linalg.inv(TURNED))),
         r"of \d+ spots of slide 'X1' lie outside of image 'X1_full_image' of 420 x 300 pixels: .*imagealignment.csv is inverted",
     ),
+    "inverted landmarks": (
+        _he(lambda f: _swap(write_landmarks(f / ALIGNMENT))),
+        "lie outside of image .*: .*imagealignment.csv is inverted. It must lead from pixels of the H&E image",
+    ),
     "another slide": (
         _he(lambda f: write_alignment(f / ALIGNMENT, ELSEWHERE)),
         "S_he_image.ome.tif or .*imagealignment.csv belongs to another slide: give both of this one, image= and alignment=",
     ),
     "a quarter turn": (
         _he(lambda f: write_image(f, np.rot90(picture()).copy())),
-        "lie outside of .*300 x 420 pixels: .*ome.tif is turned by a quarter of the image",
+        "lie outside of .*300 x 420 pixels: .*ome.tif may be a copy, turned by a quarter, of the image",
     ),
     "a small copy": (
         _he(lambda f: write_image(f, picture()[::2, ::2].copy())),
-        "ome.tif is a smaller copy of the image",
+        "ome.tif may be a smaller copy of the image",
     ),
     "wrong shape": (
         _he(lambda f: (f / ALIGNMENT).write_text("1,0\n0,1\n")),
@@ -178,6 +182,11 @@ BAD = {
     "too good": (lambda f: {"min_qv": 50}, r"no transcript of a gene of quality 50 or more .*: lower min_qv="),
     "a bad id": (lambda f: {"slide": "X 1"}, "slide id 'X 1'"),
 }
+
+
+def _swap(path):
+    frame = pd.read_csv(path)
+    frame.set_axis([*frame.columns[2:], *frame.columns[:2]], axis=1).to_csv(path, index=False)
 
 
 def _cut(path, n):

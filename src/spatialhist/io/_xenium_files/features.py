@@ -33,10 +33,3 @@ def category(name: str) -> str:
 def categories(names: Sequence[str]) -> np.ndarray:
     """What features are by their names, as objects."""
     return np.array([category(name) for name in names], dtype=object)
-
-
-def count(kinds: np.ndarray, n: np.ndarray | None = None) -> dict[str, int]:
-    """How many there are of each kind, or their sums, without genes; in the order of names."""
-    found = sorted({str(kind) for kind in kinds} - {GENE})
-    weights = np.ones(len(kinds)) if n is None else n
-    return {kind: int(weights[kinds == kind].sum()) for kind in found}

@@ -85,9 +85,12 @@ class HeImage:
                 f"{source} is inverted. It must lead from pixels of the H&E image to pixels of the morphology image: choose the "
                 "H&E image as the one to be aligned in Xenium Explorer, or invert the matrix"
             )
-        for name, other in (("turned by a quarter", size[::-1]), ("a smaller copy", (4 * size[0], 4 * size[1]))):
+        for name, other in (
+            ("a copy, turned by a quarter,", size[::-1]),
+            ("a smaller copy", (4 * size[0], 4 * size[1])),
+        ):
             if fits(self.alignment, other):
-                return f"{self.path} is {name} of the image that {source} was made for: give that one as image="
+                return f"{self.path} may be {name} of the image that {source} was made for: give that one as image="
         return f"{self.path} or {source} belongs to another slide: give both of this one, image= and alignment="
 
     def _compare_scale(self) -> None:
