@@ -118,7 +118,7 @@ def parse_table(
     columns = {_keys.REGION: pd.Categorical([slide] * len(xy)), _keys.INSTANCE: ids, _keys.MEASURED: measured}
     if patient is not None:
         columns[_keys.PATIENT] = pd.Categorical([patient] * len(xy))
-    names = [f"{slide}_{i}" for i in ids]
+    names = pd.Index([f"{slide}_{i}" for i in ids], dtype=object)
     frame = pd.DataFrame(columns, index=names)
     if obs is not None:
         frame = frame.join(_with_categories(obs.set_axis(names)))
@@ -228,11 +228,11 @@ def _shallow(table: AnnData) -> AnnData:
 
 def _with_unique_names(table: AnnData) -> AnnData:
     """Put the slide before names like barcodes, which repeat between slides."""
-    slide = table.obs[_keys.REGION].astype(str)
-    if all(name.startswith(f"{s}_") for name, s in zip(table.obs_names, slide, strict=True)):
+    prefix = table.obs[_keys.REGION].astype(str) + "_"
+    if all(map(str.startswith, table.obs_names, prefix)):
         return table
     table = table.copy()
-    table.obs_names = slide + "_" + table.obs_names
+    table.obs_names = prefix + table.obs_names
     return table
 
 

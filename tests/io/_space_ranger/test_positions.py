@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spatialhist.io._space_ranger import positions
 from spatialhist.io._space_ranger.positions import COLUMNS, read_positions
 
 HEADER = ",".join(COLUMNS)
@@ -54,3 +55,45 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_positions(tmp_path / "p.csv")
+
+
+FRAME = pd.DataFrame(
+    [["s_008um_00003_00007-1", 1, 3, 7, 90.5, 140.25], ["s_008um_00000_00002-1", 0, 0, 2, 41.5, 60.75]], columns=COLUMNS
+)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_parquet_with_barcodes_as_a_column_or_as_the_index(tmp_path, indexed):
+    frame = FRAME.assign(other="x")[::-1]
+    (frame.set_index("barcode") if indexed else frame).to_parquet(tmp_path / "p.parquet")
+    pd.testing.assert_frame_equal(read_positions(tmp_path / "p.parquet"), FRAME.set_index("barcode")[::-1])
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (
+            FRAME.drop(columns="array_col"),
+            r"p.parquet has 2 rows of \['barcode', .*: want 1 to 50,000,000 rows of barcode,",
+        ),
+        (FRAME[:0], r"p.parquet has 0 rows of"),
+        (FRAME.assign(barcode="a"), r"p.parquet holds barcodes twice, e.g. 'a'"),
+        (
+            FRAME.assign(pxl_row_in_fullres=[1.0, np.nan]),
+            r"p.parquet holds no numbers for 1 barcodes, e.g. 's_008um_00000_00002-1'",
+        ),
+        (FRAME.assign(in_tissue=[1, 7]), r"column 'in_tissue' of .*p.parquet holds 7"),
+    ],
+)
+def test_what_is_wrong_with_parquet_is_named(tmp_path, frame, message):
+    frame.to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(ValueError, match=message):
+        read_positions(tmp_path / "p.parquet")
+
+
+def test_more_rows_than_bins_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(positions, "MAX_BINS", 1)
+    monkeypatch.setattr(positions, "_read_columns", None)
+    FRAME.to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(ValueError, match="p.parquet has 2 rows of .*: want 1 to 1 rows"):
+        read_positions(tmp_path / "p.parquet")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from spatialhist import _keys
 from spatialhist._runtime.files import UNDECODABLE, intact
@@ -14,6 +15,8 @@ from spatialhist._sdata.flags import as_flags
 
 COLUMNS = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"]
 PARQUET = ".parquet"
+MAX_BINS = 50_000_000
+"""Four times as many as the smallest bins of Visium HD; a few bytes of Parquet can promise any number of rows."""
 MAX_COLUMNS = 20
 """More than a header of anything has, of which rows may have more cells than it has names."""
 
@@ -32,13 +35,23 @@ def read_positions(path: Path) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     says = "{path} cannot be read as Parquet: {error}. Copy it again from the output"
-    with intact(path, says, errors=UNDECODABLE):
-        frame = pd.read_parquet(path)
+    with intact(path, says, errors=UNDECODABLE), pq.ParquetFile(path) as file:
+        frame = _read_columns(file) if _is_complete(file) else None
+        found = f"{file.metadata.num_rows:,} rows of {file.schema_arrow.names}"
+    if frame is None:
+        raise ValueError(f"{path} has {found}: want 1 to {MAX_BINS:,} rows of {','.join(COLUMNS)}")
+    return frame
+
+
+def _is_complete(file: pq.ParquetFile) -> bool:
+    return 0 < file.metadata.num_rows <= MAX_BINS and set(COLUMNS) <= set(file.schema_arrow.names)
+
+
+def _read_columns(file: pq.ParquetFile) -> pd.DataFrame:
+    # barcodes are a column also where pandas has written them as an index
+    frame = file.read(COLUMNS).to_pandas(ignore_metadata=True)
     # what was decoded would stay beside what was made of it
     pa.default_memory_pool().release_unused()
-    missing = [column for column in COLUMNS if column not in frame]
-    if missing or frame.empty:
-        raise ValueError(f"{path} has {len(frame)} rows of {list(frame)}: want {','.join(COLUMNS)}")
     return frame[COLUMNS]
 
 
