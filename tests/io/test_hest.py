@@ -137,6 +137,7 @@ def test_missing_files_are_named(folder, tmp_path):
     (folder / "wsis" / "NCBI9.tif").unlink()
     with pytest.raises(FileNotFoundError, match=r"'NCBI9' has no image .*NCBI9.tif: download it, or .* sh.io.read\("):
         sh.io.read_hest(folder, store=tmp_path / "s.zarr")
+    assert list(sh.io.read_hest(folder, organ="Bowel").shapes) == ["NCBI10"]
     with pytest.raises(FileNotFoundError, match="is no folder of HEST-1k, which has st/<id>.h5ad"):
         sh.io.read_hest(tmp_path)
 

@@ -52,3 +52,14 @@ def test_files_that_lie_elsewhere_or_are_packed_are_named(outs):
         find_files(outs, COUNTS)
     with pytest.raises(FileNotFoundError, match=r"did you mean .*outs\?"):
         find_files(outs.parent, COUNTS)
+
+
+def test_a_matrix_of_mtx_files_is_told(tmp_path):
+    folder = write_space_ranger(tmp_path / "outs", header=True)
+    (folder / "filtered_feature_bc_matrix.h5").unlink()
+    (folder / "filtered_feature_bc_matrix").mkdir()
+    (folder / "filtered_feature_bc_matrix" / "matrix.mtx.gz").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"holds the matrix as MTX files: .*sh.io.from_anndata\(adata, image=\)"
+    ):
+        sh.io.read(folder)

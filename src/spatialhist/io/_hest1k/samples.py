@@ -133,7 +133,10 @@ def find_samples(folder: Path, ids: str | Sequence[str] | None, organ: str | Seq
             f"no {TABLES}/<id>.h5ad of samples {unknown} in {folder}; it has {_some(here)}{_elsewhere(unknown, rows)}"
         )
     samples = [_sample(folder, i, sheet, rows.get(i, {})) for i in chosen]
-    return samples if organ is None else _of_organ(samples, organ, folder)
+    wanted = samples if organ is None else _of_organ(samples, organ, folder)
+    for sample in wanted:
+        _check_files(sample, folder)
+    return wanted
 
 
 def _by_number(sample: str) -> tuple[str, int]:
@@ -168,21 +171,24 @@ def _read_sheet(folder: Path) -> tuple[Path | None, dict[str, dict[str, Any]]]:
 
 def _sample(folder: Path, name: str, sheet: Path | None, row: Mapping[str, Any]) -> Sample:
     """Return a sample; its own file says more than the table of all."""
-    own, image = inside(folder, METADATA, f"{name}.json"), inside(folder, IMAGES, f"{name}.tif")
-    if not own.is_file() and not row:
-        raise FileNotFoundError(
-            f"sample {name!r} has no metadata: there is neither {own} nor a row in {folder / SHEETS}"
-        )
-    if not image.is_file():
-        raise FileNotFoundError(
-            f"sample {name!r} has no image {image}: download it, or read the table with the small picture in it, "
-            f"sh.io.read({str(folder / TABLES / f'{name}.h5ad')!r})"
-        )
+    table, image = inside(folder, TABLES, f"{name}.h5ad"), inside(folder, IMAGES, f"{name}.tif")
+    own = inside(folder, METADATA, f"{name}.json")
     said = _read_json(own) if own.is_file() else {}
     about = {**row, **{key: value for key, value in said.items() if value is not None and value == value}}
-    return Sample(
-        name, inside(folder, TABLES, f"{name}.h5ad"), image, about, own if own.is_file() or sheet is None else sheet
-    )
+    return Sample(name, table, image, about, own if own.is_file() or sheet is None else sheet)
+
+
+def _check_files(sample: Sample, folder: Path) -> None:
+    if not sample.about:
+        own = folder / METADATA / f"{sample.id}.json"
+        raise FileNotFoundError(
+            f"sample {sample.id!r} has no metadata: there is neither {own} nor a row in {folder / SHEETS}"
+        )
+    if not sample.image.is_file():
+        raise FileNotFoundError(
+            f"sample {sample.id!r} has no image {sample.image}: download it, or read the table with the small picture in it, "
+            f"sh.io.read({str(sample.table)!r})"
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -81,6 +81,12 @@ def _what_is_missing(path: Path, missing: list[tuple[str, ...]]) -> str:
 
 def _similar(path: Path, missing: list[str]) -> str:
     """Files that lie elsewhere or are packed, as GEO has them."""
+    matrix = next((name.removesuffix(".h5") for name in missing if name.endswith("_feature_bc_matrix.h5")), None)
+    if matrix is not None and any((path / matrix).glob("matrix.mtx*")):
+        return (
+            f"; {path / matrix} holds the matrix as MTX files: adata = scanpy.read_10x_mtx(folder), set adata.obsm['spatial'] "
+            "to x and y in pixels of the image, and sh.io.from_anndata(adata, image=)"
+        )
     kinds = [Path(name).name.split(".")[0].removesuffix("_list") for name in missing]
     here = [
         p for folder in (path, path / "spatial") if folder.is_dir() for p in sorted(folder.iterdir()) if p.is_file()
