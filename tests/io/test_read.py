@@ -7,23 +7,26 @@ from visium_hd_folders import write_bins, write_cells
 
 import spatialhist as sh
 from spatialhist.io import _read
+from spatialhist.io._formats.format import tell
 
 
 @pytest.mark.parametrize(
-    ("name", "reader", "expected"),
+    ("name", "called"),
     [
-        ("visium/spatial", "read_visium", {"slide": "visium", "store": None}),
-        ("slides.h5", "read_challenge", {}),
-        ("st/slides.csv", "read_st", {"slides": None, "store": None}),
-        ("slide.SVS", "read_wsi", {"slide": None, "mpp": None, "store": None}),
+        ("visium/spatial", "visium"),
+        ("st/slides.csv", "st"),
+        ("both/slides.csv", "st"),
+        ("slide.SVS", "image"),
+        ("cells.h5ad", "anndata"),
+        ("samples.tsv", "sheet"),
+        ("slides.hdf5", "challenge"),
+        ("a.zarr", "store"),
     ],
 )
-def test_formats_are_told_by_what_is_there(tmp_path, monkeypatch, name, reader, expected):
+def test_formats_are_told_by_what_is_there(tmp_path, name, called):
     (tmp_path / name).mkdir(parents=True)
-    monkeypatch.setattr(_read, reader, lambda path, **options: (path, options))
-    path, options = sh.io.read(tmp_path / name.split("/")[0])
-    assert path == tmp_path / name.split("/")[0]
-    assert options == expected
+    (tmp_path / "both" / "spatial").mkdir(parents=True)
+    assert tell(tmp_path / name.split("/")[0], _read.FORMATS).name == called
 
 
 def test_a_store_is_read_and_copied(tmp_path):
@@ -40,6 +43,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty is no slides.csv folder, Space Ranger folder"):
         sh.io.read(tmp_path / "empty")
+    (tmp_path / "empty" / "slides.csv").touch()
     with pytest.raises(ValueError, match=r"mpp is for image files .* has its own scale"):
         sh.io.read(tmp_path / "empty", mpp=0.5)
 

@@ -104,7 +104,7 @@ def run(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Folder with slides.csv, Space Ranger folder (Visium, Visium HD), .h5 file or .zarr store."
+            help="Folder with slides.csv, output of Visium, Visium HD or Xenium, sample sheet (.csv), .h5 file or .zarr store."
         ),
     ],
     out: Out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,15 @@ from spatialhist._runtime.files import new_folder, reason
 from spatialhist._sdata.compat import quiet
 from spatialhist.io._anndata.h5ad import read_h5ad
 from spatialhist.io._anndata.libraries import COLUMN as LIBRARY
-from spatialhist.io._assembly.cohort import open_store
+from spatialhist.io._assembly.cohort import assemble, check_new, open_store
 from spatialhist.io._assembly.slide import sample_id
 from spatialhist.io._challenge import read_challenge
+from spatialhist.io._formats.format import Format, ends, has, tell
 from spatialhist.io._from_anndata import from_anndata
 from spatialhist.io._hest import read_hest
 from spatialhist.io._hest1k.samples import is_hest
-from spatialhist.io._space_ranger.elsewhere import what_it_may_be
+from spatialhist.io._sheet.rows import check_rows, choose, read_row, read_sheet
 from spatialhist.io._space_ranger.hd_layout import hd_mark, read_layout
-from spatialhist.io._space_ranger.unread import refuse_unread
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium
 from spatialhist.io._visium_hd import read_visium_hd
@@ -30,8 +30,8 @@ from spatialhist.io._xenium_files.files import is_xenium, only_cells
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-H5AD = ".h5ad"
 IMAGES = {".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg"}
+SLIDE, SLIDES, MPP = "slide", "slides", "mpp"
 
 
 def read(
@@ -51,12 +51,13 @@ def read(
         (:func:`read_visium_hd`; bins of 8 um where there are some, others by the path of their own folder, as
         ``square_016um``), Xenium folder (:func:`read_xenium`: spots of 55 um, or cells where it has no transcripts), folder
         of HEST-1k (:func:`read_hest`), ``.h5ad`` file with a small picture of its slide (:func:`from_anndata`), ``.h5`` file
-        of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), or ``.zarr`` store.
+        of the challenge (:func:`read_challenge`), image file (:func:`read_wsi`), ``.zarr`` store, or a sample sheet:
+        a CSV or TSV file with one slide a row.
     slide
         Slide id of a Space Ranger or Xenium folder or an image file; the name of the file or folder if None, and that of the
         folder above for one that is called ``outs``.
     slides
-        Some slides of a ``slides.csv`` folder, samples of HEST-1k, or libraries of an ``.h5ad`` file.
+        Some slides of a ``slides.csv`` folder or a sample sheet, samples of HEST-1k, or libraries of an ``.h5ad`` file.
     mpp
         Micrometers per pixel of an image file, or of positions in an ``.h5ad`` file.
     store
@@ -72,74 +73,118 @@ def read(
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If it holds none of these, is broken, or ``mpp`` or ``slide`` is given for something that has its own.
+        If it holds none of these, is broken, or ``mpp`` or ``slide`` is given for something that has its own. In a sample
+        sheet, the message names line and column, and all rows are checked before the first slide is read.
+    KeyError
+        If one of `slides` is not there.
+
+    Notes
+    -----
+    Columns of a sample sheet, of which only ``path`` is needed (of the sheet's folder where it is relative):
+
+    - ``platform``: ``visium``, ``visium_hd``, ``xenium``, ``anndata`` or ``image``; told by what is at the path where it is
+      empty.
+    - ``slide``: its id; that of the folder or file where it is empty.
+    - ``image``, ``patient``, ``alignment``, ``bin_um``, ``spots``, ``min_qv``, ``mpp``: what the reader of the platform takes
+      under this name. ``spots`` is a number of micrometers, or ``cells``.
+    - any other column is kept in ``obs``.
+
+    Examples
+    --------
+    >>> import spatialhist as sh
+    >>> sdata = sh.io.read("samples.csv", store="cohort.zarr")  # doctest: +SKIP
     """
     path, store = Path(path), None if store is None else Path(store)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    is_hd = hd_mark(path) is not None
-    if is_xenium(path) and mpp is None:
-        return read_xenium(path, slide=slide, spots="cells" if only_cells(path) else ("um", 55), store=store)
-    if not is_xenium(path) and not is_hd:
-        refuse_unread(path)
-    if path.suffix.lower() == H5AD:
-        return _read_anndata(path, library=slides, slide=slide, mpp=mpp, store=store)
-    if path.suffix.lower() in IMAGES:
-        return read_wsi(path, slide=slide, mpp=mpp, store=store)
-    if mpp is not None:
+    found = tell(path, FORMATS)
+    _refuse(path, found.takes, slide, mpp)
+    given = {SLIDE: slide, SLIDES: slides, MPP: mpp}
+    return found.read(path, store=store, **{called: given[key] for key, called in found.takes.items()})
+
+
+def _refuse(path: Path, takes: Mapping[str, str], slide: str | None, mpp: float | None) -> None:
+    """Refuse what something has of its own."""
+    if mpp is not None and MPP not in takes:
         raise ValueError(f"mpp is for image files {sorted(IMAGES)}; {path} has its own scale")
-    if is_hd:
-        return read_visium_hd(path, bin_um=read_layout(path).usual(), slide=slide, store=store)
-    sheet = (path / "slides.csv").exists()
-    if (path / "spatial").exists() and not sheet:
-        return read_visium(path, slide=slide or sample_id(path), store=store)
-    if slide is not None:
+    if slide is not None and SLIDE not in takes:
         raise ValueError(
             f"slide={slide!r} is for Space Ranger and Xenium folders and image files; {path} names its own slides"
         )
-    if sheet:
-        return read_st(path, slides=slides, store=store)
-    if is_hest(path):
-        return read_hest(path, ids=slides, store=store)
-    sdata = _read_whole(path)
-    return sdata if store is None else _stored(sdata, store)
 
 
-def _read_whole(path: Path) -> SpatialData:
-    if path.suffix == ".zarr":
-        return _read_store(path)
-    if path.suffix in (".h5", ".hdf5"):
-        return read_challenge(path)
-    raise ValueError(
-        f"{path} is no slides.csv folder, Space Ranger folder, Xenium folder, folder of HEST-1k, .h5ad or .h5 file, .zarr "
-        f"store or image{what_it_may_be(path)}"
-    )
+def _usual_spots(path: Path) -> dict[str, Any]:
+    return {"spots": "cells" if only_cells(path) else ("um", 55)}
 
 
-def _read_anndata(path: Path, *, slide: str | None, **options: Any) -> SpatialData:
-    """Read a file that has small pictures of its slides, which are called after the file where they have no names."""
+def _usual_bins(path: Path) -> dict[str, Any]:
+    return {"bin_um": read_layout(path).usual()}
+
+
+def _usual_slide(path: Path) -> dict[str, Any]:
+    return {"slide": sample_id(path)}
+
+
+def _read_anndata(
+    path: Path,
+    *,
+    image: Path | None = None,
+    library: Sequence[str] | None = None,
+    slide: str | None = None,
+    patient: str | None = None,
+    mpp: float | None = None,
+    store: Path | None = None,
+) -> SpatialData:
+    """Read an AnnData; a slide that has no name there is called after the file."""
     adata = read_h5ad(path)
+    if slide is None and not (adata.uns.get(_keys.SPATIAL) or LIBRARY in adata.obs):
+        slide = sample_id(path.with_suffix(""))
     try:
-        if slide is None and not (adata.uns.get(_keys.SPATIAL) or LIBRARY in adata.obs):
-            slide = sample_id(path.with_suffix(""))
-        return from_anndata(adata, slide=slide, **options)
+        return from_anndata(adata, image, library=library, slide=slide, patient=patient, mpp=mpp, store=store)
     except (KeyError, ValueError) as error:
         raise type(error)(f"{path}, read by adata = anndata.read_h5ad({str(path)!r}): {error.args[0]}") from error
 
 
-def _read_store(path: Path) -> SpatialData:
+def _read_sheet(path: Path, *, slides: str | Sequence[str] | None = None, store: Path | None = None) -> SpatialData:
+    """Read the slides that a sample sheet names, one after the other; all rows are checked before the first."""
+    check_new(store)
+    rows = choose(path, check_rows(path, read_sheet(path), FORMATS), slides)
+    return assemble((read_row(row) for row in rows), store)
 
+
+def _read_challenge(path: Path, *, store: Path | None = None) -> SpatialData:
+    return _stored(read_challenge(path), store)
+
+
+def _read_store(path: Path, *, store: Path | None = None) -> SpatialData:
     try:
         sdata = open_store(path)
     except Exception as error:
         raise ValueError(f"{path} is no SpatialData store, or a broken one: {reason(error)}") from error
     if not list(sdata.gen_elements()):
         raise ValueError(f"{path} is no SpatialData store, or an empty one: it has no elements")
-    return sdata
+    return _stored(sdata, store)
 
 
-def _stored(sdata: SpatialData, store: Path) -> SpatialData:
-
+def _stored(sdata: SpatialData, store: Path | None) -> SpatialData:
+    if store is None:
+        return sdata
     with new_folder(store) as folder, quiet():
         sdata.write(folder, update_sdata_path=False)
     return open_store(store)
+
+
+FORMATS = (
+    Format("xenium", is_xenium, read_xenium, {SLIDE: "slide"}, _usual_spots, marked=True),
+    Format("visium_hd", hd_mark, read_visium_hd, {SLIDE: "slide"}, _usual_bins, marked=True),
+    Format("anndata", ends(".h5ad"), _read_anndata, {SLIDE: "slide", SLIDES: "library", MPP: "mpp"}),
+    Format("image", ends(*IMAGES), read_wsi, {SLIDE: "slide", MPP: "mpp"}),
+    # a folder with slides.csv may have one called spatial
+    Format("st", has("slides.csv"), read_st, {SLIDES: "slides"}, one_slide=False),
+    Format("visium", has("spatial"), read_visium, {SLIDE: "slide"}, _usual_slide),
+    Format("hest", is_hest, read_hest, {SLIDES: "ids"}, one_slide=False),
+    Format("sheet", ends(".csv", ".tsv"), _read_sheet, {SLIDES: "slides"}, one_slide=False),
+    Format("store", ends(".zarr"), _read_store, one_slide=False),
+    Format("challenge", ends(".h5", ".hdf5"), _read_challenge, one_slide=False),
+)
+"""In the order in which they are tried."""

@@ -1,0 +1,203 @@
+"""Rows of a sample sheet: what each asks for, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from spatialhist import _keys
+from spatialhist.io._assembly.slide import check_slide_id, sample_id
+from spatialhist.io._formats.format import Format, tell
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+PATH, PLATFORM, SLIDE = "path", "platform", "slide"
+FILES = ("image", "alignment")
+"""Columns that hold paths beside ``path``."""
+NUMBERS: dict[str, Callable[[str], Any]] = {"mpp": float, "min_qv": float}
+CELLS: dict[str, Callable[[str], Any]] = {"spots": lambda text: ("um", float(text)), "bin_um": int}
+"""Columns that hold a length in micrometers, or ``cells``."""
+KNOWN = (PATH, PLATFORM, SLIDE, _keys.PATIENT, *FILES, *NUMBERS, *CELLS)
+"""Columns with a meaning of their own; all others are kept in ``obs``."""
+FIRST = 2
+"""Line of the first row: the header is line 1."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample.
+
+    Attributes
+    ----------
+    where
+        Sheet and line, for messages.
+    format
+        Of what lies at the path.
+    path
+        What is read.
+    options
+        What its reader is given; the slide among them.
+    obs
+        Columns of ``obs`` and their value.
+    """
+
+    where: str
+    format: Format
+    path: Path
+    options: dict[str, Any]
+    obs: dict[str, str] = field(default_factory=dict)
+
+
+def read_sheet(path: Path) -> pd.DataFrame:
+    """Read a sheet as text; empty cells are missing.
+
+    Raises
+    ------
+    ValueError
+        If it is no table, or has no rows or no column ``path``.
+    """
+    try:
+        sheet = pd.read_csv(path, dtype=str, sep="\t" if path.suffix.lower() == ".tsv" else ",", skipinitialspace=True)
+    except (ValueError, UnicodeError) as error:
+        raise ValueError(f"{path} cannot be read as a sample sheet: {error}") from error
+    sheet.columns = sheet.columns.str.strip()
+    sheet = sheet.apply(lambda column: column.str.strip()).replace("", pd.NA).dropna(how="all")
+    if PATH not in sheet:
+        raise ValueError(f"{path} is no sample sheet: it lacks the column 'path'; it has {list(sheet)}")
+    if sheet.empty:
+        raise ValueError(f"{path} has no rows")
+    return sheet
+
+
+def check_rows(path: Path, sheet: pd.DataFrame, formats: Sequence[Format]) -> list[Row]:
+    """Check every row of a sheet.
+
+    Parameters
+    ----------
+    path
+        The sheet; paths in it are of its folder where they are relative.
+    sheet
+        Its cells.
+    formats
+        Those that are told apart.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path of a row is not there.
+    ValueError
+        If a cell cannot be used; the message names its line and column.
+    """
+    rows = [_row(path, FIRST + int(i), cells, formats) for i, cells in sheet.iterrows()]
+    _check_slides(rows)
+    return rows
+
+
+def _row(sheet: Path, line: int, cells: pd.Series, formats: Sequence[Format]) -> Row:
+    where = f"{sheet}, line {line}"
+    given = {str(column): str(value) for column, value in cells.items() if not pd.isna(value)}
+    if PATH not in given:
+        raise ValueError(f"{where}, column 'path' is empty")
+    found = _existing(sheet, where, PATH, given[PATH])
+    of = _format(where, given.get(PLATFORM), found, formats)
+    takes = {*signature(of.reader).parameters, *of.takes}
+    asked = {c: _value(sheet, where, c, given[c]) for c in KNOWN if c in given and c not in (PATH, PLATFORM, SLIDE)}
+    noted = {c: asked.pop(c) for c in (_keys.PATIENT,) if c in asked and c not in takes}
+    if unused := [c for c in asked if c not in takes]:
+        raise ValueError(f"{where}, column {unused[0]!r}: nothing to be said of {of.name!r}; leave the cell empty")
+    asked[SLIDE] = given.get(SLIDE) or sample_id(found if found.is_dir() else found.with_suffix(""))
+    _check_id(where, asked[SLIDE])
+    return Row(where, of, found, asked, {**noted, **{c: v for c, v in given.items() if c not in KNOWN}})
+
+
+def _existing(sheet: Path, where: str, column: str, text: str) -> Path:
+    """A path of a cell; a sheet is written by who runs it, and names folders anywhere."""
+    found = sheet.parent / Path(text).expanduser()
+    if not found.exists():
+        raise FileNotFoundError(f"{where}, column {column!r}: {found} does not exist")
+    return found
+
+
+def _format(where: str, said: str | None, found: Path, formats: Sequence[Format]) -> Format:
+    platforms = {one.name: one for one in formats if one.one_slide}
+    if said is not None:
+        platform = said.lower().replace(" ", "_").replace("-", "_")
+        if platform not in platforms:
+            raise ValueError(
+                f"{where}, column 'platform' holds {said!r}; it must be one of {', '.join(platforms)}, or empty"
+            )
+        return platforms[platform]
+    try:
+        told = tell(found, formats)
+    except ValueError as error:
+        raise ValueError(f"{where}, column 'path': {error}") from error
+    if told.name not in platforms:
+        raise ValueError(
+            f"{where}, column 'path': {found} may hold several slides: read it with sh.io.read(path), and join it with "
+            "sh.io.concat"
+        )
+    return told
+
+
+def _value(sheet: Path, where: str, column: str, text: str) -> Any:
+    if column in FILES:
+        return _existing(sheet, where, column, text)
+    if column in CELLS and text == "cells":
+        return text
+    convert = {**NUMBERS, **CELLS}.get(column, str)
+    try:
+        return convert(text)
+    except ValueError:
+        wanted = "a number or 'cells'" if column in CELLS else "a number"
+        raise ValueError(f"{where}, column {column!r} holds {text!r}, which is not {wanted}") from None
+
+
+def _check_id(where: str, slide: str) -> None:
+    try:
+        check_slide_id(slide)
+    except ValueError as error:
+        raise ValueError(f"{where}, column 'slide': {error}") from error
+
+
+def _check_slides(rows: Sequence[Row]) -> None:
+    """Slides are told apart by their ids."""
+    first: dict[str, str] = {}
+    for row in rows:
+        slide = row.options[SLIDE]
+        if slide in first:
+            raise ValueError(f"{row.where}, column 'slide': {slide!r} is that of {first[slide]}: give each its own")
+        first[slide] = row.where
+
+
+def choose(path: Path, rows: Sequence[Row], slides: str | Sequence[str] | None) -> list[Row]:
+    """Rows of some slides, in their order.
+
+    Raises
+    ------
+    KeyError
+        If a slide is not in the sheet.
+    """
+    by_slide = {row.options[SLIDE]: row for row in rows}
+    names = list(by_slide) if slides is None else [slides] if isinstance(slides, str) else list(slides)
+    if unknown := [s for s in names if s not in by_slide]:
+        raise KeyError(f"no slides {unknown} in {path}; it has {list(by_slide)}")
+    return [by_slide[s] for s in names]
+
+
+def read_row(row: Row) -> SpatialData:
+    """Read the slide of a row; errors name the row."""
+    try:
+        part = row.format.read(row.path, **row.options)
+    except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+        raise type(error)(f"{row.where}: {error.args[0] if error.args else error}") from error
+    for column, value in row.obs.items() if _keys.TABLE in part.tables else ():
+        obs = part[_keys.TABLE].obs
+        if column not in obs:  # what the reader has found stays
+            obs[column] = pd.Categorical([value] * len(obs))
+    return part
