@@ -145,6 +145,8 @@ def _texts(stored: Any) -> list[str]:
 
 def _whole(positions: np.ndarray, path: Path) -> np.ndarray:
     """Positions as integers; R writes them as floating-point numbers."""
+    if positions.dtype.kind in "iu":
+        return positions
     whole = positions.astype(np.int64)
     if not np.array_equal(whole, positions):
         raise ValueError(f"{path} is a broken sparse matrix: its positions are no whole numbers. {AGAIN}")
