@@ -80,6 +80,20 @@ def test_centers_are_filled_in_for_one_slide_after_the_other(two_slides):
     np.testing.assert_array_equal(table.obsm["spatial"][5:], XY)
 
 
+def test_centers_of_every_slide_are_filled_in(two_slides):
+    del two_slides["table"].obsm["spatial"]
+    open_cohort(two_slides)
+    np.testing.assert_array_equal(two_slides["table"].obsm["spatial"], np.concatenate([XY, XY]))
+
+
+def test_centers_in_micrometers_are_put_into_pixels(slide_of_five):
+    strip(slide_of_five)
+    table = slide_of_five["table"]
+    table.obsm["spatial"] = np.column_stack([XY * 0.2125, np.arange(5)])
+    open_cohort(slide_of_five)
+    np.testing.assert_array_equal(table.obsm["spatial"], np.column_stack([XY, np.arange(5)]))
+
+
 def test_what_is_there_stays(slide_of_five):
     entry = slide_of_five["table"].uns["spatial"]["S1"]
     entry["images"]["hires"] = thumbnail = np.zeros((2, 3, 3), dtype=np.uint8)

@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from spatialdata.models import Image2DModel
-from spatialdata.transformations import Identity, Scale, get_transformation, set_transformation
+from spatialdata.transformations import Identity, Scale, Translation, get_transformation, set_transformation
 from tests._sdata.conftest import gradient
 
 import spatialhist as sh
@@ -60,7 +60,7 @@ def test_of_several_the_one_that_names_the_slide_is_taken(slide_of_five):
 
 def test_of_several_none_is_guessed_and_the_advice_helps(slide_of_five):
     rename(slide_of_five, "he")
-    add(slide_of_five, "he_of_before")
+    slide_of_five.images["he_of_before"] = slide_of_five.images["he"]
     slide = open_cohort(slide_of_five).slide("S1")
     with pytest.raises(KeyError, match=r"\['he', 'he_of_before'\] lie in a coordinate system of its spots") as said:
         slide.image()
@@ -68,6 +68,21 @@ def test_of_several_none_is_guessed_and_the_advice_helps(slide_of_five):
     exec(advice, {"sdata": slide_of_five})
     sh.pp.mask_background(slide_of_five, method=lambda pixels, *_: np.ones(pixels.shape[:2], dtype=bool))
     assert set(slide_of_five.labels) == {"he_tissue"}
+
+
+def test_of_several_in_one_system_the_one_under_the_spots_is_taken(slide_of_five):
+    rename(slide_of_five, "img1")
+    beside = {"S1": Translation([1200, 0], ("x", "y"))}
+    slide_of_five.images["img2"] = Image2DModel.parse(gradient(), dims=("c", "y", "x"), transformations=beside)
+    assert full_image(slide_of_five, "S1") == "img1"
+
+
+def test_a_small_copy_stands_for_the_image_where_there_is_no_other(slide_of_five):
+    rename(slide_of_five, "lib_hires")
+    add(slide_of_five, "lib_lowres")
+    with pytest.warns(UserWarning, match="slide 'S1' has no image but the small copy 'lib_hires'"):
+        open_cohort(slide_of_five)
+    assert open_cohort(slide_of_five).slide("S1").full_image == "lib_hires"
 
 
 def test_the_image_of_another_slide_is_not_taken(two_slides):

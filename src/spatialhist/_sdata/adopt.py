@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import is_placed, length_factor, place_spots
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
-from spatialhist._sdata.own_images import NOTED, full_image, own_images
+from spatialhist._sdata.own_images import NOTED, full_image, is_small, own_images
 from spatialhist._sdata.spots_on_image import misfit
 from spatialhist._sdata.values import as_numbers, as_words, word
 
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+logger = logging.getLogger(__name__)
+
+SAME_PLACE_PX = 0.5
+"""How far a copy of a center may be from it, as coordinates in other types are rounded."""
 THUMBNAIL_PX = 1000
 """Longer side, about, of the image that squidpy draws spots on."""
+BINS_HD = re.compile(r"(?:^|_)square_(\d{3})um")
+"""How Space Ranger, and readers after it, name bins of Visium HD: their side, and distance, in micrometers."""
 VISIUM_PITCH_UM = 100.0
 """Distance of the centers of neighboring Visium spots."""
 
@@ -55,13 +63,12 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     place_spots(sdata.shapes[slide], [sdata.images[key] for key in own_images(sdata, slide)], slide)
     info = slide_info(sdata, slide)
     _note_image(info, sdata, slide)
-    if "spot_diameter_px" not in info or "pitch_px" not in info or _keys.SPATIAL not in table.obsm:
+    first = "spot_diameter_px" not in info or "pitch_px" not in info
+    if first:
         centers = spot_centers(sdata, table, slide)
         _fill_scale(info, sdata, table, slide, centers)
         _compare(sdata, slide, centers[compared_spots(table, slide)])
-        if _keys.SPATIAL not in table.obsm:
-            table.obsm[_keys.SPATIAL] = np.full((table.n_obs, 2), np.nan)
-            table.obsm[_keys.SPATIAL][(table.obs[_keys.REGION] == slide).to_numpy()] = centers
+    _fill_centers(sdata, table, slide, compare=first)
     entry = table.uns.setdefault(_keys.SPATIAL, {}).setdefault(slide, {})
     if "images" not in entry or "spot_diameter_fullres" not in entry.get("scalefactors", {}):
         fill_thumbnail(entry, sdata, slide, info["spot_diameter_px"])
@@ -70,8 +77,36 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
 def _note_image(info: dict[str, Any], sdata: SpatialData, slide: str) -> None:
     """Note the image of a slide that goes by another name, so that it stays the one when others are added."""
     key = full_image(sdata, slide)
-    if key != _keys.image(slide):
-        info[NOTED] = key
+    if key == _keys.image(slide) or info.get(NOTED) == key:
+        return
+    info[NOTED] = key
+    if is_small(key):
+        warnings.warn(
+            f"slide {slide!r} has no image but the small copy {key!r}, which stands for its H&E image: nuclei cannot be seen",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _fill_centers(sdata: SpatialData, table: AnnData, slide: str, *, compare: bool) -> None:
+    """Copy the centers of a slide's spots to where squidpy looks, where there are none, or those of other coordinates."""
+    from spatialhist._sdata.geometry import copied_centers, spot_centers
+
+    rows = (table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)
+    if _keys.SPATIAL not in table.obsm:
+        table.obsm[_keys.SPATIAL] = np.full((table.n_obs, 2), np.nan)
+    held = copied_centers(table)[rows]
+    known = np.isfinite(held).all(axis=1)
+    if known.any() and not compare:
+        return
+    centers = spot_centers(sdata, table, slide)
+    if known.any() and np.allclose(held[known], centers[known], rtol=0, atol=SAME_PLACE_PX, equal_nan=True):
+        return
+    if known.any():
+        logger.info("obsm['spatial'] of slide %r was in other coordinates than its spots, and is now in pixels", slide)
+    filled = np.array(table.obsm[_keys.SPATIAL], dtype=float)
+    filled[rows, :2] = centers
+    table.obsm[_keys.SPATIAL] = filled
 
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
@@ -97,6 +132,8 @@ def _space_ranger_mpp(table: AnnData, slide: str, pitch: float | None) -> float 
     said = entry.get("scalefactors", {}).get("microns_per_pixel")
     if said is not None:
         return float(said)
+    if pitch and (bins := BINS_HD.search(slide)):
+        return float(bins[1]) / pitch
     chemistry = np.ravel(entry.get("metadata", {}).get("chemistry_description", ""))[0]
     visium = chemistry != "" and "HD" not in word(chemistry).upper().split()
     return VISIUM_PITCH_UM / pitch if visium and pitch else None

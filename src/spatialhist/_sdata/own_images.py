@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spatialhist import _keys
-from spatialhist._sdata.coordinates import transformations
+from spatialhist._sdata.coordinates import matrix, transformations
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -37,15 +39,38 @@ def noted_image(sdata: SpatialData, slide: str) -> str | None:
 
 
 def candidates(sdata: SpatialData, slide: str) -> list[str]:
-    """Large color images that lie in a coordinate system of the spots of a slide, those whose names fit best."""
+    """Color images that lie in a coordinate system of the spots of a slide and may be its H&E image.
+
+    Large ones go before small copies, then those that share most words with the slide, then those that spots lie on.
+    """
     if slide not in sdata.shapes:
         return []
     systems = set(transformations(sdata.shapes[slide]))
-    there = [k for k in color_images(sdata) if not is_small(k) and systems & set(transformations(sdata.images[k]))]
+    there = [key for key in color_images(sdata) if systems & set(transformations(sdata.images[key]))]
+    large = [key for key in there if not is_small(key)]
     shared = {key: len(_words(key) & _words(slide)) for key in there}
     taken = {_keys.image(other) for other in sdata.shapes}
-    free = [key for key in there if shared[key] or key not in taken]
-    return [key for key in free if shared[key] == max(shared[k] for k in free)]
+    free = [key for key in large or _small_alone(sdata, slide, there) if shared[key] or key not in taken]
+    best = [key for key in free if shared[key] == max(shared[k] for k in free)]
+    return best if len(best) < 2 else [key for key in best if _lies_on(sdata, slide, key)] or best
+
+
+def _small_alone(sdata: SpatialData, slide: str, small: list[str]) -> list[str]:
+    """The largest of small copies; none where names of Space Ranger say what they are copies of."""
+    if small_names(slide) & set(sdata.images):
+        return []
+    size = {key: _finest(sdata.images[key]).sizes["x"] for key in small if "cytassist" not in key.lower()}
+    return [key for key in size if size[key] == max(size.values())]
+
+
+def _lies_on(sdata: SpatialData, slide: str, key: str) -> bool:
+    """Whether the middle of the spots lies on an image, by the first coordinate system that they share."""
+    shapes, image = sdata.shapes[slide], sdata.images[key]
+    system = next(s for s in transformations(shapes) if s in transformations(image))
+    left, low, right, high = shapes.total_bounds
+    x, y, _ = np.linalg.inv(matrix(image, system)) @ matrix(shapes, system) @ [(left + right) / 2, (low + high) / 2, 1]
+    sizes = _finest(image).sizes
+    return bool(0 <= x <= sizes["x"] and 0 <= y <= sizes["y"])
 
 
 def color_images(sdata: SpatialData) -> list[str]:
@@ -55,8 +80,11 @@ def color_images(sdata: SpatialData) -> list[str]:
 
 
 def _channels(element: Any) -> int:
-    level = element["scale0"]["image"] if hasattr(element, "children") else element
-    return int(level.sizes["c"])
+    return int(_finest(element).sizes["c"])
+
+
+def _finest(element: Any) -> Any:
+    return element["scale0"]["image"] if hasattr(element, "children") else element
 
 
 def is_small(key: str) -> bool:
@@ -72,6 +100,11 @@ def own_images(sdata: SpatialData, slide: str) -> list[str]:
     """Keys of the images of a slide that there are, the largest first."""
     full = full_image(sdata, slide)
     return [key for key in (full, *small_images(sdata, slide)) if key in sdata.images]
+
+
+def small_names(slide: str) -> set[str]:
+    """Keys of Space Ranger's small images of a slide."""
+    return {_keys.hires(slide), _keys.lowres(slide)}
 
 
 def small_images(sdata: SpatialData, slide: str) -> list[str]:
