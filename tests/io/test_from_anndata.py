@@ -88,6 +88,13 @@ def test_a_library_without_a_picture_names_the_way_to_give_one():
         sh.io.from_anndata(adata, None, library="A")
 
 
+def test_a_small_picture_that_was_scaled_is_refused():
+    adata = make_adata("A")
+    adata.uns["spatial"]["A"]["images"]["hires"] = IMAGE[::4, ::4] - 100.0
+    with pytest.raises(ValueError, match=r"\['hires'\] holds floats from -.*Or give the image .* by image="):
+        sh.io.from_anndata(adata)
+
+
 def test_the_scale_of_a_slide_of_read_wsi_is_taken_and_compared(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", IMAGE, tile=(64, 64))
     right = sh.io.read_wsi(tmp_path / "a.tif", mpp=2.5, patient="P7")

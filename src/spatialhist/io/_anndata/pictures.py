@@ -95,7 +95,11 @@ def _small(library: Library) -> Picture:
             f"{name} has no picture in uns['spatial']: give the image that positions were measured on, "
             "sh.io.from_anndata(adata, image=)"
         )
-    pixels = to_rgb8(library.entry["images"][key], name=f"uns['spatial'][{library.name!r}]['images'][{key!r}]")
+    where = f"uns['spatial'][{library.name!r}]['images'][{key!r}]"
+    try:
+        pixels = to_rgb8(library.entry["images"][key], name=where)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{error}. Or give the image that positions were measured on by image=") from error
     return Picture(np.moveaxis(pixels, -1, 0), factor=_small_factor(library, key), key=key)
 
 
