@@ -10,6 +10,7 @@ from fuzz_readers import READERS, read_damaged
 SLOW = {"slides.csv", "spots", "counts", "challenge", "store", "table", "shapes", "tiff", "journal", "links", "sparse", "h5ad",
         "hest metadata", "hest sheet"}  # fmt: skip
 SLOW |= {"experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "alignment", "cells", "cell matrix"}
+SLOW |= {"bins", "bin positions", "bin scale", "cell outlines"}
 """Readers that build an object."""
 
 
