@@ -26,7 +26,7 @@ def test_folders_are_told_by_what_they_hold(tmp_path, file):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("a.zip", "packed"), ("a.rds", "of R.*h5ad"), ("a.loom", "from_arrays"), ("a.csv", "from_arrays")],
+    [("a.zip", "packed"), ("a.rds", "of R.*h5ad"), ("a.loom", "from_arrays"), ("a.parquet", "from_arrays")],
 )
 def test_files_are_told_by_their_ends(tmp_path, name, says):
     (tmp_path / name).touch()

@@ -30,7 +30,7 @@ FILES = {
     (".rds", ".rda", ".rdata", ".h5seurat"): (
         "it is an object of R: write it as .h5ad, as anndataR and zellkonverter do, and sh.io.from_anndata(adata, image=)"
     ),
-    (".loom", ".mtx", ".csv", ".tsv", ".txt", ".parquet"): (
+    (".loom", ".mtx", ".txt", ".parquet"): (
         "a table alone has no image: give image, positions and counts to sh.io.from_arrays(image, xy, counts)"
     ),
 }
