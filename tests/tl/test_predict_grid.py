@@ -92,7 +92,8 @@ def test_what_is_added(finished, new, tmp_path):
         sh.tl.predict_grid(new, stack, slides="S1", key_added="map", encoder=mean_color, progress=False)
     shapes, table = new.shapes["S1_grid"], new["S1_grid_table"]
     # 20 px of 2 um in training, so 10 px of 4 um; Visium's diameter of 0.55 spot spacings, at which spots touch
-    expected = {"mpp": 4.0, "pitch_px": pytest.approx(5.5), "spot_diameter_px": pytest.approx(5.5)}
+    sizes = {"pitch_px": pytest.approx(5.5), "spot_diameter_px": pytest.approx(5.5)}
+    expected = {"mpp": 4.0, **sizes, "image": "S1_full_image"}
     assert slide_info(new, "S1_grid") == expected
     assert shapes.radius.unique() == pytest.approx([2.75])
     assert len(shapes) == pytest.approx(WIDTH * HEIGHT / (5.5**2 * np.sqrt(3) / 2), rel=0.05)
