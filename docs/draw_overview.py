@@ -1,4 +1,4 @@
-"""Draw the picture of the README: python docs/draw_overview.py.
+"""Draw the picture of the quickstart: python docs/draw_overview.py.
 
 The prediction of a slide comes from a model that was fitted on the three other patients.
 """
