@@ -93,7 +93,7 @@ def _small(library: Library) -> Picture:
         name = "adata" if library.name is None else f"library {library.name!r}"
         raise ValueError(
             f"{name} has no picture in uns['spatial']: give the image that positions were measured on, "
-            "sh.io.from_anndata(adata, image=)"
+            "sh.io.from_anndata(adata, image=), or image, positions and counts to sh.io.from_arrays"
         )
     where = f"uns['spatial'][{library.name!r}]['images'][{key!r}]"
     try:

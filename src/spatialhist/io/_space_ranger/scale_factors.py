@@ -51,7 +51,8 @@ def read_scale_factors(path: Path) -> ScaleFactors:
     mpp = _positive(stored, MPP, path)
     if mpp is None:
         raise ValueError(
-            f"{path} has no {MPP!r}, which every output of Visium HD has: copy the file again from the output"
+            f"{path} has no {MPP!r}, which every output of Visium HD has, of bins and of segmented cells: copy the file again "
+            "from the output"
         )
     bin_um, diameter = _positive(stored, BIN, path), _positive(stored, DIAMETER, path)
     if bin_um and diameter and abs(diameter * mpp / bin_um - 1) > TOLERANCE:
