@@ -249,3 +249,16 @@ def test_models_of_pooled_spots_know_the_slides_of_their_bins(tmp_path):
     model = sh.tl.fit(sdata, models="ridge", genes=6, out=tmp_path / "fit", table_key="pooled", **FAST)
     with pytest.raises(ValueError, match="S1"):
         sh.tl.predict(sdata, model, encoder=FAST["encoder"], progress=False)
+
+
+def test_a_model_of_pooled_spots_knows_the_slides_it_was_trained_on(cohort):
+    sh.pp.pool_spots(cohort, ("px", 24))
+    sh.pp.log_normalize(cohort)
+    sh.pp.log_normalize(cohort, table_key="pooled")
+    for name in ("S1", "S2"):
+        add_mask(cohort, np.ones((20, 30), dtype=bool), image=f"{name}_full_image")
+    options = {"models": sh.tl.Ridge(components=3), "genes": 4, "slides": "S1_pooled", "table_key": "pooled"}
+    model = sh.tl.fit(cohort, **options, **FAST)
+    for slide, table_key in (("S1_pooled", "pooled"), ("S1", "table")):
+        with pytest.raises(ValueError, match="slide 'S1_pooled' was trained on"):
+            sh.tl.predict(cohort, model, slides=slide, table_key=table_key, encoder=FAST["encoder"], progress=False)

@@ -43,7 +43,7 @@ class Encoder(Protocol):
       call, which gets ``uint8`` tiles: :class:`FrozenEncoder` makes an encoder of a network and its ``prepare``.
     - ``fingerprint``, a text: see above.
     - ``trained_on``, a text: what its weights were fitted on, as ``"ImageNet"``. Without it a run warns that an encoder with
-      weights of its own may have seen the labels that it is scored on, and its report says so.
+      weights of its own may have seen the labels that it is scored on, and its report says so; with it, the report repeats it.
 
     Examples
     --------

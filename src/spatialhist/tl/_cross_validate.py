@@ -176,7 +176,7 @@ def cross_validate(
         warnings.warn(text, UserWarning, stacklevel=2)
     chosen = selection(
         table, used, cohort.slides_of_table(), task.rows, genes=genes, always=always, groups=groups, assigned=assigned,
-        told=told,
+        encoder=task.encoder, told=told,
     )  # fmt: skip
     manifest = task.manifest(CROSS_VALIDATION, columns, assigned, selection=chosen, **facts)
     folder, temporary = run_folder(out)

@@ -6,6 +6,8 @@ import torch
 from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
+from spatialhist._sdata.cohort import open_cohort
+from spatialhist.report._page.selection import collect
 
 OPTIONS = {**FAST, "models": sh.tl.Ridge(components=4)}
 
@@ -73,6 +75,9 @@ def test_an_encoder_with_weights_of_unknown_training_is_told(tmp_path):
     for encoder in (learned, sh.nn.FrozenEncoder(network, prepare=of_network.prepare, trained_on="ImageNet")):
         cv = sh.tl.cross_validate(sdata, out=tmp_path / "run", overwrite=True, **(options | {"encoder": encoder}))
         assert cv.manifest.selection["told"] == []
+        assert cv.manifest.selection["encoder_trained_on"] == encoder.trained_on
+        shown = dict(collect(open_cohort(sdata), cv, sh.tl.evaluate(sdata, oracles=False)).rows)
+        assert shown["what the encoder says it was trained on"] == encoder.trained_on
 
 
 def test_genes_chosen_by_their_own_scores_are_told():

@@ -70,6 +70,7 @@ def _rows(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> Iterator
     yield "genes", chosen.get("genes", "")
     yield "genes in every panel, named by the caller", ", ".join(chosen.get("always", []))
     yield "groups", chosen.get("groups", "")
+    yield "what the encoder says it was trained on", chosen.get("encoder_trained_on", "")
     yield "slides left out of the run", ", ".join(chosen.get("slides_left_out", []))
     yield "spots left out of the run", _counted(chosen.get("spots_left_out", {}))
     for step, made in chosen.get("steps", {}).items():

@@ -35,6 +35,7 @@ def selection(
     always: str | Sequence[str],
     groups: str,
     assigned: Mapping[str, str],
+    encoder: ColorTexture | FrozenEncoder,
     told: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What was chosen, by whom, before anything was fitted.
@@ -53,6 +54,8 @@ def selection(
         As the call gave them.
     assigned
         Group per slide.
+    encoder
+        Of the run; what it says that its weights were fitted on is kept.
     told
         What was warned of.
     """
@@ -65,6 +68,7 @@ def selection(
         "slides_left_out": [s for s in every_slide if s not in rows],
         "spots_left_out": {s.name: len(s.rows) - len(rows[s.name]) for s in slides if len(s.rows) > len(rows[s.name])},
         "steps": {step: _thresholds(recorded(table, step)) for step in FILTERS if recorded(table, step)},
+        **({"encoder_trained_on": str(said)} if (said := getattr(encoder, "trained_on", None)) else {}),
     }
 
 
@@ -125,7 +129,7 @@ def flattering(
 def _unknown_training(encoder: ColorTexture | FrozenEncoder) -> Iterator[str]:
     """Say that an encoder may have seen the labels: it has weights, and does not tell what they were fitted on."""
     own = getattr(encoder, "encode", None)
-    if own is None or getattr(encoder, "trained_on", None) is not None:
+    if own is None or getattr(encoder, "trained_on", None):
         return
     if next(encoder.parameters(), None) is not None or has_weights(own):
         name = getattr(own, "__name__", type(own).__name__)
