@@ -156,23 +156,28 @@ def refuse_shared_stain(table: AnnData, slides: Sequence[Slide], image: str) -> 
     ------
     ValueError
         With the slides it was fitted on.
+
+    Warns
+    -----
+    UserWarning
+        If an image is a copy of such a one under another key.
     """
     entries = recorded(table, "stain").get("slides", {})
     scored = {s.name: s.name for s in slides} | {s.pixel_hash: s.name for s in slides if s.pixel_hash}
     for slide in slides:
-        entry = entries.get(_keys.sanitize(slide.name), {})
-        fitted_on = [
-            seen
-            for key in _recolored(entry, slide.image(image).pyramid)
-            for what in ("images", "pixel_hashes")
-            for seen in entry.get(what, {}).get(key, [])
-        ]
-        if seen := sorted({scored[one] for one in fitted_on if one in scored}):
-            raise ValueError(
+        entry, used = entries.get(_keys.sanitize(slide.name), {}), slide.image(image).pyramid
+        for key in _recolored(entry, used):
+            fitted_on = [*entry.get("images", {}).get(key, []), *entry.get("pixel_hashes", {}).get(key, [])]
+            if not (seen := sorted({scored[one] for one in fitted_on if one in scored})):
+                continue
+            said = (
                 f"image={image!r} of slide {slide.name!r} was recolored by a stain reference fitted on slides {seen}, which "
                 f"are scored: use the shipped one, sh.pp.normalize_stain(sdata, reference='canonical'), or one fitted "
                 f"on slides that are not scored"
             )
+            if key == used.key:
+                raise ValueError(said)
+            warnings.warn(f"{said}. It is known by its pixels, which are those of {key!r}", UserWarning, stacklevel=4)
 
 
 def _recolored(entry: Mapping[str, Any], used: Pyramid) -> list[str]:
