@@ -214,6 +214,9 @@ def predict(
     encoder: Annotated[
         str | None, typer.Option(help="Name of the model's encoder, which confirms that its weights may be downloaded.")
     ] = None,
+    composition: Annotated[
+        bool, typer.Option(help="Clip predictions at 0 and let those of a spot sum to 1, for a model of proportions.")
+    ] = False,
     workers: Workers = 1,
     genes: Annotated[
         list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
@@ -246,10 +249,12 @@ def predict(
         spots = _keys.TABLE in sdata.tables
         prepare(sdata, image=design.image, realign=realign and spots)
         if spots:
-            sh.tl.predict(sdata, trained, key_added=key_added)
+            sh.tl.predict(sdata, trained, key_added=key_added, composition=composition)
         else:
             distance = None if spacing is None else ("pitch", spacing)
-            sh.tl.predict_grid(sdata, trained, spacing=distance, key_added=key_added, executor=workers)
+            sh.tl.predict_grid(
+                sdata, trained, spacing=distance, key_added=key_added, composition=composition, executor=workers
+            )
         sh.pp.save(sdata)
         maps = draw_maps(sdata, genes, key_added, out or slide) if genes else []
         if as_json:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from spatialhist import _keys
 from spatialhist._sdata.added_tables import check_free, put_table
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.composition import is_composition
 from spatialhist._sdata.counts import TOTAL_COUNTS, counts_behind
 from spatialhist._sdata.layers import carry_records, check_key, record
 from spatialhist._sdata.values import as_matrix
@@ -28,8 +29,6 @@ logger = logging.getLogger(__name__)
 STEP = "obsm_to_table"
 OF_SPOTS = (_keys.REGION, _keys.INSTANCE, _keys.PATIENT, _keys.IN_TISSUE, _keys.SPOT_QC, "array_row", "array_col")
 """Columns of ``obs`` that the new table shares."""
-CLOSE = 1e-3
-"""How far from 1 the sum of the proportions of a spot may be."""
 
 
 def obsm_to_table(
@@ -77,7 +76,8 @@ def obsm_to_table(
     -----
     Values that are not negative and of which every spot has a sum of 1 are a composition: ``uns["spatialhist"]`` and the log
     say so. What one column gains the others lose, so their scores are not independent of each other, and a sum of 1 leaves no
-    depth that could be regressed out. Predictions of single columns are neither clipped nor scaled to a sum of 1.
+    depth that could be regressed out. Models predict every column by itself; ``sh.tl.predict(..., composition=True)`` clips
+    their predictions at 0 and lets them sum to 1.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def obsm_to_table(
     known = _known(values)
     if not known.any():
         raise ValueError(f"obsm[{key!r}] of table {table_key!r} holds no spot of which all values are known")
-    composition = _is_composition(values[known])
+    composition = is_composition(values[known])
     table = _table(cohort.table, values, known, named)
     record(table, STEP, {"key": key, "from_table": table_key, "composition": composition})
     if not composition:
@@ -141,11 +141,6 @@ def _known(values: Any) -> np.ndarray:
         return np.asarray(np.isfinite(values).all(axis=1))
     row_of_value = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
     return ~np.isin(np.arange(values.shape[0]), row_of_value[~np.isfinite(values.data)])
-
-
-def _is_composition(values: Any) -> bool:
-    sums = np.asarray(values.sum(axis=1)).ravel()
-    return values.shape[1] > 1 and values.min() >= 0 and bool((np.abs(sums - 1) <= CLOSE).all())
 
 
 def _table(held: AnnData, values: Any, known: np.ndarray, names: list[str]) -> AnnData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +13,11 @@ from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.layers import add_dense_rows, check_layer_size, dense_columns, get_layer, record
-from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides
+from spatialhist.tl._inference.layers import check_predicted_by, groups_of_slides, is_composed
+from spatialhist.tl._inference.widths import Widths
 from spatialhist.tl._load import Source, as_trained
 from spatialhist.tl._runs.residuals import NoResiduals
-from spatialhist.tl._scores.intervals import coverage, group_radius, groups_needed
+from spatialhist.tl._scores.intervals import groups_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,25 +98,21 @@ def calibrate(
     for name, of_slide in evaluated.items():
         _check_groups(name, len(held.groups) - any(g is not None for g in of_slide.values()), level, needed)
     check_layer_size(*table.shape, n_layers=2 * len(layers))
-    errors, group = np.abs(held.residuals()), held.group
-    radius = {g: group_radius(np.abs(held.residuals_without(g)), group, level) for g in held.groups}
-    new = group_radius(errors, group, level)
-    covered = coverage(errors, group, radius)
+    composed = {name: is_composed(table, name) for name in layers}
+    widths = {parts: Widths.of(replace(held, composition=parts), level) for parts in set(composed.values())}
     for name, of_slide in evaluated.items():
-        of_rows = [(rows[s], new if g is None else radius[g]) for s, g in of_slide.items()]
-        _add_bounds(table, name, of_rows, trained.genes)
+        found = widths[composed[name]]
+        of_rows = [(rows[s], found.of_group(g)) for s, g in of_slide.items()]
+        _add_bounds(table, name, of_rows, trained.genes, within=(0, 1) if composed[name] else (-np.inf, np.inf))
         about = {
             "step": "calibrate", "of": name, "level": level, "predictor": trained.name, "run": str(trained.run_folder),
-            "groups": list(covered), "coverage": list(covered.values()), "nested": held.nested,
+            "groups": list(found.covered), "coverage": list(found.covered.values()), "nested": held.nested,
         }  # fmt: skip
         for bound in ("lower", "upper"):
             record(table, f"{name}_{bound}", about)
+        covered = {g: round(c, 2) for g, c in found.covered.items()}
+        logger.info("calibrate: added bounds of %r; coverage of held-out groups %s", name, covered)
     table.uns[_keys.ROOT].pop(SKIPPED, None)
-    logger.info(
-        "calibrate: added bounds of %s; coverage of held-out groups %s",
-        layers,
-        {g: round(c, 2) for g, c in covered.items()},
-    )
 
 
 def remember_skipped(table: AnnData, reason: str) -> None:
@@ -153,13 +151,20 @@ def _check_groups(layer: str, n: int, level: float, needed: int) -> None:
         )
 
 
-def _add_bounds(table: AnnData, layer: str, radius: Sequence[tuple[np.ndarray, np.ndarray]], genes: list[str]) -> None:
-    """Add the bounds of some rows of a layer, by the widths of their genes."""
+def _add_bounds(
+    table: AnnData,
+    layer: str,
+    radius: Sequence[tuple[np.ndarray, np.ndarray]],
+    genes: list[str],
+    *,
+    within: tuple[float, float],
+) -> None:
+    """Add the bounds of some rows of a layer, by the widths of their genes; none lies outside of what values can be."""
     columns = table.var_names.get_indexer(genes)
     kept = columns >= 0
     columns = columns[kept]
     for i, (rows, every) in enumerate(radius):
         half = every[kept]
         values = dense_columns(get_layer(table, layer), rows, columns)
-        add_dense_rows(table, f"{layer}_lower", rows, columns, values - half, fresh=i == 0)
-        add_dense_rows(table, f"{layer}_upper", rows, columns, values + half, fresh=i == 0)
+        add_dense_rows(table, f"{layer}_lower", rows, columns, np.clip(values - half, *within), fresh=i == 0)
+        add_dense_rows(table, f"{layer}_upper", rows, columns, np.clip(values + half, *within), fresh=i == 0)

@@ -25,6 +25,7 @@ from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._data.shared_genes import refuse_unmeasured_panels
 from spatialhist.tl._predictors.combiners import Mean
 from spatialhist.tl._predictors.registry import baselines, describe
+from spatialhist.tl._runs.composition import note_of_parts
 from spatialhist.tl._runs.cross_validation import LATEST, CrossValidation
 from spatialhist.tl._runs.fits import run_fits, tell
 from spatialhist.tl._runs.folder import as_recorded, locked, run_folder, write_oof
@@ -171,7 +172,7 @@ def cross_validate(
     told = flattering(
         table, used, task.rows, layer=layer, columns=columns, genes=genes, always=always, encoder=task.encoder
     )
-    told += other_seeds(table, recipe, task.seed)
+    told += [*other_seeds(table, recipe, task.seed), *note_of_parts(task.parts, layer)]
     for text in told:
         warnings.warn(text, UserWarning, stacklevel=2)
     chosen = selection(

@@ -13,6 +13,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.composition import as_composition
 from spatialhist._sdata.layers import check_key, check_layer_size
 from spatialhist._sdata.subset import add_genes
 from spatialhist.nn import get_encoder
@@ -21,6 +22,7 @@ from spatialhist.tl._inference.layers import write_predictions, write_scores
 from spatialhist.tl._inference.mismatch import mismatches
 from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._load import Source, as_trained
+from spatialhist.tl._runs.composition import check_composition
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 from spatialhist.tl._runs.since import remember_own_labels
 
@@ -38,6 +40,7 @@ def predict(
     key_added: str = _keys.PREDICTED,
     encoder: Any = None,
     cache: str | Path | None = None,
+    composition: bool = False,
     allow_training: bool = False,
     table_key: str = _keys.TABLE,
     progress: bool = True,
@@ -63,6 +66,9 @@ def predict(
         confirms that you trust it.
     cache
         Folder that keeps features, None to keep none.
+    composition
+        Clip predictions at 0 and divide those of a spot by their sum, for a model of proportions (see
+        :func:`spatialhist.pp.obsm_to_table`). A spot of which no part is predicted above 0 gets NaN.
     allow_training
         Let a model fitted on everything predict slides it was fitted on. What it says of them repeats their labels; such
         slides are named in the record of the layer, and :func:`evaluate` refuses them.
@@ -89,8 +95,8 @@ def predict(
     KeyError
         If the image or the mask is missing; the message names the call that makes it.
     ValueError
-        If a model fitted on everything is asked for a slide it was fitted on, or the stain of a slide was normalized in
-        another way than in training.
+        If a model fitted on everything is asked for a slide it was fitted on, the stain of a slide was normalized in
+        another way than in training, or ``composition`` is asked of a model that does not predict all parts of a whole.
 
     Warns
     -----
@@ -103,6 +109,8 @@ def predict(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     check_key(key_added)
     trained = as_trained(model, allow_training=allow_training)
+    if composition:
+        check_composition(trained)
     design = trained.design(encoder)
     encode = get_encoder(design.encoder)
     # the table will grow by the genes of the panel that it lacks
@@ -124,11 +132,12 @@ def predict(
             parts = slide_features(slide, view, design, encode, Path(cache) if cache else None).parts()
             as_training = {"training_slide": training[slide.name]}
             each = [(trained.predict(p, **as_training), trained.out_of_distribution(p, **as_training)) for p in parts]
-            values[slide.name], ood[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
+            predicted, ood[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))
+            values[slide.name] = as_composition(predicted) if composition else predicted
             warn_of_far(slide.name, ood[slide.name])
     # only now that every slide is predicted: an error until here leaves the table as it was
     table, rows = add_genes(cohort, trained.genes), {s.name: s.rows for s in opened}
-    write_predictions(table, key_added, rows, values, trained, training)
+    write_predictions(table, key_added, rows, values, trained, training, composition=composition)
     remember_own_labels(table, key_added, [s for s in opened if trained.repeats_labels(training[s.name])])
     write_scores(table, rows, ood, trained)
     logger.info("predict: added layer %r for %s", key_added, cohort.slides)

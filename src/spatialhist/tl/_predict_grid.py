@@ -14,6 +14,7 @@ from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist._runtime.executor import n_workers
 from spatialhist._sdata.cohort import open_images
+from spatialhist._sdata.composition import as_composition
 from spatialhist._sdata.grid import add_grid
 from spatialhist._sdata.layers import check_key, check_layer_size, record
 from spatialhist.tl._calibrate import calibrate, leaves_residuals
@@ -23,6 +24,7 @@ from spatialhist.tl._inference.layers import drop_intervals, provenance
 from spatialhist.tl._inference.mismatch import mismatches
 from spatialhist.tl._inference.relatives import Relatives
 from spatialhist.tl._load import Source, as_trained
+from spatialhist.tl._runs.composition import check_composition
 from spatialhist.tl._runs.out_of_distribution import warn_of_far
 from spatialhist.tl._scores.card import add_reliability
 
@@ -50,6 +52,7 @@ def predict_grid(
     within: str = TISSUE,
     level: float | None = LEVEL,
     key_added: str = _keys.PREDICTED,
+    composition: bool = False,
     encoder: Any = None,
     block: int = BLOCK,
     executor: Any = None,
@@ -84,6 +87,8 @@ def predict_grid(
         None for no intervals.
     key_added
         Name of the layer.
+    composition
+        Clip predictions at 0 and divide those of a spot by their sum, as in :func:`predict`.
     encoder
         The encoder itself, if the model was trained on one of your own; the name of one whose weights are downloaded, which
         confirms that you trust it.
@@ -122,7 +127,8 @@ def predict_grid(
         If a slide, its mask or its image is missing; the message names the call that makes it.
     ValueError
         If the slide has no mpp where lengths are in micrometers, no tissue, a stain that was normalized in another way
-        than in training, or a fitted model was fitted on it.
+        than in training, a fitted model was fitted on it, or ``composition`` is asked of a model that does not predict all
+        parts of a whole.
 
     Warns
     -----
@@ -159,6 +165,8 @@ def predict_grid(
         raise ValueError(f"block={block} must be at least 1")
     n_workers(executor)
     trained = as_trained(model)
+    if composition:
+        check_composition(trained)
     opened = cohort.every_slide()
     for text in [*Relatives.of(trained).told(opened), *mismatches(cohort.table, opened, trained)]:
         warnings.warn(text, UserWarning, stacklevel=2)
@@ -174,21 +182,30 @@ def predict_grid(
         values, ood = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)
         warn_of_far(name, ood)
         table = add_grid(cohort, name, grid.slide.spots, within=within, genes=trained.genes, scale=grid.scale)
-        _fill(table, grid, trained, key_added, values, ood, lattice)
+        values = as_composition(values) if composition else values
+        _fill(table, grid, trained, key_added, values, ood, lattice, composition=composition)
         if (bounds := _level(grid, trained, level)) is not None:
             calibrate(sdata, trained, level=bounds, layer=key_added, table_key=_keys.grid_table(name, within))
     logger.info("predict_grid: added tables %s", [_keys.grid_table(s, within) for s in cohort.slides])
 
 
 def _fill(
-    table: AnnData, grid: Grid, trained: Trained, key: str, values: np.ndarray, ood: np.ndarray, lattice: Lattice
+    table: AnnData,
+    grid: Grid,
+    trained: Trained,
+    key: str,
+    values: np.ndarray,
+    ood: np.ndarray,
+    lattice: Lattice,
+    *,
+    composition: bool,
 ) -> None:
     """Put predictions of a grid into its table, with how they were made."""
     slide = grid.slide.name
     drop_intervals(table, key)
     table.layers[key] = values
     table.obs[_keys.OUT_OF_DISTRIBUTION] = ood
-    made = provenance(trained, {_keys.grid(slide, grid.within): grid.training_slide})
+    made = provenance(trained, {_keys.grid(slide, grid.within): grid.training_slide}, composition=composition)
     about = {"step": "predict_grid", "slide": slide, "lattice": lattice, "spacing_px": grid.spacing_px}
     record(table, key, made | about)
     add_reliability(table, key, trained.card())

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from spatialhist._sdata.slide import Slide
 
+COMPOSITION = "composition"
+"""Entry of the record of a layer: its predictions were clipped at 0 and sum to 1."""
+
 
 def write_predictions(
     table: AnnData,
@@ -27,11 +30,13 @@ def write_predictions(
     values: dict[str, np.ndarray],
     trained: Trained,
     training: dict[str, str | None],
+    *,
+    composition: bool,
 ) -> None:
     """Put predictions of slides into a layer, each into its rows, and say how they were made."""
     columns = table.var_names.get_indexer(trained.genes)
-    before, made = recorded(table, key_added), provenance(trained, training)
-    same = all(before.get(k) == made[k] for k in ("step", "run_id", "predictor"))
+    before, made = recorded(table, key_added), provenance(trained, training, composition=composition)
+    same = all(before.get(k) == made.get(k) for k in ("step", "run_id", "predictor", COMPOSITION))
     if not same:
         table.layers.pop(key_added, None)
         drop_intervals(table, key_added)
@@ -64,7 +69,7 @@ def write_scores(table: AnnData, rows: dict[str, np.ndarray], ood: dict[str, np.
     record(table, key, {"step": "predict", "run": run, "predicted_slides": slides})
 
 
-def provenance(trained: Trained, training: Mapping[str, str | None]) -> dict[str, Any]:
+def provenance(trained: Trained, training: Mapping[str, str | None], *, composition: bool) -> dict[str, Any]:
     """What a layer of predictions was made by, what that was fitted on, and what the predicted slides are to it.
 
     Parameters
@@ -73,6 +78,8 @@ def provenance(trained: Trained, training: Mapping[str, str | None]) -> dict[str
         What predicts.
     training
         Predicted slides, with the name under which the run was trained on them, None for new ones.
+    composition
+        Whether predictions were made parts of a whole.
     """
     manifest = trained.manifest
     return {
@@ -89,6 +96,7 @@ def provenance(trained: Trained, training: Mapping[str, str | None]) -> dict[str
         "fitted_on_own_labels": [slide for slide, name in training.items() if trained.repeats_labels(name)],
         "fitted_on": list(manifest.slides),
         "image": manifest.design.image,
+        **({COMPOSITION: True} if composition else {}),
     }
 
 
@@ -103,6 +111,11 @@ def _with_slides_before(made: dict[str, Any], before: dict[str, Any]) -> dict[st
         "predicted_as": list(known.values()),
         "fitted_on_own_labels": sorted(seen),
     }
+
+
+def is_composed(table: AnnData, layer: str) -> bool:
+    """Whether the predictions of a layer were made parts of a whole."""
+    return bool(recorded(table, layer).get(COMPOSITION))
 
 
 def check_predicted_by(table: AnnData, layer: str, trained: Trained) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from spatialhist._sdata.composition import as_composition
 from spatialhist.tl._predictors.combiners import combine
 
 if TYPE_CHECKING:
@@ -71,10 +72,13 @@ class HeldOut:
         The fits.
     combiner
         How models are combined to predict a group that was held out.
+    composition
+        Whether predictions are made parts of a whole.
     """
 
     folds: Folds
     combiner: Callable[[str], FittedCombiner]
+    composition: bool = False
 
     @property
     def groups(self) -> list[str]:
@@ -102,7 +106,7 @@ class HeldOut:
         for group in folds.groups:
             rows, _ = outer[group, folds.models[0].name].result()
             predictions = np.stack([outer[group, m.name].result()[1] for m in folds.models])
-            values[np.ix_(rows, np.asarray(folds.panels[group]))] = combine(self.combiner(group), predictions)
+            values[np.ix_(rows, np.asarray(folds.panels[group]))] = self._combine(self.combiner(group), predictions)
         return values
 
     def residuals(self) -> np.ndarray:
@@ -140,8 +144,12 @@ class HeldOut:
             rows, _ = inner[evaluated, other, folds.models[0].name].result()
             own = group[rows] == other
             each = np.stack([inner[evaluated, other, m.name].result()[1][own] for m in folds.models])
-            residuals[np.ix_(rows[own], columns)] = folds.targets(rows[own], evaluated) - combine(combiner, each)
+            residuals[np.ix_(rows[own], columns)] = folds.targets(rows[own], evaluated) - self._combine(combiner, each)
         return residuals
+
+    def _combine(self, combiner: FittedCombiner, predictions: np.ndarray) -> np.ndarray:
+        values = combine(combiner, predictions)
+        return as_composition(values) if self.composition else values
 
     def _empty(self) -> np.ndarray:
         return np.full((len(self.folds.inputs), len(self.folds.genes)), np.nan, dtype=np.float32)

@@ -31,6 +31,7 @@ from spatialhist.tl._data.shared_genes import refuse_other_genes
 from spatialhist.tl._data.signature import Signature, sign_slide
 from spatialhist.tl._data.upsampling import warn_of_upsampling
 from spatialhist.tl._predictors.registry import describe, resolve_models
+from spatialhist.tl._runs.composition import PARTS, count_parts
 from spatialhist.tl._runs.folder import check_free, claim
 from spatialhist.tl._runs.manifest import DEPTH, Manifest, TrainingSlide
 from spatialhist.tl._runs.out_of_distribution import TrainingFeatures
@@ -139,6 +140,11 @@ class Task:
         """Total counts of every row of the table, whether a model asks for them or not; None where nothing says them."""
         return spot_depth(self.table, self.slides, self.layer)
 
+    @cached_property
+    def parts(self) -> int:
+        """How many targets are parts of a whole; 0 where they do not sum to 1."""
+        return count_parts(self.table, self.rows, self.layer)
+
     @property
     def depth_hash(self) -> str | None:
         """Hash of the depth of the spots that are trained on."""
@@ -202,7 +208,7 @@ class Task:
                 for s in self.slides
             },
             genes=list(self.table.var_names[columns]),
-            units=_units(recorded(self.table, self.layer)),
+            units=_units(recorded(self.table, self.layer)) | ({PARTS: self.parts} if self.parts else {}),
             version=version("spatialhist"),
             versions={name: version(name) for name in LIBRARIES},
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
