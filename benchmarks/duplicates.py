@@ -22,8 +22,9 @@ from PIL import Image
 import spatialhist as sh
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.images import read_overview
+from spatialhist.tl._data.candidates import may_share_counts, may_share_pictures
 from spatialhist.tl._data.copies import MIN_CONTINUITY, MIN_SHARE, MIN_SPOTS, count_profiles, refuse_copies
-from spatialhist.tl._data.edges import continuity, edges_of
+from spatialhist.tl._data.edges import continuities, edges_of
 from spatialhist.tl._data.profiles import choose_genes, matched, profile
 from spatialhist.tl._data.signature import compare, sign, sign_slide
 
@@ -62,6 +63,7 @@ def main() -> None:
                 + "".join(f"{f'{a} of {b}':>18}{f'{c} of {d}':>16}" for a, b, c, d in cells),
                 flush=True,
             )
+    screened(cohorts)
     cost(real)
 
 
@@ -230,12 +232,53 @@ CUTS = {
 def of_cuts(every: list[Section], cut) -> tuple[int, int, int, int]:
     """Halves of one section, and halves of two."""
     halves = [[edges_of(as_pyramid(p)) for p in cut(s)] for s in every]
-    goes_on = [[continuity(a[0], b[1]) > MIN_CONTINUITY for b in halves] for a in halves]
-    return tally(np.array(goes_on))
+    r = continuities([a[0] for a in halves] + [b[1] for b in halves])
+    return tally(r[: len(halves), len(halves) :] > MIN_CONTINUITY)
 
 
 def as_pyramid(picture: np.ndarray):
     return SimpleNamespace(levels=[np.moveaxis(picture, 2, 0)], factors=[(1.0, 1.0)])
+
+
+def screened(cohorts: dict[str, list[Section]]) -> None:
+    """Whether copies are among the pairs that are compared in full where a cohort has 200 slides."""
+    every = [s for sections in cohorts.values() for s in sections]
+    known = [sign(s.picture, s.tissue) for s in every]
+    rng = np.random.default_rng(0)
+    fields = [sign(field(every[i % 7].fine, rng)) for i in range(200 - 2 * len(every))]
+    kept = of = 0
+    for change in PICTURES.values():
+        new = [sign(*change(s.picture, s.tissue)) for s in every]
+        found = [i for i, (a, b) in enumerate(zip(new, known, strict=True)) if compare(a, b).certain]
+        pairs = may_share_pictures([*new, *known, *fields], list(map(str, range(200))))
+        kept, of = kept + sum((i, i + len(every)) in pairs for i in found), of + len(found)
+    print(f"\nof copies of pictures that are found, compared in a cohort of 200: {kept} of {of}")
+    kept, of = np.sum([screened_counts(sections, c) for sections in cohorts.values() for c in COUNTS.values()], axis=0)
+    print(f"of copies of counts that are found, compared in a cohort of 200: {kept} of {of}", flush=True)
+
+
+def field(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    y, x = (rng.integers(0, n - m) for n, m in zip(picture.shape[:2], (260, 340), strict=True))
+    return picture[y : y + 260, x : x + 340]
+
+
+def screened_counts(every: list[Section], change) -> tuple[int, int]:
+    genes = choose_genes(np.concatenate([s.counts for s in every]))
+    of = len(every)
+    others = [drawn_anew(every[i % of], i) for i in range(200 - 2 * of)]
+    new = [profile(counts, xy, genes, pitch) for counts, xy, pitch in map(change, every)]
+    known = [profile(counts, s.xy, genes, s.pitch) for s, counts in [*((s, s.counts) for s in every), *others]]
+    pairs = may_share_counts([*new, *known], list(map(str, range(200))))
+    return sum((i, i + of) in pairs for i in range(of)), of
+
+
+def drawn_anew(s: Section, seed: int) -> tuple[Section, np.ndarray]:
+    """Counts of another section of the same tissue: Poisson around eight components of the measured ones."""
+    total = s.counts.sum(axis=1, keepdims=True) + 1e-9
+    u, size, v = np.linalg.svd(np.sqrt(s.counts / total), full_matrices=False)
+    shares = np.maximum((u[:, :8] * size[:8]) @ v[:8], 0) ** 2
+    expected = total * shares / (shares.sum(axis=1, keepdims=True) + 1e-12)
+    return s, np.random.default_rng(seed).poisson(expected)
 
 
 def cost(sdata) -> None:

@@ -46,8 +46,8 @@ def spelled_in_several_ways(names: Iterable[str]) -> dict[str, str]:
 
 def nearly_the_same(names: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of different names that are easily taken for each other."""
-    called = list(dict.fromkeys(one_spelling(names).values()))
-    return [(a, b) for a, b in itertools.combinations(called, 2) if near_name(a) == near_name(b)]
+    called = {name: near_name(name) for name in one_spelling(names).values()}
+    return [(a, b) for a, b in itertools.combinations(called, 2) if called[a] == called[b]]
 
 
 def names_in(table: AnnData, column: str) -> list[str]:

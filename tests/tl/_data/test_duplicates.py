@@ -7,7 +7,11 @@ import pytest
 from small_cohorts import draw_cohort
 
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist.tl._data.duplicates import likeness, thumbnail, warn_of_similar
+from spatialhist.tl._data.duplicates import likenesses, thumbnail, warn_of_similar
+
+
+def likeness(a, b):
+    return likenesses([a, b])[0, 1]
 
 
 def noise(seed, shape=(3, 90, 130)):
@@ -28,6 +32,15 @@ def test_a_turned_or_mirrored_copy_is_alike_and_another_picture_is_not(quarter_t
     a, copy = thumbnail(blurred(0)), np.rot90(blurred(0), quarter_turns, axes=(1, 2))
     assert likeness(a, thumbnail(copy[:, ::-1] if mirrored else copy)) > 0.99
     assert likeness(a, thumbnail(blurred(1))) < 0.3
+
+
+def test_each_pair_is_compared_in_eight_orientations():
+    every = [thumbnail(blurred(seed)) for seed in range(4)]
+    r = likenesses(every)
+    turned = [np.rot90(side, k) for side in (every[3], every[3].T) for k in range(4)]
+    expected = max(np.corrcoef(every[1].ravel(), t.ravel())[0, 1] for t in turned)
+    assert r[1, 3] == pytest.approx(expected, abs=1e-12) and r[3, 1] == pytest.approx(expected, abs=1e-12)
+    assert likenesses([]).shape == (0, 0)
 
 
 def test_a_noisy_copy_at_half_the_size_is_alike():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatialhist._sdata.layers import get_layer
-from spatialhist.tl._data.edges import continuity, edges_of
+from spatialhist.tl._data.candidates import may_share_counts, may_share_pictures
+from spatialhist.tl._data.edges import continuities, edges_of
 from spatialhist.tl._data.groups import duplicate_message
 from spatialhist.tl._data.profiles import Profiles, choose_genes, matched, profile
 from spatialhist.tl._data.signature import Signature, compare
@@ -52,41 +52,37 @@ def refuse_copies(
     UserWarning
         If the picture of a slide goes on in that of another group.
     """
-    apart = [(a, b) for a, b in itertools.combinations(slides, 2) if assigned[a.name] != assigned[b.name]]
-    groups = dict(assigned)
-    for a, b in apart:
-        if (found := compare(signatures[a.name], signatures[b.name])).certain:
-            raise ValueError(duplicate_message(a.name, b.name, groups, f"are pictures of one section: {found}"))
-    profiles = count_profiles(table, slides)
-    for a, b in apart:
-        n, of = matched(profiles[a.name], profiles[b.name])
+    names, groups = [s.name for s in slides], dict(assigned)
+    signed = [signatures[name] for name in names]
+    held_out = [assigned[name] for name in names]
+    for a, b in sorted(may_share_pictures(signed, held_out)):
+        if (found := compare(signed[a], signed[b])).certain:
+            raise ValueError(duplicate_message(names[a], names[b], groups, f"are pictures of one section: {found}"))
+    profiles = list(count_profiles(table, slides).values())
+    for a, b in sorted(may_share_counts(profiles, held_out)):
+        n, of = matched(profiles[a], profiles[b])
         if n >= MIN_SPOTS and n >= MIN_SHARE * of:
             why = f"have the counts of one section, up to their depth: {n} of {of} spots match in counts and place"
-            raise ValueError(duplicate_message(a.name, b.name, groups, why))
-    _warn_of_parts(slides, apart)
+            raise ValueError(duplicate_message(names[a], names[b], groups, why))
+    _warn_of_parts(slides, assigned)
 
 
 def count_profiles(table: AnnData, slides: Sequence[Slide]) -> dict[str, Profiles]:
     """Profiles of the counts of each slide; empty ones where there are none."""
     counts = None if table.X is None else get_layer(table, None)
     if counts is None or counts.min() < 0:
-        return dict.fromkeys((s.name for s in slides), Profiles(np.empty(0, complex), np.empty((0, 1), np.float32)))
+        return dict.fromkeys((s.name for s in slides), Profiles.empty())
     genes = choose_genes(counts)
     return {s.name: profile(counts[s.rows], s.xy, genes, s.scale.pitch_px or 1.0) for s in slides}
 
 
-def _warn_of_parts(slides: Sequence[Slide], apart: Sequence[tuple[Slide, Slide]]) -> None:
-    edges = {s.name: edges_of(s.image().pyramid) for s in slides}
-    if parts := list(_going_on(edges, apart)):
+def _warn_of_parts(slides: Sequence[Slide], assigned: Mapping[str, str]) -> None:
+    r = continuities([edges_of(s.image().pyramid) for s in slides])
+    found = [(slides[a].name, slides[b].name, r[a, b]) for a, b in np.argwhere(np.triu(r > MIN_CONTINUITY, k=1))]
+    if parts := [f"{a!r} and {b!r} ({how:.2f})" for a, b, how in found if assigned[a] != assigned[b]]:
         warnings.warn(
             f"pictures of slides of different groups go on in each other (correlation of their edges): {', '.join(parts)}; "
             "if they are parts of one section, scores look better than they are: put them into one group with groups=",
             UserWarning,
             stacklevel=5,
         )
-
-
-def _going_on(edges: Mapping[str, list], apart: Sequence[tuple[Slide, Slide]]) -> Iterator[str]:
-    for a, b in apart:
-        if (r := continuity(edges[a.name], edges[b.name])) > MIN_CONTINUITY:
-            yield f"{a.name!r} and {b.name!r} ({r:.2f})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from typing import TYPE_CHECKING
 
@@ -32,11 +31,9 @@ def warn_of_similar(slides: Sequence[Slide], assigned: dict[str, str]) -> None:
         Group per slide.
     """
     looks = {s.name: thumbnail(s.image().pyramid.levels[-1]) for s in slides if s.pixel_hash}
-    alike = [
-        f"{a!r} and {b!r} ({r:.2f})"
-        for a, b in itertools.combinations(looks, 2)
-        if assigned[a] != assigned[b] and (r := likeness(looks[a], looks[b])) > ALIKE
-    ]
+    r, names = likenesses(list(looks.values())), list(looks)
+    found = [(names[a], names[b], r[a, b]) for a, b in np.argwhere(np.triu(r > ALIKE, k=1))]
+    alike = [f"{a!r} and {b!r} ({how:.2f})" for a, b, how in found if assigned[a] != assigned[b]]
     if alike:
         warnings.warn(
             f"slides of different groups look alike (correlation of their details): {', '.join(alike)}; if they are "
@@ -55,10 +52,18 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return gray - gaussian_filter(gray, DETAIL)
 
 
-def likeness(a: np.ndarray, b: np.ndarray) -> float:
-    """Highest correlation over quarter turns and mirror images; 0 where one shows nothing."""
+def likenesses(looks: Sequence[np.ndarray]) -> np.ndarray:
+    """Highest correlation ``(n, n)`` over quarter turns and mirror images; 0 where one shows nothing."""
+    if not looks:
+        return np.zeros((0, 0))
+    every = np.stack(looks)
+    every = every - every.mean(axis=(1, 2), keepdims=True)
+    length = np.linalg.norm(every, axis=(1, 2), keepdims=True)
     # what is left of a blank picture is rounding, which would correlate by chance
-    if not (a.std() > 1e-6 and b.std() > 1e-6):
-        return 0.0
-    turned = [np.rot90(side, k) for side in (b, b.T) for k in range(4)]
-    return float(max(np.corrcoef(a.ravel(), t.ravel())[0, 1] for t in turned))
+    every = np.where(length > 1e-6 * SIDE, every / np.maximum(length, 1e-300), 0)
+    turned = (np.rot90(side, k, axes=(1, 2)) for side in (every, every.transpose(0, 2, 1)) for k in range(4))
+    return np.max([_flat(every) @ _flat(t).T for t in turned], axis=0)
+
+
+def _flat(pictures: np.ndarray) -> np.ndarray:
+    return pictures.reshape(len(pictures), -1)

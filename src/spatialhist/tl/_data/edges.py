@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -88,11 +87,36 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return (centered / np.where(length > 0, length, 1)).ravel()
 
 
-def continuity(a: Sequence[Edge], b: Sequence[Edge]) -> float:
-    """Highest correlation of an edge of one picture with one of the other; 0 where none are of one length."""
-    alike = ((p, q) for p, q in itertools.product(a, b) if _same_length(p, q))
-    return max((float((q.shifted @ p.middle).max()) for p, q in alike), default=0.0)
+def continuities(pictures: Sequence[Sequence[Edge]]) -> np.ndarray:
+    """Highest correlation of an edge of one picture with one of a later picture; 0 where none are of one length.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, n)``, above the diagonal.
+    """
+    found = np.zeros((len(pictures), len(pictures)))
+    before: list[Edge] = []
+    of = np.repeat(np.arange(len(pictures)), [len(edges) for edges in pictures])
+    for i, edges in enumerate(pictures):
+        for width in {len(edge.middle) for edge in edges}:
+            known = [k for k, edge in enumerate(before) if len(edge.middle) == width]
+            if known:
+                np.maximum.at(found[:, i], of[known], _best([before[k] for k in known], edges))
+        before += edges
+    return found
 
 
-def _same_length(p: Edge, q: Edge) -> bool:
-    return abs(p.length - q.length) <= SAME_LENGTH * max(p.length, q.length)
+def _best(earlier: Sequence[Edge], edges: Sequence[Edge]) -> np.ndarray:
+    """Highest correlation of each earlier edge with edges of its length."""
+    middles, lengths = np.stack([e.middle for e in earlier]), np.array([e.length for e in earlier])
+    rows = [
+        np.where(_same_length(lengths, edge.length), (edge.shifted @ middles.T).max(axis=0), 0)
+        for edge in edges
+        if len(edge.middle) == middles.shape[1]
+    ]
+    return np.max(rows, axis=0)
+
+
+def _same_length(lengths: np.ndarray, other: float) -> np.ndarray:
+    return np.abs(lengths - other) <= SAME_LENGTH * np.maximum(lengths, other)

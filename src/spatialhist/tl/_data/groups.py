@@ -136,13 +136,13 @@ def refuse_duplicates(table: AnnData, slides: Sequence[Slide], assigned: dict[st
     hashes = {s.name: s.pixel_hash for s in slides}
     counts = None if table.X is None else get_layer(table, None)
     vectors = {s.name: set() if counts is None else _count_vectors(counts[s.rows]) for s in slides}
-    for a, b in itertools.combinations(assigned, 2):
+    common = _in_common([vectors[name] for name in assigned])
+    for (i, a), (j, b) in itertools.combinations(enumerate(assigned), 2):
         if assigned[a] == assigned[b]:
             continue
         if hashes[a] and hashes[a] == hashes[b]:
             raise ValueError(duplicate_message(a, b, assigned, "have the same pixels"))
-        smaller = min(len(vectors[a]), len(vectors[b]))
-        shared = len(vectors[a] & vectors[b])
+        smaller, shared = min(len(vectors[a]), len(vectors[b])), int(common[i, j])
         if smaller and shared > SIMILAR_SHARE * smaller:
             raise ValueError(duplicate_message(a, b, assigned, f"share the counts of {shared} of {smaller} spots"))
 
@@ -193,6 +193,17 @@ def duplicate_message(a: str, b: str, assigned: dict[str, str], why: str) -> str
         f"slides {a!r} (group {assigned[a]!r}) and {b!r} (group {assigned[b]!r}) {why}: one of them would be trained "
         f"on and scored; drop one with slides=, or put both into one group"
     )
+
+
+def _in_common(vectors: Sequence[set[bytes]]) -> np.ndarray:
+    """How many vectors two slides share, ``(n, n)``."""
+    from scipy.sparse import csr_matrix
+
+    ids: dict[bytes, int] = {}
+    columns = [ids.setdefault(vector, len(ids)) for own in vectors for vector in own]
+    ends = np.cumsum([0, *map(len, vectors)])
+    held = csr_matrix((np.ones(len(columns), dtype=np.int32), columns, ends), shape=(len(vectors), len(ids)))
+    return (held @ held.T).toarray()
 
 
 def _count_vectors(counts: Any) -> set[bytes]:

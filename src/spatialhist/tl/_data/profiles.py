@@ -31,10 +31,18 @@ class Profiles:
         Complex positions ``x + iy``, in spot spacings.
     sketches
         ``(n, width)`` float32, of unit length: how the counts of a spot differ from those of the slide.
+    deepest
+        Their positions, from the one with the most counts.
     """
 
     points: np.ndarray
     sketches: np.ndarray
+    deepest: np.ndarray
+
+    @classmethod
+    def empty(cls) -> Profiles:
+        """Of a slide without counts."""
+        return cls(np.empty(0, complex), np.empty((0, 1), np.float32), np.empty(0, int))
 
 
 def choose_genes(counts: Any) -> np.ndarray:
@@ -61,12 +69,13 @@ def profile(counts: Any, xy: np.ndarray, genes: np.ndarray, pitch: float) -> Pro
     placed = np.isfinite(xy).all(axis=1)
     deep = np.argsort(-np.where(placed, total, 0), kind="stable")[:SPOTS]
     deep = np.sort(deep[(total[deep] >= MIN_COUNTS) & placed[deep]])
+    deepest = np.argsort(-total[deep], kind="stable")
     part = counts[deep][:, genes]
     dense = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
     # square roots of Poisson counts vary alike, whatever their mean
     values = np.sqrt(dense / total[deep, None].astype(np.float32))
     values = _standardized(values)
-    return Profiles((xy[deep, 0] + 1j * xy[deep, 1]) / pitch, _unit(_projected(values)))
+    return Profiles((xy[deep, 0] + 1j * xy[deep, 1]) / pitch, _unit(_projected(values)), deepest)
 
 
 def _standardized(values: np.ndarray) -> np.ndarray:

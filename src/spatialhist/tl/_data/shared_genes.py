@@ -35,9 +35,10 @@ def refuse_other_genes(table: AnnData, slides: Sequence[Slide], rows: Mapping[st
     names = table.var_names
     held = _held(table, slides, rows, layer)
     few = []
-    for a, b in itertools.combinations(held, 2):
-        shared = int((held[a] & held[b]).sum())
-        smaller = min(int(held[a].sum()), int(held[b].sum()))
+    each = np.stack(list(held.values())).astype(np.float32)
+    common = (each @ each.T).astype(int)
+    for (i, a), (j, b) in itertools.combinations(enumerate(held), 2):
+        shared, smaller = common[i, j], min(common[i, i], common[j, j])
         if not shared:
             raise ValueError(_no_common_gene(names, held, a, b))
         if shared < FEW * smaller:
