@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import spatialdata as sd
 import tifffile
@@ -171,6 +174,29 @@ def test_real_space_ranger_folder(data_root):
     assert sdata["table"].n_obs == 100
     # Space Ranger's own scale: it draws spots of 65 um
     assert info["mpp"] == pytest.approx(65 / info["spot_diameter_px"], rel=0.01)
+
+
+@pytest.mark.real_data
+def test_real_space_ranger_folder_holds_what_pandas_and_h5py_read(data_root):
+    folder = data_root / "formats/spaceranger_tiny"
+    table = sh.io.read_visium(folder, slide="V1")["table"]
+    names = ["barcode", "in_tissue", "array_row", "array_col", "y", "x"]
+    positions = pd.read_csv(folder / "spatial/tissue_positions_list.csv", names=names, index_col="barcode")
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5") as file:
+        m = {k: file[f"matrix/{k}"][:] for k in ("data", "indices", "indptr", "barcodes", "features/id")}
+    expected = np.zeros((len(m["barcodes"]), len(m["features/id"])))
+    for spot in range(len(expected)):
+        at = slice(int(m["indptr"][spot]), int(m["indptr"][spot + 1]))
+        expected[spot, m["indices"][at].astype(int)] = m["data"][at]
+    barcodes = [b.decode() for b in m["barcodes"]]
+    assert table.obs_names.tolist() == [f"V1_{b}" for b in barcodes]
+    assert table.var["gene_ids"].tolist() == [g.decode() for g in m["features/id"]]
+    np.testing.assert_array_equal(table.X.toarray(), expected)
+    np.testing.assert_array_equal(table.obsm["spatial"], positions.loc[barcodes, ["x", "y"]])
+    for column in ("in_tissue", "array_row", "array_col"):
+        np.testing.assert_array_equal(table.obs[column], positions.loc[barcodes, column])
+    diameter = json.loads((folder / "spatial/scalefactors_json.json").read_text())["spot_diameter_fullres"]
+    assert table.uns["spatial"]["V1"]["scalefactors"]["spot_diameter_fullres"] == pytest.approx(diameter)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -17,7 +15,6 @@ from spatialhist._sdata.geometry import spot_pixels
 from spatialhist._sdata.images import pyramid, read_level
 
 COUNTS, POSITIONS = "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.parquet"
-FORMATS = Path(os.environ.get("SPATIALHIST_DATA", "nowhere")) / "formats"
 
 
 @pytest.fixture
@@ -295,16 +292,17 @@ def test_an_image_that_breaks_while_it_is_decoded_leaves_no_store(outs, full_ima
     assert not (tmp_path / "s.zarr").exists()
 
 
-@pytest.mark.skipif(not FORMATS.is_dir(), reason="needs SPATIALHIST_DATA")
+@pytest.mark.real_data
 @pytest.mark.filterwarnings("ignore:bins of slide", "ignore:.* barcodes of .* have no place")
 @pytest.mark.parametrize(
     ("folder", "bin_um"), [("visium_hd_002um", 2), ("visium_hd_layout", 8), ("visium_hd_layout", 16)]
 )
-def test_published_folders_hold_what_pandas_and_h5py_read(folder, bin_um, tmp_path):
+def test_published_folders_hold_what_pandas_and_h5py_read(data_root, folder, bin_um, tmp_path):
     from scipy.sparse import csc_matrix
 
-    path = FORMATS / folder / f"binned_outputs/square_{bin_um:03d}um"
-    sh.io.read_visium_hd(FORMATS / folder, bin_um=bin_um, slide="H1", store=tmp_path / "s.zarr")
+    folder = data_root / "formats" / folder
+    path = folder / f"binned_outputs/square_{bin_um:03d}um"
+    sh.io.read_visium_hd(folder, bin_um=bin_um, slide="H1", store=tmp_path / "s.zarr")
     sdata = sd.read_zarr(tmp_path / "s.zarr")
     table = sdata["table"]
     positions = pd.read_parquet(path / POSITIONS).set_index("barcode")

@@ -20,6 +20,7 @@ from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from spatialdata import SpatialData
 
     from spatialhist._sdata.cohort import Cohort
     from spatialhist._sdata.slide import Slide
@@ -104,6 +105,31 @@ def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -
     entry: dict[str, Any] = dict(cohort.table.uns.get(_keys.SPATIAL, {}).get(slide, {}))
     entry["scalefactors"] = {**entry.get("scalefactors", {}), "spot_diameter_fullres": diameter}
     table.uns.setdefault(_keys.SPATIAL, {})[name] = entry
+
+
+def replace_by_pooled(sdata: SpatialData, key: str, slides: list[str]) -> None:
+    """Put pooled spots in the place of what they were made from, under the slides' own names."""
+    from spatialdata.models import TableModel
+    from spatialdata.transformations import get_transformation, set_transformation
+
+    table = sdata.tables[key]
+    called = {_keys.pooled(slide, key): slide for slide in slides}
+    for name, slide in called.items():
+        shapes = sdata.shapes[name]
+        placed = get_transformation(shapes, get_all=True)
+        placed.pop(name, None)
+        set_transformation(shapes, placed, set_all=True)
+        put_element(sdata.shapes, slide, shapes)
+        del sdata.shapes[name]
+        slide_info(sdata, slide).update(sdata.attrs[_keys.ROOT]["slides"].pop(name))
+        table.uns[_keys.SPATIAL][slide] = table.uns[_keys.SPATIAL].pop(name)
+    table.obs[_keys.REGION] = table.obs[_keys.REGION].cat.rename_categories(called)
+    table.obs_names = table.obs[_keys.REGION].astype(str) + "_" + table.obs[_keys.INSTANCE].astype(str)
+    if hasattr(flags := table.varm.get(_keys.MEASURED), "rename"):
+        table.varm[_keys.MEASURED] = flags.rename(columns=called)
+    table.uns.pop(TableModel.ATTRS_KEY, None)
+    del sdata.tables[key]
+    put_table(sdata, _keys.TABLE, table, slides)
 
 
 def _moves(shapes: Any, slide: str) -> dict[str, np.ndarray]:

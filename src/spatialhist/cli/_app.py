@@ -126,6 +126,10 @@ def run(
         typer.Option(help="Model by name, several times for several. A name that is not known lists those that are."),
     ] = None,
     slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
+    pool_um: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Sum bins of Visium HD, or cells, over spots of this size in micrometers, as 55."),
+    ] = None,
     image: Annotated[str, typer.Option(help="full, normalized or masked.", autocompletion=lambda: IMAGES)] = "full",
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first.")] = True,
     workers: Workers = os.cpu_count() or 1,
@@ -137,6 +141,7 @@ def run(
     ```
     spatialhist run her2st --groups patient --n-genes 250 --out runs/first
     spatialhist run her2st --model ridge --model mlp --out runs/second
+    spatialhist run samples.csv --out runs/third         # one slide a row; a column pool_um pools bins or cells
     ```
 
     OUT then holds data.zarr (the slides with their predictions), scores.parquet, report.html, and the trained models,
@@ -144,7 +149,7 @@ def run(
     patient it was trained on.
     """
     with speaking():
-        sdata = read_or_open(data, inside(out, "data.zarr"), slides)
+        sdata = read_or_open(data, inside(out, "data.zarr"), slides, pool_um=pool_um)
         n_genes, always = count_and_names(sdata, n_genes, genes or [])
         analyze(
             sdata, out, groups=groups, layer=layer, genes=n_genes, always=always, workers=workers, seed=seed,

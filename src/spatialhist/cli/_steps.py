@@ -58,16 +58,19 @@ def draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> 
     return paths
 
 
-def read_or_open(data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None) -> SpatialData:
+def read_or_open(
+    data: Path, store: Path, slides: list[str] | None, *, mpp: float | None = None, pool_um: float | None = None
+) -> SpatialData:
     """Read slides into a store, or open the store if an earlier call has made it of the same slides."""
     import spatialhist as sh
     from spatialhist import _keys
     from spatialhist.io._assembly.cohort import open_store
 
-    origin = {"data": str(data.resolve()), "slides": sorted(slides or [])}
+    origin: dict[str, Any] = {"data": str(data.resolve()), "slides": sorted(slides or [])}
+    origin |= {} if pool_um is None else {"pool_um": pool_um}
     data, store = _without_chain(data) if data.exists() else data, _without_chain(store)
     if not store.exists():
-        sdata = sh.io.read(data, store=store, slides=slides, mpp=mpp)
+        sdata = sh.io.read(data, store=store, slides=slides, mpp=mpp, pool_um=pool_um)
         sdata.attrs.setdefault(_keys.ROOT, {})["origin"] = origin
         sdata.write_attrs()
         return sdata

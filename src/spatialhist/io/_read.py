@@ -18,7 +18,7 @@ from spatialhist.io._formats.format import Format, ends, has, tell
 from spatialhist.io._from_anndata import from_anndata
 from spatialhist.io._hest import read_hest
 from spatialhist.io._hest1k.samples import is_hest
-from spatialhist.io._sheet.rows import check_rows, choose, read_row, read_sheet
+from spatialhist.io._sheet.rows import check_pool, check_rows, choose, read_row, read_sheet
 from spatialhist.io._space_ranger.hd_layout import hd_mark, read_layout
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium
@@ -40,6 +40,7 @@ def read(
     slide: str | None = None,
     slides: Sequence[str] | None = None,
     mpp: float | None = None,
+    pool_um: float | None = None,
     store: str | Path | None = None,
 ) -> SpatialData:
     """Read whatever a path holds, by looking at it.
@@ -60,6 +61,9 @@ def read(
         Some slides of a ``slides.csv`` folder or a sample sheet, samples of HEST-1k, or libraries of an ``.h5ad`` file.
     mpp
         Micrometers per pixel of an image file, or of positions in an ``.h5ad`` file.
+    pool_um
+        Size of spots in micrometers, on a hexagonal lattice, over which bins of Visium HD, cells of Xenium or those of an
+        ``.h5ad`` file are summed as by :func:`spatialhist.pp.pool_spots`. The spots take the place of the bins.
     store
         New zarr store to write to; the object returned reads from it.
 
@@ -73,7 +77,8 @@ def read(
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If it holds none of these, is broken, or ``mpp`` or ``slide`` is given for something that has its own. In a sample
+        If it holds none of these, is broken, ``mpp`` or ``slide`` is given for something that has its own, or ``pool_um`` for
+        something without bins or cells. In a sample
         sheet, the message names line and column, and all rows are checked before the first slide is read.
     KeyError
         If one of `slides` is not there.
@@ -87,6 +92,7 @@ def read(
     - ``slide``: its id; that of the folder or file where it is empty.
     - ``image``, ``patient``, ``alignment``, ``bin_um``, ``spots``, ``min_qv``, ``mpp``: what the reader of the platform takes
       under this name. ``spots`` is a number of micrometers, or ``cells``.
+    - ``pool_um``: as the parameter, for this slide.
     - any other column is kept in ``obs``.
 
     Examples
@@ -100,7 +106,14 @@ def read(
     found = tell(path, FORMATS)
     _refuse(path, found.takes, slide, mpp)
     given = {SLIDE: slide, SLIDES: slides, MPP: mpp}
-    return found.read(path, store=store, **{called: given[key] for key, called in found.takes.items()})
+    options = {called: given[key] for key, called in found.takes.items()}
+    if pool_um is None:
+        return found.read(path, store=store, **options)
+    if found.name == "sheet":
+        raise ValueError(f"pool_um={pool_um:g} is for one slide; {path} says it of each slide in a column pool_um")
+    check_pool(found, pool_um, options, f"pool_um of {path}")
+    check_new(store)
+    return assemble([found.read_pooled(path, pool_um, **options)], store)
 
 
 def _refuse(path: Path, takes: Mapping[str, str], slide: str | None, mpp: float | None) -> None:
@@ -175,9 +188,9 @@ def _stored(sdata: SpatialData, store: Path | None) -> SpatialData:
 
 
 FORMATS = (
-    Format("xenium", is_xenium, read_xenium, {SLIDE: "slide"}, _usual_spots, marked=True),
-    Format("visium_hd", hd_mark, read_visium_hd, {SLIDE: "slide"}, _usual_bins, marked=True),
-    Format("anndata", ends(".h5ad"), _read_anndata, {SLIDE: "slide", SLIDES: "library", MPP: "mpp"}),
+    Format("xenium", is_xenium, read_xenium, {SLIDE: "slide"}, _usual_spots, to_pool={"spots": "cells"}, marked=True),
+    Format("visium_hd", hd_mark, read_visium_hd, {SLIDE: "slide"}, _usual_bins, to_pool={}, marked=True),
+    Format("anndata", ends(".h5ad"), _read_anndata, {SLIDE: "slide", SLIDES: "library", MPP: "mpp"}, to_pool={}),
     Format("image", ends(*IMAGES), read_wsi, {SLIDE: "slide", MPP: "mpp"}),
     # a folder with slides.csv may have one called spatial
     Format("st", has("slides.csv"), read_st, {SLIDES: "slides"}, one_slide=False),

@@ -87,3 +87,16 @@ def test_genes_chosen_by_their_own_scores_are_told():
     best = list(scores.groupby("target")["value"].mean().nlargest(3).index)
     with pytest.warns(UserWarning, match="the 3 genes that are named were predicted better by an earlier run"):
         sh.tl.cross_validate(sdata, genes=best, groups="patient", **OPTIONS)
+
+
+def test_the_size_that_bins_were_pooled_to_is_kept(tmp_path):
+    sdata = draw_cohort(1, n_slides=3)
+    sh.pp.pool_spots(sdata, ("um", 90))
+    sh.pp.log_normalize(sdata, table_key="pooled")
+    cv = sh.tl.cross_validate(
+        sdata, genes=4, groups="patient", table_key="pooled", out=tmp_path / "run", **{**OPTIONS, "progress": False}
+    )
+    assert cv.manifest.selection["pooled"] == {"S1": "90 um", "S2": "90 um", "S3": "90 um"}
+    scores = sh.tl.evaluate(sdata, table_key="pooled")
+    rows = dict(collect(open_cohort(sdata, table_key="pooled"), cv, scores).rows)
+    assert rows["spots pooled from bins or cells"] == "S1 to 90 um, S2 to 90 um, S3 to 90 um"

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spatialhist import _keys
+from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.pooled import replace_by_pooled
+from spatialhist._sdata.pooling import pool
 from spatialhist.io._space_ranger.elsewhere import what_it_may_be
 from spatialhist.io._space_ranger.unread import refuse_unread
 
@@ -32,6 +36,8 @@ class Format:
         What the reader is given where the caller says nothing.
     one_slide
         Whether it holds a single slide, so that a row of a sample sheet can name it.
+    to_pool
+        What the reader is given where bins or cells are to be pooled; None where it reads none.
     marked
         Whether its folder also has what folders of other packages are known by.
     """
@@ -42,12 +48,22 @@ class Format:
     takes: Mapping[str, str] = field(default_factory=dict)
     usual: Callable[[Path], dict[str, Any]] = lambda path: {}
     one_slide: bool = True
+    to_pool: Mapping[str, Any] | None = None
     marked: bool = False
 
     def read(self, path: Path, **options: Any) -> SpatialData:
         """Read it, the caller's options before the usual ones."""
         given = {key: value for key, value in options.items() if value is not None}
         return self.reader(path, **{**self.usual(path), **given})
+
+    def read_pooled(self, path: Path, pool_um: float, **options: Any) -> SpatialData:
+        """Read it with bins or cells pooled to spots of this size, which take their place."""
+        given = {key: value for key, value in options.items() if value is not None}
+        part = self.read(path, **{**(self.to_pool or {}), **given})
+        cohort = open_cohort(part)
+        pool(cohort, ("um", pool_um), "hex")
+        replace_by_pooled(part, _keys.POOLED, cohort.slides)
+        return part
 
 
 def tell(path: Path, formats: Sequence[Format]) -> Format:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -17,10 +18,10 @@ from spatialhist.io._formats.format import Format, tell
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-PATH, PLATFORM, SLIDE = "path", "platform", "slide"
+PATH, PLATFORM, SLIDE, POOL = "path", "platform", "slide", "pool_um"
 FILES = ("image", "alignment")
 """Columns that hold paths beside ``path``."""
-NUMBERS: dict[str, Callable[[str], Any]] = {"mpp": float, "min_qv": float}
+NUMBERS: dict[str, Callable[[str], Any]] = {"mpp": float, "min_qv": float, POOL: float}
 CELLS: dict[str, Callable[[str], Any]] = {"spots": lambda text: ("um", float(text)), "bin_um": int}
 """Columns that hold a length in micrometers, or ``cells``."""
 KNOWN = (PATH, PLATFORM, SLIDE, _keys.PATIENT, *FILES, *NUMBERS, *CELLS)
@@ -45,6 +46,8 @@ class Row:
         What its reader is given; the slide among them.
     obs
         Columns of ``obs`` and their value.
+    pool_um
+        Size of the spots that bins or cells are pooled to; None where they are not.
     """
 
     where: str
@@ -52,6 +55,7 @@ class Row:
     path: Path
     options: dict[str, Any]
     obs: dict[str, str] = field(default_factory=dict)
+    pool_um: float | None = None
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
@@ -108,12 +112,34 @@ def _row(sheet: Path, line: int, cells: pd.Series, formats: Sequence[Format]) ->
     of = _format(where, given.get(PLATFORM), found, formats)
     takes = {*signature(of.reader).parameters, *of.takes}
     asked = {c: _value(sheet, where, c, given[c]) for c in KNOWN if c in given and c not in (PATH, PLATFORM, SLIDE)}
+    pool_um = asked.pop(POOL, None)
+    if pool_um is not None:
+        check_pool(of, pool_um, asked, f"{where}, column {POOL!r}")
     noted = {c: asked.pop(c) for c in (_keys.PATIENT,) if c in asked and c not in takes}
     if unused := [c for c in asked if c not in takes]:
         raise ValueError(f"{where}, column {unused[0]!r}: nothing to be said of {of.name!r}; leave the cell empty")
     asked[SLIDE] = given.get(SLIDE) or sample_id(found if found.is_dir() else found.with_suffix(""))
     _check_id(where, asked[SLIDE])
-    return Row(where, of, found, asked, {**noted, **{c: v for c, v in given.items() if c not in KNOWN}})
+    return Row(where, of, found, asked, {**noted, **{c: v for c, v in given.items() if c not in KNOWN}}, pool_um)
+
+
+def check_pool(of: Format, pool_um: float, asked: Mapping[str, Any], where: str) -> None:
+    """Refuse to pool what is no bins or cells.
+
+    Raises
+    ------
+    ValueError
+        Naming what is.
+    """
+    if not 0 < pool_um < math.inf:
+        raise ValueError(f"{where} is {pool_um:g}: it must be a size in micrometers above 0")
+    if of.to_pool is None:
+        raise ValueError(f"{where}: {of.name!r} has no bins or cells to pool, which visium_hd, xenium and anndata have")
+    other = next((c for c, v in of.to_pool.items() if asked.get(c) not in (None, v)), None)
+    if other is not None:
+        raise ValueError(
+            f"{where} is for {other}='{of.to_pool[other]}', not for {other}={asked[other]!r}: give one of them"
+        )
 
 
 def _existing(sheet: Path, where: str, column: str, text: str) -> Path:
@@ -193,7 +219,10 @@ def choose(path: Path, rows: Sequence[Row], slides: str | Sequence[str] | None) 
 def read_row(row: Row) -> SpatialData:
     """Read the slide of a row; errors name the row."""
     try:
-        part = row.format.read(row.path, **row.options)
+        if row.pool_um is None:
+            part = row.format.read(row.path, **row.options)
+        else:
+            part = row.format.read_pooled(row.path, row.pool_um, **row.options)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise type(error)(f"{row.where}: {error.args[0] if error.args else error}") from error
     for column, value in row.obs.items() if _keys.TABLE in part.tables else ():

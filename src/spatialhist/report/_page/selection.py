@@ -73,6 +73,10 @@ def _rows(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> Iterator
     yield "what the encoder says it was trained on", chosen.get("encoder_trained_on", "")
     yield "slides left out of the run", ", ".join(chosen.get("slides_left_out", []))
     yield "spots left out of the run", _counted(chosen.get("spots_left_out", {}))
+    yield (
+        "spots pooled from bins or cells",
+        ", ".join(f"{slide} to {size}" for slide, size in chosen.get("pooled", {}).items()),
+    )
     for step, made in chosen.get("steps", {}).items():
         yield step, ", ".join(f"{key}={value}" for key, value in made.items())
     yield "slides of the run that are not scored", ", ".join(_not_scored(cv, scores))

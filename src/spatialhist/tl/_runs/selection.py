@@ -68,6 +68,7 @@ def selection(
         "slides_left_out": [s for s in every_slide if s not in rows],
         "spots_left_out": {s.name: len(s.rows) - len(rows[s.name]) for s in slides if len(s.rows) > len(rows[s.name])},
         "steps": {step: _thresholds(recorded(table, step)) for step in FILTERS if recorded(table, step)},
+        **({"pooled": sizes} if (sizes := _pooled(table)) else {}),
         **({"encoder_trained_on": str(said)} if (said := getattr(encoder, "trained_on", None)) else {}),
     }
 
@@ -76,6 +77,13 @@ def _chosen(genes: int | Sequence[str]) -> str:
     if isinstance(genes, int | np.integer):
         return f"{genes} of the highest mean, chosen in each fold on its training slides"
     return f"{1 if isinstance(genes, str) else len(genes)} named by the caller, not chosen inside the folds"
+
+
+def _pooled(table: AnnData) -> dict[str, str]:
+    """Slides whose spots are sums of bins or cells, and the size of these spots."""
+    return {
+        str(slide): str(made.get("size")) for slide, made in recorded(table, "pool_spots").get("slides", {}).items()
+    }
 
 
 def _thresholds(made: Mapping[str, Any]) -> dict[str, Any]:

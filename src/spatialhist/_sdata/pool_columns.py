@@ -7,7 +7,7 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.flags import nullable_flags
-from spatialhist.pp._pooling.sums import NONE, mean_rows, sum_rows
+from spatialhist._sdata.pool_sums import NONE, mean_rows, sum_rows
 
 TOTALS = ("total_counts", "transcript_counts", "cell_area", "nucleus_area")
 """Columns of scanpy and Xenium that are totals of a bin or cell, so that a group has their sum."""

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatialhist.pp._pooling.columns import pool_columns
-from spatialhist.pp._pooling.sums import NONE
+from spatialhist._sdata.pool_columns import pool_columns
+from spatialhist._sdata.pool_sums import NONE
 
 GROUP = np.array([1, 0, 1, NONE, 0])
 

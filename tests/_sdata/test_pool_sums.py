@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from spatialhist.pp._pooling.sums import NONE, mean_rows, sum_rows
+from spatialhist._sdata.pool_sums import NONE, mean_rows, sum_rows
 
 GROUP = np.array([2, 0, NONE, 2, 1, 0, 2])
 VALUES = np.random.default_rng(0).integers(0, 9, (7, 3))
