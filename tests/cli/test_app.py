@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib.metadata import version
 
@@ -142,6 +143,34 @@ def test_predict_adds_to_the_store_itself(finished, store, tmp_path):
     shutil.copytree(store, own)
     call("predict", out, own, "--no-realign")
     assert "predicted" in sd.read_zarr(own)["table"].layers
+
+
+def test_explore_writes_the_page_of_a_run_and_of_a_store(finished, store, tmp_path):
+    out, _ = finished
+    page = tmp_path / "a.html"
+    assert f"page: {page}" in call("explore", out, "--out", page, "--slide", "S2").stdout
+    text = page.read_text(encoding="utf-8")
+    assert '"predicted (out of fold)"' in text and re.search(r'"(weak|reliable|unreliable)"', text)
+    assert f"<h1>{out.name}</h1>" in text and '"slides":["S2"]' in text
+    facts = json.loads(call("explore", store, "--out", page, "--layer", "X", "--json").stdout)
+    assert facts == {"pages": [str(page)]}
+    text = page.read_text(encoding="utf-8")
+    assert '"predicted (out of fold)"' not in text and '"measured values"' in text
+    call("explore", store, "--out", page, "--layer", "X", "--run", out)
+    assert '"training measurements"' in page.read_text(encoding="utf-8")
+
+
+def test_explore_refuses_by_name(finished, store, tmp_path):
+    out, _ = finished
+    assert "nothing.zarr does not exist" in refused("explore", tmp_path / "nothing.zarr")
+    assert "choose another --out" in refused("explore", store, "--out", tmp_path / "no" / "a.html")
+    assert "no layer 'raw'" in refused("explore", store, "--out", tmp_path / "a.html", "--layer", "raw")
+    assert "choose one with --table" in refused("explore", store, "--out", tmp_path / "a.html", "--table", "other")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(out / "manifest.json", bare)
+    assert "has no data.zarr" in refused("explore", bare, "--out", tmp_path / "a.html")
+    assert not list(tmp_path.glob("*.html"))
 
 
 def test_errors_are_one_line(finished, store, tmp_path):

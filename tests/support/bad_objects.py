@@ -45,6 +45,7 @@ ON_SPOTS: dict[str, Callable[..., Any]] = {
     "tiles.TileDataset": lambda b, **k: sh.tiles.TileDataset(b.sdata, SPEC, **k),
     "io.write_submission": lambda b, **k: sh.io.write_submission(b.sdata, b.tmp / "out.csv", **k),
     "pl.genes": lambda b, **k: sh.pl.genes(b.sdata, "G1", **k),
+    "report.explore": lambda b, **k: sh.report.explore(b.sdata, b.tmp / "e.html", image_px=64, **k),
 }
 """Functions that need spots; those with ``**k`` take slides=."""
 ON_IMAGES: dict[str, Callable[..., Any]] = {

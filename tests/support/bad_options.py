@@ -363,6 +363,21 @@ ROOMS = [
     Case("datasets.her2st", "an unknown slide", lambda b: sh.datasets.her2st("Z9", store=b.tmp / "a.zarr", cache=b.tmp), KeyError, ("'Z9'", "'B4'")),
     Case("pl.calibration", "no such layer", lambda b: sh.pl.calibration(b.sdata, layer="raw"), KeyError, ("'raw'", "found")),
     Case("pl.out_of_distribution", "an unknown slide", lambda b: sh.pl.out_of_distribution(b.sdata, slides="S9"), KeyError, ("'S9'", "'S1'")),
+    *(
+        Case("report.explore", f"{kwargs}", lambda b, k=kwargs: sh.report.explore(b.sdata, b.tmp / "e.html", **k), error, says)
+        for kwargs, error, says in [
+            ({"genes": ["GX"]}, KeyError, ("GX", "not in the table", "'G0'")),
+            ({"genes": ["G1", "G1"]}, ValueError, ("G1", "twice")),
+            ({"genes": []}, ValueError, ("at least one gene",)),
+            ({"layers": "raw"}, KeyError, ("'raw'", "found")),
+            ({"layers": []}, ValueError, ("layers=[]", "'X'")),
+            ({"image_px": 0}, ValueError, ("image_px=0", "64 or more")),
+            ({"scores": pd.DataFrame({"a": [1]})}, ValueError, ("scores", "sh.tl.evaluate")),
+        ]
+    ),
+    Case("report.explore", "no folder", lambda b: sh.report.explore(b.sdata, b.tmp / "no" / "e.html"), FileNotFoundError, ("no", "path=")),
+    Case("report.explore", "scores for training", lambda b: sh.report.explore(b.sdata, b.tmp / "e.html", training=b.scores), TypeError,
+         ("DataFrame", "SpatialData")),
     Case("report.write", "no scores", lambda b: sh.report.write(b.sdata, b.cv, scores=b.scores[:0], path=b.tmp / "r.html"), KeyError, ("'pearson'", "scores")),
     Case("report.write", "scores of another table", lambda b: sh.report.write(b.sdata, b.cv, scores=pd.DataFrame({"a": [1]}), path=b.tmp / "r.html"), ValueError,
          ("scores", "sh.tl.evaluate")),

@@ -1,4 +1,4 @@
-"""The command line: demo, run, benchmark, predict, info. Every command is what a notebook would type."""
+"""The command line: demo, run, benchmark, predict, explore, info. Every command is what a notebook would type."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from spatialhist._runtime.files import inside
 from spatialhist._runtime.text import printable
 from spatialhist.cli._console import Printable, in_words, print_json, print_verdicts, say, speaking
 from spatialhist.cli._contents import count_genes, model_facts, store_facts
+from spatialhist.cli._explore import write_pages
 from spatialhist.cli._steps import (
     analyze,
     count_and_names,
@@ -272,6 +273,50 @@ def predict(
         print_verdicts(count_genes(trained))
         for path in maps:
             say(f"map: {path}")
+
+
+@app.command()
+def explore(
+    source: Annotated[Path, typer.Argument(metavar="STORE_OR_RUN", help="Store of slides, or run folder.")],
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("explore.html"),
+    genes: Annotated[
+        list[str] | None,
+        typer.Option(help="Gene, several times for several; by default up to 300, the best predicted."),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layer", help="Layer, several times for several; by default predictions and what they predict."),
+    ] = None,
+    slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", metavar="RUN", help="Run that predicted a store: colors have the range of its measurements."
+        ),
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Table of the store; by default that of the spots.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page on which genes, measured and predicted, can be looked at on the H&E image in a browser.
+
+    ```
+    spatialhist explore runs/first --out explore.html
+    spatialhist explore biopsy.zarr --run runs/first --genes ERBB2
+    ```
+
+    The page needs no network and no other file, so that it can be sent to others.
+    """
+    with speaking():
+        if not source.exists():
+            raise FileNotFoundError(f"{source} does not exist")
+        pages = write_pages(
+            source, out, run=run, table=table, genes=genes or None, layers=layers or None, slides=slides or None
+        )
+        if as_json:
+            print_json({"pages": [str(page) for page in pages]})
+            return
+        for page in pages:
+            say(f"page: {page}")
 
 
 @app.command()

@@ -42,6 +42,9 @@ OPTIONS = {
     "layer=": "--layer",
     "image=": "--image",
     "encoder=": "--encoder",
+    "path=": "--out",
+    "layers=": "--layer",
+    "table_key=": "--table",
 }
 """What a message of the package calls an argument, and what it is called here."""
 MENDABLE, INTERRUPTED = 2, 130

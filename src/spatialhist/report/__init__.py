@@ -1,5 +1,5 @@
-"""One self-contained HTML page per run."""
+"""One self-contained HTML page per run, and an interactive one."""
 
 import lazy_loader as lazy
 
-__getattr__, __dir__, __all__ = lazy.attach(__name__, submod_attrs={"_write": ["write"]})
+__getattr__, __dir__, __all__ = lazy.attach(__name__, submod_attrs={"_explore": ["explore"], "_write": ["write"]})
