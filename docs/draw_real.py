@@ -45,7 +45,7 @@ def main() -> None:
         scores = sh.tl.evaluate(sdata)
         verdicts = sh.tl.gene_reliability(stack)
     print(sh.tl.summarize(scores).round(3).to_string())
-    draw(sdata, chosen_genes(scores, verdicts), verdicts)
+    draw(sdata, chosen_genes(scores, verdicts))
 
 
 def chosen_genes(scores, verdicts) -> list[str]:
@@ -57,7 +57,7 @@ def chosen_genes(scores, verdicts) -> list[str]:
     return [(reliable or list(mean.index))[-1], mean.index[len(mean) // 2]]
 
 
-def draw(sdata, genes: list[str], verdicts) -> None:
+def draw(sdata, genes: list[str]) -> None:
     """H&E, and each gene as measured and as predicted."""
     figure, axes = plt.subplots(1, 5, figsize=(17, 3.4), layout="constrained")
     thumbnail = sdata["table"].uns["spatial"][SLIDE]["images"]["hires"]
@@ -66,9 +66,6 @@ def draw(sdata, genes: list[str], verdicts) -> None:
     axes[0].set_title(f"H&E, section {SLIDE}", loc="left", fontsize=10)
     for gene, pair in zip(genes, (axes[1:3], axes[3:5]), strict=True):
         sh.pl.genes(sdata, gene, slides=SLIDE, layers=("log1p", "oof"), axes=pair)
-        _, r, beyond = pair[1].get_title(loc="left").replace("predicted, ", "").split("\n")
-        pair[0].set_title(f"{gene} ({verdicts.loc[gene, 'verdict']})\nmeasured", loc="left", fontsize=10)
-        pair[1].set_title(f"predicted, {r}\n{beyond}", loc="left", fontsize=10)
     axes[0].set(xlim=axes[1].get_xlim(), ylim=axes[1].get_ylim())
     figure.savefig(TARGET, dpi=90)
 

@@ -42,8 +42,80 @@ def test_measured_and_predicted_share_one_color_scale_per_gene(cohort):
     assert [len(found) for found in limits] == [1, 1]
     assert limits[0] != limits[1]
     gene = cohort["table"].var_names[0]
-    every = [values_of(cohort, s, gene, layer) for s in ("S1", "S2", "S3") for layer in ("log1p", "predicted")]
-    np.testing.assert_allclose(limits[0].pop(), np.percentile(np.concatenate(every), (1, 99)), rtol=1e-5)
+    np.testing.assert_allclose(limits[0].pop(), ends(cohort, gene, "log1p"), rtol=1e-5)
+
+
+def ends(sdata, gene, *layers, slides=("S1", "S2", "S3")):
+    """1st and 99th percentile of a gene in layers."""
+    return np.percentile(
+        np.concatenate([values_of(sdata, s, gene, layer) for s in slides for layer in layers]), (1, 99)
+    )
+
+
+def test_colors_span_what_was_measured_on_all_slides_and_usable_spots(own):
+    own["table"].layers["predicted"] *= np.float32(0.01)
+    own["table"].obs["spot_qc"] = ["few_counts" if slide == "S3" else "ok" for slide in own["table"].obs["region"]]
+    axes = sh.pl.genes(own, "ERBB2", slides="S1", layers="predicted")
+    clim = axes[0, 0, 0].collections[0].get_clim()
+    np.testing.assert_allclose(clim, ends(own, "ERBB2", "log1p", slides=("S1", "S2")), rtol=1e-5)
+
+
+def test_colors_of_a_slide_without_measurements_span_those_of_training(own):
+    table = own["table"]
+    table.obs["measured"] = False
+    table.var["predicted_measured_low"], table.var["predicted_measured_high"] = -0.5, np.arange(table.n_vars) + 1.5
+    axes = sh.pl.genes(own, table.var_names[3], slides="S1", layers="predicted")
+    assert axes[0, 0, 0].collections[0].get_clim() == (-0.5, 4.5)
+
+
+def test_colors_can_span_what_is_shown(cohort):
+    axes = sh.pl.genes(cohort, "ERBB2", slides="S2", layers="predicted", color_range="shown")
+    clim = axes[0, 0, 0].collections[0].get_clim()
+    np.testing.assert_allclose(clim, ends(cohort, "ERBB2", "predicted", slides=["S2"]), rtol=1e-5)
+
+
+def test_z_scores_are_those_within_slide_and_layer(cohort):
+    axes = sh.pl.genes(cohort, "ERBB2", slides=["S2", "S3"], color_range="zscore")
+    for (j, k), ax in np.ndenumerate(axes[0]):
+        values = values_of(cohort, ("S2", "S3")[j], "ERBB2", ("log1p", "predicted")[k])
+        np.testing.assert_allclose(drawn(ax), (values - values.mean()) / values.std(), atol=1e-5)
+    labels = [ax.get_ylabel() for ax in axes.flat[0].figure.axes if ax.get_label() == "<colorbar>"]
+    assert labels == ["z-score within the slide"]
+
+
+def test_a_gene_without_spread_has_z_scores_of_zero(own):
+    own["table"].layers["predicted"][:] = 7
+    axes = sh.pl.genes(own, "ERBB2", slides="S1", layers="predicted", color_range="zscore")
+    assert (drawn(axes[0, 0, 0]) == 0).all()
+
+
+def test_the_tissue_stands_beside_its_spots(cohort):
+    with_tissue = sh.pl.genes(cohort, "ERBB2", slides=["S2", "S3"], layers="log1p")
+    figure = with_tissue.flat[0].figure
+    first = {ax.get_title(loc="left").split("\n")[0]: ax for ax in figure.axes}
+    tissue, gene = first["H&E · S2"], first["ERBB2 · S2 · log1p"]
+    assert tissue.get_position().x1 <= gene.get_position().x0
+    factor = cohort["table"].uns["spatial"]["S2"]["scalefactors"]["tissue_hires_scalef"]
+    np.testing.assert_allclose(np.array(tissue.get_xlim()) * factor, gene.get_xlim(), rtol=1e-6)
+    np.testing.assert_allclose(np.array(tissue.get_ylim()) * factor, gene.get_ylim(), rtol=1e-6)
+    assert len(tissue.images) == 1
+    alone = sh.pl.genes(cohort, "ERBB2", slides="S2", layers="log1p", image=False)
+    assert not any("H&E" in ax.get_title(loc="left") for ax in alone.flat[0].figure.axes)
+
+
+def test_title_carries_the_verdict(own):
+    table = own["table"]
+    table.var["predicted_score"] = np.linspace(0.1, 0.9, table.n_vars)
+    table.var["predicted_verdict"] = ["weak", None] * (table.n_vars // 2)
+    axes = sh.pl.genes(own, list(table.var_names[2:4]), slides="S2")
+    titles = [[ax.get_title(loc="left") for ax in row[0]] for row in axes]
+    assert titles[0][1].endswith(f"\nweak (r = {table.var['predicted_score'].iloc[2]:.2f} held out)")
+    assert not any("held out" in title for title in (titles[0][0], *titles[1]))
+
+
+def test_title_of_a_model_that_nobody_evaluated(own):
+    axes = sh.pl.genes(own, "ERBB2", slides="S2", layers="predicted")
+    assert axes[0, 0, 0].get_title(loc="left").endswith("not evaluated")
 
 
 def test_title_gives_the_correlation_within_the_slide(cohort):
@@ -53,13 +125,14 @@ def test_title_gives_the_correlation_within_the_slide(cohort):
     assert axes[0, 0, 0].get_title(loc="left").endswith("· log1p\nmeasured")
 
 
-def test_title_says_that_spots_are_unlike_training(own):
+def test_title_says_how_many_spots_are_unlike_training(own):
     own["table"].obs["out_of_distribution"] = np.float32(0.5)
     own["table"].obs.loc[own["table"].obs["region"] == "S2", "out_of_distribution"] = np.float32(1.0)
     axes = sh.pl.genes(own, "ERBB2", slides=["S1", "S2"])
-    said = [["unlike training" in ax.get_title(loc="left") for ax in slide] for slide in axes[0]]
-    assert said == [[False, False], [False, True]]
-    assert axes[0, 1, 1].get_title(loc="left").endswith("\n100% of spots unlike training")
+    said = [["of distribution" in ax.get_title(loc="left") for ax in slide] for slide in axes[0]]
+    assert said == [[False, True], [False, True]]
+    assert axes[0, 0, 1].get_title(loc="left").endswith("\n0% out of distribution")
+    assert axes[0, 1, 1].get_title(loc="left").endswith("\n100% out of distribution")
 
 
 def test_color_bar_names_the_units(cohort):
@@ -133,7 +206,7 @@ def test_twelve_slides_wrap(cohort, monkeypatch):
     from spatialhist.pl import _genes
 
     monkeypatch.setattr(_genes, "draw_panel", lambda ax, *args: ax.scatter([0], [0], c=[1.0]))
-    axes = sh.pl.genes(cohort, ["ERBB2"], slides=["S1", "S2", "S3"] * 4 + ["S1"])
+    axes = sh.pl.genes(cohort, ["ERBB2"], slides=["S1", "S2", "S3"] * 4 + ["S1"], slides_per_row=3, image=False)
     assert axes.shape == (1, 13, 2)
     grid = axes[0, 0, 0].get_gridspec()
     assert (grid.nrows, grid.ncols) == (5, 6)
@@ -166,3 +239,5 @@ def test_unknown_names(cohort):
         sh.pl.genes(cohort, "ERBB2", layers=["nope"])
     with pytest.raises(ValueError, match="nothing to draw"):
         sh.pl.genes(cohort, [])
+    with pytest.raises(ValueError, match="color_range='all'.*measured"):
+        sh.pl.genes(cohort, "ERBB2", color_range="all")

@@ -62,7 +62,7 @@ def check(name: str, axes, folder: Path) -> None:
 
 def save(axes, path: Path) -> Path:
     """Write the figure that axes belong to."""
-    (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure.savefig(path, dpi=36)
+    (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure.savefig(path, dpi=72)
     return path
 
 
@@ -87,7 +87,7 @@ def test_of_slides(name, prepared, tmp_path):
 
 
 def test_of_genes_on_twelve_slides(prepared, tmp_path):
-    axes = sh.pl.genes(prepared, "ERBB2", slides=["S1", "S2", "S3"] * 4, layers="predicted")
+    axes = sh.pl.genes(prepared, "ERBB2", slides=["S1", "S2", "S3"] * 4, layers="predicted", slides_per_row=4)
     check("genes_on_twelve_slides", axes, tmp_path)
 
 

@@ -224,9 +224,14 @@ class Slide:
         return self.scale.px(length, self.name) / self.image(which).px
 
     @property
+    def has_image(self) -> bool:
+        """Whether there is an H&E image."""
+        return self.full_image in self._sdata.images
+
+    @property
     def has_tissue(self) -> bool:
         """Whether the H&E image has a tissue mask."""
-        return self.full_image in self._sdata.images and _keys.tissue(self.full_image) in self._sdata.labels
+        return self.has_image and _keys.tissue(self.full_image) in self._sdata.labels
 
     @property
     def tissue(self) -> tuple[np.ndarray, tuple[float, float]]:

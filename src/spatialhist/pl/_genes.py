@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist import _keys, metrics
+from spatialhist import _keys
+from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import spot_depth
 from spatialhist._sdata.layers import get_layer
-from spatialhist._sdata.values import as_numbers
-from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
+from spatialhist.pl._draw.gene_colors import Z_UNIT, ColorRange, color_ends, slide_values, z_scores
+from spatialhist.pl._draw.gene_titles import gene_title
+from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, draw_pictures, new_cells
 from spatialhist.pl._draw.style import EXPRESSION, check_axes
 from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
-from spatialhist.pl._out_of_distribution import FAR
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,11 +27,8 @@ if TYPE_CHECKING:
 
     from spatialhist._sdata.slide import Slide
 
-SLIDES_PER_ROW = 3
-FAR_SHARE = 0.5
-"""Of a slide's spots: from there on predictions are also warned of when they are made."""
-LIMITS = (1, 99)
-"""Percentiles at which the colors end."""
+SLIDES_PER_ROW = 2
+SHAPE = "genes x slides x layers"
 
 
 def genes(
@@ -37,6 +37,8 @@ def genes(
     *,
     slides: str | Sequence[str] | None = None,
     layers: str | Sequence[str] = (_keys.LOG1P, _keys.PREDICTED),
+    image: bool = True,
+    color_range: ColorRange = "measured",
     slides_per_row: int = SLIDES_PER_ROW,
     cmap: str = EXPRESSION,
     axes: np.ndarray | None = None,
@@ -54,12 +56,19 @@ def genes(
         Slide ids; all if None.
     layers
         What is drawn side by side, ``"X"`` for the counts.
+    image
+        Draw the H&E left of the layers of a slide.
+    color_range
+        ``"measured"``: from the 1st to the 99th percentile of what was measured on all slides of the table, or, where nothing
+        was, on those the model was trained on, so that a prediction that hardly varies looks as flat as it is. ``"shown"``:
+        the same percentiles of what is drawn, ``"zscore"``: standard deviations from the mean of each slide and layer; both
+        show patterns, of whatever size.
     slides_per_row
         Further slides of a gene go into further rows.
     cmap
         Name of a color map of matplotlib.
     axes
-        Axes to draw into, one per gene, slide and layer, in this order; those of a new figure if None.
+        Axes to draw into, one per gene, slide and layer, in this order, without H&E; those of a new figure if None.
     table_key
         Name of the table.
 
@@ -67,17 +76,19 @@ def genes(
     -------
     ndarray
         Axes ``(genes, slides, layers)``, drawn by :func:`squidpy.pl.spatial_scatter`. Layers in the same units share
-        the color scale of a gene over all its slides, from the 1st to the 99th percentile; the color bar names the
-        units. Spots without a value are gray. A prediction's title gives its within-slide Pearson r with the
-        measurements beside it, over all spots that have both, and says where most spots are unlike those of training,
-        or that the gene was not modeled.
+        the color scale of a gene over all its slides; the color bar names the units. Spots without a value are gray.
+
+        The title of a prediction gives its within-slide Pearson r with the measurements beside it, over all spots that have
+        both; the verdict on the gene and its r on held-out groups, as the model was evaluated; and the share of spots whose
+        out-of-distribution score is above 0.95, which is a twentieth on a slide like those of training. It says where the gene
+        was not modeled.
 
     Raises
     ------
     KeyError
         If a gene, slide or layer is missing; the message lists what there is.
     ValueError
-        If there is nothing to draw, or the number of ``axes`` is another.
+        If there is nothing to draw, the number of ``axes`` is another, or there is no such ``color_range``.
 
     Warns
     -----
@@ -105,17 +116,13 @@ def genes(
         get_layer(cohort.table, layer)
     if not names or not shown:
         raise ValueError(f"nothing to draw: genes={names}, layers={shown}")
+    check_choice("color_range", color_range, ColorRange)
     panels = _panels(cohort.table, cohort.every_slide(), names, shown)
     _warn_of_not_modeled(panels)
-    if axes is None:
-        cells: Any = new_cells(panels.shape, slides_per_row)
-    else:
-        cells = check_axes(axes, panels.shape, "genes x slides x layers")
-    for index, panel in np.ndenumerate(panels):
-        norm = _norm([p for p in panels[index[0]].flat if p.unit == panel.unit])
-        draw_panel(cells[index], cohort.table, panel, norm, cmap)
-    for row, drawn in zip(panels, cells, strict=True):
-        add_color_bars(row, drawn)
+    cells = _cells(panels, slides_per_row, image=image) if axes is None else check_axes(axes, panels.shape, SHAPE)
+    every = open_cohort(sdata, table_key=table_key).every_slide()
+    for gene, row, drawn in zip(names, panels, cells, strict=True):
+        _draw_row(cohort.table, row, drawn, partial(color_ends, cohort.table, every, gene), color_range, cmap)
     return cells
 
 
@@ -125,12 +132,12 @@ def _panels(table: AnnData, slides: Sequence[Slide], names: list[str], layers: l
     depths = _depths(table, slides, layers)
     for i, j in np.ndindex(shape[:2]):
         gene, slide = names[i], slides[j]
-        values = {layer: _values(table, slide, gene, layer) for layer in layers}
+        values = {layer: slide_values(table, slide, gene, layer) for layer in layers}
         for k, layer in enumerate(layers):
             empty = is_predicted(table, layer) and not np.isfinite(values[layer]).any()
-            title = _title(table, slide, gene, layer, values, depths.get(layer), empty=empty)
+            title = gene_title(table, slide, gene, layer, values, depths.get(layer))
             note = f"{gene} in layers[{layer!r}] of slide {slide.name!r}" if empty else ""
-            panels[i, j, k] = Panel(slide, title, unit_of(table, layer), values[layer], note)
+            panels[i, j, k] = Panel(slide, title, unit_of(table, layer), values[layer], note, layer)
     return panels
 
 
@@ -151,65 +158,32 @@ def _warn_of_not_modeled(panels: np.ndarray) -> None:
         )
 
 
-def _title(
+def _cells(panels: np.ndarray, per_row: int, *, image: bool) -> np.ndarray:
+    """Axes of a new figure, with the H&E of every slide in it."""
+    slides = [panel.slide for panel in panels[0, :, 0]]
+    cells, pictures = new_cells(panels.shape, per_row, pictures=image and any(slide.has_image for slide in slides))
+    for row in pictures:
+        draw_pictures(row, slides[: len(row)])
+    return cells
+
+
+def _draw_row(
     table: AnnData,
-    slide: Slide,
-    gene: str,
-    layer: str,
-    values: dict[str, np.ndarray],
-    depth: np.ndarray | None,
-    *,
-    empty: bool,
-) -> str:
-    """Gene, slide and layer; below, what the layer holds and how well it agrees with what was measured."""
-    what = "predicted" if is_predicted(table, layer) else "measured"
-    name = "" if layer == what else f" · {layer}"
-    if empty:
-        return f"{gene} · {slide.name}{name}\nnot modeled in this fold"
-    far = _far(table, slide) if what == "predicted" else ""
-    return f"{gene} · {slide.name}{name}\n{what}{_score(table, slide, layer, values, depth)}{far}"
-
-
-def _far(table: AnnData, slide: Slide) -> str:
-    """Say it in the picture, which travels without the warning, where most spots are unlike those of training."""
-    if _keys.OUT_OF_DISTRIBUTION not in table.obs:
-        return ""
-    scores = as_numbers(table.obs[_keys.OUT_OF_DISTRIBUTION])[slide.rows]
-    share = float((scores > FAR).mean()) if len(scores) else 0.0
-    return f"\n{share:.0%} of spots unlike training" if share > FAR_SHARE else ""
-
-
-def _values(table: AnnData, slide: Slide, gene: str, layer: str) -> np.ndarray:
-    """Values of a slide's spots; NaN where nothing was measured or predicted."""
-    column = table.var_names.get_loc(gene)
-    part = get_layer(table, layer)[slide.rows][:, [column]]
-    values = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32).ravel()
-    if is_predicted(table, layer):
-        return values
-    known = slide.measured & slide.genes_measured[column]
-    return np.where(known, values, np.float32(np.nan))
-
-
-def _score(table: AnnData, slide: Slide, layer: str, values: dict[str, np.ndarray], depth: np.ndarray | None) -> str:
-    """Both headlines of the gene on this slide: a correlation alone would not say how much of it is depth."""
-    target = target_of(table, layer)
-    if target not in values or target == layer:
-        return ""
-    known = np.isfinite(values[target]) & np.isfinite(values[layer])
-    if known.sum() < 3:
-        return ""
-    both = values[target][known, None], values[layer][known, None]
-    r = metrics.pearson(*both)[0]
-    if not np.isfinite(r):
-        return ""
-    beyond = np.nan if depth is None else metrics.pearson_beyond_depth(*both, depth[slide.rows][known])[0]
-    return f", r = {r:.2f}" + (f"\nr = {beyond:.2f} beyond depth" if np.isfinite(beyond) else "")
-
-
-def _norm(panels: list[Panel]) -> Any:
+    row: np.ndarray,
+    axes: np.ndarray,
+    ends: Callable[..., tuple[float, float]],
+    how: ColorRange,
+    cmap: str,
+) -> None:
+    """Draw a gene, and one color bar for the layers of the same units."""
     from matplotlib.colors import Normalize
 
-    values = np.concatenate([p.values for p in panels])
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, LIMITS) if len(known) else (0.0, 1.0)
-    return Normalize(low, high if high > low else low + 1)
+    if how == "zscore":
+        row = np.vectorize(lambda panel: replace(panel, values=z_scores(panel.values), unit=Z_UNIT), otypes="O")(row)
+    for unit in dict.fromkeys(panel.unit for panel in row.flat):
+        alike = [(panel, ax) for panel, ax in zip(row.flat, axes.flat, strict=True) if panel.unit == unit]
+        shown = np.concatenate([panel.values for panel, _ in alike])
+        norm = Normalize(*ends([panel.layer for panel, _ in alike], shown, how))
+        for panel, ax in alike:
+            draw_panel(ax, table, panel, norm, cmap)
+    add_color_bars(row, axes)

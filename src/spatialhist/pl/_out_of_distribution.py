@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.values import as_numbers
+from spatialhist.pl._draw.gene_titles import FAR
 from spatialhist.pl._draw.panels import Panel, add_color_bars, draw_panel, new_cells
 from spatialhist.pl._draw.style import check_axes
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 SLIDES_PER_ROW = 3
-FAR = 0.95
-"""Score of every twentieth spot of a further group, if it is like those of training."""
 UNIT = "out-of-distribution score"
 
 
@@ -79,10 +78,11 @@ def out_of_distribution(
     ood = as_numbers(cohort.table.obs[key])
     scores = [(s, ood[s.rows]) for s in cohort.every_slide()]
     panels = np.array([Panel(s, f"{s.name}\n{_share(v)}", UNIT, v) for s, v in scores], dtype=object)[None, :, None]
-    if axes is None:
-        cells: Any = new_cells(panels.shape, slides_per_row)
-    else:
-        cells = check_axes(axes, panels.shape, "slides")
+    cells: Any = (
+        new_cells(panels.shape, slides_per_row, pictures=False)[0]
+        if axes is None
+        else check_axes(axes, panels.shape, "slides")
+    )
     for index, panel in np.ndenumerate(panels):
         draw_panel(cells[index], cohort.table, panel, Normalize(0, 1), cmap)
     add_color_bars(panels, cells, extend="neither")

@@ -26,7 +26,8 @@ def gene_reliability(model: Source) -> pd.DataFrame:
         counts); ``fraction`` of the ceiling that is reached; ``beyond_depth``, ``baseline_beyond_depth`` and
         ``ceiling_beyond_depth``, the same after total counts were regressed out (NaN where nothing says how deep spots are);
         ``groups`` in which the gene was scored, ``wins``, those in which it is above its best baseline in both headlines;
-        ``verdict``, ``"reliable"``, ``"weak"`` or ``"unreliable"``.
+        ``verdict``, ``"reliable"``, ``"weak"`` or ``"unreliable"``; ``measured_low`` and ``measured_high``, the 1st and 99th
+        percentile of what was measured.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def gene_reliability(model: Source) -> pd.DataFrame:
     >>> cv = sh.tl.cross_validate(sdata, models="ridge", genes=5, progress=False)
     >>> list(sh.tl.gene_reliability(cv).columns)
     ['score', 'baseline', 'ceiling', 'fraction', 'beyond_depth', 'baseline_beyond_depth', 'ceiling_beyond_depth',
-     'groups', 'wins', 'verdict']
+     'groups', 'wins', 'verdict', 'measured_low', 'measured_high']
     """
     trained = as_trained(model)
     table = gene_table(trained.card())

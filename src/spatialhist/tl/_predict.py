@@ -84,7 +84,8 @@ def predict(
         (``uns["spatialhist"][key_added]["target"]``); NaN for genes outside the panel, and for other slides unless the
         same model predicted them before. Panel genes that the table lacks are added to it, marked as not measured.
         Which genes are reliable: ``var["<key_added>_verdict"]``, ``_score``, ``_beyond_depth`` and ``_ceiling_fraction``
-        (see :func:`gene_reliability`), where the model was evaluated. What each slide is to the model stands in
+        (see :func:`gene_reliability`), and between which values lie 98 % of the training measurements,
+        ``_measured_low`` and ``_measured_high``, where the model was evaluated. What each slide is to the model stands in
         ``uns["spatialhist"][key_added]["predicted_as"]``.
 
         ``obs["out_of_distribution"]`` says how far a spot lies from those of training, from 0 to 1 (see

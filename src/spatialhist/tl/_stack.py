@@ -24,7 +24,7 @@ from spatialhist.tl._runs.plan import MIN_GROUPS_STACKED
 from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.since import written
 from spatialhist.tl._runs.stack import FINAL, Stack, scratch_of, store_stack
-from spatialhist.tl._scores.card import make_card
+from spatialhist.tl._scores.card import add_reliability, make_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,8 @@ def stack(
     Returns
     -------
     Stack
-        Use it with :func:`predict`. Added: ``layers[key_added]``, spots x genes float32, NaN outside a fold's panel.
+        Use it with :func:`predict`. Added: ``layers[key_added]``, spots x genes float32, NaN outside a fold's panel, and what
+        is known of every gene in ``var`` (see :func:`predict`).
 
     Raises
     ------
@@ -118,6 +119,7 @@ def stack(
     used = [cohort.slide(name) for name in cv.manifest.slides]
     made = _provenance(result) | written(cohort.table, used, key_added, cv.manifest.layer)
     record(cohort.table, key_added, made)
+    add_reliability(cohort.table, key_added, card)
     shutil.rmtree(scratch_of(cv, how, seed), ignore_errors=True)
     logger.info("stack: added layer %r (%s of %d models)", key_added, how.name, len(cv.models))
     return result

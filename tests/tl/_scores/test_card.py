@@ -26,7 +26,11 @@ def test_the_card_of_a_stack_says_what_evaluate_says(finished):
     assert baselines == {n.name for n in cv.baselines} - {"baseline_patient"}  # one slide a patient: nothing to average
     expected = rate_genes(scores, "stack_nnls")
     found = sh.tl.gene_reliability(stack)
+    ends = found.pop("measured_low"), found.pop("measured_high")
     pd.testing.assert_frame_equal(found, expected.loc[found.index], check_dtype=False, atol=1e-5)
+    predicted = np.isfinite(sdata["table"][:, found.index].layers["oof"])
+    measured = np.where(predicted, sdata["table"][:, found.index].layers["log1p"].toarray(), np.nan)
+    np.testing.assert_allclose(np.nanpercentile(measured, (1, 99), axis=0), ends, atol=1e-5)
     assert found["score"].is_monotonic_decreasing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from spatialhist._runtime.text import plot_text
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.geometry import copied_centers
 from spatialhist.pl._draw.style import FONT, MISSING, picture, scale_bar
-from spatialhist.pl._draw.tissue import fit_view, window_of
+from spatialhist.pl._draw.tissue import draw_detail, fit_view, window_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from spatialhist._sdata.slide import Slide
 
+PANEL_WIDTH, PANEL_HEIGHT = 2.4, 2.8
+"""Inches; a panel has up to four lines above it."""
 SPOT_SHARE = 0.8
 """Diameter of a spot in plots, relative to the spot spacing: the gaps between spots nearly close."""
 
@@ -36,6 +39,8 @@ class Panel:
         Of the spots ``(n,)``; NaN is drawn gray.
     not_modeled
         What has no value since no model was trained on it, for a warning; empty where there are values.
+    layer
+        Where the values come from; empty for those of no layer.
     """
 
     slide: Slide
@@ -43,22 +48,52 @@ class Panel:
     unit: str
     values: np.ndarray
     not_modeled: str = ""
+    layer: str = ""
 
 
-def new_cells(shape: tuple[int, ...], per_row: int) -> np.ndarray:
-    """Axes of a new figure ``(genes, slides, layers)``: a gene's slides side by side, and below each other."""
+def new_cells(shape: tuple[int, ...], per_row: int, *, pictures: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Axes of a new figure: a gene's slides side by side, and below each other.
+
+    Parameters
+    ----------
+    shape
+        Genes, slides, layers.
+    per_row
+        Slides side by side.
+    pictures
+        Leave room for the H&E left of a slide's layers.
+
+    Returns
+    -------
+    tuple[ndarray, ndarray]
+        Axes of the layers, of this shape, and of the pictures ``(genes, slides)``, with no column where there are none.
+    """
     import matplotlib.pyplot as plt
 
     genes, n, layers = shape
     per_row = min(n, max(1, per_row))
     lines = -(-n // per_row)
-    columns = per_row * layers
-    size = (2.3 * columns + 0.7, 2.5 * lines * genes)
+    per_slide = layers + pictures
+    columns = per_row * per_slide
+    size = (PANEL_WIDTH * columns + 0.7, PANEL_HEIGHT * lines * genes)
     _, grid = plt.subplots(lines * genes, columns, figsize=size, layout="constrained", squeeze=False)
-    cells = grid.reshape(genes, lines * per_row, layers)
+    cells = grid.reshape(genes, lines * per_row, per_slide)
     for ax in cells[:, n:].flat:
         ax.remove()
-    return cells[:, :n]
+    return cells[:, :n, int(pictures) :], cells[:, :n, : int(pictures)].reshape(genes, -1)
+
+
+def draw_pictures(axes: Sequence[Axes], slides: Sequence[Slide]) -> None:
+    """Draw the H&E of slides where their spots are; a slide without one leaves its place empty."""
+    for ax, slide in zip(axes, slides, strict=True):
+        if not slide.has_image:
+            ax.set_axis_off()
+            continue
+        window = window_of(slide.xy, 2 * slide.spot_diameter_px)
+        draw_detail(ax, slide.image(), window)
+        picture(ax, f"H&E · {slide.name}")
+        fit_view(ax, window)
+        scale_bar(ax, slide.scale.mpp)
 
 
 def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> None:

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 CARD = "card.json"
 FRACTION, SCORE, BEYOND, VERDICT = "ceiling_fraction", "score", "beyond_depth", "verdict"
+RANGE = ("measured_low", "measured_high")
+GENE_NUMBERS = [*NUMBERS, *RANGE]
 
 
 def make_card(
@@ -98,7 +100,7 @@ def make_card(
     for predictor, kind, values in predictions():
         records += scorer.score(dense(values), predictor, kind, groups)
     scores = pd.DataFrame(records + scorer.ceilings(dense(values), groups), columns=COLUMNS)
-    return about | {"scores": _summary(scores), "genes": _genes(scores, name)}
+    return about | {"scores": _summary(scores), "genes": _genes(scores, name, scorer.measured_range(dense(values)))}
 
 
 def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -106,8 +108,10 @@ def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
     return json.loads(table.to_json(orient="records", double_precision=6))
 
 
-def _genes(scores: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
-    return json.loads(rate_genes(scores, name).to_json(orient="index", double_precision=6))
+def _genes(scores: pd.DataFrame, name: str, measured: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, Any]]:
+    genes = rate_genes(scores, name)
+    genes[list(RANGE)] = [measured.get(gene, (np.nan, np.nan)) for gene in genes.index]
+    return json.loads(genes.to_json(orient="index", double_precision=6))
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
@@ -144,7 +148,7 @@ def _check(card: dict[str, Any]) -> None:
         if not isinstance(entry["predictor"], str) or not _is_number(entry["mean"]):
             raise TypeError(f"score of predictor {entry['predictor']!r} is {entry['mean']!r}")
     for gene, facts in card["genes"].items():
-        wrong = [name for name in NUMBERS if not _is_number(facts.get(name))]
+        wrong = [name for name in GENE_NUMBERS if not _is_number(facts.get(name))]
         if wrong or facts["verdict"] not in (None, *VERDICTS):
             raise TypeError(f"gene {gene!r} has { ({name: facts.get(name) for name in [*wrong, 'verdict']}) }")
 
@@ -156,15 +160,19 @@ def _is_number(value: Any) -> bool:
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:
     """Genes of a card, as :func:`rate_genes` made them; JSON keeps neither order nor types."""
-    table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index").reindex(columns=GENE_COLUMNS)
-    table = table.astype(dict.fromkeys(NUMBERS, float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
+    table = pd.DataFrame.from_dict(card.get("genes", {}), orient="index").reindex(columns=[*GENE_COLUMNS, *RANGE])
+    table = table.astype(dict.fromkeys(GENE_NUMBERS, float) | {"verdict": pd.CategoricalDtype(VERDICTS)})
     return table.sort_values("score", ascending=False, kind="stable").rename_axis("gene")
 
 
 def add_reliability(table: AnnData, layer: str, card: dict[str, Any]) -> None:
-    """Put both scores, fraction of the ceiling and verdict of every gene beside a layer of predictions, into ``var``."""
+    """Put what is known of every gene beside a layer of predictions, into ``var``.
+
+    Both scores, fraction of the ceiling, verdict, and the range of the training measurements.
+    """
     genes = gene_table(card)
-    for column, source in ((SCORE, "score"), (BEYOND, "beyond_depth"), (FRACTION, "fraction"), (VERDICT, "verdict")):
+    columns = {SCORE: "score", BEYOND: "beyond_depth", FRACTION: "fraction", VERDICT: "verdict"}
+    for column, source in (columns | dict(zip(RANGE, RANGE, strict=True))).items():
         name = f"{layer}_{column}"
         if len(genes):
             table.var[name] = genes[source].reindex(table.var_names)

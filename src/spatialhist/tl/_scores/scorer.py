@@ -32,6 +32,8 @@ MIN_COUNTS = 50
 MIN_SPOTS = 10
 """A correlation over fewer spots is chance (its standard error is a third at ten), and a slide counts like any other."""
 CEILING = "noise_ceiling"
+ENDS = (1, 99)
+"""Percentiles between which pictures spread their colors: one bright spot would leave the others dark."""
 
 COLUMNS = ["predictor", "kind", "group", "slide", "target", "metric", "value", "n"]
 Record = tuple[Any, ...]
@@ -226,6 +228,14 @@ class Scorer:
             )
             records += [(CEILING, "oracle", groups[slide], slide, *row) for row in rows]
         return records
+
+    def measured_range(self, values: np.ndarray) -> dict[str, tuple[float, float]]:
+        """Low and high end of what was measured of every gene, on the spots of a prediction (:data:`ENDS`)."""
+        found: dict[str, list[np.ndarray]] = {}
+        for _, part in self._parts(values):
+            for gene, measured in zip(self._names(part), self._actual(part).T, strict=True):
+                found.setdefault(gene, []).append(measured)
+        return {gene: tuple(np.percentile(np.concatenate(parts), ENDS)) for gene, parts in found.items()}
 
     def genes(self) -> list[str]:
         """Names of the genes that are scored on any slide."""
