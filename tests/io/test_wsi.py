@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import builtins
-
 import numpy as np
 import pytest
 import tifffile
@@ -153,21 +151,6 @@ def test_a_broken_slide_leaves_no_store(tmp_path):
     with pytest.raises(Exception):  # noqa: B017 (whatever the decoder says)
         read(path, mpp=1, store=tmp_path / "s.zarr")
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
-
-
-def test_without_tiffslide(tmp_path, monkeypatch):
-    load = builtins.__import__
-
-    def refuse(name, *args, **options):
-        if name == "tiffslide":
-            raise ImportError(name)
-        return load(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    path = write_tiff(tmp_path / "a.tif", **per_cm(0.5))
-    with pytest.raises(ImportError, match=r"pip install spatialhist\[wsi\], or pass mpp="):
-        read(path)
-    assert read(path, mpp=0.5).attrs["spatialhist"]["slides"]["a"]["mpp"] == 0.5
 
 
 ODD = {

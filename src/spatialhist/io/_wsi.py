@@ -40,7 +40,7 @@ def read_wsi(
         Slide id; made from the name of the file if None.
     mpp
         Micrometers per pixel, used instead of those in the file; those of the file if None (scanners' records are read through
-        tiffslide, ``pip install spatialhist[wsi]``).
+        tiffslide).
     patient
         Patient id.
     store
@@ -60,8 +60,6 @@ def read_wsi(
     ------
     FileNotFoundError, FileExistsError
         If there is no such file, or the store exists.
-    ImportError
-        If tiffslide is missing and ``mpp`` is None.
     ValueError
         If the file holds no RGB or gray plane of 8 or 16 bits, is too large, or says nothing of its scale and ``mpp`` is
         None.

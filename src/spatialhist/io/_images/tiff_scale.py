@@ -27,8 +27,6 @@ def tiff_mpp(path: Path) -> float | None:
 
     Raises
     ------
-    ImportError
-        If tiffslide is missing, which reads what scanners record.
     ValueError
         If pixels are not square, or the record cannot be read.
     """
@@ -66,13 +64,8 @@ def _number(text: Any) -> float:
 
 def _of_scanner(path: Path) -> tuple[float, float] | None:
     """Aperio, Leica, Philips, as tiffslide reads them; its record of a damaged header is as good as none."""
-    try:
-        from tiffslide import TiffSlide
-    except ImportError as error:
-        raise ImportError(
-            f"the scale that a scanner wrote into {path} is read through tiffslide: pip install spatialhist[wsi], or "
-            "pass mpp="
-        ) from error
+    from tiffslide import TiffSlide
+
     options = {"is_ndpi": True} if path.suffix.lower() == ".ndpi" else None
     try:
         with warnings.catch_warnings(), TiffSlide(path, tifffile_options=options) as opened:
