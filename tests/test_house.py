@@ -19,12 +19,13 @@ FLOORS = (
     {"_keys", "_runtime"},
     {"_sdata"},
     {"nn", "metrics"},
-    {"io", "datasets", "pp", "tiles"},
+    {"io", "pp", "tiles"},
     {"tl/_data"},
     {"tl/_predictors", "tl/_scores"},
     {"tl/_runs"},
     {"tl/_inference"},
     {"tl", "pl"},
+    {"datasets"},
     {"report"},
     {"cli/_console", "cli/_contents"},
     {"cli"},
@@ -32,8 +33,8 @@ FLOORS = (
 FLOOR = {place: floor for floor, places in enumerate(FLOORS) for place in places}
 # these import nothing of the package: `import spatialhist.nn` works where there is only torch
 ALONE = {"nn", "metrics"}
-# the synthetic cohort is made with the public constructor, not with a second one; `pp.save` is `io.save`
-EXCEPTIONS = {("datasets", "io"), ("pp", "io")}
+# `pp.save` is `io.save`
+EXCEPTIONS = {("pp", "io")}
 # these use the package as a notebook does, by its public names
 USERS = {"cli", "cli/_console", "cli/_contents", "report"}
 
@@ -64,8 +65,8 @@ def misplaced_files(src: Path) -> list[str]:
 
 
 def folders_open_to_users(src: Path) -> list[str]:
-    """Return folders inside a public module that do not say by an underscore that they are private."""
-    folders = (path for module in public_modules(src) for path in module.rglob("*") if path.is_dir())
+    """Return folders of code inside a public module that do not say by an underscore that they are private."""
+    folders = (path for module in public_modules(src) for path in module.rglob("*") if any(path.glob("*.py")))
     return [path.relative_to(src).as_posix() for path in folders if not path.name.startswith("_")]
 
 

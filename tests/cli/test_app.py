@@ -312,6 +312,33 @@ def test_predictions_of_an_image_file_go_beside_it(finished, biopsy):
     assert list(sd.read_zarr(biopsy.with_suffix(".zarr")).tables) == ["biopsy_grid_table"]
 
 
+def test_a_shipped_model_is_named_like_a_folder(biopsy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "map.zarr"
+    result = call("predict", "her2st", biopsy, "--mpp", 2, "--spacing", 2, "--genes", "ERBB2", "--out", target)
+    assert f"map: {tmp_path / 'map.png'}" in result.stdout
+    table = sd.read_zarr(target)["biopsy_grid_table"]
+    assert table.var.loc["ERBB2", "predicted_verdict"] == "weak"
+    assert "trained on" in call("info", "her2st").stdout
+    # a folder of the user's that is no run, for instance of slides, does not hide it; a run does
+    (tmp_path / "her2st").mkdir()
+    assert "trained on" in call("info", "her2st").stdout
+    (tmp_path / "her2st" / "manifest.json").write_text("{}")
+    assert "her2st" in refused("info", "her2st")
+
+
+def test_a_map_is_wide_enough_to_be_shown(finished, biopsy, tmp_path):
+    from PIL import Image
+
+    out, _ = finished
+    gene = json.loads((out / "manifest.json").read_text())["genes"][0]
+    call("predict", out, biopsy, "--mpp", 2, "--spacing", 2, "--genes", gene, "--out", tmp_path / "map.zarr")
+    with Image.open(tmp_path / "map.png") as drawn:
+        assert drawn.width >= 1600
+        edges = np.asarray(drawn.convert("L"), dtype=int)
+    assert min(edges[0].min(), edges[-1].min(), edges[:, 0].min(), edges[:, -1].min()) > 250
+
+
 def test_a_folder_that_cannot_be_written_is_refused(biopsy, monkeypatch):
     from spatialhist.cli._steps import store_of
 

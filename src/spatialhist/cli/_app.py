@@ -21,6 +21,8 @@ from spatialhist.cli._steps import (
     analyze,
     count_and_names,
     draw_maps,
+    names_model,
+    open_model,
     prepare,
     read_or_open,
     score_predictions,
@@ -199,7 +201,9 @@ def benchmark(
 
 @app.command()
 def predict(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
+    run_folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run or model folder, or her2st, a model that ships with the package.")
+    ],
     slide: Annotated[
         Path,
         typer.Argument(
@@ -234,10 +238,11 @@ def predict(
     ```
     spatialhist predict runs/first cohort.zarr        # adds a layer to it
     spatialhist predict runs/first biopsy.svs --genes ERBB2
+    spatialhist predict her2st biopsy.svs --genes ERBB2
     ```
 
     The second lays a grid of spots on the tissue, writes biopsy.zarr beside the slide, and draws the gene into
-    biopsy.png.
+    biopsy.png. The third needs no run: it takes a small model of breast cancer that ships with the package, to try things with.
     """
     with speaking():
         import spatialhist as sh
@@ -246,7 +251,7 @@ def predict(
         if not slide.exists():
             raise FileNotFoundError(f"{slide} does not exist")
         out = store_of(slide) if out is None else out
-        trained = sh.tl.load(run_folder, encoder=encoder)
+        trained = open_model(run_folder, encoder=encoder)
         design = trained.design()
         unknown = sorted(set(genes or []) - set(trained.genes))
         if unknown:
@@ -321,15 +326,15 @@ def explore(
 
 @app.command()
 def info(
-    store: Annotated[Path, typer.Argument(help="A .zarr store, or a run or model folder.")],
+    store: Annotated[Path, typer.Argument(help="A .zarr store, a run or model folder, or her2st.")],
     as_json: Json = False,
 ) -> None:
     """Say what a store holds: slides, scale, images, layers and how they were made; or what a model is worth."""
     with speaking():
         import spatialhist as sh
 
-        is_model = (store / "manifest.json").exists()
-        facts = model_facts(store) if is_model else store_facts(sh.io.read(store))
+        is_model = names_model(store)
+        facts = model_facts(open_model(store)) if is_model else store_facts(sh.io.read(store))
         if as_json:
             print_json(facts)
             return

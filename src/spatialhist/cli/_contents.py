@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from spatialhist.tl._load import Source
+    from spatialhist.tl._runs.trained import Trained
 
 
 def store_facts(sdata: SpatialData) -> dict[str, Any]:
@@ -49,11 +49,8 @@ def _grids(sdata: SpatialData, slide: str) -> dict[str, str]:
     return {"predicted spots": "; ".join(found)} if found else {}
 
 
-def model_facts(folder: Path) -> dict[str, Any]:
-    """What a run or model folder predicts, was trained on, and is worth."""
-    from spatialhist.tl import load
-
-    trained = load(folder)
+def model_facts(trained: Trained) -> dict[str, Any]:
+    """What a run or model predicts, was trained on, and is worth."""
     manifest, card = trained.manifest, trained.card()
     return {
         "predictor": trained.name,
@@ -87,5 +84,7 @@ def count_genes(model: Source) -> dict[str, int]:
     from spatialhist.tl._load import as_trained
     from spatialhist.tl._scores.card import gene_table
 
-    counts = gene_table(as_trained(model).card())["verdict"].value_counts(sort=False)
+    trained = as_trained(model)
+    genes = gene_table(trained.card())
+    counts = genes.loc[genes.index.isin(trained.genes), "verdict"].value_counts(sort=False)
     return {str(verdict): int(n) for verdict, n in counts.items()} if counts.sum() else {}

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from spatialdata import SpatialData
 
+    from spatialhist.tl._runs.trained import Trained
+
+
+MANIFEST = "manifest.json"
+MAP_DPI, MAP_WIDTH_PX = 200, 1600
+"""A map is looked at on a screen and put on a slide; a narrow one has more dots to the inch."""
+
 
 def store_of(slide: Path) -> Path | None:
     """Where predictions go by default: None for into the slide's own store, else a new store beside it.
@@ -38,6 +45,25 @@ def store_of(slide: Path) -> Path | None:
     return inside(real.parent, f"{real.stem}.zarr") if slide.is_file() else inside(real, "predicted.zarr")
 
 
+def names_model(model: Path) -> bool:
+    """Whether a command that takes a folder was given a run or a model."""
+    return (model / MANIFEST).exists() or _ships(model)
+
+
+def open_model(model: Path, *, encoder: str | None = None) -> Trained:
+    """Open a run or model folder, or the model of this name that ships with the package, where no folder is one."""
+    import spatialhist as sh
+
+    return sh.datasets.pretrained(str(model)) if _ships(model) else sh.tl.load(model, encoder=encoder)
+
+
+def _ships(model: Path) -> bool:
+    """Whether a name is that of a shipped model; a run of the user's own folder of this name comes first."""
+    from spatialhist.datasets._pretrained import NAMES
+
+    return str(model) in NAMES and not (model / MANIFEST).exists()
+
+
 def draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> list[Path]:
     """Draw predicted genes into a PNG beside the store, one a table."""
     import matplotlib.pyplot as plt
@@ -51,8 +77,10 @@ def draw_maps(sdata: SpatialData, genes: list[str], layer: str, store: Path) -> 
         axes = sh.pl.genes(sdata, genes, layers=layer, table_key=key)
         path = store.with_suffix(".png") if len(tables) == 1 else store.with_name(f"{store.stem}_{key}.png")
         figure = axes.flat[0].figure
+        figure.draw_without_rendering()
+        drawn = figure.get_tightbbox(figure.canvas.get_renderer())
         with whole_file(path) as new:
-            figure.savefig(new, dpi=150, format="png")
+            figure.savefig(new, dpi=max(MAP_DPI, MAP_WIDTH_PX / drawn.width), format="png", bbox_inches="tight")
         plt.close(figure)
         paths.append(path)
     return paths

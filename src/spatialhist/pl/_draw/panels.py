@@ -61,7 +61,7 @@ def new_cells(shape: tuple[int, ...], per_row: int, *, pictures: bool) -> tuple[
     per_row
         Slides side by side.
     pictures
-        Leave room for the H&E left of a slide's layers.
+        Leave space for the H&E left of a slide's layers.
 
     Returns
     -------
