@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spatialhist.pl._draw.gene_colors import ENDS
 from spatialhist.pl._draw.units import target_of
-from spatialhist.pl._genes import LIMITS
 from spatialhist.report._explore_page.values import Layer, Table
 from spatialhist.report._explore_page.views import MEASURED, View
 
@@ -67,6 +67,6 @@ def color_range(values: np.ndarray) -> Range | None:
     known = values[np.isfinite(values)]
     if not len(known):
         return None
-    low, high = (float(v) for v in np.percentile(known, LIMITS))
+    low, high = (float(v) for v in np.percentile(known, ENDS))
     high = high if high > low else float(known.max())
     return low, high if high > low else low + 1
