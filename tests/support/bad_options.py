@@ -316,6 +316,8 @@ ROOMS = [
     Case("nn.split_tiles", "a grid that does not fit", lambda b: sh.nn.split_tiles(torch.zeros(1, 3, 4, 4), 5), ValueError, ("5", "4")),
     Case("datasets.synthetic", "no slides", lambda b: sh.datasets.synthetic(n_slides=0), ValueError, ("0 slides", "1 <= n_patients <= n_slides")),
     Case("datasets.synthetic", "more patients than slides", lambda b: sh.datasets.synthetic(n_slides=1, n_patients=3), ValueError, ("1 slides of 3 patients", "n_patients <= n_slides")),
+    Case("datasets.synthetic", "bins of spots", lambda b: sh.datasets.synthetic(n_slides=1, n_bins=100), ValueError, ("n_bins=100", "'visium_hd'")),
+    Case("datasets.synthetic", "another platform", lambda b: sh.datasets.synthetic(n_slides=1, platform="cosmx"), ValueError, ("platform='cosmx'", "'xenium'")),
     Case("datasets.synthetic", "no room for spots", lambda b: sh.datasets.synthetic(n_slides=1, size_px=(9, 9)), ValueError, ("size_px (9, 9)", "enlarge")),
     _option("io.write_submission", KeyError, ("'raw'", "found"), path=Path("never.csv"), layer="raw"),
     Case("io.write_submission", "spots without predictions", lambda b: sh.io.write_submission(b.sdata, b.tmp / "a.csv", slides=["S1", "S4"]), ValueError,

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.gene_names import IDS
-from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from spatialhist.io._xenium_files.alignment import Alignment
     from spatialhist.io._xenium_files.he_image import HeImage
     from spatialhist.io._xenium_files.spots import Lattice, Spots
 
 logger = logging.getLogger(__name__)
-
-RECORD = "xenium"
-"""Entry of a slide in ``attrs`` that says what was left out and how the image was placed."""
 
 
 def read_xenium(
@@ -112,6 +105,7 @@ def read_xenium(
     from spatialhist.io._assembly.slide import check_slide_id, sample_id
     from spatialhist.io._xenium_files.files import find_files
     from spatialhist.io._xenium_files.he_image import find_image
+    from spatialhist.io._xenium_files.slide import build_spots
     from spatialhist.io._xenium_files.spots import check_spots_option, read_spots
 
     path = Path(path)
@@ -133,43 +127,10 @@ def read_xenium(
     if picture is not None:
         picture.check(found.centers_um, float(np.median(found.diameter_um)) / 2, pixels, name)
         pixels = pixels if store is not None else picture.in_memory(pixels)
-    sdata = assemble([_build(found, picture, pixels, name, patient)], store)
+    placed = None if picture is None else picture.alignment
+    sdata = assemble([build_spots(found, placed, pixels, name, patient)], store)
     _log(sdata, found, picture, name, path)
     return sdata
-
-
-def _build(found: Spots, picture: HeImage | None, pixels: Any, slide: str, patient: str | None) -> SpatialData:
-    from spatialhist.io._assembly.slide import make_slide
-
-    alignment = None if picture is None else picture.alignment
-    mpp = 1.0 if alignment is None else alignment.mpp
-    diameter = np.broadcast_to(found.diameter_um, len(found.centers_um)) / mpp
-    part = make_slide(
-        pixels,
-        found.centers_um if alignment is None else alignment.to_pixels(found.centers_um),
-        found.matrix,
-        slide=slide,
-        genes=found.genes,
-        spot_ids=found.ids,
-        patient=patient,
-        mpp=mpp,
-        pitch_px=None if found.pitch_um is None else found.pitch_um / mpp,
-        spot_diameter_px=float(np.median(diameter)),
-        obs=found.obs,
-    )
-    part.shapes[slide]["radius"] = diameter / 2
-    if found.gene_ids is not None:
-        part.tables[_keys.TABLE].var[IDS] = found.gene_ids
-    slide_info(part, slide)[RECORD] = _record(found, alignment)
-    return part
-
-
-def _record(found: Spots, alignment: Alignment | None) -> dict[str, Any]:
-    record = {key: value for key, value in asdict(found.tally).items() if value is not None}
-    if alignment is not None:
-        record |= {"alignment": alignment.matrix.tolist(), "alignment_file": alignment.source}
-        record |= {} if alignment.residual_um is None else {"residual_um": alignment.residual_um}
-    return record
 
 
 def _log(sdata: SpatialData, found: Spots, picture: HeImage | None, slide: str, path: Path) -> None:

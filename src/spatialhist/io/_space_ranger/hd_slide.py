@@ -47,11 +47,26 @@ def read_bins(files: SpaceRangerFiles, bin_um: int, slide: str, patient: str | N
     counts = read_counts(files.counts)
     _check_barcodes(counts.barcodes, bin_um, files.counts)
     counts, positions = _join(counts, read_positions(files.positions), files)
-    side = bin_um / factors.mpp
-    sdata = _build(
-        counts, positions[PIXEL].to_numpy(float), side, positions.drop(columns=PIXEL), factors, slide, patient
-    )
-    return _with_pitch(sdata, slide, _pitch(positions, side, slide))
+    pitch_px = _pitch(positions, bin_um / factors.mpp, slide)
+    return build_bins(counts, positions, bin_um, factors, slide, patient, pitch_px)
+
+
+def build_bins(
+    counts: Counts,
+    positions: pd.DataFrame,
+    bin_um: int,
+    factors: ScaleFactors,
+    slide: str,
+    patient: str | None,
+    pitch_px: float,
+) -> SpatialData:
+    """Make bins of counts and of the table of positions of the same barcodes, as Space Ranger names its columns."""
+    from spatialhist._sdata.scale import slide_info
+
+    xy, side = positions[PIXEL].to_numpy(float), bin_um / factors.mpp
+    sdata = _build(counts, xy, side, positions.drop(columns=PIXEL), factors, slide, patient)
+    slide_info(sdata, slide).update(pitch_px=pitch_px)
+    return sdata
 
 
 def read_segmented(files: SpaceRangerFiles, slide: str, patient: str | None) -> SpatialData:
@@ -155,10 +170,3 @@ def _pitch(positions: pd.DataFrame, side: float, slide: str) -> float:
         stacklevel=6,
     )
     return found
-
-
-def _with_pitch(sdata: SpatialData, slide: str, pitch_px: float) -> SpatialData:
-    from spatialhist._sdata.scale import slide_info
-
-    slide_info(sdata, slide).update(pitch_px=pitch_px)
-    return sdata

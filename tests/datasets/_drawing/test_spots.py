@@ -2,19 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import drawn_scenes
 import numpy as np
 import pytest
+from drawn_scenes import DESIGN
 
-from spatialhist.datasets._drawing.genes import draw_signatures
-from spatialhist.datasets._drawing.slide import Design, Slide, draw_patient, draw_slide
-
-DESIGN = Design((300, 420), 3.0, 100.0, 55.0, 2000.0, 1.0, 1.0, 0.0)
+from spatialhist.datasets._drawing.slide import Slide
+from spatialhist.datasets._drawing.spots import draw_spots
 
 
-def draw(design: Design = DESIGN, *, misplaced: bool = False, seed: int = 0) -> Slide:
-    patient = draw_patient(draw_signatures(12, np.random.default_rng(9)).share, np.random.default_rng(8))
-    picture, counting = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
-    return draw_slide(design, patient, misplaced=misplaced, picture=picture, counting=counting)
+def draw(design=DESIGN, **options) -> Slide:
+    return draw_spots(*drawn_scenes.draw(design, **options))
 
 
 def test_arrays_agree() -> None:

@@ -1,0 +1,1 @@
+"""Objects of synthetic slides, as the reader of each platform makes them."""
