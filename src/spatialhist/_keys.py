@@ -96,6 +96,11 @@ def pooled(slide: str, key: str) -> str:
     return f"{slide}_{key}"
 
 
+def circles(slide: str) -> str:
+    """Key of the circles of cells that a table knows by labels alone."""
+    return f"{slide}_circles"
+
+
 def map_image(slide: str, layer: str) -> str:
     """Key of the image that a layer of genes was drawn into."""
     return f"{slide}_{layer}_map"

@@ -190,3 +190,21 @@ def test_a_small_copy_under_the_name_of_the_full_image_is_told_by_the_small_one(
         UserWarning, match="45 of 45 spots .* it is as large as 'S1_hires_image', .* give .* 2100 x 1500"
     ):
         open_cohort(sdata)
+
+
+@pytest.mark.parametrize(
+    "to_global",
+    [TURNED_TENFOLD, Affine([[-10, 0, 2100], [0, 10, 0], [0, 0, 1]], AXES, AXES), Translation([40, 7], AXES)],
+    ids=["turned", "mirrored", "shifted"],
+)
+def test_a_slide_has_the_axes_of_its_image_at_the_scale_it_had(to_global):
+    """So that squidpy, which draws pictures upright and from the origin, lays spots on their tissue."""
+    placed = to_global.to_affine_matrix(AXES, AXES)
+    factor = np.sqrt(abs(np.linalg.det(placed[:2, :2])))
+    there = XY / 10 @ placed[:2, :2].T + placed[:2, 2]
+    sdata = foreign({"global": to_global}, {"global": Identity()}, xy=there)
+    slide = open_cohort(sdata).slide("S1")
+    np.testing.assert_allclose(slide.xy, XY / 10 * factor)
+    np.testing.assert_allclose(slide.centers(), XY / 10)
+    np.testing.assert_allclose(sdata["table"].obsm["spatial"], XY / 10 * factor)
+    assert slide.scale.pitch_px == pytest.approx(20 * factor)

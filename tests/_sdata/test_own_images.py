@@ -16,10 +16,10 @@ def rename(sdata, image: str) -> None:
     sdata.images[image] = sdata.images.pop("S1_full_image")
 
 
-def add(sdata, image: str, *, channels: int = 3, system: str = "S1") -> None:
-    sdata.images[image] = Image2DModel.parse(
-        da.zeros((channels, 70, 110), dtype=np.uint8), dims=("c", "y", "x"), transformations={system: Identity()}
-    )
+def add(sdata, image: str, *, channels: int = 3, system: str = "S1", names: list[str] | None = None) -> None:
+    pixels = da.zeros((channels, 70, 110), dtype=np.uint8)
+    placed = {system: Identity()}
+    sdata.images[image] = Image2DModel.parse(pixels, dims=("c", "y", "x"), c_coords=names, transformations=placed)
 
 
 @pytest.mark.parametrize("name", ["he", "hne", "CytAssist_FFPE_tissue_image", "S1_he_image"])
@@ -43,6 +43,8 @@ def test_an_image_of_any_name_is_found_by_where_it_lies(slide_of_five, name):
         ("S1_predicted_map", {}),
         ("dapi", {"channels": 1}),
         ("morphology_focus", {"channels": 5}),
+        ("morphology", {"channels": 4, "names": ["DAPI", "ATP1A1", "18S", "AlphaSMA"]}),
+        ("stains", {"channels": 3, "names": ["DAPI", "CK", "CD3"]}),
         ("elsewhere", {"system": "S9"}),
     ],
 )
@@ -83,6 +85,15 @@ def test_a_small_copy_stands_for_the_image_where_there_is_no_other(slide_of_five
     with pytest.warns(UserWarning, match="slide 'S1' has no image but the small copy 'lib_hires'"):
         open_cohort(slide_of_five)
     assert open_cohort(slide_of_five).slide("S1").full_image == "lib_hires"
+
+
+def test_a_small_copy_stands_back_when_the_image_is_added(slide_of_five):
+    full = slide_of_five.images["S1_full_image"]
+    rename(slide_of_five, "wsi_thumbnail")
+    with pytest.warns(UserWarning, match="small copy 'wsi_thumbnail'"):
+        open_cohort(slide_of_five)
+    slide_of_five.images["wsi"] = full
+    assert open_cohort(slide_of_five).slide("S1").full_image == "wsi"
 
 
 def test_the_image_of_another_slide_is_not_taken(two_slides):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.layers import recorded
-from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,10 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import is_placed, length_factor, place_spots
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
-from spatialhist._sdata.own_images import NOTED, full_image, is_small, own_images
+from spatialhist._sdata.own_images import NOTED, SMALL_NOTED, full_image, is_small, own_images
+from spatialhist._sdata.own_shapes import spots_of
 from spatialhist._sdata.spots_on_image import misfit
-from spatialhist._sdata.values import as_numbers, as_words, word
+from spatialhist._sdata.values import as_numbers, as_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +27,6 @@ SAME_PLACE_PX = 0.5
 """How far a copy of a center may be from it, as coordinates in other types are rounded."""
 THUMBNAIL_PX = 1000
 """Longer side, about, of the image that squidpy draws spots on."""
-BINS_HD = re.compile(r"(?:^|_)square_(\d{3})um")
-"""How Space Ranger, and readers after it, name bins of Visium HD: their side, and distance, in micrometers."""
-VISIUM_PITCH_UM = 100.0
-"""Distance of the centers of neighboring Visium spots."""
 
 
 def adopt_keys(table: AnnData, table_key: str) -> None:
@@ -58,9 +54,12 @@ def adopt_keys(table: AnnData, table_key: str) -> None:
 def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Complete one slide; what is already there stays. Costs nothing the second time."""
     from spatialhist._sdata.geometry import compared_spots, spot_centers
+    from spatialhist._sdata.labeled_cells import add_circles
     from spatialhist._sdata.scale import slide_info
 
-    place_spots(sdata.shapes[slide], [sdata.images[key] for key in own_images(sdata, slide)], slide)
+    if slide not in sdata.shapes:
+        add_circles(sdata, table, slide)
+    place_spots(spots_of(sdata, slide), [sdata.images[key] for key in own_images(sdata, slide)], slide)
     info = slide_info(sdata, slide)
     _note_image(info, sdata, slide)
     first = "spot_diameter_px" not in info or "pitch_px" not in info
@@ -77,9 +76,10 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
 def _note_image(info: dict[str, Any], sdata: SpatialData, slide: str) -> None:
     """Note the image of a slide that goes by another name, so that it stays the one when others are added."""
     key = full_image(sdata, slide)
-    if key == _keys.image(slide) or info.get(NOTED) == key:
+    noted = SMALL_NOTED if is_small(key) else NOTED
+    if key == _keys.image(slide) or key in (info.get(NOTED), info.get(noted)):
         return
-    info[NOTED] = key
+    info[noted] = key
     if is_small(key):
         warnings.warn(
             f"slide {slide!r} has no image but the small copy {key!r}, which stands for its H&E image: nuclei cannot be seen",
@@ -111,12 +111,13 @@ def _fill_centers(sdata: SpatialData, table: AnnData, slide: str, *, compare: bo
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
     from spatialhist._sdata.geometry import areas_of_spots
+    from spatialhist._sdata.known_scale import known_mpp
 
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     if "pitch_px" not in info:
         info["pitch_px"] = _numbered_pitch(obs, centers) or lattice_pitch(centers)
     info.setdefault("spot_diameter_px", 2 * float(np.sqrt(areas_of_spots(sdata, slide).median() / np.pi)))
-    info.setdefault("mpp", _space_ranger_mpp(table, slide, info["pitch_px"]))
+    info.setdefault("mpp", known_mpp(sdata, table, slide, info["pitch_px"]))
 
 
 def _numbered_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
@@ -124,19 +125,6 @@ def _numbered_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
     if not {"array_row", "array_col"} <= set(obs):
         return None
     return array_pitch(np.column_stack([as_numbers(obs["array_row"]), as_numbers(obs["array_col"])]), centers)
-
-
-def _space_ranger_mpp(table: AnnData, slide: str, pitch: float | None) -> float | None:
-    """Micrometers per pixel where Space Ranger says them, or wrote a slide of Visium, whose spots are 100 um apart."""
-    entry = table.uns.get(_keys.SPATIAL, {}).get(slide, {})
-    said = entry.get("scalefactors", {}).get("microns_per_pixel")
-    if said is not None:
-        return float(said)
-    if pitch and (bins := BINS_HD.search(slide)):
-        return float(bins[1]) / pitch
-    chemistry = np.ravel(entry.get("metadata", {}).get("chemistry_description", ""))[0]
-    visium = chemistry != "" and "HD" not in word(chemistry).upper().split()
-    return VISIUM_PITCH_UM / pitch if visium and pitch else None
 
 
 def _compare(sdata: SpatialData, slide: str, centers: np.ndarray) -> None:

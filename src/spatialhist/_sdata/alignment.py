@@ -10,6 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.geometry import apply, copied_centers, has_spots, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine, image_key
+from spatialhist._sdata.own_shapes import spots_of
 from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.nda
     """
     from spatialdata.transformations import Affine, get_transformation, set_transformation
 
-    shapes = sdata.shapes[slide]
+    shapes = spots_of(sdata, slide)
     placed = affine(shapes, slide)
     # The move in the shapes' own coordinates: into the slide, undo the old move, do the new one, and back.
     inner = np.linalg.inv(placed) @ matrix @ np.linalg.inv(alignment(sdata, slide)) @ placed

@@ -99,7 +99,7 @@ def open_cohort(
     unknown = [s for s in chosen if s not in known]
     if unknown or not chosen:
         raise KeyError(f"no slide {unknown} in table {table_key!r}; it has {known}")
-    missing = [s for s in chosen if s not in sdata.shapes]
+    missing = [s for s in chosen if s not in sdata.shapes and s not in sdata.labels]
     if missing:
         raise KeyError(f"slides {missing} have no spots in sdata.shapes; found {list(sdata.shapes)}")
     for slide in chosen:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialhist._sdata.own_shapes import has_shapes, spots_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 GLOBAL = "global"
 AXES = ("x", "y")
+UPRIGHT = 1e-6
+"""Difference of axes, and pixels of a shift, that rounding leaves."""
 
 
 def matrix(element: Any, system: str) -> np.ndarray:
@@ -40,27 +44,54 @@ def transformations(element: Any) -> dict[str, Any]:
     return get_transformation(element, get_all=True)
 
 
+def preferred(systems: Sequence[str]) -> str:
+    """Of several coordinate systems the global one, also under the name that it has after a concatenation."""
+    return next((s for s in systems if s == GLOBAL or s.startswith(f"{GLOBAL}-")), systems[0])
+
+
 def place_spots(shapes: Any, images: Sequence[Any], slide: str) -> None:
     """Place the spots of a slide, and its images with them, in the coordinate system of the slide, where they are not.
 
     Where the system that they share is coarser than the coordinates of the spots, as that of a small image is, the slide
-    keeps the finer ones.
+    keeps the finer ones. Where the largest image lies turned or shifted in it, as one that was registered, or beside those
+    of other slides, the slide has the axes of the image, since squidpy draws pictures upright and from the origin.
     """
     from spatialdata.transformations import Identity, set_transformation
 
-    systems = transformations(shapes)
+    systems = dict(transformations(shapes))
     anchored = [image for image in images if slide in transformations(image)]
     if slide not in systems and anchored:
         any(_place_by(shapes, image, slide) for image in anchored)
     elif slide not in systems:
         common = [s for s in systems if any(s in transformations(image) for image in images)] or list(systems)
-        chosen = GLOBAL if GLOBAL in common else common[0]
+        chosen = preferred(common)
         finer = length_factor(matrix(shapes, chosen)) < 1
         set_transformation(shapes, Identity() if finer else systems[chosen], slide)
         logger.info("placed spots of slide %r in a coordinate system of its own, by %r", slide, chosen)
     for image in images:
         if slide in transformations(shapes) and slide not in transformations(image):
             _place_by(image, shapes, slide)
+    if slide not in systems and not anchored and images:
+        _turn_to(images[0], [shapes, *images], slide)
+
+
+def is_upright(to_slide: np.ndarray) -> bool:
+    """Whether a 3x3 matrix takes an image to a slide by its scale alone."""
+    factor = length_factor(to_slide)
+    return bool(np.allclose(to_slide[:2] / factor, np.eye(3)[:2], atol=UPRIGHT))
+
+
+def _turn_to(image: Any, elements: Sequence[Any], slide: str) -> None:
+    """Give a slide the axes of an image, at the scale it has."""
+    from spatialdata.transformations import Affine, set_transformation
+
+    if slide not in transformations(image) or is_upright(matrix(image, slide)):
+        return
+    old = matrix(image, slide)
+    turn = np.diag([length_factor(old)] * 2 + [1]) @ np.linalg.inv(old)
+    for element in elements:
+        if slide in transformations(element):
+            set_transformation(element, Affine(turn @ matrix(element, slide), AXES, AXES), slide)
 
 
 def _place_by(element: Any, other: Any, slide: str) -> bool:
@@ -70,7 +101,7 @@ def _place_by(element: Any, other: Any, slide: str) -> bool:
     common = [s for s in transformations(element) if s in transformations(other)]
     if not common:
         return False
-    shared = GLOBAL if GLOBAL in common else common[0]
+    shared = preferred(common)
     to_other = np.linalg.inv(matrix(other, shared)) @ matrix(element, shared)
     set_transformation(element, Affine(matrix(other, slide) @ to_other, AXES, AXES), slide)
     return True
@@ -83,7 +114,8 @@ def place_by_spots(sdata: SpatialData, element: Any, slide: str) -> None:
     systems = transformations(element)
     if slide in systems:
         return
-    if slide in sdata.shapes and is_placed(sdata.shapes[slide], slide):
-        _place_by(element, sdata.shapes[slide], slide)
-    elif slide not in sdata.shapes and (GLOBAL in systems or len(systems) == 1):
+    spotted = has_shapes(sdata, slide)
+    if spotted and is_placed(spots_of(sdata, slide), slide):
+        _place_by(element, spots_of(sdata, slide), slide)
+    elif not spotted and (GLOBAL in systems or len(systems) == 1):
         set_transformation(element, systems.get(GLOBAL) or next(iter(systems.values())), slide)

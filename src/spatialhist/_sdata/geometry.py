@@ -10,6 +10,7 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import length_factor, place_by_spots
 from spatialhist._sdata.images import affine, image_size, small_copy
+from spatialhist._sdata.own_shapes import spots_name, spots_of
 from spatialhist._sdata.spots_on_image import is_grave, misfit, should_be_inside
 from spatialhist._sdata.values import as_ids
 
@@ -24,19 +25,19 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
 
     The place of a square or a polygon is its centroid.
     """
-    shapes = sdata.shapes[slide]
+    shapes, name = spots_of(sdata, slide), spots_name(sdata, slide)
     ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
     row = positions_of(ids, shapes.index)
     if (row < 0).any():
         raise ValueError(
             f"{(row < 0).sum()} spots of slide {slide!r} are in the table but not in its shapes: obs[{_keys.INSTANCE!r}] "
-            f"holds {list(ids[row < 0][:3])}, the index of sdata.shapes[{slide!r}] {list(shapes.index[:3])}: both must "
+            f"holds {list(ids[row < 0][:3])}, the index of {name} {list(shapes.index[:3])}: both must "
             "hold the same ids"
         )
-    return apply(affine(shapes, slide, f"sdata.shapes[{slide!r}]"), _places(shapes)[row])
+    return apply(affine(shapes, slide, name), places(shapes)[row])
 
 
-def _places(shapes: GeoDataFrame) -> np.ndarray:
+def places(shapes: GeoDataFrame) -> np.ndarray:
     """Centers of circles, centroids of squares and polygons of cells ``(n, 2)``, in their own coordinates."""
     points = shapes.geometry if (shapes.geom_type == "Point").all() else shapes.geometry.centroid
     return np.column_stack([points.x.to_numpy(), points.y.to_numpy()])
@@ -50,7 +51,7 @@ def areas_of_spots(sdata: SpatialData, slide: str) -> pd.Series:
     ValueError
         If shapes are points without a radius.
     """
-    shapes = sdata.shapes[slide]
+    shapes, name = spots_of(sdata, slide), spots_name(sdata, slide)
     area = shapes.geometry.area.to_numpy()
     points = (shapes.geom_type == "Point").to_numpy()
     if points.any() and "radius" not in shapes:
@@ -60,7 +61,7 @@ def areas_of_spots(sdata: SpatialData, slide: str) -> pd.Series:
         )
     if points.any():
         area = np.where(points, np.pi * shapes["radius"].to_numpy() ** 2, area)
-    return pd.Series(area * length_factor(affine(shapes, slide, f"sdata.shapes[{slide!r}]")) ** 2, index=shapes.index)
+    return pd.Series(area * length_factor(affine(shapes, slide, name)) ** 2, index=shapes.index)
 
 
 def positions_of(ids: pd.Series, index: pd.Index) -> np.ndarray:

@@ -12,9 +12,9 @@ from spatialhist import _keys
 from spatialhist._sdata.adopt import fill_thumbnail
 from spatialhist._sdata.build import parse_table
 from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.scale import slide_info
-from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._sdata.subset import put_element
+from spatialhist._sdata.elements import put_element
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

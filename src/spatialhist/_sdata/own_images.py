@@ -9,12 +9,16 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import matrix, transformations
+from spatialhist._sdata.own_shapes import has_shapes, spots_of
+from spatialhist._sdata.rgb import named_order
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 NOTED = "image"
 """Where ``sdata.attrs`` names the H&E image of a slide whose own name does not."""
+SMALL_NOTED = "small_image"
+"""Where ``sdata.attrs`` names a small copy that stands for the H&E image, until there is a larger one."""
 SMALL = re.compile(r"(?:^|_)(?:hires|lowres|cytassist|thumbnail)(?:(?:_tissue)?_image)?(?:-.*)?$", re.IGNORECASE)
 """Ends of names of images that are small copies, or not of the H&E stain, as readers name them."""
 COLORS = (3, 4)
@@ -43,9 +47,9 @@ def candidates(sdata: SpatialData, slide: str) -> list[str]:
 
     Large ones go before small copies, then those that share most words with the slide, then those that spots lie on.
     """
-    if slide not in sdata.shapes:
+    if not has_shapes(sdata, slide):
         return []
-    systems = set(transformations(sdata.shapes[slide]))
+    systems = set(transformations(spots_of(sdata, slide)))
     there = [key for key in color_images(sdata) if systems & set(transformations(sdata.images[key]))]
     large = [key for key in there if not is_small(key)]
     shared = {key: len(_words(key) & _words(slide)) for key in there}
@@ -65,7 +69,7 @@ def _small_alone(sdata: SpatialData, slide: str, small: list[str]) -> list[str]:
 
 def _lies_on(sdata: SpatialData, slide: str, key: str) -> bool:
     """Whether the middle of the spots lies on an image, by the first coordinate system that they share."""
-    shapes, image = sdata.shapes[slide], sdata.images[key]
+    shapes, image = spots_of(sdata, slide), sdata.images[key]
     system = next(s for s in transformations(shapes) if s in transformations(image))
     left, low, right, high = shapes.total_bounds
     x, y, _ = np.linalg.inv(matrix(image, system)) @ matrix(shapes, system) @ [(left + right) / 2, (low + high) / 2, 1]
@@ -76,11 +80,17 @@ def _lies_on(sdata: SpatialData, slide: str, key: str) -> bool:
 def color_images(sdata: SpatialData) -> list[str]:
     """Images with the channels of a color image, without those that steps of ours make."""
     ours = (_keys.normalized(""), _keys.masked(""), "_map")
-    return [key for key, image in sdata.images.items() if not key.endswith(ours) and _channels(image) in COLORS]
+    return [key for key, image in sdata.images.items() if not key.endswith(ours) and _is_color(image)]
 
 
-def _channels(element: Any) -> int:
-    return int(_finest(element).sizes["c"])
+def _is_color(element: Any) -> bool:
+    """Whether an image has as many channels as one of colors, and none that is named after something else."""
+    level = _finest(element)
+    try:
+        named_order(list(level.coords["c"].values) if "c" in level.coords else None, "")
+    except ValueError:
+        return False
+    return level.sizes["c"] in COLORS
 
 
 def _finest(element: Any) -> Any:

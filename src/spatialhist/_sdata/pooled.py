@@ -13,10 +13,11 @@ from spatialhist import _keys
 from spatialhist._sdata.added_tables import put_table, regions_of
 from spatialhist._sdata.adopt import adopt
 from spatialhist._sdata.coordinates import matrix, transformations
+from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.layers import carry_records
 from spatialhist._sdata.own_images import NOTED
+from spatialhist._sdata.own_shapes import spots_of
 from spatialhist._sdata.scale import slide_info
-from spatialhist._sdata.subset import put_element
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,7 +93,7 @@ def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -
     from spatialdata.transformations import Affine
 
     slide, diameter = pooled.slide.name, pooled.spacing_px
-    placed = {system: Affine(move, AXES, AXES) for system, move in _moves(cohort.sdata.shapes[slide], slide).items()}
+    placed = {system: Affine(move, AXES, AXES) for system, move in _moves(spots_of(cohort.sdata, slide), slide).items()}
     ids = pd.RangeIndex(len(pooled.centers), name=_keys.INSTANCE)
     shapes = ShapesModel.parse(
         pooled.centers, geometry=0, radius=diameter / 2, index=ids,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.layers import with_genes
+from spatialhist._sdata.own_shapes import spots_key
 from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
@@ -56,8 +58,9 @@ def _drop_spots(cohort: Cohort, slide: str, gone: pd.Index) -> None:
     """Drop circles, and their rows in other tables than the cohort's own."""
     if not len(gone):
         return
-    sdata, shapes = cohort.sdata, cohort.sdata.shapes[slide]
-    put_element(sdata.shapes, slide, shapes[~as_ids(shapes.index).astype(str).isin(gone)])
+    sdata, key = cohort.sdata, spots_key(cohort.sdata, slide)
+    shapes = sdata.shapes[key]
+    put_element(sdata.shapes, key, shapes[~as_ids(shapes.index).astype(str).isin(gone)])
     for key in [key for key in sdata.tables if key != cohort.table_key]:
         table = sdata.tables[key]
         lost = _annotates(table, slide, gone)
@@ -103,10 +106,3 @@ def keep_genes(cohort: Cohort, keep: np.ndarray) -> AnnData:
 
 def _replace_table(cohort: Cohort, table: AnnData) -> None:
     put_element(cohort.sdata.tables, cohort.table_key, table)
-
-
-def put_element(elements: Any, key: str, value: Any) -> None:
-    """Assign an element without the warning about overwriting, which is meant here."""
-    if key in elements:
-        del elements[key]
-    elements[key] = value

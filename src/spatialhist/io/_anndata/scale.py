@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._sdata.adopt import VISIUM_PITCH_UM
+from spatialhist._sdata.known_scale import VISIUM_PITCH_UM
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
 from spatialhist._sdata.values import as_numbers, word
 from spatialhist.io._anndata.pictures import scale_factor

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.adopt import VISIUM_PITCH_UM
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.images import read_overview
+from spatialhist._sdata.known_scale import VISIUM_PITCH_UM
 from spatialhist.pp._tissue.density import density_mask
 
 if TYPE_CHECKING:
