@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.coordinates import is_placed, length_factor, place_spots
+from spatialhist._sdata.coordinates import check_invertible, is_placed, length_factor, place_spots
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
 from spatialhist._sdata.own_images import NOTED, SMALL_NOTED, full_image, is_small, own_images
-from spatialhist._sdata.own_shapes import spots_of
+from spatialhist._sdata.own_shapes import spots_name, spots_of
 from spatialhist._sdata.spots_on_image import misfit
-from spatialhist._sdata.values import as_numbers, as_words
+from spatialhist._sdata.values import as_numbers, as_words, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TABLE_KEYS = "spatialdata_attrs"
+"""Where ``uns`` says which columns of a table name its regions and instances."""
 SAME_PLACE_PX = 0.5
 """How far a copy of a center may be from it, as coordinates in other types are rounded."""
 THUMBNAIL_PX = 1000
@@ -37,7 +39,7 @@ def adopt_keys(table: AnnData, table_key: str) -> None:
     ValueError
         If such a column holds something else.
     """
-    said = table.uns.get("spatialdata_attrs", {})
+    said = table.uns.get(TABLE_KEYS, {})
     for expected, kind in ((_keys.REGION, "region_key"), (_keys.INSTANCE, "instance_key")):
         given = said.get(kind, expected)
         if given == expected or given not in table.obs:
@@ -50,6 +52,21 @@ def adopt_keys(table: AnnData, table_key: str) -> None:
                 f"it, sdata[{table_key!r}].obs.rename(columns={{{expected!r}: 'other_{expected}'}}, inplace=True)"
             )
 
+    if _keys.REGION in table.obs and _keys.INSTANCE in table.obs:
+        _complete_keys(table)
+
+
+def _complete_keys(table: AnnData) -> None:
+    """Name the slides as the shapes are, by text, and say what the columns mean where a table does not."""
+    import pandas as pd
+
+    regions = table.obs[_keys.REGION]
+    found = pd.unique(regions.dropna())
+    if any(not isinstance(region, str) for region in found):
+        table.obs[_keys.REGION] = pd.Categorical(as_words(regions))
+    keys = {"region": [word(r) for r in found], "region_key": _keys.REGION, "instance_key": _keys.INSTANCE}
+    table.uns.setdefault(TABLE_KEYS, keys)
+
 
 def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     """Complete one slide; what is already there stays. Costs nothing the second time."""
@@ -59,7 +76,11 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
 
     if slide not in sdata.shapes:
         add_circles(sdata, table, slide)
-    place_spots(spots_of(sdata, slide), [sdata.images[key] for key in own_images(sdata, slide)], slide)
+    check_invertible(spots_of(sdata, slide), spots_name(sdata, slide))
+    images = {f"sdata.images[{key!r}]": sdata.images[key] for key in own_images(sdata, slide)}
+    for name, image in images.items():
+        check_invertible(image, name)
+    place_spots(spots_of(sdata, slide), list(images.values()), slide)
     info = slide_info(sdata, slide)
     _note_image(info, sdata, slide)
     first = "spot_diameter_px" not in info or "pitch_px" not in info
@@ -116,8 +137,20 @@ def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide:
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     if "pitch_px" not in info:
         info["pitch_px"] = _numbered_pitch(obs, centers) or lattice_pitch(centers)
-    info.setdefault("spot_diameter_px", 2 * float(np.sqrt(areas_of_spots(sdata, slide).median() / np.pi)))
+    if "spot_diameter_px" not in info:
+        info["spot_diameter_px"] = _diameter(areas_of_spots(sdata, slide), spots_name(sdata, slide))
     info.setdefault("mpp", known_mpp(sdata, table, slide, info["pitch_px"]))
+
+
+def _diameter(areas: pd.Series, name: str) -> float:
+    """Diameter of a circle of the median area."""
+    median = float(areas.median())
+    if not median > 0:
+        raise ValueError(
+            f"most of {name} have no area, so the size of a spot is unknown: give circles a radius in their own units, "
+            f"{name}['radius'] = 25.0, and make outlines that cross themselves valid, {name}.geometry = {name}.make_valid()"
+        )
+    return 2 * float(np.sqrt(median / np.pi))
 
 
 def _numbered_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:

@@ -27,6 +27,24 @@ def matrix(element: Any, system: str) -> np.ndarray:
     return transformations(element)[system].to_affine_matrix(AXES, AXES)
 
 
+def check_invertible(element: Any, name: str) -> None:
+    """Refuse an element that a transformation squeezes to a line or a point, or moves nowhere.
+
+    Raises
+    ------
+    ValueError
+        Naming the coordinate system.
+    """
+    for system in transformations(element):
+        found = matrix(element, system)
+        if not np.isfinite(found).all() or np.linalg.det(found) == 0:
+            raise ValueError(
+                f"the transformation of {name} to the coordinate system {system!r} cannot be inverted: "
+                f"{found.tolist()}. Set the right one, from spatialdata.transformations import Identity, set_transformation; "
+                f"set_transformation({name}, Identity(), {system!r})"
+            )
+
+
 def is_placed(element: Any, system: str) -> bool:
     """Whether an element lies in a coordinate system."""
     return system in transformations(element)

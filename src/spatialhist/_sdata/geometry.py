@@ -27,6 +27,7 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     """
     shapes, name = spots_of(sdata, slide), spots_name(sdata, slide)
     ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
+    _check_index(shapes.index, name)
     row = positions_of(ids, shapes.index)
     if (row < 0).any():
         raise ValueError(
@@ -35,6 +36,16 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
             "hold the same ids"
         )
     return apply(affine(shapes, slide, name), places(shapes)[row])
+
+
+def _check_index(index: pd.Index, name: str) -> None:
+    """Refuse shapes of which several have one id, so that a row of the table is not one spot."""
+    twice = index[index.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"the index of {name} holds {len(twice)} ids more than once, e.g. {twice[0]}: give every spot an id of its own, "
+            f"or keep the first of each, {name} = {name}[~{name}.index.duplicated()]"
+        )
 
 
 def places(shapes: GeoDataFrame) -> np.ndarray:

@@ -11,7 +11,16 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import is_placed, length_factor, matrix, place_by_spots, transformations
-from spatialhist._sdata.own_images import NOTED, candidates, full_image, hires_image, small_images
+from spatialhist._sdata.own_images import (
+    NOTED,
+    candidates,
+    color_images,
+    full_image,
+    hires_image,
+    is_small,
+    small_images,
+)
+from spatialhist._sdata.own_shapes import has_shapes, spots_name, spots_of
 from spatialhist._sdata.pyramids import parse_image
 from spatialhist._sdata.rgb import rgb_levels
 from spatialhist._sdata.spots_on_image import SmallImage
@@ -115,10 +124,25 @@ def _full_image_advice(sdata: SpatialData, slide: str) -> str:
     add = "make the slide with its full-resolution image, as sh.io.read_visium(..., image=) and sh.io.from_arrays do"
     small = small_images(sdata, slide)
     if not small:
-        return add
+        return _elsewhere(sdata, slide) or add
     return (
         f"{add}, or let the small one stand for it, sdata.images[{_keys.image(slide)!r}] = sdata.images[{small[0]!r}]"
     )
+
+
+def _elsewhere(sdata: SpatialData, slide: str) -> str:
+    """How to make an image that is there that of a slide: one of another coordinate system, or of channels of other names."""
+    taken = {full_image(sdata, other) for other in sdata.shapes if other != slide}
+    lost = [key for key in color_images(sdata) if not is_small(key) and key not in taken]
+    if has_shapes(sdata, slide) and len(lost) == 1:
+        image, spots = f"sdata.images[{lost[0]!r}]", spots_name(sdata, slide)
+        lies, systems = (sorted(transformations(e)) for e in (sdata.images[lost[0]], spots_of(sdata, slide)))
+        return (
+            f"{lost[0]!r} lies in the coordinate systems {lies}, and its spots in {systems}. If positions of spots are pixels of "
+            "this image, place it where they are: from spatialdata.transformations import get_transformation, "
+            f"set_transformation; set_transformation({image}, get_transformation({spots}, {systems[0]!r}), {systems[0]!r})"
+        )
+    return ""
 
 
 def pyramid(sdata: SpatialData, key: str) -> Pyramid:
