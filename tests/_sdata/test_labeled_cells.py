@@ -37,7 +37,7 @@ def labeled(*, ids=None, chunks=(16, 25), scale_factors=None, **shapes) -> sd.Sp
 
 
 def outlines(*, shrink: float = 0.0, rename=lambda i: f"cell-{i}") -> gpd.GeoDataFrame:
-    boxes = [shapely.box(*(np.array(box) * UM)).buffer(-shrink, join_style="mitre") for box in CELLS.values()]
+    boxes = [shapely.box(*(np.array(box) * UM)).buffer(-shrink) for box in CELLS.values()]
     return gpd.GeoDataFrame(geometry=boxes, index=pd.Index([rename(i) for i in CELLS], name="cell_id"))[::-1]
 
 
