@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.sparse import csr_matrix
 
 import spatialhist as sh
@@ -206,6 +208,43 @@ def test_selected_spots_are_averaged_and_saved(page, cohort, tool, side):
     np.testing.assert_allclose(shown, table.layers["log1p"][:135][inside, 1], atol=1e-3)
     click(page, "#clear")
     assert text(page, "chosen").startswith("135 spots")
+
+
+def color_at(browser, side, xy):
+    """Color of the page at a point of the slide, in a panel."""
+    panel = browser.execute_script(
+        "const { left, top, width, height } = document.getElementById(arguments[0]).getBoundingClientRect();"
+        "return [left + width / 2, top + height / 2]",
+        f"{side}-panel",
+    )
+    image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+    scale = image.width / browser.execute_script("return innerWidth")
+    return np.array(image.getpixel([int((a + b) * scale) for a, b in zip(panel, position(browser, xy), strict=True)]))
+
+
+def test_spots_have_the_color_of_their_value_and_others_are_dimmed_by_a_selection(page, cohort):
+    from bokeh.palettes import Viridis256
+
+    table = cohort["table"]
+    xy, values = table.obsm["spatial"][:135] * 2.0, table.layers["log1p"][:135, 1]
+    page.execute_script(
+        "const o = document.getElementById('opacity'); o.value = 100; o.dispatchEvent(new Event('input'))"
+    )
+    low, high = np.percentile(table.layers["log1p"][:, 1], (1, 99))
+    inside, outside = 4 * 15 + 7, 14
+    time.sleep(0.5)
+    before = {spot: color_at(page, "left", xy[spot]) for spot in (inside, outside)}
+    for spot, color in before.items():
+        entry = Viridis256[int(np.clip((values[spot] - low) / (high - low) * 256, 0, 255))]
+        np.testing.assert_allclose(color, [int(entry[i : i + 2], 16) for i in (1, 3, 5)], atol=6)
+    click(page, "[data-tool=box]")
+    drag(page, "right", [xy[inside] - 100, xy[inside] + 100])
+    wait_for(lambda: "selected" in text(page, "chosen"))
+    time.sleep(0.5)
+    after = {spot: color_at(page, "left", xy[spot]) for spot in (inside, outside)}
+    np.testing.assert_allclose(after[inside], before[inside], atol=2)
+    assert np.abs(after[outside] - before[outside]).max() > 30
+    click(page, "#clear")
 
 
 def test_panels_share_their_window_at_one_scale(page):

@@ -37,6 +37,7 @@ Start with
 spatialhist demo --out demo           # simulated slides, no download
 spatialhist run DATA --out RUN        # your slides: train, evaluate, report
 spatialhist predict RUN a.svs         # a slide without spots
+spatialhist explore RUN               # genes on tissue, in a browser
 ```
 
 Exit codes: 0 done, 1 a bug (please report it), 2 a problem you can fix, named in the last line, 130 interrupted.

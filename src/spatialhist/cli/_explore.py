@@ -77,4 +77,6 @@ def _tables(sdata: SpatialData) -> list[str]:
 
 
 def _title(source: Path) -> str:
-    return source.resolve().name if source.name != STORE else source.resolve().parent.name
+    """Name of the folder or file; of the store in a run, that of the run."""
+    real = source.resolve()
+    return real.parent.name if real.name == STORE else real.name.removesuffix(".zarr")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -182,6 +183,7 @@ def analyze(
     if reason:
         say(f"no intervals: {reason}")
     say(f"report: {page}")
+    say(f"interactive page: spatialhist explore {shlex.quote(str(out))}")
 
 
 def score_predictions(

@@ -115,3 +115,9 @@ def test_coverage_is_what_calibrate_recorded(facts, own, cv):
     assert found["level"] == 0.8
     assert found["coverage"].columns == ["held-out group", "P1", "P2", "P3"]
     assert found["coverage"].rows == [["share inside", 0.75, 0.5, 1.0]]
+
+
+def test_says_how_the_interactive_page_is_made(facts, sdata, cv):
+    assert facts(sdata, cv)["explore"] == 'sh.report.explore(sdata, "explore.html", scores=scores)'
+    (cv.folder / "data.zarr").mkdir()
+    assert facts(sdata, cv)["explore"] == "spatialhist explore 'run & more' --out explore.html"

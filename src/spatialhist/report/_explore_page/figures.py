@@ -85,7 +85,7 @@ def _add_values(panel: figure, side: str, shared: Shared) -> None:
     fill: Any = {"field": side, "transform": colors}
     panel.circle(
         "x", "y", radius=1, source=shared.spots, fill_color=fill, line_color=None, name=f"{side}_spots",
-        nonselection_fill_color=fill, nonselection_line_color=None,
+        nonselection_fill_color=fill, nonselection_line_color=None, selection_fill_color=fill, selection_line_color=None,
     )  # fmt: skip
     place = {"x": "x", "y": "y", "dw": "width", "dh": "height"}
     own, veil = _raster(f"{side}_raster_data"), LinearColorMapper(palette=[CLEAR, DIM], low=0, high=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
         "weights": _weights(stack),
         "stack_method": stack.method if stack else None,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        "explore": _explore(cv),
         "made_with": cv.manifest.version,
         "command": cv.manifest.command,
     }
@@ -178,6 +180,13 @@ def _coverage(bounds: dict[str, Any]) -> Table | None:
     if "coverage" not in bounds:
         return None
     return Table(["held-out group", *bounds["groups"]], [["share inside", *map(float, bounds["coverage"])]])
+
+
+def _explore(cv: CrossValidation) -> str:
+    """How to make the interactive page of this run: by the command where the run holds its slides."""
+    if (cv.folder / "data.zarr").exists():
+        return f"spatialhist explore {shlex.quote(cv.folder.name)} --out explore.html"
+    return 'sh.report.explore(sdata, "explore.html", scores=scores)'
 
 
 def _weights(stack: Stack | None) -> Table | None:

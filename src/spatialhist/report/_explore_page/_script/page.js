@@ -95,7 +95,8 @@ class Page {
       figure.on_event("selectiongeometry", (event) => event.final && this.select(this.slide.spots.within(event.geometry)));
       figure.on_event("mousemove", (event) => this.point(figure, event));
       figure.on_event("tap", (event) => this.point(figure, event));
-      figure.on_event("mouseleave", () => this.hideTip());
+      // the other panel may have been entered before this one is left
+      figure.on_event("mouseleave", () => this.pointed === figure && this.hideTip());
     }
     for (const event of ["scroll", "resize"]) window.addEventListener(event, () => this.hideTip());
     this.panels.setOpacity(byId("opacity").value / 100);
@@ -253,6 +254,7 @@ class Page {
       this.hideTip();
       return;
     }
+    this.pointed = figure;
     const tip = byId("tip");
     tip.replaceChildren();
     addText(tip, "strong", this.slide.names[spot]);

@@ -1,7 +1,7 @@
 // The two panels: what Bokeh draws, by the names that its models have.
 
 const SIDES = ["left", "right"];
-const DIMMED = 0.12; // of the opacity of spots that are not selected
+const DIMMED = 0.35; // of the opacity of spots that are not selected
 const MARGIN = 2; // spacings around the spots
 
 class Panels {
@@ -23,11 +23,16 @@ class Panels {
       ? { url: [picture.source], width: [picture.width], height: [picture.height] }
       : { url: [], width: [], height: [] };
     for (const side of SIDES) {
-      this.model(`${side}_spots`).glyph.radius = { value: slide.radius };
-      this.model(`${side}_spots`).nonselection_glyph.radius = { value: slide.radius };
+      for (const glyph of this.glyphs(side)) glyph.radius = { value: slide.radius };
       this.model(`${side}_bar`).visible = slide.physical;
     }
     this.fit();
+  }
+
+  // circles of spots that are not selected, of all where none is, and of those that are
+  glyphs(side) {
+    const { nonselection_glyph, glyph, selection_glyph } = this.model(`${side}_spots`);
+    return [nonselection_glyph, glyph, selection_glyph];
   }
 
   // values of both sides in their colors, null for a side that shows the tissue alone
@@ -70,9 +75,9 @@ class Panels {
 
   setOpacity(opacity) {
     for (const side of SIDES) {
-      const spots = this.model(`${side}_spots`);
-      spots.glyph.fill_alpha = { value: opacity };
-      spots.nonselection_glyph.fill_alpha = { value: DIMMED * opacity };
+      const [others, ...glyphs] = this.glyphs(side);
+      others.fill_alpha = { value: DIMMED * opacity };
+      for (const glyph of glyphs) glyph.fill_alpha = { value: opacity };
       this.model(`${side}_raster`).glyph.global_alpha = { value: opacity };
     }
   }
