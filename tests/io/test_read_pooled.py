@@ -122,3 +122,9 @@ def test_the_command_line_pools_and_records_it(outs, tmp_path):
     assert "pool_um" in json.dumps(attrs)
     again = run(outs, "--pool-um", 40)
     assert again.exit_code == 2 and "'pool_um': 40.0" in again.output and "choose another --out" in again.output
+
+
+def test_a_store_that_cannot_be_is_refused_before_anything_is_read(outs, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="a.zarr cannot be written: .*file is a file; choose another path"):
+        sh.io.read(outs, pool_um=30, store=tmp_path / "file" / "sub" / "a.zarr")

@@ -155,12 +155,6 @@ def test_bins_that_lie_as_those_of_another_size_are_told(outs):
     assert sdata.attrs["spatialhist"]["slides"]["H1"]["pitch_px"] == pytest.approx(32.01, abs=0.01)
 
 
-def test_an_image_that_positions_were_not_measured_on_is_told(outs, tmp_path):
-    tifffile.imwrite(tmp_path / "small.tif", picture()[::3, ::3], photometric="rgb")
-    with pytest.warns(UserWarning, match="a copy at 0.333 times the size; give the image of about 424 x 300"):
-        sh.io.read_visium_hd(outs, image=tmp_path / "small.tif")
-
-
 def drop(name):
     return lambda folder: (folder / name).unlink()
 
@@ -324,3 +318,66 @@ def test_published_folders_hold_what_pandas_and_h5py_read(data_root, folder, bin
     info = sdata.attrs["spatialhist"]["slides"]["H1"]
     assert info["mpp"] == said["microns_per_pixel"]
     assert info["spot_diameter_px"] == pytest.approx(said["spot_diameter_fullres"])
+
+
+@pytest.mark.parametrize("size", [(60, 60), (141, 100)])
+def test_an_image_that_does_not_belong_is_refused(outs, tmp_path, size):
+    tifffile.imwrite(tmp_path / "other.tif", np.full((size[1], size[0], 3), 200, np.uint8), photometric="rgb")
+    with (
+        pytest.warns(UserWarning, match="not the one that positions were measured on"),
+        pytest.raises(
+            ValueError, match="other.tif does not belong to the spots: .* spots of slide .* lie outside of it"
+        ),
+    ):
+        sh.io.read_visium_hd(outs, image=tmp_path / "other.tif", store=tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+DAMAGE = {
+    "no number": (lambda m: _replace(m, "data", b"a"), "a broken sparse matrix: it holds .S1, not numbers"),
+    "another encoding": (
+        lambda m: _replace(m, "features/name", b"\xe9"),
+        "or a broken one: 'utf-8' codec can't decode",
+    ),
+    "no genes": (
+        lambda m: _replace(m, "features/feature_type", b"Antibody Capture"),
+        r"holds no features of type 'Gene Expression'; it has \['Antibody Capture'\]",
+    ),
+}
+
+
+def _replace(matrix, name, value):
+    n = len(matrix[name])
+    del matrix[name]
+    matrix[name] = np.array([value] * n)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_matrix_without_counts_of_genes_is_refused_by_name(outs, tmp_path, kind):
+    damage, says = DAMAGE[kind]
+    path = outs / "binned_outputs/square_008um/filtered_feature_bc_matrix.h5"
+    with h5py.File(path, "r+") as file:
+        damage(file["matrix"])
+    with pytest.raises(ValueError, match=f"filtered_feature_bc_matrix.h5 .*{says}"):
+        sh.io.read_visium_hd(outs, store=tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("properties", "says"),
+    [
+        ({}, "1 of its 3 outlines have no number as properties.cell_id"),
+        ({"cell_id": "five"}, "1 of its 3 outlines have no number as properties.cell_id"),
+        (None, "it holds no outlines"),
+    ],
+)
+def test_cells_without_ids_are_told(tmp_path, properties, says):
+    path = write_cells(tmp_path) / "cell_segmentations.geojson"
+    held = json.loads(path.read_text())
+    if properties is None:
+        held["features"] = []
+    else:
+        held["features"][0]["properties"] = properties
+    path.write_text(json.dumps(held))
+    with pytest.raises(ValueError, match=f"cell_segmentations.geojson .*{says}"):
+        sh.io.read_visium_hd(tmp_path, bin_um="cells")

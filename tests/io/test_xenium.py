@@ -311,3 +311,17 @@ def test_real_cells_of_another_run_are_refused(data_root, tmp_path):
         pytest.raises(ValueError, match="30 of 30 cells of .*matrix.h5 are not in .*cells.parquet"),
     ):
         sh.io.read_xenium(tmp_path / "s", spots="cells")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(np.nan, "holds nan as a count"), (-2.0, "holds -2 as a count"), (b"a", "is no cell-feature matrix")],
+)
+def test_what_is_no_count_of_a_cell_is_refused_by_name(tmp_path, value, says):
+    folder = write_xenium(tmp_path / "X")
+    with h5py.File(folder / "cell_feature_matrix.h5", "r+") as file:
+        n = len(file["matrix/data"])
+        del file["matrix/data"]
+        file["matrix/data"] = np.array([value] * n)
+    with pytest.raises(ValueError, match=f"cell_feature_matrix.h5 .*{says}"):
+        sh.io.read_xenium(folder, spots="cells")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,8 @@ def from_anndata(
         per_library(libraries, v, n) for v, n in ((image, "image"), (patient, "patient"), (mpp, "mpp"))
     )
     _check_images(images, image, [one.name for one in libraries])
+    if wrong := [(name, um) for name, um in zip(ids, scales, strict=True) if not isinstance(um, Real | None)]:
+        raise ValueError(f"mpp of slide {wrong[0][0]!r} is {wrong[0][1]!r}: it must be positive, or None where unknown")
     parts = (
         build_part(table, one, open_picture(one, picture, lazy=store is not None), slide=name, patient=whose, mpp=um)
         for one, name, picture, whose, um in zip(libraries, ids, images, patients, scales, strict=True)

@@ -65,13 +65,14 @@ def read_visium_hd(
         If the store exists.
     ValueError
         If there are no bins of this size (the message names those that there are), a file holds bins of another size or is
-        broken, no barcode has a position, or the image cannot be read.
+        broken or holds no genes, no barcode has a position, or the image cannot be read or is not the one that positions
+        were measured on, so that more than a tenth of the spots lie outside.
 
     Warns
     -----
     UserWarning
-        If barcodes have no position, which leaves them out, if bins are not as far apart as they are wide, or as
-        :func:`read_visium` does, if spots lie outside of the image.
+        If barcodes have no position, which leaves them out, if bins are not as far apart as they are wide, or if some spots
+        lie outside of the image.
 
     Examples
     --------
@@ -101,10 +102,12 @@ def _parts(
     """The slide, which nothing holds in memory once it is written."""
     from spatialhist.io._space_ranger.features import warn_other_features
     from spatialhist.io._space_ranger.hd_slide import read_bins, read_segmented
-    from spatialhist.io._space_ranger.images import add_images
+    from spatialhist.io._space_ranger.images import add_images, refuse_other_image
 
     cells = isinstance(bin_um, str)
     part = read_segmented(files, slide, patient) if cells else read_bins(files, int(bin_um), slide, patient)
     warn_other_features(files.counts)
     add_images(part, files, slide, image, lazy=True)
+    if image is not None:
+        refuse_other_image(part, slide, image)
     yield part

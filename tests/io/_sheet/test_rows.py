@@ -65,6 +65,9 @@ def test_columns_that_are_not_given_are_told_by_the_folder(folder):
     [
         ("file,slide\na/outs,A\n", ValueError, r"lacks the column 'path'; it has \['file', 'slide'\]"),
         ("path,slide\n", ValueError, "has no rows"),
+        ("path,slide\na/outs,A,B,C\n", ValueError, "rows have more cells than the header"),
+        ("path,a/b\na/outs,1\n", ValueError, "column 'a/b' cannot be kept in obs under this name: call it 'a_b'"),
+        ("path,__x\na/outs,1\n", ValueError, "column '__x' cannot be kept in obs under this name: call it 'x'"),
         ("path,slide\na/outs,A\n,B\n", ValueError, r"samples.csv, line 3, column 'path' is empty"),
         ("path\na/outs\nc/outs\n", FileNotFoundError, r"line 3, column 'path': .*c/outs does not exist"),
         ("path,image\na/outs,no.tif\n", FileNotFoundError, r"line 2, column 'image': .*no.tif does not exist"),
@@ -105,3 +108,9 @@ def test_the_command_line_takes_a_sheet(folder):
     assert result.exit_code == 0, result.output
     assert '"A"' in result.stdout and '"L"' in result.stdout
     assert pd.read_csv(sheet).shape == (2, 2)
+
+
+def test_a_sheet_of_another_encoding_says_so(folder):
+    (folder / "samples.csv").write_bytes("path,note\na/outs,é\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="cannot be read as a sample sheet: 'utf-8' .*; save it as CSV in UTF-8"):
+        sh.io.read(folder / "samples.csv")

@@ -52,6 +52,11 @@ BAD = {
     "a gap": ("1,0,\n0,1,0\n0,0,1\n", "no numbers"),
     "transposed": ("1,0,0\n0,1,0\n5,9,1\n", r"last row .* \[5.0, 9.0, 1.0\] and not 0, 0, 1: it is transposed"),
     "flat": ("1,0,5\n1,0,9\n0,0,1\n", "stretches an image 1.41 times in one direction and 0 times"),
+    "astronomic": (
+        "1e200,0,0\n0,1e200,0\n0,0,1\n",
+        r"a pixel of the H&E image is .*e\+199 um wide, which no image has",
+    ),
+    "microscopic": ("1e-9,0,0\n0,1e-9,0\n0,0,1\n", r"a pixel of the H&E image is .*e-10 um wide, which no image has"),
     "zeros": ("0,0,5\n0,0,9\n0,0,1\n", "stretches an image 0 times"),
     "nothing": ("", "cannot be read as CSV"),
     "other columns": ("fixedX,fixedY,x,y\n1,2,3,4\n", r"lacks columns \['alignmentX', 'alignmentY'\]"),

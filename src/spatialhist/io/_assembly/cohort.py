@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ def check_new(store: str | Path | None) -> None:
     ------
     FileExistsError
         If the path is a file, or a folder that is not empty.
+    NotADirectoryError, PermissionError
+        If nothing can be written there.
     ValueError
         If zarr would take it for another path.
     """
@@ -50,6 +53,17 @@ def check_new(store: str | Path | None) -> None:
         check_path(path)
     if path is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"store {path} exists: choose another path, or read it with spatialdata.read_zarr")
+    if path is not None:
+        _check_place(path)
+
+
+def _check_place(store: Path) -> None:
+    """Refuse a path at which nothing can be written, before anything is read."""
+    above = next(folder for folder in store.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"store {store} cannot be written: {above} is a file; choose another path")
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f"store {store} cannot be written: {above} is read-only for you; choose another path")
 
 
 def assemble(parts: Iterable[SpatialData], store: str | Path | None) -> SpatialData:

@@ -69,13 +69,20 @@ def read_sheet(path: Path) -> pd.DataFrame:
     try:
         sheet = pd.read_csv(path, dtype=str, sep="\t" if path.suffix.lower() == ".tsv" else ",", skipinitialspace=True)
     except (ValueError, UnicodeError) as error:
-        raise ValueError(f"{path} cannot be read as a sample sheet: {error}") from error
+        raise ValueError(f"{path} cannot be read as a sample sheet: {error}; save it as CSV in UTF-8") from error
+    if not isinstance(sheet.index, pd.RangeIndex):
+        raise ValueError(
+            f"{path} cannot be read as a sample sheet: rows have more cells than the header; quote cells with commas"
+        )
     sheet.columns = sheet.columns.str.strip()
     sheet = sheet.apply(lambda column: column.str.strip()).replace("", pd.NA).dropna(how="all")
     if PATH not in sheet:
         raise ValueError(f"{path} is no sample sheet: it lacks the column 'path'; it has {list(sheet)}")
     if sheet.empty:
         raise ValueError(f"{path} has no rows")
+    if odd := [name for name in sheet if _keys.sanitize(name) != name or name.startswith("__")]:
+        better = _keys.sanitize(odd[0]).strip("_.") or "column"
+        raise ValueError(f"{path}, column {odd[0]!r} cannot be kept in obs under this name: call it {better!r}")
     return sheet
 
 

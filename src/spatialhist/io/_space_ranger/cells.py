@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,13 @@ def _read_outlines(path: Path) -> tuple[pd.Index, np.ndarray]:
         # a file that is named so could be of any of the formats that the library knows, some of which name other files
         if not file.read(START).lstrip("\ufeff \t\r\n").startswith("{"):
             raise ValueError("it holds no JSON object")
-    frame = gpd.read_file(path, engine="pyogrio", columns=[CELL])
-    numbers = pd.to_numeric(frame[CELL])
+    with warnings.catch_warnings():
+        # what the library says of ids and outlines that it cannot read is told below, or refused
+        warnings.simplefilter("ignore")
+        frame = gpd.read_file(path, engine="pyogrio", columns=[CELL])
+    numbers = pd.to_numeric(frame[CELL], errors="coerce") if CELL in frame else pd.Series(np.nan, frame.index)
+    if not len(numbers):
+        raise ValueError("it holds no outlines")
+    if numbers.isna().any():
+        raise ValueError(f"{numbers.isna().sum()} of its {len(numbers)} outlines have no number as properties.{CELL}")
     return pd.Index([f"cellid_{int(number):09d}-1" for number in numbers], dtype=object), frame.geometry.to_numpy()

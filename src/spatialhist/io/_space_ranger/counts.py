@@ -59,6 +59,8 @@ def read_counts(path: Path) -> Counts:
     if barcodes.has_duplicates:
         raise ValueError(f"{path} holds barcodes twice, e.g. {barcodes[barcodes.duplicated()][0]!r}")
     genes = (features["type"] == GENES).to_numpy()
+    if not genes.any():
+        raise ValueError(f"{path} holds no features of type {GENES!r}; it has {sorted(set(features['type']))}")
     return Counts(barcodes, rows if genes.all() else rows[:, genes], features[genes])
 
 
@@ -66,6 +68,8 @@ def _read_rows(matrix: h5py.Group, path: Path) -> sparse.csr_matrix:
     """Read values part by part into the types they stay in; columns of the file are barcodes, so they become rows."""
     n_genes, n_barcodes = (int(n) for n in matrix["shape"][:])
     stored = matrix["data"].size
+    if matrix["data"].dtype.kind not in "iuf":
+        raise ValueError(f"{path} is a broken sparse matrix: it holds {matrix['data'].dtype}, not numbers")
     if matrix["indices"].size != stored or stored > MOST_PER_BYTE * path.stat().st_size:
         raise ValueError(f"{path} is a broken sparse matrix: {stored} values at {matrix['indices'].size} positions")
     starts = matrix["indptr"][:]

@@ -53,15 +53,14 @@ def read_features(counts: Path) -> pd.DataFrame:
 
 def _texts(counts: Path, key: str) -> list[str]:
     with open_matrix(counts) as matrix:
-        stored = matrix[f"features/{key}"][:]
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in stored]
+        return [text.decode() if isinstance(text, bytes) else str(text) for text in matrix[f"features/{key}"][:]]
 
 
 @contextmanager
 def open_matrix(counts: Path) -> Iterator[h5py.Group]:
     """The matrix in a file, with what is wrong with it named."""
     says = "{path} is no feature-barcode matrix of Space Ranger, or a broken one: {error}"
-    with intact(counts, says, errors=(*BROKEN, OSError, RuntimeError)), own_hdf5(counts) as file:
+    with intact(counts, says, errors=(*BROKEN, OSError, RuntimeError, UnicodeError)), own_hdf5(counts) as file:
         yield file["matrix"]
 
 

@@ -43,6 +43,23 @@ def add_images(
         _compare_scale(part, slide, image)
 
 
+def refuse_other_image(part: SpatialData, slide: str, image: Path) -> None:
+    """Refuse an image that is not the one of which positions are pixels.
+
+    Raises
+    ------
+    ValueError
+        If more than a tenth of the spots lie outside.
+    """
+    from spatialhist._sdata.geometry import check_on_image, copied_centers
+
+    table = part.tables[_keys.TABLE]
+    try:
+        check_on_image(part, table, slide, _keys.image(slide), copied_centers(table))
+    except ValueError as error:
+        raise ValueError(f"{image} does not belong to the spots: {error}") from error
+
+
 def _add_small_images(part: SpatialData, files: SpaceRangerFiles, slide: str) -> None:
     """Add Space Ranger's small images, named and placed as spatialdata-io does."""
     from spatialdata.models import Image2DModel

@@ -14,6 +14,8 @@ from spatialhist._runtime.files import UNDECODABLE, intact
 FIXED, MOVED = ["fixedX", "fixedY"], ["alignmentX", "alignmentY"]
 LARGE_UM = 10.0
 """Residual of landmarks, about the size of a cell, from which on it is warned of."""
+UM_PER_PIXEL = (0.01, 1000.0)
+"""Sizes of a pixel of an H&E image: below what any objective resolves, up to thumbnails of a few pixels."""
 MAX_ROWS = 100_000
 WANTED = (
     "want what Xenium Explorer exports: a matrix of 3 x 3 numbers without a header, or landmarks with the header "
@@ -104,7 +106,9 @@ def _of_matrix(cells: pd.DataFrame, pixel_size: float, path: Path) -> Alignment:
         hint = ": it is transposed" if np.allclose(values[:, 2], [0, 0, 1]) else ""
         raise ValueError(f"the last row of {path} is {values[2].tolist()} and not 0, 0, 1{hint}; {WANTED}")
     _check_shape(values, path)
-    return Alignment(np.diag([pixel_size, pixel_size, 1.0]) @ values, None, str(path))
+    matrix = np.diag([pixel_size, pixel_size, 1.0]) @ values
+    _check_scale(matrix, path)
+    return Alignment(matrix, None, str(path))
 
 
 def _check_shape(matrix: np.ndarray, path: Path) -> None:
@@ -114,6 +118,15 @@ def _check_shape(matrix: np.ndarray, path: Path) -> None:
         raise ValueError(
             f"{path} stretches an image {long:.3g} times in one direction and {short:.3g} times in the other, which no "
             "slide does: export the alignment again from Xenium Explorer"
+        )
+
+
+def _check_scale(matrix: np.ndarray, path: Path) -> None:
+    um = np.hypot(*matrix[:2, 0])
+    if not UM_PER_PIXEL[0] <= um <= UM_PER_PIXEL[1]:
+        raise ValueError(
+            f"by {path} a pixel of the H&E image is {um:.3g} um wide, which no image has: export the alignment again from "
+            "Xenium Explorer"
         )
 
 
@@ -148,6 +161,7 @@ def _of_landmarks(points: np.ndarray, pixel_size: float, path: Path) -> Alignmen
     matrix[:2, :2] = solved[:2].T
     matrix[:2, 2] = solved[2] - solved[:2].T @ middle
     _check_shape(matrix, path)
+    _check_scale(matrix, path)
     distance = np.linalg.norm(_apply(matrix, pixels) - um, axis=1)
     residual = float(np.sqrt((distance**2).mean()))
     if residual > LARGE_UM:

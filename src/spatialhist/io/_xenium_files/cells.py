@@ -78,6 +78,8 @@ def read_cells(files: XeniumFiles) -> Cells:
     barcodes, matrix, features = _read_matrix(files.matrix)
     frame = _matched(frame, barcodes, files)
     is_gene = (features["kind"] == GENES).to_numpy()
+    if not is_gene.any():
+        raise ValueError(f"{files.matrix} holds no features of type {GENES!r}; it has {sorted(set(features['kind']))}")
     sums = np.asarray(matrix.sum(axis=0)).ravel()
     tally = Tally(counted=int(sums[is_gene].sum()), low_quality=None)
     others = features.loc[~is_gene, "kind"].str.lower().str.replace(" ", "_")
@@ -121,14 +123,18 @@ def _read_matrix(path: Path) -> tuple[np.ndarray, csr_matrix, pd.DataFrame]:
     from scipy.sparse import csr_matrix
 
     says = f"{{path}} is no cell-feature matrix of Xenium, or it is damaged: {{error}}. {AGAIN}"
-    with intact(path, says, errors=(*BROKEN, OSError, RuntimeError)), own_hdf5(path) as file:
+    with intact(path, says, errors=(*BROKEN, OSError, RuntimeError, ValueError)), own_hdf5(path) as file:
         group = file["matrix"]
-        starts, indices, values = (group[name][:] for name in ("indptr", "indices", "data"))
+        starts, indices = (group[name][:] for name in ("indptr", "indices"))
+        values = group["data"][:].astype(np.float32)
         n_features, n_cells = (int(n) for n in group["shape"][:])
         barcodes = np.array(_texts(group["barcodes"]), dtype=object)
         keys = {"symbol": "name", "id": "id", "kind": "feature_type"}
         features = pd.DataFrame({column: _texts(group[f"features/{key}"]) for column, key in keys.items()})
     starts, indices = _whole(starts, path), _whole(indices, path)
+    bad = values[~np.isfinite(values) | (values < 0)]
+    if len(bad):
+        raise ValueError(f"{path} is damaged: it holds {bad[0]:g} as a count. {AGAIN}")
     check_compressed(starts, n_cells, len(values), str(path))
     check_indices(indices, n_features, str(path))
     if not len(barcodes) == n_cells or not len(features) == n_features or len(indices) != len(values):
@@ -136,7 +142,7 @@ def _read_matrix(path: Path) -> tuple[np.ndarray, csr_matrix, pd.DataFrame]:
             f"{path} is damaged: it says {n_cells} cells and {n_features} features, and holds {len(barcodes)} and "
             f"{len(features)}. {AGAIN}"
         )
-    return barcodes, csr_matrix((values.astype(np.float32), indices, starts), shape=(n_cells, n_features)), features
+    return barcodes, csr_matrix((values, indices, starts), shape=(n_cells, n_features)), features
 
 
 def _texts(stored: Any) -> list[str]:
