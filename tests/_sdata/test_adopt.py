@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from spatialdata.models import Image2DModel
-from spatialdata.transformations import Scale
+from spatialdata.transformations import Affine, Scale, set_transformation
 from tests._sdata.conftest import XY, gradient
 
 from spatialhist._sdata.adopt import adopt
@@ -128,3 +128,18 @@ def test_spots_must_be_circles(slide_of_five):
     del slide_of_five.shapes["S1"]["radius"]
     with pytest.raises(ValueError, match="shapes 'S1' have no radius"):
         open_cohort(slide_of_five)
+
+
+def test_thumbnail_of_an_image_that_lies_turned_in_the_system_of_the_slide(slide_of_five):
+    """Squidpy draws spots and thumbnail in the coordinates of the slide."""
+    strip(slide_of_five)
+    turned = Affine([[0, -1, 1500], [1, 0, 0], [0, 0, 1]], ("x", "y"), ("x", "y"))
+    set_transformation(slide_of_five.images["S1_full_image"], turned, "S1")
+    with pytest.warns(UserWarning, match="spots of slide 'S1' lie outside"):
+        open_cohort(slide_of_five)
+    entry = slide_of_five["table"].uns["spatial"]["S1"]
+    picture, factor = entry["images"]["hires"], entry["scalefactors"]["tissue_hires_scalef"]
+    pixels = np.asarray(slide_of_five.images["S1_full_image"]["scale0"]["image"])
+    for x, y in [(300, 500), (900, 200)]:
+        column, row = np.array([1500 - y, x]) * factor
+        np.testing.assert_allclose(picture[int(row), int(column)], pixels[:, y, x], atol=4)

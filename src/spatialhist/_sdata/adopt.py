@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._sdata.coordinates import check_invertible, is_placed, length_factor, place_spots
+from spatialhist._sdata.coordinates import check_invertible, is_placed, is_upright, length_factor, place_spots
 from spatialhist._sdata.lattice import array_pitch, lattice_pitch
 from spatialhist._sdata.own_images import NOTED, SMALL_NOTED, full_image, is_small, own_images
 from spatialhist._sdata.own_shapes import spots_name, spots_of
 from spatialhist._sdata.spots_on_image import misfit
+from spatialhist._sdata.upright import upright
 from spatialhist._sdata.values import as_numbers, as_words, word
 
 if TYPE_CHECKING:
@@ -185,6 +186,10 @@ def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diamet
     found = [key for key in found if is_placed(sdata.images[key], slide)]
     if not found or "images" in entry:
         return
-    pixels, (factor_x, _) = read_overview(pyramid(sdata, found[0]), THUMBNAIL_PX)
-    entry["images"] = {"hires": pixels[:, :, :3]}
-    factors["tissue_hires_scalef"] = 1 / (factor_x * length_factor(affine(sdata.images[found[0]], slide)))
+    pixels, (factor_x, factor_y) = read_overview(pyramid(sdata, found[0]), THUMBNAIL_PX)
+    pixels, to_slide = pixels[:, :, :3], affine(sdata.images[found[0]], slide)
+    size = factor_x * length_factor(to_slide)
+    if not is_upright(to_slide):
+        pixels, size = upright(pixels, to_slide @ np.diag([factor_x, factor_y, 1]))
+    entry["images"] = {"hires": pixels}
+    factors["tissue_hires_scalef"] = 1 / size

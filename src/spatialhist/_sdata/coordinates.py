@@ -18,8 +18,10 @@ logger = logging.getLogger(__name__)
 
 GLOBAL = "global"
 AXES = ("x", "y")
-UPRIGHT = 1e-6
-"""Difference of axes, and pixels of a shift, that rounding leaves."""
+UPRIGHT = 1e-3
+"""Difference of the axes of an image and of its slide that no picture shows."""
+SHIFT_PX = 0.5
+"""Pixels by which an image may be shifted on its slide without a picture showing it."""
 
 
 def matrix(element: Any, system: str) -> np.ndarray:
@@ -95,8 +97,8 @@ def place_spots(shapes: Any, images: Sequence[Any], slide: str) -> None:
 
 def is_upright(to_slide: np.ndarray) -> bool:
     """Whether a 3x3 matrix takes an image to a slide by its scale alone."""
-    factor = length_factor(to_slide)
-    return bool(np.allclose(to_slide[:2] / factor, np.eye(3)[:2], atol=UPRIGHT))
+    own = to_slide[:2] / length_factor(to_slide)
+    return bool((abs(own[:, :2] - np.eye(2)) < UPRIGHT).all() and (abs(own[:, 2]) < SHIFT_PX).all())
 
 
 def _turn_to(image: Any, elements: Sequence[Any], slide: str) -> None:
