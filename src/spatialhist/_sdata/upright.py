@@ -7,7 +7,7 @@ import numpy as np
 from spatialhist._sdata.coordinates import length_factor
 
 MOST_PX = 2000
-"""Longer side of a redrawn picture, which has room for the shift."""
+"""Longer side of a redrawn picture, most of which may be empty where an image is shifted far."""
 WHITE = 255
 
 
