@@ -84,7 +84,10 @@ def is_attribute_of_sh(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and re.fullmatch(r"sh\.\w+\.\w+", ast.unparse(node)) is not None
 
 
-SMALLER = {"size_px=(900, 700)": "size_px=(550, 450)", "epochs=20": "epochs=2", "genes=30": "genes=12"}
+SMALLER = {
+    "size_px=(900, 700)": "size_px=(550, 450)", "epochs=20": "epochs=2", "genes=30": "genes=12",
+    "size_px=(500, 400)": "size_px=(300, 240)", "size_px=(450, 350)": "size_px=(300, 260)",
+}  # fmt: skip
 """What makes a tutorial quick without making it another one."""
 
 HER2ST = {
