@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import time
 
@@ -182,6 +183,37 @@ def test_a_spot_is_named_where_the_pointer_is(page, cohort):
     assert lines[lines.index("predicted (out of fold)") + 1] == f"{table.layers['oof'][spot, 1]:.2f}"
 
 
+def test_a_tap_on_a_phone_names_the_spot_until_the_next_one(page, cohort):
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    page.refresh()
+    wait_for(lambda: state(page) == "ready")
+    try:
+        assert page.execute_script("return document.documentElement.scrollWidth") == 390
+        for spot in (65, 66):
+            tap(page, "left", cohort["table"].obsm["spatial"][spot] * 2.0)
+            name = cohort["table"].obs_names[spot]
+            wait_for(lambda name=name: page.find_element("id", "tip").text.startswith(f"{name}\n"))
+            time.sleep(0.3)
+            assert page.find_element("id", "tip").is_displayed()
+    finally:
+        page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def tap(browser, side, xy):
+    middle = browser.execute_script(
+        "const { left, top, width, height } = document.getElementById(arguments[0]).getBoundingClientRect();"
+        "return [left + width / 2, top + height / 2]",
+        f"{side}-panel",
+    )
+    x, y = (a + b for a, b in zip(middle, position(browser, xy), strict=True))
+    touch = {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]}
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", touch)
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 @pytest.mark.parametrize(("tool", "side"), [("box", "left"), ("lasso", "right")])
 def test_selected_spots_are_averaged_and_saved(page, cohort, tool, side):
     click(page, f"[data-tool={tool}]")
@@ -256,6 +288,12 @@ def test_panels_share_their_window_at_one_scale(page):
     assert spans[0] and spans[1] == pytest.approx(spans[2], rel=1e-3)
 
 
+def processor_seconds(browser):
+    """What the page's own thread has worked."""
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")
+
+
 def test_half_a_million_bins_switch_in_a_moment(browser, tmp_path):
     side, genes = 708, 6
     y, x = np.indices((side, side)).reshape(2, -1)
@@ -267,6 +305,7 @@ def test_half_a_million_bins_switch_in_a_moment(browser, tmp_path):
     table = sdata["table"]
     table.layers["oof"] = waves.astype(np.float32)
     record(table, "oof", {"target": "X", "kind": "model", "predictor": "ridge"})
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
     open_page(browser, sh.report.explore(sdata, tmp_path / "bins.html"))
     script = """const done = arguments[1], gene = document.getElementById("gene"), start = performance.now();
     gene.value = arguments[0];
@@ -275,9 +314,11 @@ def test_half_a_million_bins_switch_in_a_moment(browser, tmp_path):
         ? requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)))
         : setTimeout(look, 1);
     look();"""
-    # a machine that is busy with other things makes some of them longer
+    before = processor_seconds(browser)
     took = [browser.execute_async_script(script, k % genes) for k in range(1, 13)]
-    assert min(took) < SWITCH_MS, took
+    assert (processor_seconds(browser) - before) / len(took) < SWITCH_MS / 1000
+    # a machine that is busy with other things takes longer by the clock
+    assert min(took) < SWITCH_MS * max(1, os.getloadavg()[0] / os.cpu_count()), took
     # row by row from below: pixel (0, 5) shows the bin in column 5 of the lowest row
     shown = browser.execute_script(
         "return Array.from(Bokeh.documents[0].get_model_by_name('right_raster_data').data.image[0].slice(0, 20))"

@@ -47,7 +47,6 @@ class Page {
       });
       byId(`${side}-view`).value = this.sides[i];
     });
-    byId("slide-label").hidden = this.facts.slides.length < 2;
   }
 
   // genes under their verdict, in the order in which they come
@@ -94,8 +93,8 @@ class Page {
     for (const figure of this.panels.figures) {
       figure.on_event("selectiongeometry", (event) => event.final && this.select(this.slide.spots.within(event.geometry)));
       figure.on_event("mousemove", (event) => this.point(figure, event));
-      figure.on_event("tap", (event) => this.point(figure, event));
-      // the other panel may have been entered before this one is left
+      figure.on_event("tap", (event) => this.point(figure, event, false));
+      // the other panel may have been entered before this one is left, and a finger leaves at once
       figure.on_event("mouseleave", () => this.pointed === figure && this.hideTip());
     }
     for (const event of ["scroll", "resize"]) window.addEventListener(event, () => this.hideTip());
@@ -247,14 +246,14 @@ class Page {
     saveText(csvOfSpots(this.slide.name, gene, this.slide.names, this.chosen, columns), "spots.csv");
   }
 
-  point(figure, { x, y, sx, sy }) {
+  point(figure, { x, y, sx, sy }, hovers = true) {
     if (!this.values) return;
     const spot = this.slide.spots.nearest(x, y, Math.max(this.slide.radius, POINTER_PX * this.panels.unitsPerPixel));
     if (spot < 0) {
       this.hideTip();
       return;
     }
-    this.pointed = figure;
+    this.pointed = hovers ? figure : null;
     const tip = byId("tip");
     tip.replaceChildren();
     addText(tip, "strong", this.slide.names[spot]);
