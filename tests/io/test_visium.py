@@ -50,6 +50,26 @@ def test_slide_with_its_image(outs, full_image, tmp_path, stored):
     assert table.uns["spatial"]["V1"]["metadata"]["chemistry_description"] == "Visium V1 Slide"
 
 
+def test_into_a_store_the_image_is_decoded_once_and_never_as_a_whole(outs, full_image, tmp_path, monkeypatch):
+    from spatialhist.io._images import tiff
+
+    largest, read = [], tiff.Plane.__getitem__
+    monkeypatch.setattr(tiff, "READ_PX", 64)
+    monkeypatch.setattr(tiff.Plane, "__getitem__", lambda s, key: largest.append((p := read(s, key)).size) or p)
+    sdata = sh.io.read_visium(outs, slide="V1", image=full_image, store=tmp_path / "s.zarr")
+    np.testing.assert_array_equal(read_level(pyramid(sdata, "V1_full_image"), 0), picture())
+    assert 0 < max(largest) < picture().size / 4 and sum(largest) == picture().size
+
+
+def test_an_image_that_breaks_off_leaves_no_store(outs, tmp_path):
+    tifffile.imwrite(tmp_path / "cut.tif", picture(), photometric="rgb", tile=(64, 64), compression="zlib")
+    data = (tmp_path / "cut.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(ValueError, match=r"cut\.tif"):
+        sh.io.read_visium(outs, image=tmp_path / "cut.tif", store=tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+
+
 def test_genes_and_spots(outs):
     table = sh.io.read_visium(outs)["table"]
     assert table.var_names.tolist() == ["A", "B", "A-1"]

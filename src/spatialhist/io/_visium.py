@@ -52,7 +52,7 @@ def read_visium(
     raw
         Read ``raw_feature_bc_matrix.h5``, which holds the spots off tissue too; ``obs["in_tissue"]`` tells them apart.
     store
-        New zarr store to write to.
+        New zarr store to write to. A TIFF is decoded into it square by square, never as a whole.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def read_visium(
         raise FileNotFoundError(f"no image {image}")
     part = _read_tables(files, slide, patient)
     warn_other_features(files.counts)
-    add_images(part, files, slide, None if image is None else Path(image))
+    add_images(part, files, slide, None if image is None else Path(image), lazy=store is not None)
     sdata = assemble([part], store)
     logger.info("read slide %r with %d spots and %d genes from %s", slide, *sdata[_keys.TABLE].shape, path)
     return sdata
