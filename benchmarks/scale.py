@@ -2,14 +2,15 @@
 
     python benchmarks/scale.py              the tables of docs/benchmarks.md
     python benchmarks/scale.py --short      a tenth of it
-    python benchmarks/scale.py spots        one kind of slides, spots, models, genes, refused
+    python benchmarks/scale.py spots        one kind of slides, cohort, spots, models, genes, refused
+    python benchmarks/scale.py hd           a slide of Visium HD; also hd-slice, pool, and transcripts of Xenium
 
 Each size runs in a process of its own; its peak of memory above what libraries and input take, without pages of files
 that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is
 broken: GROWTH times what is in proportion to the size before, and DENSE of what one dense table of all genes would take.
 
 ``models`` fits the default models to simulated features, as many and as wide as the default encoder gives, and predicts a
-quarter of the spots. Features lie in files, 14 kB a spot.
+quarter of the spots. Features lie in files, 14 kB a spot. ``cohort`` gives the exponent of time of each step: 1 is linear.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _scale_platforms import AIMS, STEPS, WRITERS
 
 GROWTH = 1.5
 DENSE = 0.5
@@ -103,6 +105,35 @@ def many_slides(n: int) -> Steps:
     with tempfile.TemporaryDirectory() as folder:
         yield "write", lambda: sdata.write(f"{folder}/a.zarr")
         yield "save", lambda: (sh.pp.rank_expression(sdata), sh.pp.save(sdata))
+
+
+def whole_study(n: int) -> Steps:
+    """What a user does with a cohort, from a store to a new slide."""
+    import spatialdata as sd
+
+    sh, sdata = cohort(n, 200, 200, 0.2, 150)
+    _, new = cohort(1, 200, 200, 0.2, 150, first=900)
+    ready(sh, new)
+    models = [sh.tl.Ridge(components=3), sh.tl.Ridge(components=2, name="small")]
+    made: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        yield "write", lambda: sdata.write(f"{folder}/a.zarr")
+        yield "mask_background", lambda: sh.pp.mask_background(sdata, method=dark)
+        yield "log_normalize", lambda: sh.pp.log_normalize(sdata)
+        yield "save", lambda: sh.pp.save(sdata)
+        yield "read", lambda: made.update(sdata=sh.io.read(f"{folder}/a.zarr"))
+        yield (
+            "cross_validate",
+            lambda: made.update(
+                cv=sh.tl.cross_validate(
+                    made["sdata"], models=models, genes=20, groups="fold", out=f"{folder}/run", **LOOKS, **QUIET
+                )
+            ),
+        )
+        yield "stack", lambda: made.update(stack=sh.tl.stack(made["sdata"], made["cv"]))
+        yield "evaluate", lambda: sh.tl.evaluate(made["sdata"])
+        yield "predict one slide", lambda: sh.tl.predict(new, made["stack"], encoder=mean_color, **QUIET)
+        yield "read with spatialdata", lambda: sd.read_zarr(f"{folder}/a.zarr")
 
 
 def many_spots(n: int) -> Steps:
@@ -206,19 +237,32 @@ class Peak(threading.Thread):
             time.sleep(0.005)
 
 
-def measure(kind: str, n: int, results: Any) -> None:
+def measure(kind: str, n: int, results: Any, folder: Path) -> None:
     """Run the steps of one kind, in a process of its own."""
     warnings.simplefilter("ignore")
-    steps = {"slides": many_slides, "spots": many_spots, "models": default_models, "genes": many_genes}
-    for _, step in default_models(500) if kind == "models" else many_slides(4):
+    steps: dict[str, Callable[..., Steps]] = {"slides": many_slides, "cohort": whole_study, "spots": many_spots}
+    steps |= {"models": default_models, "genes": many_genes, "refused": lambda n: refusals()}
+    warm = {"models": lambda: default_models(500), **dict.fromkeys(STEPS, import_all)}
+    for _, step in warm.get(kind, lambda: many_slides(4))():
         step()  # what libraries and compiled functions take is not counted
     rows, peak = [], None
-    for name, step in refusals() if kind == "refused" else steps[kind](n):
+    for name, step in STEPS[kind](folder) if kind in STEPS else steps[kind](n):
         peak = peak or Peak()
         before = time.process_time()
         step()
         rows.append((name, time.process_time() - before, peak.mb - peak.start_mb))
     results.put(rows)
+
+
+def import_all() -> Steps:
+    _, sdata = cohort(1, 64, 20, 0.2, 100)
+    import h5py
+    import pyarrow.parquet as pq
+    import spatialdata_io
+
+    from spatialhist.io import read_visium_hd, read_xenium
+
+    yield "pool", lambda: (h5py, pq, spatialdata_io, read_visium_hd, read_xenium, sdata)
 
 
 def check_growth(what: str, sizes: list[int], values: list[float], noise: float) -> None:
@@ -232,12 +276,14 @@ def check_growth(what: str, sizes: list[int], values: list[float], noise: float)
 def run(kind: str, n: int) -> list[tuple[str, float, float]]:
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
-    process = context.Process(target=measure, args=(kind, n, results))
-    process.start()
-    rows = None
-    while rows is None and (process.is_alive() or not results.empty()):
-        rows = results.get() if not results.empty() else time.sleep(0.1)
-    process.join()
+    with tempfile.TemporaryDirectory() as folder:
+        WRITERS.get(kind, lambda folder: None)(Path(folder))
+        process = context.Process(target=measure, args=(kind, n, results, Path(folder)))
+        process.start()
+        rows = None
+        while rows is None and (process.is_alive() or not results.empty()):
+            rows = results.get() if not results.empty() else time.sleep(0.1)
+        process.join()
     if rows is None:
         raise SystemExit(f"{kind} {n:,} ended with {process.exitcode}")
     return rows
@@ -248,12 +294,15 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*")
     parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
-    plan = {"slides": (50, 200), "spots": (125_000, 500_000), "models": (125_000, 500_000), "genes": (4_000, 16_000)}
-    for kind in options.kinds or [*plan, "refused"]:
+    plan = {"slides": (50, 200), "cohort": (25, 50, 100, 200), "spots": (125_000, 500_000)}
+    plan |= {"models": (125_000, 500_000), "genes": (4_000, 16_000)}
+    for kind in options.kinds or [*plan, *STEPS, "refused"]:
         if kind == "refused":
             report_refusals()
+        elif kind in STEPS:
+            report_platform(kind)
         else:
-            report(kind, [n // 10 if options.short else n for n in plan[kind]])
+            report(kind, [max(n // 10, 5) if options.short else n for n in plan[kind]])
 
 
 def report(kind: str, sizes: list[int]) -> None:
@@ -263,9 +312,11 @@ def report(kind: str, sizes: list[int]) -> None:
         tables.append(run(kind, n))
         if kind == "genes":
             check_dense(tables[-1], n)
-    print(f"| {kind} | " + " | ".join(f"{n:,}: s | MB" for n in sizes) + " |\n|---|" + "--:|" * 2 * len(sizes))
+    print(f"| {kind} | " + " | ".join(f"{n:,}: s | MB" for n in sizes) + " | exponent |")
+    print("|---|" + "--:|" * (2 * len(sizes) + 1))
     for rows in zip(*tables, strict=True):
-        print(f"| {rows[0][0]} | " + " | ".join(f"{s:.1f} | {mb:.0f}" for _, s, mb in rows) + " |", flush=True)
+        cells = " | ".join(f"{s:.1f} | {mb:.0f}" for _, s, mb in rows)
+        print(f"| {rows[0][0]} | {cells} | {exponent(sizes, [s for _, s, _ in rows]):.2f} |", flush=True)
     peaks, seconds = zip(*((max(mb for *_, mb in t), sum(s for _, s, _ in t)) for t in tables), strict=True)
     print(
         "| all | " + " | ".join(f"{s:.1f} | {mb:.0f}" for mb, s in zip(peaks, seconds, strict=True)) + " |\n",
@@ -273,6 +324,22 @@ def report(kind: str, sizes: list[int]) -> None:
     )
     check_growth(f"{kind}, MB", sizes, peaks, noise=50)
     check_growth(f"{kind}, seconds", sizes, seconds, noise=5)
+
+
+def exponent(sizes: list[int], seconds: list[float]) -> float:
+    """Slope of time on size, both as logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(np.maximum(seconds, 0.01)), 1)[0])
+
+
+def report_platform(kind: str) -> None:
+    """Print a row a step; ends with an error where one takes more than it may."""
+    rows = run(kind, 0)
+    print(f"| {kind} | s | MB |\n|---|--:|--:|")
+    for name, seconds, mb in rows:
+        print(f"| {name} | {seconds:.1f} | {mb:.0f} |", flush=True)
+    for name, seconds, mb in rows:
+        if (most := AIMS[kind].get(name)) and (seconds > most[0] or mb > most[1]):
+            raise SystemExit(f"{name} took {seconds:.1f} s and {mb:.0f} MB; allowed are {most[0]} s and {most[1]} MB")
 
 
 def check_dense(rows: list[tuple[str, float, float]], n_spots: int) -> None:
