@@ -140,12 +140,67 @@ def read_transcripts(folder: Path) -> Steps:
         yield f"read_xenium at {size} um", lambda size=size: sh.io.read_xenium(folder, spots=("um", size), slide="S1")
 
 
+def study_pooled(folder: Path, short: bool) -> Steps:
+    """Three simulated slides with images of 150,000 bins of 8 um: pooled, cross-validated, and a new slide predicted."""
+    study = Study(10_000 if short else 150_000, "pooled")
+    yield from study.slides()
+    yield "pool_spots to 55 um", lambda: study.pool(55)
+    yield from study.training()
+
+
+def study_bins(folder: Path, short: bool) -> Steps:
+    """The same slides by bins of 16 um and 100 of 1,000 genes."""
+    import spatialhist as sh
+
+    study = Study(10_000 if short else 150_000, "bins")
+    yield from study.slides()
+    yield "pool_spots to 16 um", lambda: study.pool(16, lattice="square")
+    yield "select_genes", lambda: sh.pp.select_genes(study.sdata, n=100, subset=True, table_key="bins")
+    yield from study.training()
+
+
+class Study:
+    """Slides to train on and a new one, which are looked at in one field of view."""
+
+    def __init__(self, n_bins: int, table: str) -> None:
+        import spatialhist as sh
+
+        self.sh, self.n_bins, self.table = sh, n_bins, table
+
+    def slides(self) -> Steps:
+        yield "synthetic", self.draw
+        yield "mask_background", lambda: [self.sh.pp.mask_background(s) for s in (self.sdata, self.new)]
+
+    def draw(self) -> None:
+        options: dict[str, Any] = {"platform": "visium_hd", "n_genes": 1_000}
+        self.sdata = self.sh.datasets.synthetic(3, n_patients=3, n_bins=self.n_bins, seed=0, **options)
+        self.new = self.sh.datasets.synthetic(1, n_patients=1, n_bins=self.n_bins // 5, seed=1, **options)
+
+    def pool(self, size: int, **options: Any) -> None:
+        for sdata in (self.sdata, self.new):
+            self.sh.pp.pool_spots(sdata, ("um", size), key_added=self.table, **options)
+
+    def training(self) -> Steps:
+        yield "log_normalize", lambda: self.sh.pp.log_normalize(self.sdata, table_key=self.table)
+        yield "cross_validate", lambda: self.train(self.sh.tl.cross_validate, groups="slide")
+        yield "fit", lambda: setattr(self, "model", self.train(self.sh.tl.fit))
+        yield "evaluate", lambda: self.sh.tl.evaluate(self.sdata, table_key=self.table)
+        yield "predict", lambda: self.sh.tl.predict(self.new, self.model, table_key=self.table, progress=False)
+
+    def train(self, verb: Any, **options: Any) -> Any:
+        looks: dict[str, Any] = {"extents": [("um", 112.0)], "context": [], "progress": False}
+        return verb(self.sdata, models="ridge", genes=100, table_key=self.table, **looks, **options)
+
+
 WRITERS = {"hd": write_hd, "hd-slice": write_hd, "transcripts": write_transcripts}
 STEPS = {"hd": read_hd, "hd-slice": read_hd_with_slice, "pool": pool, "transcripts": read_transcripts}
+STUDIES = {"hd-run": study_pooled, "hd-bins": study_bins}
 AIMS = {
     "hd": {"read_visium_hd": (6, 700), "pool_spots": (10, 2_000)},
     "hd-slice": {"read_visium_hd": (6, 700), "pool_spots": (10, 2_000)},
     "pool": {"pool_spots": (30, 2_000)},
+    "hd-run": {"pool_spots to 55 um": (30, 4_000), "evaluate": (60, 4_000)},
+    "hd-bins": {"pool_spots to 16 um": (30, 4_000)},
     "transcripts": {"read_xenium at 55 um": (120, 2_000)},
 }
 """Seconds of the processor, and MB above imports, that a step may take."""

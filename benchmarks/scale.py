@@ -4,6 +4,8 @@
     python benchmarks/scale.py --short      a tenth of it
     python benchmarks/scale.py spots        one kind of slides, cohort, spots, models, genes, refused
     python benchmarks/scale.py hd           a slide of Visium HD; also hd-slice, pool, and transcripts of Xenium
+    python benchmarks/scale.py hd-run       three slides of Visium HD, pooled and trained on; hd-bins: bins of 16 um
+    python benchmarks/scale.py cohort --sizes 25 50 100
 
 Each size runs in a process of its own; its peak of memory above what libraries and input take, without pages of files
 that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _scale_platforms import AIMS, STEPS, WRITERS
+from _scale_platforms import AIMS, STEPS, STUDIES, WRITERS
 
 GROWTH = 1.5
 DENSE = 0.5
@@ -243,6 +245,7 @@ def measure(kind: str, n: int, results: Any, folder: Path) -> None:
     steps: dict[str, Callable[..., Steps]] = {"slides": many_slides, "cohort": whole_study, "spots": many_spots}
     steps |= {"models": default_models, "genes": many_genes, "refused": lambda n: refusals()}
     warm = {"models": lambda: default_models(500), **dict.fromkeys(STEPS, import_all)}
+    steps |= {k: lambda n, k=k: STUDIES[k](folder, bool(n)) for k in STUDIES}
     for _, step in warm.get(kind, lambda: many_slides(4))():
         step()  # what libraries and compiled functions take is not counted
     rows, peak = [], None
@@ -293,16 +296,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*")
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--sizes", type=int, nargs="+")
     options = parser.parse_args()
     plan = {"slides": (50, 200), "cohort": (25, 50, 100, 200), "spots": (125_000, 500_000)}
     plan |= {"models": (125_000, 500_000), "genes": (4_000, 16_000)}
-    for kind in options.kinds or [*plan, *STEPS, "refused"]:
+    for kind in options.kinds or [*plan, *STEPS, *STUDIES, "refused"]:
         if kind == "refused":
             report_refusals()
-        elif kind in STEPS:
-            report_platform(kind)
+        elif kind in STEPS or kind in STUDIES:
+            report_platform(kind, options.short)
         else:
-            report(kind, [max(n // 10, 5) if options.short else n for n in plan[kind]])
+            report(kind, options.sizes or [max(n // 10, 5) if options.short else n for n in plan[kind]])
 
 
 def report(kind: str, sizes: list[int]) -> None:
@@ -331,9 +335,9 @@ def exponent(sizes: list[int], seconds: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(np.maximum(seconds, 0.01)), 1)[0])
 
 
-def report_platform(kind: str) -> None:
+def report_platform(kind: str, short: bool) -> None:
     """Print a row a step; ends with an error where one takes more than it may."""
-    rows = run(kind, 0)
+    rows = run(kind, int(short))
     print(f"| {kind} | s | MB |\n|---|--:|--:|")
     for name, seconds, mb in rows:
         print(f"| {name} | {seconds:.1f} | {mb:.0f} |", flush=True)
