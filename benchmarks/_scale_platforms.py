@@ -57,6 +57,16 @@ def draw_counts(n: int) -> tuple[np.ndarray, np.ndarray]:
     return genes.ravel(), counts.ravel()
 
 
+def import_all() -> Steps:
+    """What libraries take is not counted."""
+    import pyarrow.parquet
+    import spatialdata_io
+
+    import spatialhist as sh
+
+    yield "imports", lambda: (sh.pp.pool_spots(bins_in_memory(20, 30), ("um", 55)), pyarrow.parquet, spatialdata_io)
+
+
 def read_hd(folder: Path) -> Steps:
     import spatialhist as sh
 
@@ -204,3 +214,9 @@ AIMS = {
     "transcripts": {"read_xenium at 55 um": (120, 2_000)},
 }
 """Seconds of the processor, and MB above imports, that a step may take."""
+
+
+def check_aims(kind: str, rows: list[tuple[str, float, float]]) -> None:
+    for name, seconds, mb in rows:
+        if (most := AIMS[kind].get(name)) and (seconds > most[0] or mb > most[1]):
+            raise SystemExit(f"{name} took {seconds:.1f} s and {mb:.0f} MB; allowed are {most[0]} s and {most[1]} MB")

@@ -25,8 +25,8 @@ from spatialhist._sdata.images import read_overview
 from spatialhist.tl._data.candidates import may_share_counts, may_share_pictures
 from spatialhist.tl._data.copies import MIN_CONTINUITY, MIN_SHARE, MIN_SPOTS, count_profiles, refuse_copies
 from spatialhist.tl._data.edges import continuities, edges_of
-from spatialhist.tl._data.profiles import choose_genes, matched, profile
-from spatialhist.tl._data.signature import compare, sign, sign_slide
+from spatialhist.tl._data.profiles import Profiles, choose_genes, matched, profile
+from spatialhist.tl._data.signature import Signature, compare, sign, sign_slide
 
 SIDE, FINE = 1024, 2048
 GLASS = 240
@@ -64,6 +64,7 @@ def main() -> None:
                 flush=True,
             )
     screened(cohorts)
+    growth()
     cost(real)
 
 
@@ -279,6 +280,25 @@ def drawn_anew(s: Section, seed: int) -> tuple[Section, np.ndarray]:
     shares = np.maximum((u[:, :8] * size[:8]) @ v[:8], 0) ** 2
     expected = total * shares / (shares.sum(axis=1, keepdims=True) + 1e-12)
     return s, np.random.default_rng(seed).poisson(expected)
+
+
+def growth() -> None:
+    """Processor time of the search among slides of 2,048 spots and 500 keypoints that are no copies."""
+    for n in (50, 100, 200):
+        rng, names = np.random.default_rng(n), list(map(str, range(n)))
+        signatures = [
+            Signature(rng.uniform(0, 512, (500, 2)).astype(np.float32), rng.integers(-99, 99, (500, 64), dtype=np.int8))
+            for _ in range(n)
+        ]
+        sketches = rng.normal(size=(n, 2048, 128)).astype(np.float32) / 128**0.5
+        points = rng.uniform(0, 45, 2048) + 1j * rng.uniform(0, 45, 2048)
+        profiles = [Profiles(points, s, np.arange(2048)) for s in sketches]
+        start = time.process_time()
+        for a, b in may_share_pictures(signatures, names):
+            compare(signatures[a], signatures[b])
+        for a, b in may_share_counts(profiles, names):
+            matched(profiles[a], profiles[b])
+        print(f"search among {n} slides: {time.process_time() - start:.1f} s CPU", flush=True)
 
 
 def cost(sdata) -> None:
