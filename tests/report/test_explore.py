@@ -198,6 +198,19 @@ def test_predictions_alone_can_have_the_range_of_training(cohort, tmp_path):
     assert own.labels() == ["predicted", "out of distribution", "tissue only"]
 
 
+def test_predictions_of_other_methods_stand_beside_those_of_the_run(cohort, tmp_path):
+    own = sd.deepcopy(cohort)
+    table = own["table"]
+    table.layers["another"] = table.layers["oof"] * 0.5
+    record(table, "another", {"step": "benchmark", "target": "log1p", "kind": "model", "predictor": "another"})
+    page = Read(sh.report.explore(own, tmp_path / "both.html", image_px=64))
+    assert page.labels()[:3] == ["measured (log1p)", "predicted (out of fold)", "predicted (another)"]
+    assert {"residual (out of fold)", "residual (another)"} < set(page.labels())
+    del table.layers["oof"], table.layers["another"]
+    page = Read(sh.report.explore(own, tmp_path / "models.html", image_px=64))
+    assert page.labels()[1] == "predicted (oof_ridge)"
+
+
 def test_a_table_without_predictions_shows_the_genes_that_vary_most(tmp_path, monkeypatch):
     sdata = sh.datasets.synthetic(n_slides=1, size_px=(300, 380), n_genes=20, seed=0)
     monkeypatch.setattr(genes_of_page, "N_GENES", 5)

@@ -75,8 +75,10 @@ def choose_layers(table: AnnData, layers: str | Sequence[str] | None) -> list[st
 def _usual_layers(table: AnnData) -> list[str]:
     found = layer_names(table)
     made = {name: recorded(table, name).get("kind") for name in found if is_predicted(table, name)}
-    predicted = [name for name in (_keys.PREDICTED, _keys.OOF) if name in made]
-    predicted = predicted or [name for name, kind in made.items() if KINDS.get(str(kind), kind) != "baseline"]
+    fair = [name for name, kind in made.items() if KINDS.get(str(kind), kind) != "baseline"]
+    # the layer of a stack stands for those of its models
+    whole = [name for name in fair if not name.startswith(_keys.oof(""))]
+    predicted = sorted(whole or fair, key=lambda name: name not in (_keys.PREDICTED, _keys.OOF))
     measured = [name for name in {target_of(table, p): None for p in predicted} if name in (*found, "X")]
     if not predicted:
         measured = [_keys.LOG1P if _keys.LOG1P in found or table.X is None else "X"]
