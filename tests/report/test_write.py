@@ -128,6 +128,16 @@ def test_verdict_compares_with_the_best_null(page, scores):
     assert "The best baseline, baseline_mean, reaches 0.000; stack_nnls is above it in 3/3 held-out groups" in said
 
 
+def test_the_head_says_what_and_when(page):
+    from datetime import date
+
+    said = re.search(
+        r"slides\.\s+(\d+) genes, (\d+) spots, (\d+) slides in\s+(\d+) groups\.\s+Written (\S+)\.", page.text
+    )
+    n_genes = len(page.rows["Genes"]) - 1
+    assert said and said.groups() == (str(n_genes), str(21 + 22 + 23), "3", "3", date.today().isoformat()), n_genes
+
+
 def test_cohort(page, sdata):
     table = sdata["table"]
     median = table[(table.obs["region"] == "S2").to_numpy()].X.sum(axis=1)

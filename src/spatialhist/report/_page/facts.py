@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+from datetime import date
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
     """Everything the page says that is neither a score nor a picture."""
     bounds = _bounds(cohort, cv, scores)
     return {
+        "size": _size(cv),
+        "date": date.today().isoformat(),
         "slides": _slides(cohort, cv),
         "shared_patients": _shared_patients(cohort, cv),
         "alignment": _alignment(cohort),
@@ -51,6 +54,16 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
         "explore": _explore(cv),
         "made_with": cv.manifest.version,
         "command": cv.manifest.command,
+    }
+
+
+def _size(cv: CrossValidation) -> dict[str, int]:
+    """How many of each were trained on and predicted."""
+    return {
+        "genes": len(cv.genes),
+        "spots": sum(entry.spots for entry in cv.manifest.slides.values()),
+        "slides": len(cv.manifest.slides),
+        "groups": len(cv.groups),
     }
 
 

@@ -83,7 +83,11 @@ def _stain(cohort: Cohort, slide: str, table_key: str) -> Picture:
 def _gene_scores(scores: pd.DataFrame) -> Picture | None:
     if "noise_ceiling" not in set(scores["predictor"]):
         return None
-    return _embed(pl.gene_scores(scores), f"Score of every gene against its noise ceiling. {LOWER_BOUND}", vector=True)
+    name = headline(scores)
+    axes = pl.gene_scores(scores, predictor=name)
+    return _embed(
+        axes, f"Score of every gene, as {name} predicts it, against its noise ceiling. {LOWER_BOUND}", vector=True
+    )
 
 
 def _training(cv: CrossValidation) -> Picture | None:

@@ -58,7 +58,7 @@ def foreign(
     if _follows_counts(table, matrix, spots, known):
         return None
     hints = [*_twin(table, layer, spots, columns), *_shared(matrix, used, rows, columns)]
-    return f"layer {layer!r} {_what_is_wrong(made)}: if it was {_may_be()}{''.join(f'; {hint}' for hint in hints)}"
+    return f"layer {layer!r} {_what_is_wrong(made)}: if it was {_may_be(layer)}{''.join(f'; {hint}' for hint in hints)}"
 
 
 def _what_is_wrong(made: Mapping[str, Any]) -> str:
@@ -70,11 +70,13 @@ def _what_is_wrong(made: Mapping[str, Any]) -> str:
     return "was made outside this package, and how it was made is not recorded"
 
 
-def _may_be() -> str:
-    return (
-        "computed over several slides (scaled, averaged, smoothed, corrected), scores are not held-out. "
-        "sh.pp.log_normalize(sdata) makes a layer of which each spot's values follow from its own counts"
+def _may_be(layer: str) -> str:
+    advice = (
+        "Values that were computed for each slide by itself are fine"
+        if layer == "X"
+        else "sh.pp.log_normalize(sdata) makes a layer of which each spot's values follow from its own counts"
     )
+    return f"computed over several slides (scaled, averaged, smoothed, corrected), scores are not held-out. {advice}"
 
 
 def _compared_with(table: AnnData, layer: str, source: str | None) -> list[str]:
