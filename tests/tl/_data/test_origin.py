@@ -120,7 +120,7 @@ def test_one_changed_value_is_seen(sdata):
 def test_without_counts_nothing_can_be_compared(sdata):
     sdata["table"].layers["own"] = values_of(sdata) / 2
     sdata["table"].X[:] = values_of(sdata)
-    assert "made outside this package" in ask(sdata, "X")
+    assert "made outside this package" in ask(sdata, "X") and "log_normalize" not in ask(sdata, "X")
     del sdata["table"].X
     assert ask(sdata, "log1p") is None
     assert "made outside this package" in ask(sdata, "own")
