@@ -81,3 +81,16 @@ def test_numbers_that_are_no_array_say_nothing():
     assert array_pitch(position + 0.25, xy) is None
     assert array_pitch(position[:5], xy[:5]) is None
     assert array_pitch(position[:0], xy[:0]) is None
+
+
+def test_spots_that_touch_stand_for_the_cells_of_their_lattice():
+    from spatialhist._sdata.lattice import covered_area
+
+    column, row = (index.ravel() for index in np.meshgrid(np.arange(23.0), np.arange(14.0)))
+    square = 8 * np.column_stack([column, row])
+    hexagons = 8 * np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
+    turned = square @ np.array([[0.8, -0.6], [0.6, 0.8]]) + (100, 7)
+    assert covered_area(square, 8.0) == covered_area(turned, 8.0) == pytest.approx(64)
+    assert covered_area(hexagons, 8.0) == pytest.approx(64 * np.sqrt(3) / 2)
+    assert covered_area(hexagons, 4.4) is None
+    assert covered_area(square[:1], 8.0) is None

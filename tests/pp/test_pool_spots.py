@@ -88,11 +88,20 @@ def test_areas_and_what_they_are_in():
     sdata = bins()
     sh.pp.pool_spots(sdata, ("px", 40), lattice="square")
     obs = sdata["pooled"].obs
-    np.testing.assert_allclose(obs["pooled_area_um2"], obs["n_pooled"] * np.pi * 16 * 4)
+    # bins of 8 pixels are held as the circles inside them
+    np.testing.assert_allclose(obs["pooled_area_um2"], obs["n_pooled"] * 64 * 4)
     assert obs["n_pooled"].max() == 25
     sdata.attrs["spatialhist"]["slides"]["S1"]["mpp"] = None
     sh.pp.pool_spots(sdata, ("px", 40), key_added="other")
-    assert sdata["other"].obs["pooled_area_px2"].sum() == pytest.approx(sdata["table"].n_obs * np.pi * 16)
+    assert sdata["other"].obs["pooled_area_px2"].sum() == pytest.approx(sdata["table"].n_obs * 64)
+
+
+def test_spots_with_gaps_have_the_area_of_their_circles():
+    sdata = bins()
+    sdata["S1"]["radius"] = 3.0
+    sdata.attrs["spatialhist"]["slides"]["S1"]["spot_diameter_px"] = 6.0
+    sh.pp.pool_spots(sdata, ("px", 40))
+    assert sdata["pooled"].obs["pooled_area_um2"].sum() == pytest.approx(sdata["table"].n_obs * 9 * np.pi * 4)
 
 
 def test_the_first_table_stays_and_a_second_call_gives_the_same(cohort):

@@ -12,6 +12,9 @@ HEXAGON = np.sqrt(3)
 """Distance of rows over that of columns in a hexagonal array, whose rows skip every other column."""
 TOLERANCE = 0.1
 """Share by which steps may differ from a perfect lattice: spots are placed by hand or by an alignment."""
+TOUCHING = 0.01
+"""Share by which distance and diameter may differ for circles to touch: spots of Visium are 45 % apart."""
+SIDES_OF_SQUARE = 4
 SKIPPING = np.array([[1, 1], [1, -1]])
 """Steps in rows and columns to neighbors, where every other column of a row is empty."""
 STEPS_TRIED = 2000
@@ -27,6 +30,36 @@ def lattice_pitch(xy: np.ndarray) -> float | None:
         return None
     distance, _ = cKDTree(points).query(points, k=2)
     return float(np.median(distance[:, 1]))
+
+
+def covered_area(xy: np.ndarray, diameter: float) -> float | None:
+    """Area that each spot stands for where spots cover the plane: bins, or pooled spots, held as circles that touch.
+
+    Parameters
+    ----------
+    xy
+        Spot centers ``(n, 2)``.
+    diameter
+        Of the circles.
+
+    Returns
+    -------
+    float | None
+        Of the square or hexagon around a circle; None where circles leave gaps or overlap.
+    """
+    from scipy.spatial import cKDTree
+
+    points = xy[np.isfinite(xy).all(axis=1)]
+    if len(points) < 2:
+        return None
+    tree = cKDTree(points)
+    some = points[np.linspace(0, len(points) - 1, min(len(points), STEPS_TRIED)).astype(int)]
+    pitch = np.median(tree.query(some, k=2)[0][:, 1])
+    if abs(pitch / diameter - 1) > TOUCHING:
+        return None
+    # a square has its next neighbors at 1.41 spacings, a hexagon at 1.73; at the border there are fewer of both
+    neighbors = np.percentile(tree.query_ball_point(some, 1.2 * pitch, return_length=True) - 1, 75)
+    return float(diameter**2 * (1.0 if neighbors <= SIDES_OF_SQUARE else HEXAGON / 2))
 
 
 def array_pitch(position: np.ndarray, xy: np.ndarray) -> float | None:

@@ -14,6 +14,7 @@ from spatialhist._sdata.coordinates import length_factor
 from spatialhist._sdata.flags import nullable_flags, settled_flags
 from spatialhist._sdata.geometry import apply, areas_of_spots, check_on_image, inside, positions_of, spot_centers
 from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
+from spatialhist._sdata.lattice import covered_area
 from spatialhist._sdata.own_images import full_image
 from spatialhist._sdata.pixel_hash import hash_pixels
 from spatialhist._sdata.scale import Scale, scale, slide_info, stain_target
@@ -191,9 +192,16 @@ class Slide:
 
     @property
     def spot_areas(self) -> np.ndarray:
-        """Area of every spot in square pixels of the slide: of its circle, square or polygon."""
+        """Area of every spot in square pixels of the slide: of its circle, square or polygon.
+
+        Bins are often held as the circles inside them: circles that touch have the area of the bin.
+        """
         areas = areas_of_spots(self._sdata, self.name)
-        return areas.to_numpy()[positions_of(self._table.obs[_keys.INSTANCE].iloc[self.rows], areas.index)]
+        found = areas.to_numpy()[positions_of(self._table.obs[_keys.INSTANCE].iloc[self.rows], areas.index)]
+        diameter = self.spot_diameter_px
+        alike = np.allclose(found, np.pi / 4 * diameter**2, rtol=0.01)
+        bin_area = covered_area(self.xy, diameter) if alike else None
+        return found if bin_area is None else np.full_like(found, bin_area)
 
     def centers(self, which: str | None = None) -> np.ndarray:
         """Spot centers ``(n, 2)`` as they are placed, in full-resolution pixels of an image."""
