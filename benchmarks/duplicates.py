@@ -284,7 +284,7 @@ def drawn_anew(s: Section, seed: int) -> tuple[Section, np.ndarray]:
 
 def growth() -> None:
     """Processor time of the search among slides of 2,048 spots and 500 keypoints that are no copies."""
-    for n in (50, 100, 200):
+    for n in (50, 200):
         rng, names = np.random.default_rng(n), list(map(str, range(n)))
         signatures = [
             Signature(rng.uniform(0, 512, (500, 2)).astype(np.float32), rng.integers(-99, 99, (500, 64), dtype=np.int8))

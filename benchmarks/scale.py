@@ -312,7 +312,9 @@ def report(kind: str, sizes: list[int]) -> None:
         print(f"| {rows[0][0]} | {cells} | {exponent(sizes, [s for _, s, _ in rows]):.2f} |", flush=True)
     peaks, seconds = zip(*((max(mb for *_, mb in t), sum(s for _, s, _ in t)) for t in tables), strict=True)
     print(
-        "| all | " + " | ".join(f"{s:.1f} | {mb:.0f}" for mb, s in zip(peaks, seconds, strict=True)) + " |\n",
+        "| all | "
+        + " | ".join(f"{s:.1f} | {mb:.0f}" for mb, s in zip(peaks, seconds, strict=True))
+        + f" | {exponent(sizes, list(seconds)):.2f} |\n",
         flush=True,
     )
     check_growth(f"{kind}, MB", sizes, peaks, noise=50)
