@@ -18,7 +18,8 @@ import time
 import warnings
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 
 def fuzz(name: str, seconds: float, seed: int, memory_gb: float) -> None:
@@ -36,7 +37,7 @@ def fuzz(name: str, seconds: float, seed: int, memory_gb: float) -> None:
         while time.process_time() < end:
             accepted += read_damaged(reader, Path(folder), seed + tried)
             tried += 1
-    print(f"{name:12} {tried:7} inputs, {accepted:6} accepted, {tried - accepted:7} refused", flush=True)
+    print(f"{name:19} {tried:7} inputs, {accepted:6} accepted, {tried - accepted:7} refused", flush=True)
 
 
 def main() -> None:

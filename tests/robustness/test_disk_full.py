@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import spatialdata as sd
 from small_cohorts import FAST
+from stored_readers import bins, h5ad, hest, pooled, segmented, sheet, visium, xenium, xenium_csv
 
 import spatialhist as sh
 from spatialhist.io._saving import exchange
@@ -85,6 +86,27 @@ def test_reading_into_a_store_leaves_no_store(box, tmp_path, monkeypatch, after)
         Disk(patch, tmp_path, after)
         raises_full(lambda: sh.io.read(box.sdata.path, store=tmp_path / "new.zarr"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "make", [bins, h5ad, hest, pooled, segmented, sheet, visium, xenium, xenium_csv], ids=lambda make: make.__name__
+)
+def test_a_reader_leaves_no_store_and_writes_it_once_there_is_room(make, tmp_path, monkeypatch):
+    folder, stores = tmp_path / "data", tmp_path / "stores"
+    folder.mkdir()
+    stores.mkdir()
+    read = make(folder)
+    there = sorted(folder.rglob("*"))
+    for after in (0, 4, 40):
+        with monkeypatch.context() as patch:
+            disk = Disk(patch, stores, after)
+            raises_full(lambda: read(stores / "new.zarr"))
+        assert disk.failed
+        assert list(stores.iterdir()) == []
+    assert sorted(folder.rglob("*")) == there
+    table = read(stores / "new.zarr")["table"]
+    np.testing.assert_array_equal(table.to_df(), sd.read_zarr(stores / "new.zarr")["table"].to_df())
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3])

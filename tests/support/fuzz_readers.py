@@ -22,7 +22,9 @@ import tifffile
 from PIL import Image
 from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
-from small_xenium import write_xenium
+from small_xenium import write_cells as write_xenium_cells
+from small_xenium import write_landmarks, write_xenium
+from tests.io.conftest import picture, write_space_ranger
 from visium_hd_folders import write_bins, write_cells
 
 import spatialhist as sh
@@ -146,6 +148,14 @@ def _visium_hd(name: str) -> Callable[[Path], Reader]:
     return make
 
 
+def _visium(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        outs = write_space_ranger(folder / "outs", header=True)
+        return Reader.of(outs / name, lambda: sh.io.read_visium(outs))
+
+    return make
+
+
 def _xenium(name: str, **options: Any) -> Callable[[Path], Reader]:
     def make(folder: Path) -> Reader:
         output = write_xenium(folder / "xenium")
@@ -153,6 +163,32 @@ def _xenium(name: str, **options: Any) -> Callable[[Path], Reader]:
             pd.read_parquet(output / "transcripts.parquet").to_csv(output / name)
             (output / "transcripts.parquet").unlink()
         return Reader.of(output / name, lambda: sh.io.read_xenium(output, spots=options.get("spots", ("um", 17))))
+
+    return make
+
+
+def _landmarks(folder: Path) -> Reader:
+    output = write_xenium(folder / "xenium")
+    path = write_landmarks(output / "S_he_imagealignment.csv")
+    return Reader.of(path, lambda: sh.io.read_xenium(output, spots=("um", 17)))
+
+
+def _xenium_text(name: str, spots: Any) -> Callable[[Path], Reader]:
+    """Text as it is, without the checksum that damage would not pass."""
+
+    def make(folder: Path) -> Reader:
+        output = write_xenium(folder / "xenium")
+        write_xenium_cells(output, kind="cells.csv")
+        pd.read_parquet(output / "transcripts.parquet")[:40].to_csv(output / "transcripts.csv", index=False)
+        text = Path(shutil.move(output / f"{name}.csv", folder))
+        for other in output.glob(f"{name}.*"):
+            other.unlink()
+
+        def read() -> None:
+            (output / f"{name}.csv.gz").write_bytes(gzip.compress(text.read_bytes(), 1))
+            sh.io.read_xenium(output, spots=spots)
+
+        return Reader.of(text, read)
 
     return make
 
@@ -354,6 +390,15 @@ def _hest(name: str) -> Callable[[Path], Reader]:
     return make
 
 
+def _sheet(folder: Path) -> Reader:
+    write_bins(folder / "lung")
+    write_space_ranger(folder / "outs", header=True)
+    Image.fromarray(picture()).save(folder / "a.png")
+    path = folder / "samples.csv"
+    path.write_text("path,platform,slide,patient,bin_um,pool_um,image,grade\nouts,visium,A,P1,,,a.png,3\nlung,,B,P2,8,20,,2\n")
+    return Reader.of(path, lambda: sh.io.read(path))
+
+
 READERS: dict[str, Callable[[Path], Reader]] = {
     "png": _image("a.png"),
     "jpeg": _image("a.jpg"),
@@ -365,15 +410,25 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "bin positions": _visium_hd("binned_outputs/square_008um/spatial/tissue_positions.parquet"),
     "bin scale": _visium_hd("binned_outputs/square_008um/spatial/scalefactors_json.json"),
     "cell outlines": _visium_hd("segmented_outputs/cell_segmentations.geojson"),
+    "cells of bins": _visium_hd("segmented_outputs/filtered_feature_cell_matrix.h5"),
+    "visium matrix": _visium("filtered_feature_bc_matrix.h5"),
+    "visium positions": _visium("spatial/tissue_positions.csv"),
+    "visium scale": _visium("spatial/scalefactors_json.json"),
     "challenge": _challenge,
     "h5ad": _h5ad,
     "hest metadata": _hest("metadata/A.json"),
     "hest sheet": _hest("HEST_v1_1_0.csv"),
+    "hest counts": _hest("st/A.h5ad"),
+    "hest image": _hest("wsis/A.tif"),
+    "sample sheet": _sheet,
     "experiment.xenium": _xenium("experiment.xenium"),
     "transcripts.parquet": _xenium("transcripts.parquet"),
     "transcripts.csv.gz": _xenium("transcripts.csv.gz"),
     "alignment": _xenium("S_he_imagealignment.csv"),
+    "transcripts text": _xenium_text("transcripts", ("um", 17)),
+    "landmarks": _landmarks,
     "cells": _xenium("cells.parquet", spots="cells"),
+    "cells text": _xenium_text("cells", "cells"),
     "cell matrix": _xenium("cell_feature_matrix.h5", spots="cells"),
     "stain": _stain,
     "manifest": _run("cross-validation"),

@@ -57,6 +57,19 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
         read_positions(tmp_path / "p.csv")
 
 
+@pytest.mark.parametrize("head", [f"{HEADER}\n", ""], ids=["header", "none"])
+def test_a_row_that_is_cut_is_refused_and_a_lost_line_end_is_not(tmp_path, head):
+    path, whole = tmp_path / "p.csv", f"{head}{ROWS}\n"
+    path.write_text(whole)
+    expected = read_positions(path)
+    path.write_text(whole[:-1])
+    pd.testing.assert_frame_equal(read_positions(path), expected)
+    for end in range(len(whole) - len("AC-1,0,0,2,101,140\n") + 1, len(whole) - len("140\n") + 1):
+        path.write_text(whole[:end])
+        with pytest.raises(ValueError, match=r"p\.csv"):
+            read_positions(path)
+
+
 FRAME = pd.DataFrame(
     [["s_008um_00003_00007-1", 1, 3, 7, 90.5, 140.25], ["s_008um_00000_00002-1", 0, 0, 2, 41.5, 60.75]], columns=COLUMNS
 )
