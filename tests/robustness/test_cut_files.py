@@ -8,7 +8,6 @@ import pytest
 from fuzz_readers import OURS
 from stored_readers import bins, hest, segmented, sheet, xenium, xenium_csv
 
-
 NEEDED = {
     bins: {"filtered_feature_bc_matrix.h5", "scalefactors_json.json", "tissue_positions.parquet"},
     segmented: {"filtered_feature_cell_matrix.h5", "scalefactors_json.json", "cell_segmentations.geojson"},

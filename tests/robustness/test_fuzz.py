@@ -10,7 +10,16 @@ from fuzz_readers import READERS, read_damaged
 SLOW = {"slides.csv", "spots", "counts", "challenge", "store", "table", "shapes", "tiff", "journal", "links", "sparse", "h5ad",
         "hest metadata", "hest sheet"}  # fmt: skip
 SLOW |= {"experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "alignment", "cells", "cell matrix"}
-SLOW |= {"bins", "bin positions", "bin scale", "cell outlines", "cells of bins", "cells text", "transcripts text", "landmarks"}
+SLOW |= {
+    "bins",
+    "bin positions",
+    "bin scale",
+    "cell outlines",
+    "cells of bins",
+    "cells text",
+    "transcripts text",
+    "landmarks",
+}
 SLOW |= {"visium matrix", "visium positions", "visium scale", "hest counts", "hest image", "sample sheet"}
 """Readers that build an object."""
 

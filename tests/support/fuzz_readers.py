@@ -395,7 +395,9 @@ def _sheet(folder: Path) -> Reader:
     write_space_ranger(folder / "outs", header=True)
     Image.fromarray(picture()).save(folder / "a.png")
     path = folder / "samples.csv"
-    path.write_text("path,platform,slide,patient,bin_um,pool_um,image,grade\nouts,visium,A,P1,,,a.png,3\nlung,,B,P2,8,20,,2\n")
+    path.write_text(
+        "path,platform,slide,patient,bin_um,pool_um,image,grade\nouts,visium,A,P1,,,a.png,3\nlung,,B,P2,8,20,,2\n"
+    )
     return Reader.of(path, lambda: sh.io.read(path))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.cohort import check_object, open_cohort
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
 from spatialhist._sdata.geometry import has_spots
@@ -142,7 +142,8 @@ def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
     """Put several objects into one: elements side by side, tables of one name outer-joined on genes.
 
     A gene that a slide lacks is 0 there and False in ``varm["measured"]``. A layer that not all objects have is left
-    out with a warning, because zeros would look like values. Where some spot ids are text, all become text.
+    out with a warning, because zeros would look like values. Where some spot ids are text, all become text. Objects of
+    images alone add slides without spots; of nothing else there is no table.
 
     Raises
     ------
@@ -152,27 +153,38 @@ def concat_slides(parts: Sequence[SpatialData]) -> SpatialData:
     import spatialdata as sd
     from spatialdata.models import TableModel
 
-    cohorts = [open_cohort(p) for p in parts]
+    cohorts = [open_cohort(part) for part in parts if not _only_images(part)]
+    _check_unique([*(s for c in cohorts for s in c.slides), *(s for p in parts if _only_images(p) for s in _known(p))])
     slides = [s for c in cohorts for s in c.slides]
-    twice = sorted({s for s in slides if slides.count(s) > 1})
-    if twice:
-        raise ValueError(f"slides {twice} are in more than one object: slide ids must be unique in a cohort")
-    table, others = _concat_tables(cohorts, slides), _other_tables(parts)
+    tables = {_keys.TABLE: (_concat_tables(cohorts, slides), slides)} if cohorts else {}
     elements = {name: element for p in parts for _, name, element in p.gen_spatial_elements()}
-    if table.obs[_keys.INSTANCE].dtype == object:
+    if cohorts and tables[_keys.TABLE][0].obs[_keys.INSTANCE].dtype == object:
         elements |= {slide: _with_text_index(elements[slide]) for slide in slides}
     joined = sd.SpatialData.init_from_elements(elements)
-    joined.tables[_keys.TABLE] = TableModel.parse(
-        table, region=slides, region_key=_keys.REGION, instance_key=_keys.INSTANCE
-    )
-    for key, (other, regions) in others.items():
+    for key, (table, regions) in {**tables, **_other_tables(parts)}.items():
         joined.tables[key] = TableModel.parse(
-            other, region=regions, region_key=_keys.REGION, instance_key=_keys.INSTANCE
+            table, region=regions, region_key=_keys.REGION, instance_key=_keys.INSTANCE
         )
-    for part, cohort in zip(parts, cohorts, strict=True):
-        for slide in {*cohort.slides, *part.attrs[_keys.ROOT]["slides"]}:
+    for part in parts:
+        for slide in _known(part):
             slide_info(joined, slide).update(slide_info(part, slide))
     return joined
+
+
+def _known(part: SpatialData) -> list[str]:
+    """Slides that something is known of."""
+    return list(part.attrs.get(_keys.ROOT, {}).get("slides", {}))
+
+
+def _only_images(part: SpatialData) -> bool:
+    """Whether it has slides, none of which has spots."""
+    check_object(part)
+    return not part.tables and bool(_known(part))
+
+
+def _check_unique(slides: Sequence[str]) -> None:
+    if twice := sorted({s for s in slides if slides.count(s) > 1}):
+        raise ValueError(f"slides {twice} are in more than one object: slide ids must be unique in a cohort")
 
 
 def _other_tables(parts: Sequence[SpatialData]) -> dict[str, tuple[AnnData, list[str]]]:

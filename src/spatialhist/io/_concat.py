@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from spatialhist import _keys
+
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
@@ -18,7 +20,7 @@ def concat(parts: Sequence[SpatialData]) -> SpatialData:
     Parameters
     ----------
     parts
-        Objects whose slide ids differ; each may hold several slides.
+        Objects whose slide ids differ; each may hold several slides, or whole slides without spots.
 
     Returns
     -------
@@ -52,5 +54,6 @@ def concat(parts: Sequence[SpatialData]) -> SpatialData:
     if not len(parts):
         raise ValueError("nothing to concatenate: parts is empty")
     joined = concat_slides(parts)
-    logger.info("joined %d objects into one of %d spots", len(parts), joined["table"].n_obs)
+    n_spots = joined[_keys.TABLE].n_obs if _keys.TABLE in joined.tables else 0
+    logger.info("joined %d objects into one of %d spots", len(parts), n_spots)
     return joined

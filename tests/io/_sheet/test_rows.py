@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from visium_hd_folders import write_bins
 
 import spatialhist as sh
+from spatialhist._sdata.images import levels_of
 from spatialhist.cli import app
 from spatialhist.io._read import FORMATS
 from spatialhist.io._sheet.rows import check_rows, read_sheet
@@ -60,6 +62,20 @@ def test_columns_that_are_not_given_are_told_by_the_folder(folder):
     assert list(sh.io.read(two, slides=["B"]).shapes) == ["B"]
 
 
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("beside", ["a/outs,,S1,\n", ""], ids=["beside spots", "alone"])
+def test_whole_slides_without_spots(folder, tmp_path, stored, beside):
+    Image.fromarray(picture()[::2]).save(folder / "low.png")
+    sheet = write(folder, f"path,mpp,slide,patient\nfull.png,0.5,,P1\n{beside}low.png,0.25,L,P2\n")
+    sdata = sh.io.read(sheet, store=tmp_path / "s.zarr" if stored else None)
+    np.testing.assert_array_equal(levels_of(sdata["full_full_image"])[0], np.moveaxis(picture(), -1, 0))
+    assert levels_of(sdata["L_full_image"])[0].shape == (3, 150, 423)
+    info = sdata.attrs["spatialhist"]["slides"]
+    assert [(info[s]["mpp"], info[s]["patient"]) for s in ("full", "L")] == [(0.5, "P1"), (0.25, "P2")]
+    assert list(sdata.tables) == ["table"] * bool(beside) and list(sdata.shapes) == ["S1"] * bool(beside)
+    assert not beside or sdata["table"].shape == (11, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
@@ -69,6 +85,18 @@ def test_columns_that_are_not_given_are_told_by_the_folder(folder):
         ("path,a/b\na/outs,1\n", ValueError, "column 'a/b' cannot be kept in obs under this name: call it 'a_b'"),
         ("path,__x\na/outs,1\n", ValueError, "column '__x' cannot be kept in obs under this name: call it 'x'"),
         ("path,slide\na/outs,A\n,B\n", ValueError, r"samples.csv, line 3, column 'path' is empty"),
+        (
+            "path\n~nobody-of-this-name/x\n",
+            ValueError,
+            r"line 2, column 'path' holds '~nobody-of-this-name/x', which is no path",
+        ),
+        (f"path\n{'a' * 300}\n", ValueError, r"line 2, column 'path' holds 'aaa.*', which is no path: .*too long"),
+        (
+            f"path,slide\na/outs,{'b' * 201}\n",
+            ValueError,
+            r"line 2, column 'slide': slide id 'bbb.* has 201 letters.*up to 200",
+        ),
+        ("path,patient,patient\na/outs,P1,P2\n", ValueError, r"samples.csv has the column 'patient' twice"),
         ("path\na/outs\nc/outs\n", FileNotFoundError, r"line 3, column 'path': .*c/outs does not exist"),
         ("path,image\na/outs,no.tif\n", FileNotFoundError, r"line 2, column 'image': .*no.tif does not exist"),
         ("path,slide\na/outs,A\nb/outs,A\n", ValueError, r"line 3, column 'slide': 'A' is that of .*line 2"),

@@ -98,8 +98,9 @@ def _write_parts(parts: Iterable[SpatialData], folder: Path) -> None:
     for name in cohort.shapes:
         root.shapes[name] = cohort.shapes[name]
         root.write_element(name)
-    root.tables[_keys.TABLE] = cohort.tables[_keys.TABLE]
-    root.write_element(_keys.TABLE)
+    if _keys.TABLE in cohort.tables:
+        root.tables[_keys.TABLE] = cohort.tables[_keys.TABLE]
+        root.write_element(_keys.TABLE)
     root.attrs = cohort.attrs
     root.write_attrs()
     root.write_consolidated_metadata()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from spatialhist._sdata.spots_on_image import SmallImage
 
 OUTS = "outs"
+MOST_LETTERS = 200
+"""Of a slide id: names of files have 255, and end in what an element of the slide is."""
 
 
 def make_slide(
@@ -87,6 +89,10 @@ def check_slide_id(slide: str) -> None:
     """
     if not isinstance(slide, str):
         raise TypeError(f"slide id {slide!r} must be text, e.g. 'S{slide}'")
+    if len(slide) > MOST_LETTERS:
+        raise ValueError(
+            f"slide id {slide[:20]!r}... has {len(slide)} letters, more than files can be called: give one of up to {MOST_LETTERS}"
+        )
     if not slide or slide == _keys.TABLE or slide.startswith(("__", ".")) or _keys.sanitize(slide) != slide:
         better = _keys.sanitize(slide).strip("_.") or "S1"
         better += "_1" * (better == _keys.TABLE)

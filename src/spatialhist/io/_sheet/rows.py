@@ -80,6 +80,8 @@ def read_sheet(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is no sample sheet: it lacks the column 'path'; it has {list(sheet)}")
     if sheet.empty:
         raise ValueError(f"{path} has no rows")
+    if again := [name for name in KNOWN if f"{name}.1" in sheet]:
+        raise ValueError(f"{path} has the column {again[0]!r} twice: name one of them otherwise, or leave it out")
     if odd := [name for name in sheet if _keys.sanitize(name) != name or name.startswith("__")]:
         better = _keys.sanitize(odd[0]).strip("_.") or "column"
         raise ValueError(f"{path}, column {odd[0]!r} cannot be kept in obs under this name: call it {better!r}")
@@ -151,8 +153,12 @@ def check_pool(of: Format, pool_um: float, asked: Mapping[str, Any], where: str)
 
 def _existing(sheet: Path, where: str, column: str, text: str) -> Path:
     """A path of a cell; a sheet is written by who runs it, and names folders anywhere."""
-    found = sheet.parent / Path(text).expanduser()
-    if not found.exists():
+    try:
+        found = sheet.parent / Path(text).expanduser()
+        there = found.exists()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{where}, column {column!r} holds {text[:80]!r}, which is no path: {error}") from error
+    if not there:
         raise FileNotFoundError(f"{where}, column {column!r}: {found} does not exist")
     return found
 
