@@ -104,6 +104,7 @@ def check_anndata(adata: Any) -> None:
         )
     if adata.X is None:
         raise ValueError(f"adata has no X; layers has {layer_names(adata)}: set adata.X to raw counts")
+    # scipy follows positions of a sparse matrix without looking: one outside would end the process, not the call
     for name, matrix in {"X": adata.X, **{f"layers[{k!r}]": adata.layers[k] for k in layer_names(adata)}}.items():
         check_positions(matrix, f"{name} of adata")
 
@@ -114,6 +115,7 @@ def _obs(adata: AnnData, frame: pd.DataFrame, renaming: Renaming) -> pd.DataFram
     known = {said.get("region_key"), said.get("instance_key")} | (
         {_keys.MEASURED} if _flags(adata.obs) is not None else set()
     )
+    # columns that say slide, spot and measured are written anew, from what was read of them
     frame = frame.drop(columns=[c for c in frame if c in known])
     taken = {c: f"original_{c}" for c in OWN if c in frame}
     renaming.changed.update({f"obs[{old!r}]": new for old, new in taken.items()})
@@ -139,6 +141,7 @@ def _flags(obs: pd.DataFrame) -> np.ndarray | None:
 def _genes(frame: pd.DataFrame) -> pd.DataFrame:
     """Return genes under unique names: those of one symbol are numbered in the order of their ids."""
     names = frame.index.astype(str)
+    # padded, so that places in the table sort as text in the order of their numbers
     ids = frame[IDS].astype(str) if IDS in frame else [f"{i:09d}" for i in range(len(frame))]
     return frame.set_axis(names if names.is_unique else unique_names(names, ids))
 
@@ -172,8 +175,10 @@ def expression(adata: AnnData, rows: np.ndarray, slide: str) -> Any:
 
 def _part(values: Any, rows: np.ndarray) -> Any:
     """Return some rows of a matrix, which may be in columns or still in its file."""
+    # all rows: a slice, which a matrix in its file reads at once
     if len(rows) == values.shape[0]:
         return values[:]
+    # other formats, such as COO, have no rows to take
     if sparse.issparse(values) and values.format not in ("csr", "csc"):
         values = values.tocsr()
     return values[rows]
@@ -207,6 +212,7 @@ def obsm(contents: Contents, rows: np.ndarray, index: pd.Index) -> dict[str, Any
 
 
 def _of_rows(values: Any, rows: np.ndarray, index: pd.Index) -> Any:
+    # a copy, since a slice of an array is a view: changing the slide would change the caller's table
     return values.iloc[rows].set_axis(index) if isinstance(values, pd.DataFrame) else _part(values, rows).copy()
 
 
@@ -216,4 +222,5 @@ def logarithm(uns: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     said = uns[LOG_MARK]
     base = said.get("base") if isinstance(said, Mapping) else None
+    # scanpy writes None for natural logarithms
     return {LOG_MARK: {"base": float(np.e if base is None else base)}}

@@ -59,6 +59,7 @@ def find_libraries(adata: AnnData) -> list[Library]:
     words = _words(adata, column)
     names = list(words.unique())
     libraries = [Library(n, np.flatnonzero(words == n), entries.get(n, {})) for n in names]
+    # one slide and one entry belong together, also where they have other names
     if len(names) == len(entries) == 1:
         return [replace(libraries[0], entry=next(iter(entries.values())))]
     return libraries
@@ -77,6 +78,7 @@ def _column(adata: AnnData, entries: Mapping[Any, Any]) -> str | None:
     named = next((c for c in (COLUMN, said) if c in adata.obs), None)
     if named is not None or len(entries) < 2:
         return named
+    # a column of another name counts only if each of its words is a library
     text = [c for c in adata.obs if adata.obs[c].dtype.kind not in "biuf"]
     return next((c for c in text if set(as_words(adata.obs[c])) <= set(entries)), None)
 

@@ -29,6 +29,7 @@ class Renaming:
             plain = _keys.sanitize(str(name))
             plain = plain.lstrip("_") if plain == RESERVED or plain.startswith("__") else plain
             new[name] = _unused(plain or "column", new.values())
+        # a number that became text is the same name to a reader, and is not told
         self.changed.update({f"{where}[{old!r}]": name for old, name in new.items() if str(old) != name})
         return new
 
@@ -41,6 +42,7 @@ class Renaming:
 
 def _unused(name: str, taken: Iterable[str]) -> str:
     """Return a name that differs from others in more than upper and lower case."""
+    # a store is a folder, and disks of macOS and Windows do not tell case apart
     used, number, tried = {t.lower() for t in taken}, 1, name
     while tried.lower() in used:
         tried, number = f"{name}_{number}", number + 1

@@ -73,6 +73,7 @@ def _from_file(path: Path, library: Library, *, lazy: bool) -> Picture:
         recorded = read_mpp(path)
     except (ImportError, ValueError):
         recorded = None
+    # a scale that no microscope has says nothing, and must not stand against that of the table
     if recorded is not None and not MPP_RANGE[0] <= recorded <= MPP_RANGE[1]:
         recorded = None
     return Picture(pixels, recorded_mpp=recorded, small=_small_copy(library))
@@ -81,6 +82,7 @@ def _from_file(path: Path, library: Library, *, lazy: bool) -> Picture:
 def small_picture(library: Library) -> str | None:
     """Name of the small picture of a library: ``hires``, else the largest."""
     images = library.entry.get("images", {})
+    # flags sort before sizes: hires wins whatever its size
     by_size = sorted(images, key=lambda key: (key == HIRES, np.size(images[key])))
     return by_size[-1] if by_size else None
 
@@ -134,6 +136,7 @@ def scale_factor(library: Library, key: str) -> float | None:
     if value is None:
         return None
     try:
+        # files written by other programs hold arrays of one number
         number = float(np.ravel(value)[0])
     except (IndexError, TypeError, ValueError):
         number = np.nan

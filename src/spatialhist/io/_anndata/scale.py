@@ -39,6 +39,7 @@ def said_mpp(library: Library, xy: np.ndarray, pitch: float | None) -> float | N
     """
     said = scale_factor(library, "microns_per_pixel")
     bin_um, diameter = scale_factor(library, "bin_size_um"), scale_factor(library, "spot_diameter_fullres")
+    # scale factors of Visium HD state it, those of Visium do not
     if said is not None:
         return said
     if bin_um is not None and diameter is not None:
@@ -66,5 +67,7 @@ def is_hexagonal(xy: np.ndarray, pitch: float) -> bool:
         return False
     step = points[pairs[:, 0]] - points[pairs[:, 1]]
     angle = np.arctan2(step[:, 1], step[:, 0])
+    # six times an angle is one direction on a hexagonal array and cancels on a square one; twice the angle
+    # cancels on both, and stays only where all spots lie on a line
     six, two = (abs(np.exp(1j * times * angle).mean()) for times in (6, 2))
     return bool(six > ALIGNED and two < ALIGNED)

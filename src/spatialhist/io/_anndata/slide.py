@@ -89,6 +89,7 @@ def _choose_mpp(
     """Micrometers per pixel of positions as the caller says, else the slide, the table, the file of the image."""
     known = next((m for m in (given, picture.mpp, said, picture.recorded_mpp) if m is not None), None)
     if said is not None and pitch is not None:
+        # a set: the two are often one, which would be warned of twice
         for other in {known, picture.recorded_mpp}:
             check_distance(pitch, other, slide, known_um=said * pitch)
     return known

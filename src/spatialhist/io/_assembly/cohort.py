@@ -59,6 +59,7 @@ def check_new(store: str | Path | None) -> None:
 
 def _check_place(store: Path) -> None:
     """Refuse a path at which nothing can be written, before anything is read."""
+    # the folders between are made with the store
     above = next(folder for folder in store.absolute().parents if folder.exists())
     if not above.is_dir():
         raise NotADirectoryError(f"store {store} cannot be written: {above} is a file; choose another path")
@@ -94,6 +95,7 @@ def _write_parts(parts: Iterable[SpatialData], folder: Path) -> None:
 
     root = sd.SpatialData()
     root.write(folder, update_sdata_path=True)
+    # shapes and tables stay in memory; pixels are written before the next slide is read
     cohort = concat_slides([_move_images(part, root) for part in parts])
     for name in cohort.shapes:
         root.shapes[name] = cohort.shapes[name]
@@ -103,6 +105,7 @@ def _write_parts(parts: Iterable[SpatialData], folder: Path) -> None:
         root.write_element(_keys.TABLE)
     root.attrs = cohort.attrs
     root.write_attrs()
+    # last: it lists what has been written
     root.write_consolidated_metadata()
 
 

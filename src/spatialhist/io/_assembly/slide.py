@@ -56,6 +56,7 @@ def make_slide(
         if length is not None and not (isinstance(length, Real) and 0 < length < np.inf):
             given = length if isinstance(length, Real) else repr(length)
             raise ValueError(f"{name} of slide {slide!r} is {given}: it must be positive, or None where unknown")
+    # spots off the tissue may lie beyond the scan
     compared = centers[should_be_inside(None if obs is None else obs.get(_keys.IN_TISSUE), len(centers))]
     if image is not None:
         check_spots(
@@ -95,6 +96,7 @@ def check_slide_id(slide: str) -> None:
         )
     if not slide or slide == _keys.TABLE or slide.startswith(("__", ".")) or _keys.sanitize(slide) != slide:
         better = _keys.sanitize(slide).strip("_.") or "S1"
+        # else the advice would be refused for the same reason
         better += "_1" * (better == _keys.TABLE)
         raise ValueError(f"slide id {slide!r} must hold only letters, digits, '_', '.', '-'; try {better!r}")
 

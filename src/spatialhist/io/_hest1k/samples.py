@@ -155,10 +155,12 @@ def _elsewhere(unknown: Sequence[str], rows: Mapping[str, Any]) -> str:
 
 def _read_sheet(folder: Path) -> tuple[Path | None, dict[str, dict[str, Any]]]:
     """Return the newest table of all samples, by their ids; nothing where there is none."""
+    # by numbers: as text v1_10 would come before v1_2
     sheets = sorted(folder.glob(SHEETS), key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)])
     if not sheets:
         return None, {}
     try:
+        # as text: an id that looks like a number stays as it is, and "NA" is what was written
         frame = pd.read_csv(sheets[-1], dtype=str, keep_default_na=False)
     except (ValueError, UnicodeError) as error:
         raise ValueError(f"{sheets[-1]} cannot be read as CSV: {error}") from error
@@ -174,6 +176,7 @@ def _sample(folder: Path, name: str, sheet: Path | None, row: Mapping[str, Any])
     table, image = inside(folder, TABLES, f"{name}.h5ad"), inside(folder, IMAGES, f"{name}.tif")
     own = inside(folder, METADATA, f"{name}.json")
     said = _read_json(own) if own.is_file() else {}
+    # JSON of Python holds NaN, which is the only value that differs from itself
     about = {**row, **{key: value for key, value in said.items() if value is not None and value == value}}
     return Sample(name, table, image, about, own if own.is_file() or sheet is None else sheet)
 
@@ -194,6 +197,7 @@ def _check_files(sample: Sample, folder: Path) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     with intact(path, "{path} is no metadata of a sample, or broken: {error}", errors=(*BROKEN, OSError, ValueError)):
         found = json.loads(path.read_text(encoding="utf-8"))
+        # inside, so that a list or a number, which has no items, is told as a broken file
         return dict(found.items())
 
 

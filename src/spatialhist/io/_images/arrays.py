@@ -53,9 +53,11 @@ def _channels_last(pixels: np.ndarray, name: str) -> np.ndarray:
     if pixels.ndim != 3:
         raise ValueError(f"{name} has shape {pixels.shape}; want (y, x), (y, x, channels) or (channels, y, x)")
     first, last = (pixels.shape[axis] in (1, 3, 4) for axis in (0, 2))
+    # (3, y, 3) could be an image three rows high or three pixels wide
     if first == last:
         why = "either end could be the channels" if first else "neither end has 1, 3 or 4 channels"
         raise ValueError(f"{name} has shape {pixels.shape}: {why}; give (y, x, 3)")
+    # a view: moving axes copies nothing
     return pixels if last else np.moveaxis(pixels, 0, -1)
 
 

@@ -43,6 +43,7 @@ class Colors:
     def to_rgb(self, pixels: np.ndarray) -> np.ndarray:
         """Bring ``(y, x, c)`` to RGB of 8 bits; alpha is laid on white, what is neither color nor alpha dropped."""
         if self.palette is not None:
+            # a damaged file may point beyond its palette
             return self.palette[np.minimum(pixels[:, :, 0], len(self.palette) - 1)]
         pixels = to_8_bits(pixels, self.bits)
         if self.order is not None:
@@ -86,6 +87,7 @@ def _laid_on_white(rgb: np.ndarray, rest: np.ndarray, alpha: str) -> np.ndarray:
     if not alpha:
         return rgb
     if alpha == "premultiplied":
+        # colors brighter than their alpha, as rounding makes them, would overflow 8 bits
         return rgb + (255 - np.maximum(rest[:, :, :1], rgb.max(axis=2, keepdims=True)))
     return on_white(np.dstack([rgb, rest[:, :, :1]]))
 

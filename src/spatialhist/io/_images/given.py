@@ -35,6 +35,7 @@ def open_image(image: Any) -> tuple[Any, dict[str, Any]]:
                 f"image is an object with the images {sorted(image.images)}: pass one of them, as in sdata.images[...]"
             )
         return image.images[_keys.image(slides[0])], slide_info(image, slides[0])
+    # a DataArray or a DataTree, the elements of spatialdata
     if hasattr(image, "dims") or hasattr(image, "children"):
         return image, {}
     return np.moveaxis(to_rgb8(image), -1, 0), {}

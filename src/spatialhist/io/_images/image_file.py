@@ -64,9 +64,11 @@ def in_memory(image: np.ndarray | da.Array, path: Path) -> np.ndarray:
 
     if isinstance(image, np.ndarray):
         return image
+    # again, by the lower limit of what is held in memory
     check_pixels(image.shape[1], image.shape[2], str(path))
     pixels = np.empty(image.shape, dtype=np.uint8)
     try:
+        # no lock: each block is written to a place of its own
         da.store(image, pixels, lock=False)
     except UNDECODABLE as error:
         raise ValueError(f"{path} cannot be read as an image: {reason(error)}") from error

@@ -66,9 +66,11 @@ def _decode(header: Image, path: Path) -> np.ndarray:
     if header.format == "PNG" and header.mode in ("L", "LA", "RGB", "RGBA", "I;16") and not transparent:
         return imagecodecs.png_decode(path.read_bytes())
     if header.mode.startswith("I"):
+        # Pillow hands out 16 bits of gray as 32
         return np.asarray(header).astype(np.uint16)
     if header.mode == "CMYK":
         warn_cmyk(str(path))
+    # a bilevel image comes as flags, not as 0 and 255
     if header.mode in ("1", "L"):
         return np.asarray(header.convert("L"))
     return np.asarray(header.convert("RGBA" if transparent or header.mode in ("RGBA", "LA", "PA") else "RGB"))

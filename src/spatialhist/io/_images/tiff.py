@@ -60,6 +60,7 @@ class Plane:
         self.path, self.number, self.glass = path, number, glass
         self._open(file)
         self.shape, self.dtype, self.ndim = self._pixels.shape, self._pixels.dtype, self._pixels.ndim
+        # a file mapped to memory has no chunks: any pixel can be read by itself
         self.chunks = getattr(self._pixels, "chunks", (1,) * self.ndim)
 
     def __getitem__(self, key: Any) -> np.ndarray:
@@ -71,6 +72,7 @@ class Plane:
             return np.asarray(self._pixels[key])
 
     def __reduce__(self) -> tuple[type[Plane], tuple[Path, int, int]]:
+        # open files and locks cannot be sent to another process
         return Plane, (self.path, self.number, self.glass)
 
     def _open(self, file: TiffFile | None = None) -> None:
@@ -85,6 +87,7 @@ class Plane:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         with self._lock:
+            # counted, since threads read at once: the last one closes
             self._handle.open()
             self._readers += 1
         try:
@@ -172,6 +175,7 @@ def _check_one(file: TiffFile, number: int, path: Path) -> None:
 
 def _warn_of_others(file: TiffFile, path: Path) -> None:
     """Say that pixels of other files, which the OME-XML names, are not read."""
+    # by a pattern: names are all that is wanted of an XML that may be broken
     named = re.findall(r'FileName="([^"]*)"', file.ome_metadata or "")
     others = sorted({name for name in named if name.lower() != path.name.lower()})
     if others:
@@ -237,6 +241,7 @@ def _squares(plane: Plane, axes: str) -> list[int]:
     stored = dict(zip(axes, plane.chunks, strict=True))
     size = dict(zip(axes, plane.shape, strict=True))
     width = min(size["X"], stored["X"] * -(-READ_PX // stored["X"]))
+    # at least one row of tiles, however wide the image is
     height = min(size["Y"], stored["Y"] * max(1, READ_PX**2 // width // stored["Y"]))
     return [{"Y": height, "X": width}.get(a, n) for a, n in size.items()]
 

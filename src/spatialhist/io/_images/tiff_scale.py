@@ -33,6 +33,7 @@ def tiff_mpp(path: Path) -> float | None:
     try:
         with open_tiff(path) as file:
             page = file.series[largest(file)].keyframe
+            # tags last: programs write a resolution there that was never measured
             found = _of_ome(file) or _of_scanner(path) or _of_imagej(file, page) or _of_tags(page)
     except UNDECODABLE as error:
         raise ValueError(f"records a scale that cannot be read ({error})") from error
@@ -84,6 +85,7 @@ def _of_imagej(file: TiffFile, page: TiffPage) -> tuple[float, float] | None:
 
 
 def _of_tags(page: TiffPage) -> tuple[float, float] | None:
+    # the default of the standard
     inch = 2
     return _per_unit(page, TAG_UNITS.get(int(page.tags.valueof("ResolutionUnit", default=inch))))
 

@@ -10,6 +10,7 @@ TAG = 274
 
 def upright(pixels: Any, orientation: Any) -> Any:
     """Turn and mirror ``(y, x, c)``, numpy or dask, as the tag says; what the tag does not know stays."""
+    # first: the mirrors below are of the image that already stands
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -70,11 +70,13 @@ def read_sheet(path: Path) -> pd.DataFrame:
         sheet = pd.read_csv(path, dtype=str, sep="\t" if path.suffix.lower() == ".tsv" else ",", skipinitialspace=True)
     except (ValueError, UnicodeError) as error:
         raise ValueError(f"{path} cannot be read as a sample sheet: {error}; save it as CSV in UTF-8") from error
+    # pandas takes the first of too many cells for the index
     if not isinstance(sheet.index, pd.RangeIndex):
         raise ValueError(
             f"{path} cannot be read as a sample sheet: rows have more cells than the header; quote cells with commas"
         )
     sheet.columns = sheet.columns.str.strip()
+    # rows keep their numbers when empty ones go, so that messages name the right line
     sheet = sheet.apply(lambda column: column.str.strip()).replace("", pd.NA).dropna(how="all")
     if PATH not in sheet:
         raise ValueError(f"{path} is no sample sheet: it lacks the column 'path'; it has {list(sheet)}")
@@ -119,6 +121,7 @@ def _row(sheet: Path, line: int, cells: pd.Series, formats: Sequence[Format]) ->
         raise ValueError(f"{where}, column 'path' is empty")
     found = _existing(sheet, where, PATH, given[PATH])
     of = _format(where, given.get(PLATFORM), found, formats)
+    # asked of the reader itself, so that a new option needs no entry here
     takes = {*signature(of.reader).parameters, *of.takes}
     asked = {c: _value(sheet, where, c, given[c]) for c in KNOWN if c in given and c not in (PATH, PLATFORM, SLIDE)}
     pool_um = asked.pop(POOL, None)
@@ -127,6 +130,7 @@ def _row(sheet: Path, line: int, cells: pd.Series, formats: Sequence[Format]) ->
     noted = {c: asked.pop(c) for c in (_keys.PATIENT,) if c in asked and c not in takes}
     if unused := [c for c in asked if c not in takes]:
         raise ValueError(f"{where}, column {unused[0]!r}: nothing to be said of {of.name!r}; leave the cell empty")
+    # a file is called after its name without the ending, a folder may have dots in it
     asked[SLIDE] = given.get(SLIDE) or sample_id(found if found.is_dir() else found.with_suffix(""))
     _check_id(where, asked[SLIDE])
     return Row(where, of, found, asked, {**noted, **{c: v for c, v in given.items() if c not in KNOWN}}, pool_um)
@@ -237,6 +241,7 @@ def read_row(row: Row) -> SpatialData:
         else:
             part = row.format.read_pooled(row.path, row.pool_um, **row.options)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+        # args, since the text of a KeyError is in quotes
         raise type(error)(f"{row.where}: {error.args[0] if error.args else error}") from error
     for column, value in row.obs.items() if _keys.TABLE in part.tables else ():
         obs = part[_keys.TABLE].obs

@@ -33,6 +33,7 @@ def read_cells(path: Path) -> pd.DataFrame:
         ids, outlines = _read_outlines(path)
     center, area = shapely.centroid(outlines), shapely.area(outlines)
     frame = pd.DataFrame({"x": shapely.get_x(center), "y": shapely.get_y(center), "area": area}, index=ids)
+    # an empty outline has no centroid, and a line no area
     frame = frame[np.isfinite(frame).all(axis=1) & (frame["area"] > 0)]
     if frame.index.has_duplicates:
         raise ValueError(f"{path} holds cells twice, e.g. {frame.index[frame.index.duplicated()][0]!r}")

@@ -70,10 +70,12 @@ def _read_rows(matrix: h5py.Group, path: Path) -> sparse.csr_matrix:
     stored = matrix["data"].size
     if matrix["data"].dtype.kind not in "iuf":
         raise ValueError(f"{path} is a broken sparse matrix: it holds {matrix['data'].dtype}, not numbers")
+    # before memory is asked for: a header can promise any number of values
     if matrix["indices"].size != stored or stored > MOST_PER_BYTE * path.stat().st_size:
         raise ValueError(f"{path} is a broken sparse matrix: {stored} values at {matrix['indices'].size} positions")
     starts = matrix["indptr"][:]
     check_compressed(starts, n_barcodes, stored, str(path))
+    # part by part: wider types of the file would stand beside these as a whole
     values, positions = np.empty(stored, dtype=np.float32), np.empty(stored, dtype=np.int32)
     for start in range(0, stored, PART):
         part = slice(start, start + PART)

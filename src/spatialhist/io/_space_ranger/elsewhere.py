@@ -42,6 +42,7 @@ def what_it_may_be(path: Path) -> str:
         return next((f": {advice}" for suffixes, advice in FILES.items() if path.suffix.lower() in suffixes), "")
     if (path / OUTS).is_dir():
         return f"; did you mean {path / OUTS}?"
+    # HEST-1k has patches/ too, but neither of the others
     if (path / "patches").is_dir() and ((path / "adata").is_dir() or (path / "splits").is_dir()):
         return f": {BENCH}"
     if any((path / name).is_file() for name in MATRICES):

@@ -60,6 +60,7 @@ def _texts(counts: Path, key: str) -> list[str]:
 def open_matrix(counts: Path) -> Iterator[h5py.Group]:
     """The matrix in a file, with what is wrong with it named."""
     says = "{path} is no feature-barcode matrix of Space Ranger, or a broken one: {error}"
+    # h5py raises OSError and RuntimeError for damage, and text that is no UTF-8 comes out when it is decoded
     with intact(counts, says, errors=(*BROKEN, OSError, RuntimeError, UnicodeError)), own_hdf5(counts) as file:
         yield file["matrix"]
 

@@ -52,6 +52,7 @@ class Layout:
         ValueError
             If there are no bins of this size; the message names those that there are.
         """
+        # a list compares, where a dict would fail on what cannot be a key
         if bin_um not in list(self.folders):
             there = ", ".join(f"bin_um={kind!r}" for kind in self.folders)
             raise ValueError(f"{self.path} holds nothing of bin_um={bin_um!r}: it has {there}")
@@ -76,6 +77,7 @@ def read_layout(path: Path) -> Layout:
         If a folder of bins does not say how large they are.
     """
     squares = [folder for place in (path, path / BINNED) for folder in sorted(place.glob("square_*um"))]
+    # the folder itself comes last, since it may be one of bins that was renamed
     sizes = {folder: _bin_size(folder) for folder in [*squares, path]}
     folders: dict[int | str, Path] = {size: folder for folder, size in sizes.items() if size}
     cells = [place for place in (path / SEGMENTED, path) if find_file(place, CELL_COUNTS) or find_file(place, OUTLINES)]
@@ -102,6 +104,7 @@ def _bin_size(folder: Path) -> int | None:
 
 def output_folder(path: Path) -> Path:
     """Folder of the whole output, where a folder in it was given."""
+    # absolute, since the parent of '.' is '.' again
     above = (path.absolute(), *path.absolute().parents)
     return next(
         folder for folder in above if folder.name not in (BINNED, SEGMENTED) and not SQUARE.fullmatch(folder.name)

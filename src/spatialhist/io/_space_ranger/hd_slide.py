@@ -63,6 +63,7 @@ def build_bins(
     """Make bins of counts and of the table of positions of the same barcodes, as Space Ranger names its columns."""
     from spatialhist._sdata.scale import slide_info
 
+    # the side and not the diameter of the scale factors, which is rounded
     xy, side = positions[PIXEL].to_numpy(float), bin_um / factors.mpp
     sdata = _build(counts, xy, side, positions.drop(columns=PIXEL), factors, slide, patient)
     slide_info(sdata, slide).update(pitch_px=pitch_px)
@@ -115,6 +116,7 @@ def _join(counts: Counts, places: pd.DataFrame, files: SpaceRangerFiles) -> tupl
             UserWarning,
             stacklevel=6,
         )
+        # only where some are lost: taking rows copies the matrix
         counts = Counts(counts.barcodes[known], counts.matrix[known], counts.genes)
     return counts, places.iloc[at[known]]
 

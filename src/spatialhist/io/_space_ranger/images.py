@@ -34,6 +34,7 @@ def add_images(
     from spatialhist._sdata.cohort import open_cohort
 
     _add_small_images(part, files, slide)
+    # before the large image is there, of which the thumbnail would be made else
     if lazy and image is not None:
         _fill_thumbnail(part, slide)
     if image is not None:

@@ -54,6 +54,7 @@ def read_scale_factors(path: Path) -> ScaleFactors:
             f"{path} has no {MPP!r}, which every output of Visium HD has, of bins and of segmented cells: copy the file again "
             "from the output"
         )
+    # of cells both are missing
     bin_um, diameter = _positive(stored, BIN, path), _positive(stored, DIAMETER, path)
     if bin_um and diameter and abs(diameter * mpp / bin_um - 1) > TOLERANCE:
         raise ValueError(

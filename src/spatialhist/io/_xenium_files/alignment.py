@@ -87,6 +87,7 @@ def read_alignment(path: Path, pixel_size: float) -> Alignment:
     if not path.is_file():
         raise FileNotFoundError(f"no alignment {path}")
     with intact(path, f"{{path}} cannot be read as CSV: {{error}}; {WANTED}", errors=UNDECODABLE):
+        # as text, since only the first row tells a matrix from landmarks; spreadsheets put a byte-order mark before it
         cells = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True, nrows=MAX_ROWS, encoding="utf-8-sig")
     first = [str(cell).strip() for cell in cells.iloc[0]]
     if {name.lower() for name in first} & {name.lower() for name in [*FIXED, *MOVED]}:
@@ -103,9 +104,11 @@ def _of_matrix(cells: pd.DataFrame, pixel_size: float, path: Path) -> Alignment:
             f"{path} holds cells that are no numbers, e.g. {cells.to_numpy()[~np.isfinite(values)][0]!r}: {WANTED}"
         )
     if not np.allclose(values[2], [0, 0, 1]):
+        # a matrix written by columns has the shift in its last row
         hint = ": it is transposed" if np.allclose(values[:, 2], [0, 0, 1]) else ""
         raise ValueError(f"the last row of {path} is {values[2].tolist()} and not 0, 0, 1{hint}; {WANTED}")
     _check_shape(values, path)
+    # the file leads to pixels of the morphology image, and we want micrometers
     matrix = np.diag([pixel_size, pixel_size, 1.0]) @ values
     _check_scale(matrix, path)
     return Alignment(matrix, None, str(path))
@@ -149,6 +152,7 @@ def _landmarks(cells: pd.DataFrame, header: list[str], path: Path) -> np.ndarray
 def _of_landmarks(points: np.ndarray, pixel_size: float, path: Path) -> Alignment:
     """Fit the affine map that takes landmarks of the H&E image closest to those of the morphology image."""
     um, pixels = points[:, :2] * pixel_size, points[:, 2:]
+    # around their middle: beside pixels in the ten thousands the column of ones is badly conditioned
     middle = pixels.mean(axis=0)
     design = np.column_stack([pixels - middle, np.ones(len(pixels))])
     spread = np.linalg.svd(design[:, :2], compute_uv=False)

@@ -82,6 +82,7 @@ def read_cells(files: XeniumFiles) -> Cells:
         raise ValueError(f"{files.matrix} holds no features of type {GENES!r}; it has {sorted(set(features['kind']))}")
     sums = np.asarray(matrix.sum(axis=0)).ravel()
     tally = Tally(counted=int(sums[is_gene].sum()), low_quality=None)
+    # spelled as in transcripts, whose categories are in lower case with underscores
     others = features.loc[~is_gene, "kind"].str.lower().str.replace(" ", "_")
     tally.add_controls({kind: int(n) for kind, n in pd.Series(sums[~is_gene]).groupby(others.to_numpy()).sum().items()})
     return Cells(
@@ -101,6 +102,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     missing = [c for c in (ID, *CENTROID) if c not in frame]
     if missing:
         raise ValueError(f"{path} lacks columns {missing}; it has {list(frame)[:20]}")
+    # before cells are compared: bytes and text of one id would count as two
     frame[ID] = _as_ids(frame[ID])
     if frame[ID].duplicated().any():
         raise ValueError(f"{path} names cells twice, e.g. {frame[ID][frame[ID].duplicated()].iloc[0]!r}")
@@ -161,6 +163,7 @@ def _whole(positions: np.ndarray, path: Path) -> np.ndarray:
 
 def _matched(frame: pd.DataFrame, barcodes: np.ndarray, files: XeniumFiles) -> pd.DataFrame:
     """Cells in the order of the matrix."""
+    # barcodes are text, also where the table of cells numbers them
     rows = pd.Index(frame[ID].astype(str)).get_indexer(barcodes)
     lost = int((rows < 0).sum())
     if lost or not len(barcodes):
@@ -192,7 +195,8 @@ def _named(features: pd.DataFrame) -> pd.DataFrame:
 
 def _other_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """What else is known, under names a store can hold; the contract's own columns are not taken."""
-    own = {_keys.REGION, _keys.INSTANCE, _keys.PATIENT, _keys.MEASURED, "", "Unnamed_0"}
+    # a CSV that pandas wrote has a first column without a name, the index
+    own = {_keys.REGION, _keys.INSTANCE, _keys.PATIENT, _keys.MEASURED, ""}
     extra = frame.drop(columns=[ID, *CENTROID]).rename(columns=_keys.sanitize)
     extra = extra.loc[:, [c.strip("_") not in own and not c.startswith("Unnamed") for c in extra]]
     return extra.loc[:, ~extra.columns.duplicated()]

@@ -89,7 +89,9 @@ def count_in_spots(path: Path, spacing: float, lattice: str, min_qv: float) -> C
     features, sums, tally, genes = Features(), _Sums(), Tally(), set[int]()
     for part in read_parts(path, features):
         kept = _take_genes(part, min_qv, tally)
+        # of any quality, so that the panel does not depend on min_qv
         genes.update(np.unique(part.feature[part.kind == GENE]).tolist())
+        # a larger number would run into that of the spot
         if len(features.names) > 1 << BITS:
             raise ValueError(f"{path} names more than {1 << BITS:,} features: it is no table of transcripts")
         try:
@@ -138,6 +140,7 @@ class _Sums:
 
 def _merged(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Merge two runs, a stretch of integers at a time, so that no run is copied as a whole."""
+    # cut where the longer run fills a stretch, so that equal integers of both fall into the same one
     long, short = (a, b) if len(a[0]) >= len(b[0]) else (b, a)
     keys = np.empty(len(long[0]) + len(short[0]), dtype=np.int64)
     counts = np.empty(len(keys), dtype=np.int32)
@@ -151,6 +154,7 @@ def _merged(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) 
         found, n = _summed(np.concatenate([long[0][i:j], short[0][k:m]]), np.concatenate([long[1][i:j], short[1][k:m]]))
         keys[end : end + len(found)], counts[end : end + len(found)] = found, n
         end += len(found)
+    # in place: a slice would keep the longer arrays alive
     keys.resize(end, refcheck=False)
     counts.resize(end, refcheck=False)
     return keys, counts
@@ -172,7 +176,9 @@ def _matrix(keys: np.ndarray, counts: np.ndarray, columns: list[int], n_features
     spot = keys >> BITS
     starts = np.flatnonzero(np.concatenate([[True], spot[1:] != spot[:-1]]))
     spots = spot[starts]
+    # one integer a spot and gene: large, and of no more use
     del spot
+    # empty: numbers of features that are no gene are never looked up, since only genes were counted
     column = np.empty(n_features, dtype=np.int32)
     column[columns] = np.arange(len(columns), dtype=np.int32)
     indices = column[keys & ((1 << BITS) - 1)]

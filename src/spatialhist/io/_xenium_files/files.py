@@ -107,6 +107,7 @@ def find_he_image(path: Path) -> tuple[Path, Path] | None:
     ValueError
         If it holds several.
     """
+    # a set, since two patterns may match one file
     images = sorted({image for pattern in HE_IMAGES for image in path.glob(pattern)})
     pairs = [(image, alignment) for image in images if (alignment := find_alignment(image)) is not None]
     if len(pairs) > 1:
@@ -117,6 +118,7 @@ def find_he_image(path: Path) -> tuple[Path, Path] | None:
 
 def find_alignment(image: Path) -> Path | None:
     """File beside an image that is called after it, as 10x calls alignments."""
+    # 10x writes <id>_he_image.ome.tif and <id>_he_imagealignment.csv
     stem = image.name.removesuffix(image.suffix).removesuffix(".ome")
     beside = (image.with_name(f"{stem}{ends}") for ends in ("alignment.csv", "_alignment.csv"))
     return next((path for path in beside if path.is_file()), None)

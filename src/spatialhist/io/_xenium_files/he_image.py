@@ -80,6 +80,7 @@ class HeImage:
 
     def _mistake(self, fits: Callable[[Alignment, tuple[int, int]], bool], size: tuple[int, int]) -> str:
         source = self.alignment.source
+        # by trying: what makes the spots fit is what went wrong
         if fits(self.alignment.inverted(self.pixel_size), size):
             return (
                 f"{source} is inverted. It must lead from pixels of the H&E image to pixels of the morphology image: choose the "

@@ -25,6 +25,7 @@ def build_spots(found: Spots, alignment: Alignment | None, pixels: Any, slide: s
     """Make a slide in pixels of the H&E image, or in micrometers where there is none and no alignment."""
     from spatialhist.io._assembly.slide import make_slide
 
+    # without an image a pixel is a micrometer, so that lengths need no case of their own
     mpp = 1.0 if alignment is None else alignment.mpp
     diameter = np.broadcast_to(found.diameter_um, len(found.centers_um)) / mpp
     part = make_slide(
@@ -37,6 +38,7 @@ def build_spots(found: Spots, alignment: Alignment | None, pixels: Any, slide: s
         patient=patient,
         mpp=mpp,
         pitch_px=None if found.pitch_um is None else found.pitch_um / mpp,
+        # one number for what needs one; each cell keeps its own radius below
         spot_diameter_px=float(np.median(diameter)),
         obs=found.obs,
     )

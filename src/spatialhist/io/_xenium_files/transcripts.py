@@ -86,6 +86,7 @@ def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
         known = file.schema_arrow.names
     columns = _columns(known, path)
     words = [name for name in (NAME, CATEGORY) if name in columns]
+    # opened again: which columns come as codes has to be said before it is known which there are
     with intact(path, DAMAGED, errors=UNDECODABLE), pq.ParquetFile(path, read_dictionary=words) as file:
         yield from file.iter_batches(PART, columns=columns)
 
@@ -97,6 +98,7 @@ def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     with intact(path, DAMAGED, errors=UNDECODABLE):
         columns = _header(path)
     wanted = _columns(columns, path)
+    # names as codes: a text for each transcript would take many times the memory
     words = pa.dictionary(pa.int32(), pa.string())
     types = dict.fromkeys(NEEDED, pa.float64()) | dict.fromkeys((NAME, IS_GENE, CATEGORY), words)
     convert = csv.ConvertOptions(include_columns=wanted, column_types={c: types[c] for c in wanted})
@@ -110,6 +112,7 @@ def _compression(path: Path) -> str | None:
 
 def _header(path: Path) -> list[str]:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        # bounded: a file of one line would be read as a whole
         line = file.readline(MAX_HEADER).decode("utf-8-sig")
     return [name.strip().strip('"') for name in line.split(",")]
 
@@ -127,6 +130,7 @@ def _part(batch: pa.RecordBatch, path: Path, features: Features) -> Part:
         if gaps:
             raise ValueError(f"{path} has no {name} for {gaps} of {len(batch)} transcripts: {_AGAIN}")
     with intact(path, DAMAGED, errors=UNDECODABLE):
+        # in a damaged file codes may point outside their dictionary
         batch.validate(full=True)
     codes, names = _words(batch.column(NAME))
     x, y, quality = (_numbers(batch, name, path) for name in NEEDED[1:])
@@ -165,6 +169,7 @@ def _kinds(batch: pa.RecordBatch, codes: np.ndarray, names: list[str]) -> pd.Cat
     if IS_GENE in known:
         flags, values = _words(batch.column(IS_GENE))
         is_gene = np.array([value.lower() in ("true", "1") for value in values], dtype=bool)[flags]
+        # the flag decides: what it does not call a gene becomes another control, whatever its name says
         codes = np.where(is_gene, len(kinds), codes)
         kinds = np.array([*(OTHER if kind == GENE else kind for kind in kinds), GENE], dtype=object)
     unique, at = np.unique(kinds.astype(str), return_inverse=True)
