@@ -112,6 +112,7 @@ def summarize(values: ArrayLike, slide: ArrayLike, group: ArrayLike) -> Summary:
     """
     scores = np.asarray(values, dtype=np.float64)
     slide, group = _labels(slide, scores.size), _labels(group, scores.size)
+    # refuses a slide in two groups, which would be averaged as two slides
     _group_of_slide(slide, group)
     rows = pd.DataFrame({"group": group, "slide": slide, "value": scores})
     slides = slide_means(rows)
@@ -166,6 +167,7 @@ def group_interval(values_by_group: Mapping[str, float], *, level: float = 0.95,
         raise ValueError(f"level must lie between 0 and 1, found {level}")
     # a bootstrap of few values is too narrow: its quantiles are widened to those of Student's t
     quantile = stats.t.ppf((1 + level) / 2, values.size - 1) * np.sqrt(values.size / (values.size - 1))
+    # with 10,000 resamples the ends move from seed to seed by about 3 % of the standard error
     picks = np.random.default_rng(seed).integers(values.size, size=(10_000, values.size))
     low, high = np.quantile(values[picks].mean(axis=1), stats.norm.cdf([-quantile, quantile]))
     return float(low), float(high)
@@ -202,6 +204,7 @@ def paired_wins(a: Mapping[str, float], b: Mapping[str, float], *, lower_is_bett
         raise ValueError(f"groups differ: {sorted(a)} and {sorted(b)}; score both predictors on the same groups")
     better, worse = (b, a) if lower_is_better else (a, b)
     difference = np.array([better[name] - worse[name] for name in a])
+    # three comparisons, since a NaN is neither better, worse nor equal
     counts = (difference > 0, difference < 0, difference == 0, np.isnan(difference))
     return Wins(*(int(np.count_nonzero(where)) for where in counts))
 

@@ -72,6 +72,7 @@ def reliability(correlation: ArrayLike) -> NDArray[np.float64]:
     >>> reliability([0.0, 0.5, 1.0, -0.1]).round(4)
     array([0.    , 0.6667, 1.    , 0.    ])
     """
+    # at r = -1 the formula has no value, and below 0 it gives none that is a reliability
     r = np.maximum(np.asarray(correlation, dtype=np.float64), 0.0)
     return 2 * r / (1 + r)
 
@@ -127,6 +128,8 @@ def noise_ceiling(
     rng = np.random.default_rng(seed)
     correlate = pearson if depth is None else partial(pearson_beyond_depth, depth=depth)
     halves = (split_half(counts, rng) for _ in range(repeats))
+    # averaged before `reliability` cuts at 0: cut one by one, halves that share nothing would average to more than 0;
+    # a half without any molecule of a gene has no correlation, and shares nothing with the other
     correlation = sum(np.nan_to_num(correlate(transform(a), transform(b))) for a, b in halves) / repeats
     ceiling = np.sqrt(reliability(correlation))
     whole = transform(as_floating(counts, "counts").astype(np.int64))

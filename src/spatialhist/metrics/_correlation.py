@@ -90,6 +90,7 @@ def spot_spearman(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]
     result = np.full(n_spots, np.nan)
     if scored.any():
         for rows in blocks(n_spots, scored.size):
+            # spots of a block as columns, so that one pass over them ranks their targets
             result[rows] = _spearman(*(matrix[rows][:, scored].T for matrix in matrices.values()))
     return result
 
@@ -159,9 +160,11 @@ def _pearson(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> ND
     truth, truth_squares, truth_constant = center(truth)
     predicted, predicted_squares, predicted_constant = center(predicted)
     product = np.einsum("ij,ij->j", truth, predicted)
+    # roots before the product: the product of two large sums of squares may exceed what a float holds
     scale = np.sqrt(truth_squares) * np.sqrt(predicted_squares)
     result = np.divide(product, scale, out=np.zeros_like(product), where=~(truth_constant | predicted_constant))
     result[truth_constant] = np.nan
+    # rounding takes the correlation of equal columns just beyond 1
     return np.clip(result, -1.0, 1.0)
 
 

@@ -74,6 +74,7 @@ def _checked(depth: ArrayLike, n_spots: int) -> NDArray[np.float64]:
 
 def _basis(total: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthonormal columns that span the constant, log depth and its square; fewer where few depths differ."""
+    # counts are skewed: without the logarithm a few deep spots would decide on the fit
     depth = np.log1p(total)
     depth -= depth.mean()
     spread = depth.std()
@@ -82,6 +83,7 @@ def _basis(total: NDArray[np.float64]) -> NDArray[np.float64]:
     columns, sizes, _ = np.linalg.svd(
         np.column_stack([np.ones_like(depth), standard, standard**2]), full_matrices=False
     )
+    # columns that depend on each other leave a singular value of rounding, not of 0
     return columns[:, sizes > 1e-8 * sizes[0]]
 
 

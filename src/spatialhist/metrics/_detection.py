@@ -41,5 +41,6 @@ def _auc_detected(truth: NDArray[np.floating], predicted: NDArray[np.floating]) 
     detected = truth > 0
     n_detected = detected.sum(axis=0)
     n_pairs = n_detected * (len(truth) - n_detected)
+    # the statistic of Mann and Whitney: ranks of the detected spots, less the lowest that so many can have
     in_order = (rank_columns(predicted) * detected).sum(axis=0) - n_detected * (n_detected + 1) / 2
     return np.divide(in_order, n_pairs, out=np.full(n_pairs.shape, np.nan), where=n_pairs > 0)

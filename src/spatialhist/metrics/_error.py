@@ -109,6 +109,7 @@ def _rmse(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArr
 
 
 def _nrmse(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
+    # not where the range is 0: equal values that differ by rounding have one, which would be divided by
     extent = np.where(center(truth)[2], np.nan, np.ptp(truth, axis=0))
     return _rmse(truth, predicted) / extent
 
@@ -123,6 +124,7 @@ def _variance_ratio(truth: NDArray[np.floating], predicted: NDArray[np.floating]
 
 
 def _squared_error(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
+    # double precision, since a sum over many spots loses digits in single precision
     error = predicted.astype(np.float64) - truth
     return np.einsum("ij,ij->j", error, error)
 

@@ -124,6 +124,7 @@ def _beside_random(
     seed: int,
 ) -> pd.DataFrame:
     measured, predicted = units
+    # a mean correlates by sums over products of genes: formed once, random sets cost no further pass over the spots
     grams = (measured.T @ predicted, measured.T @ measured, predicted.T @ predicted)
     random = {
         size: _of_means(_draw(size, len(single), n_random, seed), grams)
@@ -157,6 +158,7 @@ def _mean_known(values: NDArray[np.float64]) -> float:
 def _percentile(own: float, random: NDArray[np.float64]) -> float:
     if np.isnan(own) or not random.size:
         return np.nan
+    # ties count half, so that a set which is all genes lies at 50 among random sets of its size
     return 100 * float(np.mean((random < own - TIE) + 0.5 * (np.abs(random - own) <= TIE)))
 
 
@@ -170,6 +172,7 @@ def _of_means(sets: NDArray[np.intp], grams: Sequence[NDArray[np.float64]]) -> N
     """Pearson of the means over sets of one size, from sums over the products of their genes."""
     product, measured, predicted = (np.array([gram[np.ix_(each, each)].sum() for each in sets]) for gram in grams)
     constant = ROUNDING * sets.shape[1] ** 2
+    # a sum of squares that rounding took below 0 has no root
     scale = np.sqrt(np.maximum(measured, 0)) * np.sqrt(np.maximum(predicted, 0))
     result = np.divide(product, scale, out=np.zeros_like(product), where=(measured > constant) & (predicted > constant))
     result[measured <= constant] = np.nan

@@ -99,6 +99,7 @@ def _bin(block: NDArray[np.floating], bins: int) -> NDArray[np.intp]:
 
 def _joint_counts(a: NDArray[np.intp], b: NDArray[np.intp], bins: int) -> NDArray[np.intp]:
     n_targets = a.shape[1]
+    # every gene counts in bins of its own numbers, so that one count serves all genes
     cell = (np.arange(n_targets) * bins + a) * bins + b
     return np.bincount(cell.ravel(), minlength=n_targets * bins**2).reshape(n_targets, bins, bins)
 
@@ -106,6 +107,7 @@ def _joint_counts(a: NDArray[np.intp], b: NDArray[np.intp], bins: int) -> NDArra
 def _entropy(counts: NDArray[np.intp]) -> NDArray[np.float64]:
     n_spots = counts.sum(axis=1, keepdims=True)
     share = counts / n_spots
+    # the second term corrects the bias of few spots (Miller and Madow 1955)
     return -xlogy(share, share).sum(axis=1) + ((counts > 0).sum(axis=1) - 1) / (2 * n_spots[:, 0])
 
 
@@ -113,6 +115,7 @@ def _jensen_shannon(truth: NDArray[np.floating], predicted: NDArray[np.floating]
     if (truth < 0).any():
         raise ValueError("truth has negative values, which are no distribution over spots; use counts or log1p")
     t, truth_total = _shares(truth)
+    # a regression may predict below 0, which has no share of a whole
     p, predicted_total = _shares(np.maximum(predicted, 0))
     middle = (t + p) / 2
     divergence = (rel_entr(t, middle) + rel_entr(p, middle)).sum(axis=0) / (2 * np.log(2))

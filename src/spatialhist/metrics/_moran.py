@@ -98,5 +98,6 @@ def _morans_i(block: NDArray[np.floating], weights: sparse.csr_array) -> NDArray
 
 
 def _concordance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    # the correlation alone would forgive a prediction that is too smooth everywhere
     (a_variance, covariance), (_, b_variance) = np.cov(a, b, bias=True)
     return float(2 * covariance / (a_variance + b_variance + (a.mean() - b.mean()) ** 2))

@@ -81,5 +81,6 @@ def neighbor_oracle(truth: ArrayLike, connectivities: sparse.sparray | sparse.sp
     values = as_matrices(truth=truth)["truth"].astype(np.float64)
     weights = neighbor_weights(connectivities, len(values))
     predicted = weights @ values
+    # a spot without neighbors gets what is known without any: the mean of the slide
     predicted[weights.sum(axis=1) == 0] = values.mean(axis=0)
     return predicted

@@ -110,6 +110,7 @@ def _ssim(
 def _similarity(
     t: NDArray[np.float64], p: NDArray[np.float64], known: NDArray[np.bool_], window: int
 ) -> NDArray[np.float64]:
+    # unknown cells and those beyond the edge are filled with 0: dividing by the share of known ones takes them out
     share = uniform_filter(known.astype(float), window, mode="constant")[..., None]
 
     def local_mean(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -60,10 +60,12 @@ def augment(
         for axis in (2, 3):
             tiles = torch.where(_coin(len(tiles), generator, tiles.device), tiles.flip(axis), tiles)
     if turns:
+        # a coin for 90 and one for 180 degrees: the four turns are equally likely
         tiles = torch.where(_coin(len(tiles), generator, tiles.device), tiles.rot90(1, (2, 3)), tiles)
         tiles = torch.where(_coin(len(tiles), generator, tiles.device), tiles.flip(2, 3), tiles)
     if stain_jitter:
         tiles = _restain(tiles, generator, stain_jitter)
+    # a caller may write into what it gets, without changing the tiles that it passed
     return tiles.clone() if not (flips or turns or stain_jitter) else tiles
 
 

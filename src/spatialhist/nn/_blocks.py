@@ -64,6 +64,7 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "group":
+        # group normalization needs groups that divide the channels evenly
         return nn.GroupNorm(gcd(GROUPS, channels), channels)
     raise ValueError(f"norm={norm!r} is unknown; choose 'batch' or 'group'.")
 

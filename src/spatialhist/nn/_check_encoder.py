@@ -77,6 +77,7 @@ def _problems(encoder: Encoder, tiles: torch.Tensor) -> Iterator[str]:
     """Go from what stops a run to what makes its features worse."""
     before, unhashed = _hashed(encoder)
     yield from unhashed
+    # an encoder that writes into its input is found by comparing; the tiles themselves are needed again
     handed = tiles.clone()
     try:
         features = _encode(encoder, handed)
@@ -106,6 +107,7 @@ def _hashed(encoder: Encoder) -> tuple[str, list[str]]:
 
 def _encode(encoder: Encoder, tiles: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
+        # in double precision, so that comparing adds no rounding of its own
         return encoder(tiles).cpu().double()
 
 
@@ -136,6 +138,7 @@ def _dependence(encoder: Encoder, tiles: torch.Tensor, features: torch.Tensor) -
         yield "two calls with the same tiles give different features: draw no random numbers, and call eval() on networks"
         return
     try:
+        # a batch of one is what a slide leaves as its last part
         single = torch.cat([_encode(encoder, tile[None].clone()) for tile in tiles])
     except (ValueError, RuntimeError) as error:
         yield f"it fails on a batch of a single tile: {error}"

@@ -199,6 +199,7 @@ class FrozenEncoder(nn.Module):
         parameter = next(self.parameters(), None)
         tiles = tiles if parameter is None else tiles.to(parameter.device)
         if parameter is None or parameter.device.type != "cpu" or tiles.ndim != 4:
+            # networks in half precision return halves; features are stored and compared as float32
             return self._checked(self._encoded(tiles), len(tiles)).float()
         at_once = max(1, PIXELS_AT_ONCE // max(1, tiles.shape[2] * tiles.shape[3]))
         return torch.cat([self._checked(self._encoded(part), len(part)).float() for part in tiles.split(at_once)])
@@ -206,6 +207,7 @@ class FrozenEncoder(nn.Module):
     def _encoded(self, tiles: torch.Tensor) -> Any:
         try:
             return self.encode(tiles if self.prepare is None else self.prepare(tiles))
+        # these say themselves what is missing; the advice below is about the tiles
         except (ImportError, MemoryError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:
@@ -218,6 +220,7 @@ class FrozenEncoder(nn.Module):
 
     def _checked(self, features: Any, n: int) -> torch.Tensor:
         if hasattr(features, "__array_interface__") and features.dtype.kind in "fiub":
+            # torch takes no array in the byte order of another machine
             features = torch.as_tensor(features.astype("float32"))
         if isinstance(features, torch.Tensor) and features.ndim == 2 and len(features) == n:
             self._check_dimension(features.shape[1])
@@ -264,6 +267,7 @@ class PixelScaling(nn.Module):
         """Map ``uint8`` ``(B, 3, H, W)`` to ``float32`` ``(B, 3, *size)``, laid out as convolutions are fastest."""
         pixels = tiles.float() / 255
         if self.size not in (None, tuple(pixels.shape[-2:])):
+            # shrinking without a low-pass filter would show grain that the network has never seen
             pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
         return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
@@ -358,6 +362,7 @@ def _timm(name: str) -> FrozenEncoder:
         import timm
     except ImportError as error:
         raise ImportError(f"Encoder 'timm:{name}' needs timm: pip install spatialhist[timm]") from error
+    # initial weights that are replaced must not move the caller's generator
     with torch.random.fork_rng(devices=[]):
         network = timm.create_model(name, pretrained=True, num_classes=0)
     config = timm.data.resolve_model_data_config(network)

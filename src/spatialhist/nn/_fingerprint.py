@@ -22,6 +22,7 @@ from torch import nn
 if TYPE_CHECKING:
     from spatialhist.nn._encoders import Encoder
 
+# the repr of these says all that they are
 PLAIN = (
     bool,
     int,
@@ -154,6 +155,7 @@ class _Walk:
         elif self.known_by_hooks and isinstance(own := getattr(value, "fingerprint", None), str):
             self._text("fingerprint", own)
         elif id(value) in self.seen:
+            # a cycle ends here, and an object that is used twice differs from two equal ones
             self._text("again", str(self.seen[id(value)][0]))
         else:
             self.seen[id(value)] = (len(self.seen), value)
@@ -173,6 +175,7 @@ class _Walk:
                 self.add(key, path)
                 self.add(value[key], f"{path}[{key!r}]")
         elif isinstance(value, list | tuple | set | frozenset):
+            # the order of a set follows from hashes of its items, which differ between processes
             items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
             kept = [item for item in items if not _of_a_call(item)]
             self._text(type(value).__name__, str(len(kept)))
@@ -220,6 +223,7 @@ class _Walk:
         elif isinstance(value, FunctionType):
             self._add_function(value, path)
         elif isinstance(value, type):
+            # the class itself was named above, and `object` is the same for all
             self.add(value.__mro__[1:-1], path)
             for name, part in sorted(vars(value).items()):
                 if name not in SKIPPED and not _is_slot(part):
@@ -297,6 +301,7 @@ class _Walk:
         self.found_arrays = True
         for digest in (self.digest, self.arrays):
             for data in (dtype.encode(), shape.encode(), content):
+                # the length goes first, so that ("ab", "c") and ("a", "bc") differ
                 digest.update(len(data).to_bytes(8, "little"))
                 digest.update(data)
 
@@ -342,6 +347,7 @@ def _imported(code: CodeType, package: str | None) -> Iterator[ModuleType]:
     steps = list(dis.get_instructions(code))
     for i, step in enumerate(steps):
         if step.opname == "IMPORT_NAME":
+            # before an import, code puts the level and the names that it takes from the module
             level = int(steps[i - 2].argval or 0)
             if level or not _is_of_a_library(step.argval):
                 with contextlib.suppress(Exception):  # the code may do without it
@@ -425,4 +431,5 @@ def _installed(value: Any) -> str:
         return top
 
 
+# what every module of torch holds for itself, such as its hooks and its mode
 _OF_TORCH = frozenset(vars(nn.Module()))

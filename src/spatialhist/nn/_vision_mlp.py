@@ -110,6 +110,7 @@ class VisionMLPMultiTask(nn.Module):
             return encoder["head"](encoder["features"](tile))
         if branch == "center":
             return encoder["head"](encoder["features"](center_subtile(tile, self.grid)))
+        # subtiles are one batch for the convolutions, and their features are averaged tile by tile
         features = encoder["features"](split_tiles(tile, self.grid).flatten(0, 1))
         return encoder["head"](features.unflatten(0, (len(tile), -1)).mean(dim=1))
 
@@ -143,6 +144,7 @@ def _tile_branch(dim: int, width: int, norm: Norm, dropout: float) -> nn.ModuleD
         MultiScalePool((1, 3)),
     )
     return nn.ModuleDict(
+        # 8 width channels in 1 + 9 cells of the pools
         {"features": features, "head": dense((80 * width, 16 * width, 8 * width, dim), dropout=dropout)}
     )
 
@@ -155,6 +157,7 @@ def _subtile_branch(dim: int, width: int, norm: Norm, dropout: float) -> nn.Modu
         *_stage(2 * width, 4 * width, norm),
         MultiScalePool((1, 2, 3)),
     )
+    # 4 width channels in 1 + 4 + 9 cells of the pools
     return nn.ModuleDict({"features": features, "head": dense((56 * width, 8 * width, dim), dropout=dropout)})
 
 

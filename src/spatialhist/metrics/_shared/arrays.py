@@ -61,6 +61,7 @@ def _has_values(matrix: NDArray[np.floating], name: str) -> NDArray[np.bool_]:
     n_spots, n_targets = matrix.shape
     scored = np.zeros(n_targets, dtype=bool)
     n_finite = np.zeros(n_spots, dtype=int)
+    # block by block: a mask of the whole matrix would take as much memory again
     for rows in blocks(n_spots, n_targets):
         scored |= ~np.isnan(matrix[rows]).all(axis=0)
         n_finite[rows] = np.isfinite(matrix[rows]).sum(axis=1)
@@ -84,6 +85,7 @@ def as_floating(array: Any, name: str) -> NDArray[np.floating]:
     matrix = np.asarray(array)
     if matrix.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds {matrix.dtype}, not numbers")
+    # single precision stays, since a copy in double would be twice as large; sums are taken in double, block by block
     return matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
 
 

@@ -65,6 +65,7 @@ def _of_long_format(table: pd.DataFrame) -> dict[str, list[str]]:
         raise ValueError(
             f"the table of gene sets lacks the columns {missing}; found {list(table.columns)}: rename them"
         )
+    # decoupler's weights carry signs: a set of activated and repressed genes has no mean that says anything
     if "weight" in table and (table["weight"] < 0).any():
         signed = table.loc[table["weight"] < 0, "source"].iloc[0]
         raise ValueError(
@@ -81,6 +82,7 @@ def _of_gmt(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         name, *rest = (field.strip() for field in line.split("\t"))
+        # the second field of a line is a description or an address
         genes = [gene for gene in rest[1:] if gene]
         if not line.strip():
             continue

@@ -12,6 +12,7 @@ def neighbor_weights(connectivities: sparse.sparray | sparse.spmatrix, n_spots: 
     if graph.shape != (n_spots, n_spots):
         raise ValueError(f"connectivities have shape {graph.shape}, expected ({n_spots}, {n_spots}) for these spots")
     row, column = graph.coords
+    # a spot that is its own neighbor would be predicted by itself
     other = row != column
     weights = sparse.csr_array((graph.data[other].astype(float), (row[other], column[other])), shape=graph.shape)
     total = weights.sum(axis=1)

@@ -50,8 +50,10 @@ class Planes(NamedTuple):
 def stain_planes(tiles: torch.Tensor) -> Planes:
     """Separate ``uint8`` tiles ``(B, 3, H, W)`` into color, optical density and stain planes."""
     rgb = tiles.float() / 255
+    # pixels have 256 values, so a table spares a logarithm per pixel
     density_rgb = _density_table(tiles.device).index_select(0, tiles.flatten().int()).view(tiles.shape)
     r, g, b = density_rgb.unbind(1)
+    # sums of products, no matrix product: that may choose its order of adding by the size of the batch
     h, e, residual = [r * row[0] + g * row[1] + b * row[2] for row in _unmixing_rows()]
     red, green, blue = rgb.unbind(1)
     brightest = torch.maximum(torch.maximum(red, green), blue)

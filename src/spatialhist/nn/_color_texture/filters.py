@@ -69,6 +69,7 @@ def histogram(index: torch.Tensor, n_bins: int) -> torch.Tensor:
     """Count bin numbers (``int32``) over the last two axes; returns ``float64`` counts of shape ``(..., n_bins)``."""
     leading = index.shape[:-2]
     rows = index.flatten(-2).reshape(-1, index.shape[-1] * index.shape[-2])
+    # each image has a range of bins of its own, so that one count serves the whole batch
     offset = torch.arange(len(rows), device=index.device, dtype=torch.int32)[:, None] * n_bins
     counts = torch.bincount((rows + offset).flatten(), minlength=len(rows) * n_bins)
     return counts.reshape(*leading, n_bins).double()
@@ -86,6 +87,7 @@ def quantiles(
     cumulative = counts.cumsum(dim=-1)
     wanted = torch.tensor(probabilities, dtype=torch.float64, device=counts.device) * cumulative[..., -1:]
     number = torch.searchsorted(cumulative, wanted)
+    # probabilities are above 0, so the bin that is found holds pixels and can be divided by
     inside = counts.gather(-1, number)
     position = number + 1 - (cumulative.gather(-1, number) - wanted) / inside
     return (low + position * ((high - low) / counts.shape[-1])).float()

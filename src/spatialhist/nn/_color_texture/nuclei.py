@@ -72,6 +72,7 @@ def _peak_features(peaks: torch.Tensor, rise: torch.Tensor) -> Features:
     density = mean(peaks)
     height = rise[:, 1:-1, 1:-1] * peaks
     average = ratio(mean(height), density)
+    # mean of squares less square of the mean: rounding may leave it just below 0
     spread = ratio(mean(height * height), density) - average * average
     cells = F.adaptive_avg_pool2d(peaks[:, None].float(), GRID)[:, 0]
     return {
@@ -91,6 +92,7 @@ def _stain_inside_and_outside(planes: Planes, nuclei: torch.Tensor) -> Features:
         out[f"{name}_in_nuclei"] = _masked_mean(image, nuclei)
         out[f"{name}_around_nuclei"] = _masked_mean(image, rest)
     h = planes.hematoxylin
+    # as above: rounding may leave it just below 0
     variance = _masked_mean(h * h, nuclei) - out["hematoxylin_in_nuclei"] ** 2
     out["hematoxylin_in_nuclei_sd"] = variance.clamp(min=0).sqrt()
     return out

@@ -42,7 +42,7 @@ def pyramid_features(planes: Planes) -> Features:
 
 
 def direction_features(planes: Planes) -> Features:
-    """Gradient strength and the coherence of its direction, in neighbourhoods and over the tile (structure tensor)."""
+    """Gradient strength and the coherence of its direction, in neighborhoods and over the tile (structure tensor)."""
     image = planes.density
     out: Features = {}
     for level in range(LEVELS - 1):
@@ -143,6 +143,7 @@ def _sum_of_three(x: torch.Tensor) -> torch.Tensor:
 
 def _haralick(name: str, counts: torch.Tensor) -> Features:
     share = counts.unflatten(-1, (N_GRAYS, N_GRAYS))
+    # both orders of a pair count, so that a mirrored tile has the same matrix
     share = (share + share.transpose(-1, -2)) / (2 * counts.sum(dim=-1)[:, None, None])
     levels = torch.arange(N_GRAYS, dtype=torch.float64, device=counts.device)
     distance = (levels[:, None] - levels).abs()
