@@ -135,10 +135,16 @@ def test_title_says_how_many_spots_are_unlike_training(own):
     assert axes[0, 1, 1].get_title(loc="left").endswith("\n100% out of distribution")
 
 
+def bars(figure):
+    """Labels of color bars, from left to right."""
+    figure.draw_without_rendering()
+    found = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    return [ax.get_ylabel() for ax in sorted(found, key=lambda ax: ax.get_position().x0)]
+
+
 def test_color_bar_names_the_units(cohort):
     axes = sh.pl.genes(cohort, "ERBB2", slides="S1", layers=("X", "log1p", "predicted"))
-    labels = [ax.get_ylabel() for ax in axes[0, 0, 0].figure.axes if ax.get_label() == "<colorbar>"]
-    assert labels == ["counts", "log1p(CP10k)"]
+    assert bars(axes[0, 0, 0].figure) == ["counts", "log1p(CP10k)"]
     assert axes[0, 0, 0].collections[0].get_clim() != axes[0, 0, 1].collections[0].get_clim()
 
 
@@ -180,8 +186,7 @@ def test_ranks_of_a_panel_have_units_of_their_own(own):
     own["table"].layers["oof"] = own["table"].layers["predicted"]
     record(own["table"], "oof", {"target": "ranks"})
     axes = sh.pl.genes(own, "ERBB2", slides="S1", layers=("ranks", "oof"))
-    labels = [ax.get_ylabel() for ax in axes[0, 0, 0].figure.axes if ax.get_label() == "<colorbar>"]
-    assert labels == ["rank within spot", "rank within panel"]
+    assert bars(axes[0, 0, 0].figure) == ["rank within spot", "rank within panel"]
 
 
 def test_slides_without_image_are_drawn_as_dots(own):

@@ -142,7 +142,8 @@ def _size(pitch: float | None, diameter: float) -> float:
 
 def add_color_bars(panels: np.ndarray, axes: np.ndarray, *, extend: str = "both") -> None:
     """One bar per gene and unit; it has an arrow where values may lie beyond its end."""
-    units = list(dict.fromkeys(p.unit for p in panels.flat))
+    # each further bar takes its place left of those that are there
+    units = list(dict.fromkeys(p.unit for p in panels.flat))[::-1]
     lines = len({ax.get_subplotspec().rowspan.start for ax in axes.flat if ax.get_subplotspec()}) or 1
     for unit in units:
         drawn = next(ax for p, ax in zip(panels.flat, axes.flat, strict=True) if p.unit == unit)
