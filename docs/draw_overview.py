@@ -25,7 +25,7 @@ def main() -> None:
     _, axes = plt.subplots(1, 3, figsize=(12, 3), layout="constrained")
     sh.pl.alignment(sdata, SLIDE, ax=axes[0])
     sh.pl.genes(sdata, GENE, slides=SLIDE, layers=("log1p", "oof"), axes=axes[1:])
-    score = axes[2].get_title(loc="left").split(", ")[-1]
+    score = axes[2].get_title(loc="left").split(", ")[1].split("\n")[0]
     titles = ("H&E, spots as read and as realigned", f"{GENE}, measured", f"{GENE}, predicted from H&E ({score})")
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title, loc="left", fontsize=11)

@@ -68,6 +68,13 @@ def test_colors_of_a_slide_without_measurements_span_those_of_training(own):
     assert axes[0, 0, 0].collections[0].get_clim() == (-0.5, 4.5)
 
 
+def test_colors_span_what_was_measured_here_and_in_training(own):
+    own["table"].var["predicted_measured_low"], own["table"].var["predicted_measured_high"] = 0.01, 99.0
+    axes = sh.pl.genes(own, "ERBB2", slides="S1")
+    low, _ = ends(own, "ERBB2", "log1p")
+    np.testing.assert_allclose(axes[0, 0, 0].collections[0].get_clim(), (min(low, 0.01), 99.0), rtol=1e-5)
+
+
 def test_colors_can_span_what_is_shown(cohort):
     axes = sh.pl.genes(cohort, "ERBB2", slides="S2", layers="predicted", color_range="shown")
     clim = axes[0, 0, 0].collections[0].get_clim()

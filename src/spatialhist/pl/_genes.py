@@ -59,8 +59,8 @@ def genes(
     image
         Draw the H&E left of the layers of a slide.
     color_range
-        ``"measured"``: from the 1st to the 99th percentile of what was measured on all slides of the table, or, where nothing
-        was, on those the model was trained on, so that a prediction that hardly varies looks as flat as it is. ``"shown"``:
+        ``"measured"``: from the 1st to the 99th percentile of what was measured, on all slides of the table and on those the
+        model was trained on, so that a prediction that hardly varies looks as flat as it is. ``"shown"``:
         the same percentiles of what is drawn, ``"zscore"``: standard deviations from the mean of each slide and layer; both
         show patterns, of whatever size.
     slides_per_row

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def z_scores(values: np.ndarray) -> np.ndarray:
 
 
 def color_ends(
-    table: AnnData, slides: Sequence[Slide], gene: str, layers: Iterable[str], shown: np.ndarray, how: ColorRange
+    table: AnnData, slides: Sequence[Slide], gene: str, layers: Sequence[str], shown: np.ndarray, how: ColorRange
 ) -> tuple[float, float]:
     """Ends of the color scale of layers in the same units.
 
@@ -56,29 +56,35 @@ def color_ends(
     shown
         All values that are drawn.
     how
-        ``"measured"``: from the measurements of all slides, or else from those the model was trained on, which it left in
-        ``var``; where neither is known, as ``"shown"``.
+        ``"measured"``: from the measurements of all slides and those the model was trained on, which it left in ``var``; where
+        neither is known, as ``"shown"``.
     """
     if how == "zscore":
         return Z_ENDS
     found = _measured(table, slides, gene, layers) if how == "measured" else None
     if found is None:
         known = shown[np.isfinite(shown)]
-        found = tuple(np.percentile(known, ENDS)) if len(known) else (0.0, 1.0)
+        found = (
+            (float(np.percentile(known, ENDS[0])), float(np.percentile(known, ENDS[1]))) if len(known) else (0.0, 1.0)
+        )
     low, high = found
     return low, high if high > low else low + 1
 
 
-def _measured(table: AnnData, slides: Sequence[Slide], gene: str, layers: Iterable[str]) -> Any:
-    for layer in dict.fromkeys(target_of(table, layer) for layer in layers):
-        known = np.concatenate([*_of_slides(table, slides, gene, layer), np.empty(0)])
-        if len(known):
-            return tuple(np.percentile(known, ENDS))
-    for layer in layers:
-        low, high = (table.var.get(f"{layer}_measured_{end}") for end in ("low", "high"))
-        if low is not None and high is not None and np.isfinite([low[gene], high[gene]]).all():
-            return float(low[gene]), float(high[gene])
-    return None
+def _measured(table: AnnData, slides: Sequence[Slide], gene: str, layers: Sequence[str]) -> tuple[float, float] | None:
+    """From the lower to the higher end of what was measured here and of what models were trained on."""
+    targets = dict.fromkeys(target_of(table, layer) for layer in layers)
+    here = (np.concatenate([*_of_slides(table, slides, gene, target), np.empty(0)]) for target in targets)
+    found = [np.percentile(known, ENDS) for known in here if len(known)]
+    found += [ends for layer in layers if (ends := _of_training(table, gene, layer)) is not None]
+    return (float(np.min(found)), float(np.max(found))) if found else None
+
+
+def _of_training(table: AnnData, gene: str, layer: str) -> np.ndarray | None:
+    low, high = (table.var.get(f"{layer}_measured_{end}") for end in ("low", "high"))
+    if low is None or high is None or not np.isfinite([low[gene], high[gene]]).all():
+        return None
+    return np.array([low[gene], high[gene]], dtype=float)
 
 
 def _of_slides(table: AnnData, slides: Sequence[Slide], gene: str, layer: str) -> Iterator[np.ndarray]:
