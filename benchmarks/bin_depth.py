@@ -26,7 +26,9 @@ def main() -> None:
 def show(name: str, table) -> None:
     """How many spots, how deep."""
     counts = np.asarray(table.X.sum(axis=1)).ravel()
-    print(f"| {name} | {len(counts):,} | {np.median(counts):,.0f} | {100 * (counts >= SCORED).mean():.0f} % |", flush=True)
+    print(
+        f"| {name} | {len(counts):,} | {np.median(counts):,.0f} | {100 * (counts >= SCORED).mean():.0f} % |", flush=True
+    )
 
 
 if __name__ == "__main__":
