@@ -207,6 +207,7 @@ def benchmark(
     by_name = _encoders(encoders, looks.encoder)
     given = gather_given(cohort.table, layers, truth, rows, [p.name for p in resolve_models(models)])
     panel = _panel(cohort.table, given, rows, genes)
+    # the runs write into a table of their own: the user's keeps its layers, and gets what was joined at the end
     own = shadow(sdata, table_key)
     run = partial(
         cross_validate, own, models=models, layer=truth, genes=panel, groups=groups, slides=slides, overwrite=overwrite,
@@ -270,6 +271,7 @@ def _panel(
 
 def _taken(table: AnnData, cv: CrossValidation) -> dict[str, _Held]:
     """Take the layers that a run wrote out of the table."""
+    # the layer of the mean or of a single model repeats what its models hold
     table.layers.pop(_keys.OOF, None)
     return {p.name: _Held(p.kind, table.layers.pop(_keys.oof(p.name))) for p in (*cv.models, *cv.baselines)}
 

@@ -144,6 +144,7 @@ def _layers(table: AnnData, layer: str | None, trained: Trained) -> list[str]:
 
 def _check_groups(layer: str, n: int, level: float, needed: int) -> None:
     if n < needed:
+        # rounded down, so that the level which the message names can be reached
         best = math.floor(100 * n / (n + 1)) / 100
         raise TooFewGroups(
             f"level={level:g} needs residuals of at least {needed} groups besides the evaluated one, layer {layer!r} has {n}: "

@@ -69,6 +69,7 @@ def check_predictor(predictor: Predictor, *, tile_pixels: int = 78) -> list[str]
     problems = _members(predictor)
     if not problems:
         problems = [*_name(predictor), *_identity(predictor)]
+        # threads are pinned as in a run
         with tempfile.TemporaryDirectory(prefix="spatialhist-") as folder, pinned_threads(1):
             inputs = simulate_inputs(
                 Path(folder) / "inputs", tile_pixels=tile_pixels if predictor.needs_tiles else None
@@ -146,6 +147,7 @@ def _behavior(predictor: Predictor, inputs: Inputs, folder: Path) -> Iterator[st
         If a step fails.
     """
     samples = training_samples(inputs)
+    # kept aside: `fit` may change the predictor that it is called on
     fresh = _tried("copy", lambda: copy.deepcopy(predictor))[0] or predictor
     before, content = _tried("hash", lambda: _hash(predictor)), _content(samples)
     fitted = _fit(predictor, samples, folder / "first")
@@ -217,6 +219,7 @@ def _predict(fitted: Fitted, samples: Samples, with_targets: Samples) -> Any:
                 fitted.predict(with_targets)
         except _Failure:
             raise failure from None
+        # with labels it works: what is missing is what no spot to be predicted has
         raise _Failure("predict reads samples.targets, which is None for spots to be predicted") from failure
 
 
@@ -250,6 +253,7 @@ def _dependence(predictor: Predictor, fitted: Fitted, inputs: Inputs, predicted:
             yield "predict reads samples.targets: the labels of a slide must not reach its prediction"
         if not _same(fitted.predict(held_out.take(rows[::-1]))[::-1], predicted):
             yield "the prediction of a spot depends on the order of the spots"
+        # one spot alone, which is what is left over where predictions are made part by part
         parts = (held_out.take(part) for part in np.split(rows, [1, 4]))
         if not _same(np.concatenate([fitted.predict(part) for part in parts]), predicted):
             yield "the prediction of a spot depends on the other spots that are predicted with it"

@@ -187,10 +187,12 @@ def cross_validate(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
             progress=progress, for_baselines=True,
         )  # fmt: skip
+        # the run is read back from its folder, as everybody who loads it later will find it
         cv = replace(CrossValidation.load(folder, models=task.models, encoder=task.named_encoder), _temporary=temporary)
         fits = unique([*cv.outer().values(), *cv.inner().values()])
         tell(announce(fits, len(inputs), len(names), tile_gb=inputs.tile_gb), progress=progress)
         run_fits(fits, inputs.folder, executor=executor, progress=progress)
+        # in the order in which the spots were gathered, which is that of the predictions
         rows = np.concatenate(list(task.rows.values()))
         _write_layers(table, used, cv, rows, columns, seeds=with_seed(table, recipe, task.seed))
         name = "+".join(m.name for m in cv.models)

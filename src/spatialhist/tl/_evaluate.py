@@ -128,6 +128,7 @@ def evaluate(
     told = _told(table, every, scorer.rows, truth, chosen)
     for text in told:
         warnings.warn(text, UserWarning, stacklevel=2)
+    # layer by layer, gone through more than once: all of them as dense arrays may not fit into memory
     scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
     scored: dict[str, int] = {}

@@ -92,6 +92,7 @@ def expected_counts(
     for i, (slide, group) in enumerate(groups.items()):
         rows = cohort.rows(slide)
         predicted = dense_columns(get_layer(table, layer), rows, columns[kept]).astype(np.float64)
+        # regressions may go below the logarithm of one count, and no count lies below 0
         values = np.maximum(np.exp(predicted) * factor[group][kept] - 1, 0)
         add_dense_rows(table, key, rows, columns[kept], values.astype(np.float32), fresh=i == 0)
     made = {k: v for k, v in recorded(table, layer).items() if k in ("predictor", "run_id")}
@@ -115,6 +116,7 @@ def _factor(held: HeldOut, group: str | None) -> np.ndarray:
     """Measured over predicted on held-out groups, without one that is evaluated ``(genes,)``."""
     errors = held.residuals() if group is None else held.residuals_without(group)
     truth = held.targets().astype(np.float64)
+    # residuals are measured less predicted
     predicted = np.exp(truth - errors)
     measured = np.where(np.isnan(errors), np.nan, np.exp(truth))
     names, others = held.group, [g for g in held.groups if g != group]

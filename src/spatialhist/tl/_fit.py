@@ -99,6 +99,7 @@ def fit(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     looks = as_recorded(Design.of_call(design, options), out, overwrite=overwrite)
     task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
+    # read first: a card of another recipe is refused before hours of training
     card = {} if evaluated_by is None else _card_of(evaluated_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
     columns = _panel(task, genes, always, before)
@@ -107,6 +108,7 @@ def fit(
     folder, temporary = run_folder(out)
     with locked(folder):
         inputs = task.begin(
+            # every slide is a group of its own: strengths are chosen, and distances taken, by leaving slides out
             folder, manifest, assigned={s.name: s.name for s in task.slides}, columns=columns, overwrite=overwrite,
             executor=executor, progress=progress,
         )  # fmt: skip

@@ -114,6 +114,7 @@ class LazySlideModel:
             patient=np.full(n, ""),
             position=np.zeros((n, 2)),
             features=tuple(blocks),
+            # the tiles of one call stand for the tissue of their slide, whose mean and deviation they are scaled by
             standardized=tuple(standardize(b, b.mean(axis=0), b.std(axis=0)) for b in blocks),
         )
         with pinned_threads(self.model.threads):

@@ -163,6 +163,7 @@ def predict_grid(
     check_choice("lattice", lattice, Lattice)
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
+    # refuses what is no executor, before a slide is opened
     n_workers(executor)
     trained = as_trained(model)
     if composition:
@@ -172,6 +173,7 @@ def predict_grid(
         warnings.warn(text, UserWarning, stacklevel=2)
     design = trained.design(encoder)
     grids = [lay_grid(s, trained, design, spacing=spacing, lattice=lattice, within=within) for s in opened]
+    # all grids, before hours are spent on the first
     for grid in grids:
         check_layer_size(
             len(grid.slide.spots), len(trained.genes), n_layers=1 if _level(grid, trained, level) is None else 3

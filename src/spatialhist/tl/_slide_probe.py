@@ -151,6 +151,7 @@ def color_features(tiles: torch.Tensor) -> torch.Tensor:
 def _tiles(slide: Slide, design: Design) -> tuple[np.ndarray, np.ndarray]:
     """Features ``(n, F)`` of tiles over the tissue, and the quarter of the tissue that each lies in, 0 to 3."""
     points = slide_tissue(slide)
+    # parts of the tissue, not tiles at random: neighboring tiles show nearly the same pixels
     quarter = (points > np.median(points, axis=0)) @ [1, 2]
     return View.of(slide, design).encode(points, color_features)[0], quarter
 
@@ -184,4 +185,5 @@ def _score(truth: np.ndarray, assigned: np.ndarray) -> SlideProbe:
     names = list(dict.fromkeys(truth))
     confusion = pd.crosstab(pd.Series(truth, name="true"), pd.Series(assigned, name="assigned"))
     confusion = confusion.reindex(index=names, columns=names, fill_value=0)
+    # classes have different numbers of tiles: plain accuracy would reward naming the largest one
     return SlideProbe(float(balanced_accuracy_score(truth, assigned)), 1 / len(names), confusion)

@@ -120,6 +120,7 @@ def stack(
     made = _provenance(result) | written(cohort.table, used, key_added, cv.manifest.layer)
     record(cohort.table, key_added, made)
     add_reliability(cohort.table, key_added, card)
+    # last: a kill before this leaves the checkpoints that the stack resumes from
     shutil.rmtree(scratch_of(cv, how, seed), ignore_errors=True)
     logger.info("stack: added layer %r (%s of %d models)", key_added, how.name, len(cv.models))
     return result
@@ -127,6 +128,7 @@ def stack(
 
 def _automatic(cv: CrossValidation) -> str:
     """Weights where there are groups enough to fit and evaluate them, else the mean."""
+    # a run of one model is refused below, and for that reason rather than for its groups
     if len(cv.models) < 2 or len(cv.groups) >= MIN_GROUPS_STACKED:
         return "nnls"
     warnings.warn(
@@ -199,6 +201,7 @@ def _inner_predictions(cv: CrossValidation, outer: str) -> tuple[np.ndarray, np.
     rows, parts = [], []
     for other in (g for g in cv.groups if g != outer):
         held, _ = inner[outer, other, cv.models[0].name].result()
+        # the fit left out both groups; spots of the outer one must not reach the weights that it is evaluated by
         mine = cv.inputs.column("group")[held] == other
         rows.append(held[mine])
         parts.append(np.stack([inner[outer, other, m.name].result()[1][mine] for m in cv.models]))

@@ -138,6 +138,7 @@ def rasterize(points: np.ndarray, values: np.ndarray, radius: float, step: float
     from scipy.spatial import cKDTree
 
     y, x = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+    # the center of a pixel lies half a pixel from its corner
     near = cKDTree(points).query_ball_point((np.column_stack([x, y]) + 0.5) * step, radius)
     ends = np.cumsum([0, *map(len, near)])
     covers = csr_matrix((np.ones(ends[-1]), np.concatenate(near).astype(int), ends), shape=(len(near), len(points)))

@@ -43,6 +43,7 @@ def may_share_pictures(signatures: Sequence[Signature], groups: Sequence[str]) -
     own, mirrored = (np.stack([_counts(s.descriptors, words) for s in way]) for way in _ways(signatures))
     # words on few slides tell the most
     weights = np.log(len(own) / np.maximum((own > 0).sum(axis=0), 1))
+    # a word that one texture repeats over and over must not decide alone
     own, mirrored = (_unit(np.sqrt(counts) * weights) for counts in (own, mirrored))
     return _most_alike(np.maximum(own @ own.T, own @ mirrored.T), apart)
 
@@ -58,9 +59,11 @@ def may_share_counts(profiles: Sequence[Profiles], groups: Sequence[str]) -> Pai
     if not len(held):
         return set()
     starts = np.cumsum([0, *(len(deep[i]) for i in held[:-1])])
+    # one product for all slides, laid out one after the other: a product per pair would be quadratic in calls
     searched = np.concatenate([deep[i] for i in held]).T
     for i in held:
         best = np.maximum.reduceat(deep[i][:DEEPEST] @ searched, starts, axis=1)
+        # slides of the own group are no candidates; votes that fall on them for want of others are dropped below
         best[:, ~apart[i, held]] = -np.inf
         for_slides = np.argpartition(-best, min(VOTES, len(held)) - 1, axis=1)[:, :VOTES]
         votes[i, held] = np.bincount(for_slides.ravel(), minlength=len(held))
@@ -87,6 +90,7 @@ def _most_alike(scores: np.ndarray, apart: np.ndarray) -> Pairs:
 def _words(descriptors: Sequence[np.ndarray]) -> np.ndarray:
     """Descriptors of so many keypoints, the same for the same cohort."""
     every = np.concatenate(descriptors)
+    # a fixed seed: which slides are compared must not depend on the seed of the models
     chosen = np.random.default_rng(0).permutation(len(every))[:WORDS]
     return _unit(every[chosen])
 

@@ -36,7 +36,7 @@ class Context:
         for start in range(0, len(points) if blocks else 0, AT_ONCE):
             rows = slice(start, start + AT_ONCE)
             squared = cdist(points[rows], self.points, "sqeuclidean")
-            # Far from tissue all weights would vanish: the nearest of it counts.
+            # far from tissue all weights would vanish: the nearest of it counts
             squared -= squared.min(axis=1, keepdims=True)
             for i, radius in enumerate(self.radii):
                 weights = np.exp(-squared / (2 * radius**2))

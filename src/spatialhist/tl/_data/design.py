@@ -209,6 +209,7 @@ class Design:
     @classmethod
     def described(cls, data: dict[str, Any]) -> Design:
         """Read a design; an encoder that was no name is told by its class."""
+        # folders of earlier versions do not say the side of their tiles, which was this one
         plain = {"pixels": PIXELS} | {k: v for k, v in data.items() if k != FINGERPRINT}
         lengths = {k: _as_lengths(data.get(k, ())) for k in ("extents", "context")}
         tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
@@ -265,6 +266,7 @@ def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None)
 
 def _fingerprints(encoder: Callable[..., Any]) -> set[str]:
     """Of an encoder as it was handed in, and as it is run."""
+    # a hash as wrapped is what a run holds of an encoder that it wrapped itself
     return {encoder_fingerprint(encoder), encoder_fingerprint(get_encoder(encoder))}
 
 

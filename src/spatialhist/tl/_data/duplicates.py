@@ -61,6 +61,7 @@ def likenesses(looks: Sequence[np.ndarray]) -> np.ndarray:
     length = np.linalg.norm(every, axis=(1, 2), keepdims=True)
     # what is left of a blank picture is rounding, which would correlate by chance
     every = np.where(length > 1e-6 * SIDE, every / np.maximum(length, 1e-300), 0)
+    # sections may lie on the slide in any orientation, also turned over
     turned = (np.rot90(side, k, axes=(1, 2)) for side in (every, every.transpose(0, 2, 1)) for k in range(4))
     return np.max([_flat(every) @ _flat(t).T for t in turned], axis=0)
 

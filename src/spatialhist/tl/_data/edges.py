@@ -64,6 +64,7 @@ def _telling(lines: Iterator[np.ndarray], factor: float) -> Iterator[Edge]:
         details = _details(line)
         if sum(part.std() > MIN_DEVIATION for part in np.split(details.mean(axis=0), SEGMENTS)) >= MIN_TELLING:
             n = SAMPLES - 2 * LAGS
+            # the cut may be read in either direction, where one part was turned or mirrored
             ways = (details, details[:, ::-1])
             shifted = [_unit(way[:, lag : lag + n]) for way in ways for lag in range(2 * LAGS + 1)]
             yield Edge(line.shape[1] * factor, _unit(details[:, LAGS:-LAGS]), np.stack(shifted))
@@ -74,6 +75,7 @@ def _details(line: np.ndarray) -> np.ndarray:
     from scipy.ndimage import gaussian_filter1d
 
     n = line.shape[1]
+    # blurred by half a sample before it is thinned out, so that fine structure does not alias
     smooth = gaussian_filter1d(line.astype(float), max(0.5 * n / SAMPLES, 1e-3), axis=1)
     at = (np.arange(SAMPLES) + 0.5) * n / SAMPLES - 0.5
     values = np.stack([np.interp(at, np.arange(n), channel) for channel in smooth])

@@ -179,6 +179,7 @@ def slide_features(
         Positions among the slide's spots.
     """
     centers = slide.spots[rows]
+    # spots and tissue in one call, so that a part of the image is read once for both
     both = view.encode(np.concatenate([centers, slide_tissue(slide)]), encoder, cache)
     tissue = _tissue([b[len(centers) :] for b in both], _context(slide, view, design, encoder, cache))
     return SlideFeatures(view, tissue, centers, slide_position(slide)[rows], [b[: len(centers)] for b in both])
@@ -186,6 +187,7 @@ def slide_features(
 
 def slide_colors(slide: Slide, design: Design, encoder: Encoder, cache: Path | None, *, rows: Any) -> np.ndarray:
     """Encode some spots of a slide ``(n, F)`` in the field of view that baselines of a single one see."""
+    # color and texture take tiles of this side, also where the run's own encoder takes another
     single = replace(design, extents=(design.extents[design.single_scale],), pixels=PIXELS)
     return View.of(slide, single).encode(slide.spots[rows], encoder, cache)[0]
 
@@ -196,6 +198,7 @@ def own_tissue(slide: Slide, view: View, design: Design, encoder: Encoder) -> Ti
 
 
 def _tissue(encoded: Sequence[np.ndarray], around: Context) -> Tissue:
+    # sums over many points lose digits in single precision
     statistics = [_statistics(e.astype(np.float64)) for e in encoded]
     repeated = statistics[: len(around.features)] * len(around.radii)
     return Tissue([*statistics, *repeated], around)
@@ -232,12 +235,14 @@ def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = M
             "the tissue mask is empty: look at it with sh.pl.alignment, and make another one with "
             "sh.pp.mask_background(sdata, method='otsu')"
         )
+    # an estimate for solid tissue: more points of the grid may lie on scattered pieces
     step = max(1, int(np.sqrt(mask.sum() / limit)))
     while True:
         y, x = np.nonzero(mask[step // 2 :: step, step // 2 :: step])
         if len(x) <= limit:
             break
         step += 1
+    # specks that the grid steps over: mean and deviation need at least one point
     if not len(x):
         y, x = (v[:1] for v in np.nonzero(mask))
         step = 1

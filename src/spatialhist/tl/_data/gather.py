@@ -116,6 +116,7 @@ def _pieces(slides: Sequence[SlideFeatures]) -> Iterator[tuple[SlideFeatures, sl
 def fingerprint(folder: Path, names: Sequence[str] = ()) -> str:
     """Hash of the gathered arrays: a run goes on only with the same data."""
     digest = hashlib.blake2b(digest_size=16)
+    # sorted, since a folder lists its files in any order
     for path in sorted(p for p in folder.glob("*.npy") if p.name != DEPTH) + [folder / "inputs.json"]:
         digest.update(path.name.encode())
         with path.open("rb") as file:

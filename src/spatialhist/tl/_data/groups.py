@@ -202,6 +202,7 @@ def _in_common(vectors: Sequence[set[bytes]]) -> np.ndarray:
     ids: dict[bytes, int] = {}
     columns = [ids.setdefault(vector, len(ids)) for own in vectors for vector in own]
     ends = np.cumsum([0, *map(len, vectors)])
+    # one product of sparse matrices in place of an intersection per pair of slides
     held = csr_matrix((np.ones(len(columns), dtype=np.int32), columns, ends), shape=(len(vectors), len(ids)))
     return (held @ held.T).toarray()
 
@@ -211,6 +212,7 @@ def _count_vectors(counts: Any) -> set[bytes]:
     from scipy.sparse import csr_matrix
 
     counts = csr_matrix(counts)
+    # explicit zeros and unsorted entries would give equal counts different hashes
     counts.eliminate_zeros()
     counts.sort_indices()
     deep = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() >= MIN_COUNTS_COMPARED)

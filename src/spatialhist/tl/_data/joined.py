@@ -103,6 +103,7 @@ def _as_frame(name: str, source: Any) -> tuple[pd.DataFrame, pd.Series | None]:
             "DataFrame or an AnnData"
         )
     column = next((c for c in SLIDE_COLUMNS if c in about), None)
+    # a column that names slides is no gene
     frame = frame.drop(columns=[c for c in SLIDE_COLUMNS if c in frame])
     frame = frame.set_axis(as_ids(frame.index).astype(str), axis=0).set_axis(frame.columns.astype(str), axis=1)
     return frame, None if column is None else pd.Series(about[column].astype(str).to_numpy(), frame.index)

@@ -87,6 +87,7 @@ def _compared_with(table: AnnData, layer: str, source: str | None) -> list[str]:
 
 def _follows_counts(table: AnnData, matrix: Any, spots: np.ndarray, known: Sequence[str]) -> bool:
     """Whether values of each spot are its counts times one factor, as they are or through a known function."""
+    # spread over all slides, since only some of them may have been changed
     tried = spots[np.linspace(0, len(spots) - 1, min(len(spots), SPOTS_TRIED)).astype(int)]
     every = np.arange(table.n_vars)
     values = dense_columns(matrix, tried, every).astype(float)
@@ -94,8 +95,10 @@ def _follows_counts(table: AnnData, matrix: Any, spots: np.ndarray, known: Seque
 
 
 def _scaled(values: np.ndarray, counts: np.ndarray) -> bool:
+    # zeros stay zeros in every function below; a value that was centered, smoothed or corrected does not
     if not ((values != 0) == (counts != 0)).all() or not (counts >= 0).all():
         return False
+    # powers of values that are no logarithms run over; such a function is not the one that was applied
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return any(_one_factor(inverse(values), counts) for inverse in INVERSE)
 
@@ -124,6 +127,7 @@ def _twin(table: AnnData, layer: str, spots: np.ndarray, columns: np.ndarray) ->
 def _shared(matrix: Any, slides: Sequence[Slide], rows: Mapping[str, np.ndarray], columns: np.ndarray) -> Iterator[str]:
     """Means and deviations that slides share exactly, as by chance they never do."""
     measured = {s.name: s.rows[s.measured] for s in slides}
+    # spots may have been filtered before or after the layer was made
     for chosen in (rows, measured):
         found = list(_shared_by([dense_columns(matrix, r, columns).astype(float) for r in chosen.values() if len(r)]))
         if found:

@@ -45,6 +45,7 @@ def choose_panel(
     everywhere = measured_everywhere(measured, slides)
     mean = np.where(everywhere, np.mean([means[s] for s in slides], axis=0), -np.inf)
     n = min(n, int(everywhere.sum()))
+    # stable: of genes that are equal, the first of the table is taken on every machine
     return np.sort(np.argsort(-mean, kind="stable")[:n])
 
 

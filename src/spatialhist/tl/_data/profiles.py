@@ -67,6 +67,7 @@ def profile(counts: Any, xy: np.ndarray, genes: np.ndarray, pitch: float) -> Pro
     """
     total = np.asarray(counts.sum(axis=1)).ravel()
     placed = np.isfinite(xy).all(axis=1)
+    # spots without coordinates come last: where they match cannot be checked
     deep = np.argsort(-np.where(placed, total, 0), kind="stable")[:SPOTS]
     deep = np.sort(deep[(total[deep] >= MIN_COUNTS) & placed[deep]])
     deepest = np.argsort(-total[deep], kind="stable")
@@ -92,6 +93,7 @@ def _projected(values: np.ndarray) -> np.ndarray:
     """Random projection, the same for every slide; few genes stay as they are."""
     if values.shape[1] <= SKETCH:
         return values
+    # random signs keep inner products on average (Achlioptas 2003); a fixed seed makes slides comparable
     signs = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.float32), (values.shape[1], SKETCH))
     return values @ signs
 
@@ -114,7 +116,9 @@ def matched(a: Profiles, b: Profiles) -> tuple[int, int]:
         return 0, fewer
     r = a.sketches @ b.sketches.T
     best, back = r.argmax(axis=1), r.argmax(axis=0)
+    # each other's best matches: any spot has a best one, also where the other slide holds no counterpart
     here = np.flatnonzero((back[best] == np.arange(len(a.points))) & (r.max(axis=1) > 0))
     p, q = a.points[here], b.points[best[here]]
+    # negating the real part mirrors a section, which may lie turned over on its slide
     found = [agreed.n for points in (p, -np.conj(p)) if (agreed := agree(points, q, TOLERANCE)) is not None]
     return max(found, default=0), fewer

@@ -58,6 +58,7 @@ class StoredBlocks(Sequence[np.ndarray]):
             return tuple(self[e] for e in range(len(self))[block])
         values = self.arrays[block][self.rows]
         if self.statistics is not None:
+            # picking rows by position copied them, so that they may be written to
             for part in row_parts(len(values)):
                 mean, deviation = self.statistics[block][self.slide_code[part]].swapaxes(0, 1)
                 values[part] = standardize(values[part], mean, deviation)
@@ -274,6 +275,7 @@ class StoredTiles:
 def standardize(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Features relative to a slide's own tissue; a feature that is constant there becomes 0."""
     # float32 leaves a constant feature a deviation of about its rounding, which must not become its unit
+    # infinity, not 1: a division by it gives the 0 that is promised
     safe = np.where(deviation > 1e-6, deviation, np.inf)
     return np.clip((features - mean) / safe, -CLIP, CLIP).astype(np.float32)
 
@@ -331,6 +333,7 @@ class Inputs:
             targets=None if values is None else make_targets(np.asarray(values), self.meta["ranking"]),
             n_own=self.meta.get("n_own"),
             color=self._colors(arrays, rows, slide_code),
+            # a spot to be predicted has none: depth follows from its counts, as its labels do
             depth=self._depth(rows) if genes is not None else None,
         )
 

@@ -35,6 +35,7 @@ def refuse_other_genes(table: AnnData, slides: Sequence[Slide], rows: Mapping[st
     names = table.var_names
     held = _held(table, slides, rows, layer)
     few = []
+    # floats multiply in BLAS and booleans do not; whole numbers of this size are exact in single precision
     each = np.stack(list(held.values())).astype(np.float32)
     common = (each @ each.T).astype(int)
     for (i, a), (j, b) in itertools.combinations(enumerate(held), 2):

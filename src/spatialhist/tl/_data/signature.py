@@ -82,6 +82,7 @@ class Likeness:
 
 def sign_slide(slide: Slide) -> Signature:
     """Find the keypoints of the tissue of a slide; frames that are printed on glass are on every slide."""
+    # the finest level of less than twice the side: `_gray` shrinks it by half at most
     pixels, _ = read_overview(slide.image().pyramid, 2 * SIDE - 1)
     return sign(pixels, slide.tissue[0] if slide.has_tissue else None)
 
@@ -98,6 +99,7 @@ def sign(pixels: np.ndarray, tissue: np.ndarray | None = None) -> Signature:
     """
     levels = list(_levels(_gray(pixels)))
     areas = np.array([level.size for level, _ in levels], dtype=float)
+    # by area, so that keypoints of every size lie equally dense
     budgets = np.maximum(POINTS * areas / areas.sum(), 4).astype(int)
     where = np.ones((1, 1), dtype=bool) if tissue is None else tissue
     found = [_describe(level, factor, n, where) for (level, factor), n in zip(levels, budgets, strict=True)]
@@ -134,6 +136,7 @@ def _describe(level: np.ndarray, factor: float, n: int, tissue: np.ndarray) -> t
     grid = (np.arange(PATCH) - (PATCH - 1) / 2) * SPACING
     # along the direction of the keypoint, and across it
     along, across = np.meshgrid(grid, grid)
+    # the patch is turned to the gradient around the keypoint, so that turned pictures give equal descriptors
     turn = np.exp(1j * np.arctan2(dy, dx))[:, None]
     offsets = turn * (along + 1j * across).ravel()
     around = [y[:, None] + offsets.imag, x[:, None] + offsets.real]
@@ -141,6 +144,7 @@ def _describe(level: np.ndarray, factor: float, n: int, tissue: np.ndarray) -> t
     patches -= patches.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(patches, axis=1, keepdims=True)
     kept = norm[:, 0] > PATCH  # a gray value of deviation: less is glass
+    # of 64 values of length 1 the typical one becomes 50, so that int8 holds 2.5 deviations
     descriptors = np.rint(patches[kept] / norm[kept] * 400).clip(-127, 127).astype(np.int8)
     return (np.column_stack([x, y])[kept] * factor).astype(np.float32), descriptors
 
@@ -151,6 +155,7 @@ def _corners(level: np.ndarray, n: int, tissue: np.ndarray) -> tuple[np.ndarray,
 
     gy, gx = (gaussian_filter(level, 1.0, order=order) for order in ((1, 0), (0, 1)))
     yy, xx, xy = (gaussian_filter(g, 2.0) for g in (gy * gy, gx * gx, gy * gx))
+    # determinant over trace (Noble 1988), which leaves no weight to be chosen
     response = (yy * xx - xy * xy) / (yy + xx + 1e-6)
     peak = (response == maximum_filter(response, 7)) & (response > 0)
     peak[:MARGIN], peak[-MARGIN:], peak[:, :MARGIN], peak[:, -MARGIN:] = False, False, False, False

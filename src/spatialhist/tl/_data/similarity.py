@@ -58,6 +58,7 @@ def agree(a: np.ndarray, b: np.ndarray, tolerance: float, *, seed: int = 0) -> A
     seed
         Of the guesses, so that the same matches give the same answer.
     """
+    # two matches fix shift, turn and scale, so that they always agree: the third is the first to say something
     if len(a) < 3:
         return None
     scale, shift = _guesses(a, b, np.random.default_rng(seed))
@@ -78,6 +79,7 @@ def _guesses(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[np
     apart = np.abs(a[first] - a[second]) > max(MIN_APART * extent, 1e-9)
     first, second = first[apart], second[apart]
     scale = (b[first] - b[second]) / (a[first] - a[second])
+    # a scale that no pair of overviews has comes from a wrong match
     plausible = (np.abs(scale) < MAX_SCALE) & (np.abs(scale) > 1 / MAX_SCALE)
     return scale[plausible], (b[first] - scale * a[first])[plausible]
 
@@ -108,6 +110,7 @@ def _refine(a: np.ndarray, b: np.ndarray, guess: Agreement, tolerance: float) ->
         scale = (np.conj(centered) * (y - y.mean())).sum() / spread
         shift = y.mean() - scale * x.mean()
         fitted = Agreement(_close(a, b, scale, shift, tolerance), scale, shift)
+        # a fit to the inliers may lose some of them; the guess with more stays
         if fitted.n < guess.n:
             return guess
         guess = fitted

@@ -32,6 +32,7 @@ def simulate_inputs(folder: Path, *, tile_pixels: int | None = None) -> Inputs:
     rng, n = np.random.default_rng(0), sum(SIZES)
     code = np.repeat(np.arange(len(SIZES)), SIZES)
     blocks = [rng.normal(size=(n, WIDTH)) + 0.5 * code[:, None] for _ in range(N_OWN + N_CONTEXT)]
+    # a feature and a gene that never vary, as real slides hold them: dividing by their deviation fails
     for block in blocks:
         block[:, 2] = 1.0
     values = np.abs(sum(blocks) @ rng.normal(size=(WIDTH, N_GENES)) + rng.normal(size=(n, N_GENES)))
@@ -50,6 +51,7 @@ def simulate_inputs(folder: Path, *, tile_pixels: int | None = None) -> Inputs:
         ranking=None,
         n_own=N_OWN,
         color=1,
+        # a generator of its own, so that the other arrays are the same with and without it
         depth=np.random.default_rng(1).integers(200, 5000, n).astype(np.float64),
     )
 

@@ -61,5 +61,6 @@ def _wide_enough(design: Design, factors: dict[tuple[str, tuple[str, float]], fl
     kept = [extent for extent, factor in worst.items() if factor <= MAX_FACTOR]
     unit, length = max(worst, key=lambda extent: extent[1])
     needed = length * worst[unit, length] / MAX_FACTOR
+    # rounded up to two digits, so that following the advice passes
     digits = 10.0 ** (math.floor(math.log10(needed)) - 1)
     return kept or [(unit, round(math.ceil(needed / digits) * digits, 6))]

@@ -102,6 +102,7 @@ def _parts(
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
     slide, shared = grid.slide, Block.of(grid, trained)
     points, position = slide.spots, slide_position(slide)
+    # squares of an area that holds about as many spots as a block
     parts = areas(points, grid.spacing_px / slide.image().px * np.sqrt(block))
     tasks = [(shared, points[rows], position[rows]) for rows in parts]
     if cache is None:

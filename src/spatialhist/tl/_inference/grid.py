@@ -90,6 +90,7 @@ def lay_grid(
 
 def _on_image(slide: Slide, spacing: float, lattice: Lattice, within: str) -> np.ndarray:
     image = slide.image().pyramid
+    # anything but tissue is laid over all of the image first: its mask is one pixel that is true
     points = lattice_on(np.ones((1, 1), dtype=bool), (image.width, image.height), spacing, lattice)
     return points if within == IMAGE else points[slide.inside(points, within)]
 
@@ -97,6 +98,7 @@ def _on_image(slide: Slide, spacing: float, lattice: Lattice, within: str) -> np
 def areas(points: np.ndarray, side: float) -> list[np.ndarray]:
     """Positions of points, square by square, so that the pixels around those of one square lie together."""
     square = np.floor(points / side).astype(int)
+    # by rows of squares, as pixels lie in a file
     _, code = np.unique(square[:, ::-1], axis=0, return_inverse=True)
     order = np.argsort(code, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
@@ -131,6 +133,7 @@ def lattice_on(mask: np.ndarray, factors: tuple[float, float], spacing: float, l
     """
     height, width = mask.shape[0] * factors[1], mask.shape[1] * factors[0]
     x = np.arange(spacing / 2, width, spacing)
+    # a moved row would reach beyond the right edge with its last spot
     moved = x[x + spacing / 2 < width] + spacing / 2 if lattice == "hex" else x
     rows = [
         _on_tissue(moved if i % 2 else x, y, mask, factors)

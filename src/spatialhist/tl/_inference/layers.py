@@ -37,6 +37,7 @@ def write_predictions(
     columns = table.var_names.get_indexer(trained.genes)
     before, made = recorded(table, key_added), provenance(trained, training, composition=composition)
     same = all(before.get(k) == made.get(k) for k in ("step", "run_id", "predictor", COMPOSITION))
+    # other predictions in the same layer: what is left of them would be taken for these
     if not same:
         table.layers.pop(key_added, None)
         drop_intervals(table, key_added)
@@ -157,6 +158,6 @@ def groups_of_slides(
         return {s: groups[s] for s in slides if s in groups}
     names = [s for s in slides if s in list(made["predicted_slides"])]
     relatives = Relatives.of(trained)
-    # A grid has no image of its own.
+    # a grid has no image of its own
     known = {s: relatives.training_slide(slide(made.get("slide", s))) for s in names}
     return {s: groups[name] if name else None for s, name in known.items()}

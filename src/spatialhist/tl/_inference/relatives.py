@@ -45,6 +45,7 @@ class Relatives:
     def _copied(self, slide: Slide) -> tuple[str, Likeness] | None:
         """Training slide whose picture is of the same section, with how alike they are."""
         if slide.name not in self._found:
+            # a slide without pixels of its own has no picture to compare
             own = sign_slide(slide) if slide.pixel_hash and self.signatures else None
             found = {} if own is None else {name: compare(own, known) for name, known in self.signatures.items()}
             best = max(found, key=lambda name: found[name].n, default=None)

@@ -37,6 +37,7 @@ class TrainedScale:
         mpp = [s.mpp for s in known if s.mpp]
         return cls(
             (min(mpp), max(mpp)) if mpp else None,
+            # medians, since one slide with a wrong scale must not change the spots of all others
             _median([s.pitch_px * s.mpp for s in known if s.mpp and s.pitch_px]),
             _median([s.spot_diameter_px * s.mpp for s in known if s.mpp and s.spot_diameter_px]),
         )

@@ -34,6 +34,7 @@ class Widths:
     @classmethod
     def of(cls, held: HeldOut, level: float) -> Widths:
         """Take them from the residuals of groups that were held out."""
+        # absolute, so that an interval reaches as far up as down
         errors, group = np.abs(held.residuals()), held.group
         radius = {g: group_radius(np.abs(held.residuals_without(g)), group, level) for g in held.groups}
         return cls(group_radius(errors, group, level), radius, coverage(errors, group, radius))

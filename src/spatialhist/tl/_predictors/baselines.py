@@ -103,6 +103,7 @@ class PositionNeighbors:
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedNeighbors:
         """Remember where training spots lie."""
+        # slides differ in level, which no position tells: each mean gives way to the common one
         centered, intercept = center_by_slide(samples.training_targets, samples.slide)
         return FittedNeighbors(self.neighbors, samples.position, (centered + intercept).astype(np.float32))
 
@@ -126,6 +127,7 @@ class FittedNeighbors:
         from scipy.spatial import cKDTree
 
         _, near = cKDTree(self.position).query(samples.position, k=min(self.neighbors, len(self.position)))
+        # a query for a single neighbor drops its axis
         return self.targets[near.reshape(len(samples), -1)].mean(axis=1)
 
     def state(self) -> State:
@@ -297,6 +299,7 @@ class Permuted:
 
 def permuted(samples: Samples, seed: int) -> np.ndarray:
     """Permute targets between the spots of each slide."""
+    # each slide keeps its own labels, so that its level and spread stay as they are
     rng = np.random.default_rng(seed)
     targets = samples.training_targets.copy()
     for name in np.unique(samples.slide):

@@ -145,6 +145,7 @@ def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray,
     shrinkage = np.inf if few else _choose_shrinkage(centered, truth, slide, group)
     weights = _solve(centered, truth, shrinkage, PULL_OF_FEW if few else PULL)
     base = np.stack([center_by_slide(p.astype(np.float64), slide)[1] for p in predictions])
+    # what the weights make of the models' own levels is taken off, so that the level is that of the measurements
     intercept = level - (weights * base).sum(axis=0)
     return Weights(weights.astype(np.float32), intercept.astype(np.float32), float(shrinkage))
 
@@ -195,6 +196,7 @@ def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
 
     # models that predict the same make the matrix singular, which has no Cholesky factor
     ridge = 1e-9 * max(float(np.trace(gram)), 1e-12) * np.eye(len(gram))
+    # the square root of the Gram matrix stands for all spots: nnls solves on as many rows as there are models
     root = np.linalg.cholesky(gram + ridge).T
     return nnls(root, np.linalg.solve(root.T, cross))[0]
 
@@ -231,6 +233,7 @@ class StackingNetwork:
         check_arrays(arrays, {"mean": "I", "deviation": "I", "level": "G", "spread": "G"})
         for name, array in arrays.items():
             check_finite(name, array)
+        # initial weights that are replaced must not move the caller's generator
         with torch.random.fork_rng(devices=[]):
             network = StackingMLP(len(arrays["mean"]), len(arrays["level"]))
         own = {k.removeprefix("network/"): torch.tensor(v) for k, v in arrays.items() if k.startswith("network/")}
@@ -276,6 +279,7 @@ def fit_network(
     from spatialhist.tl._predictors.training import Regression, Schedule, seeded, train
 
     flat = _flat(predictions)
+    # a column that never varies has no deviation to divide by
     mean, deviation = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-6)
     centered, level = center_by_slide(targets, slide)
     spread = np.maximum(centered.std(axis=0), 1e-6).astype(np.float32)

@@ -89,6 +89,7 @@ def adjusted_targets(samples: Samples, share: float) -> np.ndarray:
         rows = samples.slide == name
         level, explained, rest = divided_by_depth(targets[rows].astype(np.float64), total[rows])
         precision = np.sqrt(total[rows])[:, None]
+        # the floor is for a slide without a single count
         adjusted[rows] = level + share * explained + rest * precision / max(precision.mean(), 1e-12)
     return adjusted
 

@@ -115,12 +115,14 @@ class Reducer:
         """Fit on training features: what is called gives all of them anew, ``(m, F)`` at a time."""
         from sklearn.preprocessing import StandardScaler
 
+        # twice through the features, part by part: all of them may not fit into memory
         scaler = StandardScaler()
         for part in features():
             scaler.partial_fit(part)
         mean, deviation, n = scaler.mean_.astype(np.float32), np.sqrt(scaler.var_), int(scaler.n_samples_seen_)
         # a constant feature deviates by rounding alone: it is left out, not blown up
         scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0)
+        # sums over many spots lose digits in single precision
         scaled = (((f - mean) * scale).astype(np.float64) for f in features())
         axes = _principal_axes(scaled, n, len(mean))[:, : min(components, n, len(mean))]
         return cls(mean, scale.astype(np.float32), np.ascontiguousarray(axes).astype(np.float32))
@@ -207,6 +209,7 @@ def _regress(
     inner = samples.inner_groups()
     sums = ridge.GroupSums.of(design, centered, inner)
     choice = ridge.choose(design, sums, centered, samples.slide, inner, ranks=predictor.ranks)
+    # sums over the inner groups are kept, so that the fit on all spots needs no further pass
     everything = sums.all()
     weights = everything.solve(choice.strength)
     projection = everything.projections([choice.rank])[0]

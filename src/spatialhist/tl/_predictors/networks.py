@@ -225,6 +225,7 @@ class TileNetwork:
             If a network of the user's fails on them, or gives anything but a row a tile.
         """
         device = next((p.device for p in network.parameters()), None)
+        # modes part by part: some of the user's may be frozen in evaluation mode
         modes = {part: part.training for part in network.modules()}
         handed = f"tiles (n, 3, H, W) = {tiles.shape}, uint8 of {tiles.shape[-1]} pixels"
         try:
@@ -277,6 +278,7 @@ class TargetScaler:
         deviation = centered.std(axis=0)
         if before is not None:
             deviation = np.where(before.scaler.deviation > 0, before.scaler.deviation, deviation)
+        # a gene that deviates by the rounding of float32 alone must not be blown up to unit variance
         return cls(intercept.astype(np.float32), np.where(deviation > 1e-6, deviation, 0).astype(np.float32))
 
     def scaled(self, samples: Samples) -> np.ndarray:
@@ -325,6 +327,7 @@ class FittedNetwork:
         """Inverse of :meth:`state`."""
         arrays, extra = state
         check_arrays(arrays, {"intercept": "G", "deviation": "G"})
+        # buffers of a user's network may hold infinities, such as masks of attention
         ours = isinstance(predictor, FeatureNetwork) or predictor.build is None
         for name, array in arrays.items() if ours else ():
             check_finite(name, array)
@@ -334,7 +337,9 @@ class FittedNetwork:
         for member in members:
             own = {n.split("/", 1)[1]: torch.tensor(a) for n, a in arrays.items() if n.startswith(f"{member}/")}
             try:
+                # making a network draws random numbers, which are replaced by the weights
                 with seeded(0):
+                    # these networks are ours, whose sizes come from the folder: looked at before memory is asked for
                     if ours:
                         _check_sizes(partial(make, len(scaler.intercept), extra), own)
                     network = make(len(scaler.intercept), extra)

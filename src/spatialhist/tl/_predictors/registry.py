@@ -71,6 +71,7 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[
     resolved = [by_name(m) if isinstance(m, str) else m for m in models]
     for predictor in resolved:
         check_predictor(predictor)
+    # as layers and folders spell them: names that are one there would overwrite each other
     names = [_keys.sanitize(p.name) for p in resolved]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"models need different names, got {names}")
@@ -115,6 +116,7 @@ def from_description(data: dict[str, Any], custom: Sequence[Predictor] = ()) -> 
     data = current_description(data) | ({"name": data["name"]} if "name" in data else {})
     name = data["class"]
     if name.startswith(CUSTOM):
+        # a predictor of ours may hold one of the user's, such as `DepthAdjusted(own)`
         wrapped = (getattr(p, "predictor", p) for p in custom)
         own = next((p for p in (*custom, *wrapped) if p.name == data["name"]), None)
         if own is None:

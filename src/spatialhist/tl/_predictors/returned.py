@@ -41,6 +41,7 @@ def predictions(values: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
     wanted = f"expected numbers {shape}, a row a spot and a column a gene"
     try:
         array = np.asarray(values)
+        # lists of tensors or of other objects
         array = array.astype(np.float32) if array.dtype.kind == "O" else array
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"model {name!r} predicted a {type(values).__name__} ({error}), {wanted}") from error

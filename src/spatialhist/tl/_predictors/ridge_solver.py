@@ -212,6 +212,7 @@ def choose(
         x = design.rows(held) - sums.level
         each.append(_held_out_scores(sums.without(name, x), x, targets[held], slide[held], strengths, ranks))
     scores = np.stack(each)
+    # 0 throughout: no slide had spots enough to be scored, or nothing was predicted
     if not scores.any():
         return Choice(FALLBACK, ranks[0], float("nan"))
     i, j = _nearest_of_the_good(scores, strengths)
@@ -235,6 +236,7 @@ def _nearest_of_the_good(scores: np.ndarray, strengths: tuple[float, ...]) -> tu
     error = behind.std(axis=0, ddof=1) / np.sqrt(len(scores))
     strength, rank = np.nonzero(behind.mean(axis=0) <= error)
     distance = np.abs(np.log10(np.array(strengths)[strength] / FALLBACK))
+    # first by rank in the order of preference, then by distance from the fallback
     first = np.lexsort((distance, rank))[0]
     return int(strength[first]), int(rank[first])
 
@@ -267,6 +269,7 @@ def target_projection(targets: np.ndarray, rank: int) -> np.ndarray | None:
 
 
 def _projections(among: np.ndarray, n: int, ranks: Sequence[int]) -> list[np.ndarray | None]:
+    # rounding may leave a sum of squares just below 0; the floor is for targets that never vary
     deviation = np.maximum(np.sqrt(np.maximum(np.diag(among), 0) / n), 1e-8)
     _, vectors = np.linalg.eigh(among / np.outer(deviation, deviation))
     found: list[np.ndarray | None] = []

@@ -32,7 +32,9 @@ def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, str], *,
     for name, axes in shapes.items():
         array = arrays[name]
         fits = array.ndim == len(axes) and all(
-            sizes.setdefault(axis, n) == n for axis, n in zip(axes, array.shape, strict=True)
+            # the first array with an axis of this name sets its length, and the others have to agree
+            sizes.setdefault(axis, n) == n
+            for axis, n in zip(axes, array.shape, strict=True)
         )
         if array.dtype.kind not in "fiu" or not fits:
             raise TypeError(f"array {name!r} of {array.dtype} {array.shape} does not fit the others")

@@ -80,7 +80,7 @@ class EpochSampler(Sampler[list[int]]):
         return [self.batch] * whole + [rest] * (rest > 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        # A generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then.
+        # a generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then
         # a prime above any number of epochs: no epoch of one seed has the order of an epoch of the next
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.n, generator=generator)

@@ -120,6 +120,7 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     held = np.random.default_rng(seed).permutation(len(samples)) < HELD_SHARE * len(samples)
     with pinned_threads(cv.manifest.threads):
         predictions = cv.opened().predict_each(samples, cv.groups)
+        # the scheme knows no slides: targets are centered over all spots at once
         one_slide = np.zeros(int((~held).sum()))
         final = fit_network(
             predictions[:, ~held], samples.training_targets[~held], one_slide, seed=seed, scratch=scratch

@@ -41,6 +41,7 @@ def check_recipe(layer: Any, seed: Any, threads: Any, design: Design, predictors
     _check_design(design)
     for described in predictors:
         _check_parameters(described)
+        # the context averages at most two of the fields of view, once for each radius
         _check_blocks(described, len(design.extents) + 2 * len(design.radii))
 
 
@@ -90,6 +91,7 @@ def check_slide(name: str, pixels: Any, group: Any, spots: Any, stain: Any, size
 
 
 def _check_name(what: str, value: Any) -> None:
+    # names become folders, so that none may lead out of the run
     plain = isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
     if not plain or value in (".", "..") or "/" in value or "\\" in value:
         raise ValueError(f"{what}={value!r:.80} is no name of one")
@@ -124,6 +126,7 @@ def _check_design(design: Design) -> None:
 
 def _check_parameters(described: dict[str, Any]) -> None:
     """Look at every number of a predictor, however deep."""
+    # a stack, not calls: a file may be nested deeper than Python can call
     values: list[Any] = [described]
     while values:
         value = values.pop()

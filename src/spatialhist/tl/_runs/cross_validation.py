@@ -68,7 +68,9 @@ class CrossValidation(Trained):
                 restore_predictors(manifest.baselines),
                 _encoder=encoder,
             )
+            # asks for the panel of every group, so that a broken manifest fails here and not in a prediction
             cv.outer()
+        # refuses an encoder that is not the one of training now, not at the first prediction
         if encoder is not None:
             manifest.restore_design(encoder)
         return cv

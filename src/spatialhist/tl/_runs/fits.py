@@ -99,6 +99,7 @@ def run_fit(fit: Fit, inputs_folder: Path) -> float:
     inputs = Inputs.open(inputs_folder)
     group = inputs.column("group")
     held = np.isin(group, fit.held_out)
+    # beside the folder, which stands for a finished fit as soon as it exists
     scratch = fit.folder.with_name(f"{fit.folder.name}.scratch")
     scratch.mkdir(parents=True, exist_ok=True)
     tiles = fit.predictor.needs_tiles
@@ -109,6 +110,7 @@ def run_fit(fit: Fit, inputs_folder: Path) -> float:
             fit.predictor.fit(samples, seed=fit.seed, scratch=scratch, **start_from), fit.predictor.name
         )
         rows = np.flatnonzero(held)
+        # a model fitted on everything holds out nothing
         empty = np.zeros((0, len(fit.genes)), np.float32)
         predicted = fit.predict(fitted, inputs.samples(rows, tiles=tiles)) if len(rows) else empty
     _publish(fit, scratch, fitted, rows, predicted)

@@ -47,6 +47,7 @@ def check_free(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> 
         if foreign:
             raise FileExistsError(f"{folder} is no run folder and not empty ({foreign[:3]}): choose another out=")
     elif overwrite:
+        # a folder of another program is not to be removed
         parsed(folder)
     elif differ := Manifest.read(folder).differences(manifest.identity):
         raise FileExistsError(
@@ -100,6 +101,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise FileExistsError(f"{folder} is a file: choose another out=")
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
+    # fails at once, since how long the other process takes is unknown
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         with lock:

@@ -155,6 +155,7 @@ class Manifest:
     def of(cls, what: str, identity: Mapping[str, Any], slides: Mapping[str, TrainingSlide], **facts: Any) -> Manifest:
         """Make the manifest of a new run; it is what reading it will give."""
         made = cls(what, dict(identity), dict(slides), **facts)
+        # by way of JSON, so that a run that was just made and one that is loaded compare equal
         return cls.from_json(json.loads(json.dumps(made.to_json())))
 
     def _look_up(self) -> None:
@@ -193,6 +194,7 @@ class Manifest:
     @property
     def run_id(self) -> str:
         """Short hash of everything that the result depends on: parameters and data, in the words they were written in."""
+        # sorted keys: two runs of the same parameters have the same hash
         text = json.dumps(self.identity, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -342,6 +344,7 @@ def parsed(folder: Path) -> dict[str, Any]:
     with intact(path):
         data = json.loads(path.read_text())
     found = data.get("format") if isinstance(data, dict) else None
+    # True is a number to Python
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise ValueError(f"{path} is no manifest of spatialhist: it has no 'format' of at least 1")
     if found > FORMAT:

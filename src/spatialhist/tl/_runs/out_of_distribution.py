@@ -83,17 +83,20 @@ class TrainingFeatures:
         ndarray
             ``(n,)`` float32, from 0 to 1.
         """
+        # not equal to None, the group of a new slide, is every group
         known = self.group != held_out
         points = self.reducer.transform(np.concatenate(features[: self.n_extents], axis=1)).astype(np.float32)
         distances = _to_neighbors(points, self.points[known])
         groups = [np.sort(self.distances[self.group == g]) for g in np.unique(self.group[known])]
         shares = [np.searchsorted(each, distances) / len(each) for each in groups]
+        # groups weigh the same, however many of their spots were kept
         return np.mean(shares, axis=0).astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write them into a run folder, under a temporary name first."""
         from safetensors.numpy import save_file
 
+        # safetensors holds arrays alone
         arrays = vars(self) | vars(self.reducer) | {"n_extents": np.array([self.n_extents])}
         del arrays["reducer"]
         with whole_file(folder / FILE) as new:

@@ -64,7 +64,9 @@ def inner_fits(
         return {}
     fits = {}
     for outer, other in itertools.permutations(groups, 2):
+        # a pair has one folder, from whichever of its two groups it is asked for
         pair = tuple(sorted((outer, other), key=list(groups).index))
+        # with one panel for both, the fit that left out the pair serves either as the outer group
         panel = "shared" if panels[outer] == panels[other] else f"panel_{group_folder(list(groups), (outer,))}"
         for p in models:
             where = folder / "inner" / group_folder(list(groups), pair) / panel / _keys.sanitize(p.name)

@@ -142,6 +142,7 @@ class HeldOut:
         combiner, group, columns = self.combiner(evaluated), self.group, np.asarray(folds.panels[evaluated])
         for other in (g for g in folds.groups if g != evaluated):
             rows, _ = inner[evaluated, other, folds.models[0].name].result()
+            # the fit left out both groups, and only spots of the other one are to say how far it is off
             own = group[rows] == other
             each = np.stack([inner[evaluated, other, m.name].result()[1][own] for m in folds.models])
             residuals[np.ix_(rows[own], columns)] = folds.targets(rows[own], evaluated) - self._combine(combiner, each)

@@ -60,6 +60,7 @@ def _predicted(table: AnnData, slide: Slide, layer: str) -> tuple[np.ndarray, np
     rows, matrix = slide.rows, get_layer(table, layer)
     known = np.isfinite(dense_columns(matrix, rows, np.arange(table.n_vars)))
     rows, columns = rows[known.any(axis=1)], np.flatnonzero(known.any(axis=0))
+    # by id, so that sorting the table changes no hash
     ids = as_ids(table.obs[_keys.INSTANCE])[rows]
     return rows[np.argsort(ids, kind="stable")], columns[np.argsort(table.var_names[columns], kind="stable")]
 
@@ -113,6 +114,7 @@ def _differ(table: AnnData, slide: Slide, layer: str, before: Mapping[str, Any])
     now = _facts(table, slide, layer, recorded(table, layer)["target"])
     if now["n_spots"] < before["n_spots"]:
         yield "spots", f"{before['n_spots'] - now['n_spots']} of {before['n_spots']} of slide {slide.name!r}"
+    # with fewer spots or genes the hashes are others in any case, which says nothing about the values
     elif now["n_genes"] == before["n_genes"]:
         for kind in ("predictions", "measurements"):
             if now[kind] != before[kind]:

@@ -151,6 +151,7 @@ class Task:
         if self.known_depth is None:
             return None
         used = self.known_depth[np.concatenate(list(self.rows.values()))]
+        # in one byte order and width, so that the hash is the same on every machine
         return hashlib.blake2b(used.astype("<f8").tobytes(), digest_size=16).hexdigest()
 
     def recipe(self) -> dict[str, Any]:
@@ -244,6 +245,7 @@ class Task:
             If targets are missing.
         """
         refuse_missing_values(self.table, self.slides, self.rows, self.layer, columns)
+        # before anything is gathered, which may take hours; the hash of the data is compared by `claim`
         check_free(folder, manifest, overwrite=overwrite)
         with whole_folder(folder / "inputs") as beside:
             inputs = gather_run(
@@ -265,6 +267,7 @@ class Task:
                 progress=progress,
             )
             gathered = manifest.of_inputs(fingerprint(beside, manifest.genes), inputs.meta["ranking"])
+            # within the block: where the folder is refused, its own inputs stay and these are dropped
             claim(folder, gathered, overwrite=overwrite)
         save_signatures(folder, self.signatures)
         inputs = Inputs.open(folder / "inputs")

@@ -93,6 +93,7 @@ def _before(predictor: Predictor, models: Sequence[Predictor], design: dict[str,
 def _shape(predictor: Predictor, design: dict[str, Any]) -> dict[str, Any]:
     """Parameters on which the weights depend; a network of the user's is hashed as if trained with the defaults."""
     alike = _with_default_training(predictor)
+    # by way of JSON, as the description of the earlier model was stored
     described = current_description(json.loads(json.dumps(describe(alike))), design)
     return {k: v for k, v in described.items() if k not in MAY_DIFFER}
 

@@ -55,6 +55,7 @@ def edited(scores: pd.DataFrame) -> list[str]:
 
 def _digest(rows: pd.DataFrame) -> str:
     names = rows[["group", "slide", "target"]].astype(str).agg("\n".join, axis=1).to_numpy()
+    # by names, so that sorting the table changes no hash
     order = np.argsort(names, kind="stable")
     values = rows["value"].to_numpy(dtype=np.float64)[order]
     return hashlib.blake2b("\0".join(names[order]).encode() + values.tobytes(), digest_size=8).hexdigest()

@@ -99,6 +99,7 @@ def make_card(
     records: list[Record] = []
     for predictor, kind, values in predictions():
         records += scorer.score(dense(values), predictor, kind, groups)
+    # all predictors are scored on the same spots and genes by now: the last stands for them
     scores = pd.DataFrame(records + scorer.ceilings(dense(values), groups), columns=COLUMNS)
     return about | {"scores": _summary(scores), "genes": _genes(scores, name, scorer.measured_range(dense(values)))}
 

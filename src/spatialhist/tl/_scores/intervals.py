@@ -60,6 +60,7 @@ def _radius(errors: np.ndarray, code: np.ndarray, level: float) -> float:
         return np.nan
     order = np.argsort(values, kind="stable")
     covered = np.cumsum(1 / ((n_groups + 1) * sizes[code[order]]))
+    # weights add up to K / (K + 1): where rounding keeps them just below the level, the largest error is taken
     return float(values[order][min(np.searchsorted(covered, level - _TOLERANCE), len(values) - 1)])
 
 

@@ -196,6 +196,7 @@ def choose_metrics(chosen: Chosen | Sequence[Chosen]) -> tuple[Metric, ...]:
     names = [m.name for m in found]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"metrics={names} must be one or more, of different names")
+    # metrics of the user's stand behind those of the table, in the order in which they were passed
     return tuple(sorted(found, key=lambda m: METRICS.index(m) if m in METRICS else len(METRICS)))
 
 

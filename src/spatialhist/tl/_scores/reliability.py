@@ -52,6 +52,7 @@ class Side:
         """Look at the rows of one metric."""
         scores = gene_means(part, predictor)
         baselines = {
+            # a baseline without a score of a gene stands at 0, what a constant scores
             name: gene_means(part, name).reindex_like(scores).fillna(0.0)
             for name in (*IMAGE_FREE, *part.loc[part["kind"] == "baseline", "predictor"].unique())
         }
@@ -59,6 +60,7 @@ class Side:
         often, most = _chance(gene_means(part, PERMUTED).mean(axis=1))
         ceiling = gene_means(part, CEILING).reindex_like(scores).mean(axis=1)
         score = scores.mean(axis=1)
+        # a ceiling of 0 says that halves of the counts share nothing, so that a score is luck; an unknown one says nothing
         clear = (score > free.mean(axis=1)) & (score > often) & (ceiling != 0)
         return cls(scores, _best(list(baselines.values()), scores), ceiling, clear, most)
 
@@ -132,7 +134,9 @@ def _chance(permuted: pd.Series) -> tuple[float, float]:
 def _verdicts(table: pd.DataFrame, sides: list[Side]) -> pd.Series:
     above = np.logical_and.reduce([_of(side.clear, table) for side in sides])
     most = np.logical_and.reduce([_of(side.score > side.most, table) for side in sides])
+    # to be best in the only group says nothing of others
     everywhere = most & (table["wins"] == table["groups"]) & (table["groups"] > 1)
+    # without a known ceiling, as if a perfect prediction reached 1
     enough = table["fraction"].fillna(table["score"]) >= ENOUGH
     words = np.select([above & everywhere & enough, above], [RELIABLE, WEAK], UNRELIABLE)
     return pd.Series(pd.Categorical(words, categories=VERDICTS), index=table.index)

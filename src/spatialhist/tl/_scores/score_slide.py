@@ -160,6 +160,7 @@ def ceiling_rows(
     """
 
     def transform(half: np.ndarray) -> np.ndarray:
+        # twice, since a half holds half of the depth: both halves have the units of the whole
         return np.log1p(half * (2 * target_sum / total[:, None]))
 
     found = {}

@@ -146,6 +146,7 @@ class Scorer:
         UserWarning
             Naming the layers that left out what others predict, and how much.
         """
+        # spots first, then genes on these: a gene that is missing on a spot that is left out anyway stays
         spots = _by_slide(layers(), self.rows, lambda known: np.asarray(known.any(axis=1)))
         rows = {s: self.rows[s][np.logical_and.reduce(list(known.values()))] for s, known in spots.items()}
         genes = _by_slide(layers(), rows, lambda known: np.asarray(known.all(axis=0)))
@@ -212,6 +213,7 @@ class Scorer:
         counts = counts_behind(self.table, self._every_slide, self.truth)
         if not wanted or self.truth != _keys.LOG1P or counts is None:
             return []
+        # a table from elsewhere that does not say it is taken for counts per 10,000, the default of `pp.log_normalize`
         target_sum = recorded(self.table, self.truth).get("target_sum", 1e4)
         records: list[Record] = []
         for slide, part in self._parts(values):

@@ -49,6 +49,7 @@ def summarize(scores: pd.DataFrame, *, metric: str | Metric = HEADLINE) -> pd.Da
     if metric.name == HEADLINE:
         _add_beyond_depth(table, scores, groups)
     order = {"stack": 0, "model": 1, "baseline": 2, "oracle": 3}
+    # sorted by score first: a stable sort by kind keeps this order within each
     table = table.sort_values("mean", ascending=metric.lower_is_better, kind="stable")
     return table.sort_values("kind", key=lambda k: k.map(order), kind="stable").rename_axis(columns=None)
 
@@ -84,6 +85,7 @@ def _wins(table: pd.DataFrame, names: list[str], lower_is_better: bool) -> list[
     """Groups won against the baseline with the best mean, among the baselines that predict the most groups."""
     baselines = table[table["kind"] == "baseline"]
     predicted = baselines[names].notna().sum(axis=1)
+    # a mean over some of the groups cannot be compared with one over all
     candidates = baselines[(predicted > 0) & (predicted == predicted.max())]
     if candidates.empty:
         return [""] * len(table)
