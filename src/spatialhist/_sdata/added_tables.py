@@ -42,6 +42,7 @@ def check_free(cohort: Cohort, key: str, step: str, *, shapes: Iterable[str] = (
     taken = [f"sdata[{key!r}]"] if key in sdata and not made else []
     names = [_keys.pooled(slide, end) for slide in cohort.slides for end in shapes]
     taken += [f"sdata.shapes[{name!r}]" for name in names if name in sdata and name not in ours]
+    # a call that is made again replaces what it made, and nothing else
     if key == cohort.table_key or taken:
         what = "the table that is read" if key == cohort.table_key else f"taken: {taken} were not made by this step"
         raise ValueError(f"key_added={key!r} is {what}; choose another name, as key_added={_free(cohort, key)!r}")

@@ -43,6 +43,7 @@ def adopt_keys(table: AnnData, table_key: str) -> None:
     said = table.uns.get(TABLE_KEYS, {})
     for expected, kind in ((_keys.REGION, "region_key"), (_keys.INSTANCE, "instance_key")):
         given = said.get(kind, expected)
+        # copied, not renamed: the table still says that its own columns annotate it
         if given == expected or given not in table.obs:
             continue
         if expected not in table.obs:
@@ -75,12 +76,14 @@ def adopt(sdata: SpatialData, table: AnnData, slide: str) -> None:
     from spatialhist._sdata.labeled_cells import add_circles
     from spatialhist._sdata.scale import slide_info
 
+    # before shapes are asked for: a slide known by labels alone has none
     if slide not in sdata.shapes:
         add_circles(sdata, table, slide)
     check_invertible(spots_of(sdata, slide), spots_name(sdata, slide))
     images = {f"sdata.images[{key!r}]": sdata.images[key] for key in own_images(sdata, slide)}
     for name, image in images.items():
         check_invertible(image, name)
+    # before sizes are measured: they are in pixels of the slide
     place_spots(spots_of(sdata, slide), list(images.values()), slide)
     info = slide_info(sdata, slide)
     _note_image(info, sdata, slide)
@@ -119,6 +122,7 @@ def _fill_centers(sdata: SpatialData, table: AnnData, slide: str, *, compare: bo
         table.obsm[_keys.SPATIAL] = np.full((table.n_obs, 2), np.nan)
     held = copied_centers(table)[rows]
     known = np.isfinite(held).all(axis=1)
+    # a slide that was opened before: comparing centers at every call would make opening slow
     if known.any() and not compare:
         return
     centers = spot_centers(sdata, table, slide)

@@ -64,6 +64,7 @@ def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.nda
     axes = ("x", "y")
     set_transformation(shapes, {k: Affine(m, axes, axes) for k, m in moved.items()}, set_all=True)
     slide_info(sdata, slide)["alignment"] = np.asarray(matrix, dtype=float).tolist()
+    # by identity, since the table given may be among those of the object, and is refreshed once
     for each in {id(t): t for t in (table, *_tables_of(sdata, slide))}.values():
         refresh_centers(sdata, each, slide)
 

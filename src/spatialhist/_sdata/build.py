@@ -118,6 +118,7 @@ def parse_table(
     columns = {_keys.REGION: pd.Categorical([slide] * len(xy)), _keys.INSTANCE: ids, _keys.MEASURED: measured}
     if patient is not None:
         columns[_keys.PATIENT] = pd.Categorical([patient] * len(xy))
+    # the slide in front: ids repeat between slides, and rows of a cohort need names of their own
     names = pd.Index([f"{slide}_{i}" for i in ids], dtype=object)
     frame = pd.DataFrame(columns, index=names)
     if obs is not None:
@@ -221,11 +222,13 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
         table.var[IDS] = ids
     flags = [_gene_flags(c).set_axis(t.var_names) for c, t in zip(cohorts, named, strict=True)]
     genes = pd.concat(flags, axis=1).reindex(table.var_names)
+    # nullable flags first, since pandas warns of filling gaps in a column of objects
     table.varm[_keys.MEASURED] = genes.astype("boolean").fillna(False).astype(bool)
     table.obs[_keys.REGION] = pd.Categorical(table.obs[_keys.REGION], categories=slides)
     table.obs[_keys.INSTANCE] = as_ids(table.obs[_keys.INSTANCE]).to_numpy()
     table.obs[_keys.MEASURED] = np.concatenate([c.measured() for c in cohorts])
     table.obs = _with_categories(table.obs)
+    # it names the slides of one part; the caller writes that of all
     table.uns.pop(TableModel.ATTRS_KEY, None)
     return table
 

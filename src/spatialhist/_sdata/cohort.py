@@ -99,6 +99,7 @@ def open_cohort(
     unknown = [s for s in chosen if s not in known]
     if unknown or not chosen:
         raise KeyError(f"no slide {unknown} in table {table_key!r}; it has {known}")
+    # labels count: circles are made of them when the slide is adopted
     missing = [s for s in chosen if s not in sdata.shapes and s not in sdata.labels]
     if missing:
         raise KeyError(f"slides {missing} have no spots in sdata.shapes; found {list(sdata.shapes)}")
@@ -190,6 +191,7 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
         )
     if table_key not in sdata.tables:
         raise KeyError(f"no table {table_key!r}; found {list(sdata.tables)}: choose one with table_key=")
+    # all tables: steps look at others on the same images too
     for key, held in sdata.tables.items():
         _check_matrices(held, key)
     table = sdata.tables[table_key]

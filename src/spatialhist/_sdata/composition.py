@@ -22,4 +22,5 @@ def as_composition(values: np.ndarray) -> np.ndarray:
     """Predictions ``(n, parts)``, clipped at 0 and divided by their sum; NaN where a part was not predicted, or none is above 0."""
     parts = np.maximum(values, 0)
     total = parts.sum(axis=1, keepdims=True)
+    # dividing by NaN and not by 0: no warning, and NaN comes out
     return parts / np.where(total > 0, total, np.nan)

@@ -85,12 +85,14 @@ def place_spots(shapes: Any, images: Sequence[Any], slide: str) -> None:
     elif slide not in systems:
         common = [s for s in systems if any(s in transformations(image) for image in images)] or list(systems)
         chosen = preferred(common)
+        # a system coarser than the spots' own, such as micrometers or a small image, would be no pixels
         finer = length_factor(matrix(shapes, chosen)) < 1
         set_transformation(shapes, Identity() if finer else systems[chosen], slide)
         logger.info("placed spots of slide %r in a coordinate system of its own, by %r", slide, chosen)
     for image in images:
         if slide in transformations(shapes) and slide not in transformations(image):
             _place_by(image, shapes, slide)
+    # only a system that was made here is turned: one that was there is the user's
     if slide not in systems and not anchored and images:
         _turn_to(images[0], [shapes, *images], slide)
 

@@ -39,6 +39,7 @@ def slides_without_counts(matrix: Any, slides: Sequence[Slide]) -> dict[str, flo
 
 def _odd_value(matrix: Any, rows: np.ndarray) -> float | None:
     """Return a value of some rows that is no whole number; what is not finite says nothing."""
+    # evenly over the slide, since the first spots may all lie off the tissue
     part = matrix[rows[np.linspace(0, len(rows) - 1, min(len(rows), SPOTS_TRIED)).astype(int)]]
     values = part.data if hasattr(part, "indptr") else part.ravel()
     odd = values[np.isfinite(values) & (values != np.rint(values))]
@@ -205,6 +206,7 @@ def counts_behind(table: AnnData, slides: Sequence[Slide], layer: str) -> Any:
 def _origin(table: AnnData, layer: str) -> str:
     """What a layer was made from, step by step, as far as it is recorded."""
     seen: set[str] = set()
+    # a record that names itself would never end
     while layer not in seen and "layer" in recorded(table, layer):
         seen.add(layer)
         layer = recorded(table, layer)["layer"]

@@ -49,6 +49,7 @@ def nullable_flags(values: Any, name: str) -> pd.Series:
     column = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values, dtype=object))
     if column.dtype == bool:
         return column.astype("boolean")
+    # each word is looked at once, however many spots have it
     codes, found = pd.factorize(column)
     words = [word(value).strip().lower() for value in found]
     for value, text in zip(found, words, strict=True):

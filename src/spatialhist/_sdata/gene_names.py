@@ -18,6 +18,7 @@ def unique_names(symbols: Sequence[str], ids: Sequence[str]) -> pd.Index:
     """Number genes of one symbol by their ids: the first keeps the symbol, the next become ``SYMBOL-1``, …."""
     from anndata.utils import make_index_unique
 
+    # by id and not by place, so that two files that list genes in another order agree
     order = np.argsort(np.asarray(ids, dtype=str), kind="stable")
     names = np.empty(len(order), dtype=object)
     names[order] = make_index_unique(pd.Index(np.asarray(symbols, dtype=object)[order]))

@@ -50,6 +50,7 @@ def _check_index(index: pd.Index, name: str) -> None:
 
 def places(shapes: GeoDataFrame) -> np.ndarray:
     """Centers of circles, centroids of squares and polygons of cells ``(n, 2)``, in their own coordinates."""
+    # points are their own centroids, which would be computed for every bin
     points = shapes.geometry if (shapes.geom_type == "Point").all() else shapes.geometry.centroid
     return np.column_stack([points.x.to_numpy(), points.y.to_numpy()])
 

@@ -67,6 +67,7 @@ def add_grid(
     xy = apply(cohort.slide(slide).image().to_slide, points)
     if table_key in sdata.tables:
         held = sdata.tables[table_key]
+        # the same grid: layers that were predicted on it before stay
         if list(held.var_names) == list(genes) and np.array_equal(held.obsm[_keys.SPATIAL], xy):
             return held
         warnings.warn(

@@ -215,6 +215,7 @@ def _stored(array: da.Array) -> zarr.Array | None:
     """
     import zarr
 
+    # two layers, the array and what reads it: a third one computes something
     sources = [value for layer in array.dask.layers.values() if len(layer) == 1 for value in layer.values()]
     arrays = [v for v in sources if isinstance(v, zarr.Array)]
     plain = len(array.dask.layers) == 2 and len(arrays) == 1 and arrays[0].shape == array.shape
@@ -386,6 +387,7 @@ def tissue_mask(sdata: SpatialData, slide: str) -> tuple[np.ndarray, tuple[float
     key = _keys.tissue(full)
     if key not in sdata.labels:
         raise KeyError(f"slide {slide!r} has no tissue mask {key!r}: make it with sh.pp.mask_background(sdata)")
+    # checked before it is read: a store can promise any size
     finest = levels_of(sdata.labels[key])[0]
     check_promise(finest, f"mask {key!r}", MAX_MASK_PIXELS)
     mask = np.asarray(finest.data) > 0

@@ -64,6 +64,7 @@ def _of_xenium(sdata: SpatialData, table: AnnData, slide: str) -> float | None:
     if not set(obs) >= XENIUM_COLUMNS:
         return None
     found = _by_areas(obs, areas_of_spots(sdata, slide))
+    # areas only tell which of the known sizes it is: outlines are too coarse to measure one
     exact = (1 / length_factor(matrix(spots_of(sdata, slide), slide)), XENIUM_PIXEL_UM)
     return next((size for size in exact if abs(size / found - 1) < SAME), None) if found else None
 
@@ -82,6 +83,7 @@ def _of_micrometers(sdata: SpatialData, slide: str) -> float | None:
         return own
     others = [*sdata.points.values(), *sdata.shapes.values(), *sdata.images.values(), *sdata.labels.values()]
     found = [um for element in others if (um := _um_per_pixel(element, spots, slide)) is not None]
+    # elements that contradict each other tell nothing
     return found[0] if found and np.ptp(found) <= AGREE * found[0] else None
 
 
@@ -101,5 +103,6 @@ def _of_lazyslide(sdata: SpatialData, slide: str) -> float | None:
         return None
     height, width = said["shape"]
     left, low, right, high = spots.total_bounds
+    # one pixel more, for rounding
     on_it = left >= 0 and low >= 0 and right <= width + 1 and high <= height + 1
     return float(said["mpp"]) / length_factor(matrix(spots, slide)) if on_it else None

@@ -121,6 +121,7 @@ def _finest(element: Any, slide: str) -> Any:
 def _of_pixels(sdata: SpatialData, slide: str) -> GeoDataFrame:
     """Circles of the place and area of every label, read block by block."""
     sums = pd.concat(_block_sums(_finest(sdata.labels[slide], slide))).groupby(level=0).sum()
+    # 0 is the background of labels
     sums = sums[sums.index != 0]
     xy = sums[["x", "y"]].to_numpy() / sums[["area"]].to_numpy()
     return _circles(xy, np.sqrt(sums["area"] / np.pi).to_numpy(), sums.index, transformations(sdata.labels[slide]))

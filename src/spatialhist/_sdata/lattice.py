@@ -25,6 +25,7 @@ def lattice_pitch(xy: np.ndarray) -> float | None:
     """Distance between neighbors on a lattice: the median distance to the nearest other point."""
     from scipy.spatial import cKDTree
 
+    # spots at one place would be neighbors at distance 0
     points = np.unique(xy[np.isfinite(xy).all(axis=1)], axis=0)
     if len(points) < 2:
         return None
@@ -87,6 +88,7 @@ def array_pitch(position: np.ndarray, xy: np.ndarray) -> float | None:
     step, _, rank, _ = np.linalg.lstsq(design, xy[known], rcond=None)
     length = np.linalg.norm(step[:2], axis=1)
     error = np.sqrt(((xy[known] - design @ step) ** 2).sum(axis=1).mean())
+    # spots of one row or column span no lattice
     if rank < 3 or error > TOLERANCE * length.min():
         return None
     basis = SKIPPING if _skips(length, whole) else _generated(whole)

@@ -43,11 +43,13 @@ def lattice_cells(points: np.ndarray, spacing: float, lattice: str = "hex") -> n
         If a point is not finite, or lies more than a million cells from the origin.
     """
     points = np.asarray(points, dtype=float)
+    # written so that NaN, which is not less than anything, is refused too
     if not (np.abs(points) < (MOST_CELLS - 1) * spacing * ROW[lattice]).all():
         worst = points[~(np.abs(points) < (MOST_CELLS - 1) * spacing * ROW[lattice]).all(axis=1)][0]
         raise ValueError(f"point {worst.tolist()} is not finite, or too far away for spots that are {spacing:g} apart")
     if lattice == "square":
         return np.floor(points[:, ::-1] / spacing).astype(np.int64)
+    # rounding rows and columns alone is wrong near corners of hexagons: the nearer of two candidates is exact
     even, odd = _rectangular(points, spacing, 0), _rectangular(points, spacing, 1)
     nearer = _squared(points, odd, spacing) < _squared(points, even, spacing)
     return np.where(nearer[:, None], odd, even)

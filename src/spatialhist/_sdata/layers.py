@@ -94,6 +94,7 @@ def add_dense_rows(
         Forget what the layer held before.
     """
     check_key(layer)
+    # NaN and not 0, so that a spot without a prediction cannot be taken for one that expresses nothing
     if fresh or layer not in table.layers:
         check_layer_size(table.n_obs, table.n_vars)
         table.layers[layer] = np.full(table.shape, np.nan, dtype=np.float32)
@@ -148,6 +149,7 @@ def _storable(value: Any) -> Any:
         return value
     if isinstance(value, Sequence | set | frozenset):
         items = [_storable(v) for v in value]
+        # zarr stores a list as an array, which has one type
         same = all(isinstance(v, str) for v in items) or all(isinstance(v, int | float) for v in items)
         return items if same else [str(v) for v in items]
     return value if isinstance(value, bool | int | float) else str(value)
@@ -169,6 +171,7 @@ def with_genes(table: AnnData, genes: Sequence[str]) -> AnnData:
     def widen(values: Any, fill: float) -> Any:
         if issparse(values):
             return hstack([values, csr_matrix((table.n_obs, len(new)), dtype=values.dtype)], format="csr")
+        # whole numbers have no NaN
         kind = np.result_type(values, np.float32) if np.isnan(fill) else values.dtype
         return np.hstack([values, np.full((table.n_obs, len(new)), fill, dtype=kind)])
 
@@ -230,6 +233,7 @@ def gene_positions(table: AnnData, genes: Sequence[str]) -> np.ndarray:
 
 def dense_columns(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Take a few columns of a sparse or dense matrix as float32 ``(rows, columns)``."""
+    # rows first: a CSR matrix takes them without looking at the others
     part = matrix[rows][:, columns]
     return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
 

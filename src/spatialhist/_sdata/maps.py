@@ -64,5 +64,6 @@ def halve_known(values: np.ndarray) -> np.ndarray:
     genes, height, width = values.shape[0], values.shape[1] // 2, values.shape[2] // 2
     blocks = values[:, : 2 * height, : 2 * width].reshape(genes, height, 2, width, 2)
     with warnings.catch_warnings():
+        # four unknown pixels make an unknown one, which is what is wanted
         warnings.filterwarnings("ignore", message="Mean of empty slice")
         return np.asarray(np.nanmean(blocks, axis=(2, 4), dtype=np.float32))

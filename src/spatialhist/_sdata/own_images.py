@@ -28,6 +28,7 @@ COLORS = (3, 4)
 def full_image(sdata: SpatialData, slide: str) -> str:
     """Key of the H&E image of a slide; its conventional name where there is none, or more than one may be it."""
     named = _keys.image(slide)
+    # the conventional name before what is noted: an image that was added later is meant
     if named in sdata.images:
         return named
     noted = noted_image(sdata, slide)
@@ -53,6 +54,7 @@ def candidates(sdata: SpatialData, slide: str) -> list[str]:
     there = [key for key in color_images(sdata) if systems & set(transformations(sdata.images[key]))]
     large = [key for key in there if not is_small(key)]
     shared = {key: len(_words(key) & _words(slide)) for key in there}
+    # an image named after another slide is not a candidate, unless its name shares words with this one's
     taken = {_keys.image(other) for other in sdata.shapes}
     free = [key for key in large or _small_alone(sdata, slide, there) if shared[key] or key not in taken]
     best = [key for key in free if shared[key] == max(shared[k] for k in free)]
@@ -63,6 +65,7 @@ def _small_alone(sdata: SpatialData, slide: str, small: list[str]) -> list[str]:
     """The largest of small copies; none where names of Space Ranger say what they are copies of."""
     if small_names(slide) & set(sdata.images):
         return []
+    # the CytAssist image is not of the H&E stain
     size = {key: _finest(sdata.images[key]).sizes["x"] for key in small if "cytassist" not in key.lower()}
     return [key for key in size if size[key] == max(size.values())]
 

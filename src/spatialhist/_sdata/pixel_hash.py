@@ -24,6 +24,7 @@ def hash_pixels(image: Any) -> str:
     A few windows are read, so it costs the same for any size. Hand in the finest level alone: two readers make the
     others in two ways of the same scan.
     """
+    # shape and type too: bytes alone would be the same for other shapes of one color
     digest = hashlib.blake2b(repr((tuple(image.shape), str(image.dtype))).encode(), digest_size=16)
     telling = 0
     for window in _windows(image):

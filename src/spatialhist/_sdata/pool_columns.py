@@ -67,6 +67,7 @@ def _shared(column: pd.Series, member: np.ndarray, n: int) -> pd.Series | None:
     """What all members of each group hold; None where some differ."""
     codes, _ = pd.factorize(column)
     first = np.empty(n, dtype=int)
+    # backward, since the last of several writes stays: the first member of each group
     first[member[::-1]] = np.arange(len(member))[::-1]
     if not np.array_equal(codes, codes[first][member]):
         return None

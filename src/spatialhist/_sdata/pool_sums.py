@@ -30,9 +30,11 @@ def sum_rows(values: Any, group: np.ndarray, n: int) -> Any:
     csr_matrix | ndarray
         ``(n, columns)``, of a type that holds the sums exactly.
     """
+    # counts of 8 or 16 bits would overflow in a sum
     wide = np.result_type(values.dtype, np.int32) if values.dtype.kind in "iu" else values.dtype
     sums = _indicator(group, n, wide) @ values
     largest = abs(sums).max() if 0 not in sums.shape else 0
+    # only where it is needed: double precision takes twice the memory
     if wide in EXACT and largest >= EXACT[wide] and wide != np.float64:
         return sum_rows(values.astype(np.float64), group, n)
     return sums

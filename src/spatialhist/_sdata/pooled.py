@@ -100,6 +100,7 @@ def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -
         transformations={**placed, name: placed[slide]},
     )  # fmt: skip
     put_element(cohort.sdata.shapes, name, shapes)
+    # a copy: what a later step notes of one must not show in the other
     known = copy.deepcopy(slide_info(cohort.sdata, slide))
     sizes = {"pitch_px": pooled.spacing_px, "spot_diameter_px": diameter, NOTED: pooled.slide.full_image}
     slide_info(cohort.sdata, name).update(known | sizes)
@@ -128,6 +129,7 @@ def replace_by_pooled(sdata: SpatialData, key: str, slides: list[str]) -> None:
     table.obs_names = table.obs[_keys.REGION].astype(str) + "_" + table.obs[_keys.INSTANCE].astype(str)
     if hasattr(flags := table.varm.get(_keys.MEASURED), "rename"):
         table.varm[_keys.MEASURED] = flags.rename(columns=called)
+    # it names the pooled regions, which no longer exist under these names
     table.uns.pop(TableModel.ATTRS_KEY, None)
     del sdata.tables[key]
     put_table(sdata, _keys.TABLE, table, slides)

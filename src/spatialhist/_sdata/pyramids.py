@@ -49,6 +49,7 @@ def parse_image(image: np.ndarray | da.Array, placed: Mapping[str, Any]) -> Any:
 
 
 def _levels(image: np.ndarray | da.Array) -> list[da.Array]:
+    # dask: chunks of even size first, so that no pair of pixels is torn apart when it is halved
     pixels = [image if isinstance(image, np.ndarray) else image.rechunk(CHUNKS)]
     while max(pixels[-1].shape[1:]) > MIN_LEVEL_PX and min(pixels[-1].shape[1:]) > 1:
         pixels.append(_halve_any(pixels[-1]))
@@ -62,6 +63,7 @@ def _lazy(pixels: np.ndarray | da.Array) -> da.Array:
     if not isinstance(pixels, np.ndarray):
         return pixels
     chunks = da.core.normalize_chunks(CHUNKS, pixels.shape)
+    # by chance: hashing all pixels for a name would take as long as reading them
     name = f"pixels-{uuid.uuid4().hex}"
     positions = np.ndindex(*map(len, chunks))
     where = da.core.slices_from_chunks(chunks)

@@ -38,6 +38,7 @@ def rgb_levels(levels: Sequence[Any], name: str) -> list[da.Array]:
     order = _channels(levels[0], name)
     if order == [0, 1, 2] and arrays[0].shape[0] == 3 and arrays[0].dtype == np.uint8:
         return arrays
+    # a fourth channel of 0 would hide everything, so it is no alpha
     alpha = len(order) == 4 and _samples(arrays[-1][3:]).any()
     convert = partial(_convert, order=order if alpha else order[:3], bits=_bits(arrays[-1], name), name=name)
     return [
@@ -110,6 +111,7 @@ def _samples(level: da.Array) -> np.ndarray:
 
 def squares_across(height: int, width: int) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of a few squares that lie in all parts of an image."""
+    # columns are shifted against rows, so that squares do not all lie on one diagonal
     starts = [np.linspace(0, max(0, size - SAMPLED_PX), SAMPLES).astype(int) for size in (height, width)]
     for y, x in zip(starts[0], np.roll(starts[1], SAMPLES // 2), strict=True):
         yield slice(y, y + SAMPLED_PX), slice(x, x + SAMPLED_PX)

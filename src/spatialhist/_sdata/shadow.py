@@ -38,6 +38,7 @@ def _table(table: AnnData) -> AnnData:
         table.X,
         obs=table.obs.copy(),
         var=table.var.copy(),
+        # records are nested dicts that steps change in place
         uns={**uns, _keys.ROOT: copy.deepcopy(uns.get(_keys.ROOT, {}))},
         obsm=dict(table.obsm),
         varm=dict(table.varm),

@@ -104,6 +104,7 @@ class Slide:
         if _keys.IN_TISSUE not in self._table.obs:
             return np.ones(len(self.rows), dtype=bool)
         column, name = self._table.obs[_keys.IN_TISSUE], f"sdata[{self.table_key!r}].obs[{_keys.IN_TISSUE!r}]"
+        # a slide joined to others that have the column has only gaps there
         if nullable_flags(column.iloc[self.rows], name).isna().all():
             return np.ones(len(self.rows), dtype=bool)
         return settled_flags(column, name, self.rows, gaps_are=True)
@@ -199,6 +200,7 @@ class Slide:
         areas = areas_of_spots(self._sdata, self.name)
         found = areas.to_numpy()[positions_of(self._table.obs[_keys.INSTANCE].iloc[self.rows], areas.index)]
         diameter = self.spot_diameter_px
+        # only circles of one size can be bins: outlines of cells have areas of their own
         alike = np.allclose(found, np.pi / 4 * diameter**2, rtol=0.01)
         bin_area = covered_area(self.xy, diameter) if alike else None
         return found if bin_area is None else np.full_like(found, bin_area)

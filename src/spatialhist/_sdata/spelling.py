@@ -22,6 +22,7 @@ _ALIKE = str.maketrans(
 
 def same_name(name: str) -> str:
     """Key that spellings of one name share: case, blanks, punctuation and forms of Unicode do not count."""
+    # again after case is folded, which can take characters apart
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return re.sub(r"[\W_]+", " ", plain).strip() or name
 
@@ -30,6 +31,7 @@ def near_name(name: str) -> str:
     """Key that names share which are easily taken for each other: separators, accents, leading zeros, O and 0."""
     apart = unicodedata.normalize("NFKD", same_name(name))
     letters = "".join(c for c in apart if not unicodedata.combining(c)).translate(_ALIKE)
+    # leading zeros go, the 0 of 10 stays
     return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "", letters)) or name
 
 

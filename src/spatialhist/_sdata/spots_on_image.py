@@ -49,6 +49,7 @@ def should_be_inside(in_tissue: pd.Series | None, n: int) -> np.ndarray:
         found = as_flags(in_tissue, "in_tissue", gap=True)
     except ValueError:
         return every
+    # a table of no spot in tissue would be compared with nothing
     return found if found.any() else every
 
 
@@ -117,6 +118,7 @@ def misfit(
 
 def _outside(xy: np.ndarray, size: tuple[int, int], radius: float) -> np.ndarray:
     finite = np.isfinite(xy).all(axis=1)
+    # a spot that touches the image is on it
     return finite & ((xy + radius < 0) | (xy - radius > np.array(size))).any(axis=1)
 
 

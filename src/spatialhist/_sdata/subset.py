@@ -51,6 +51,7 @@ def _gone(cohort: Cohort, slide: str, keep: np.ndarray) -> pd.Index:
     """Ids of the spots of a slide that are dropped, as text."""
     rows = cohort.rows(slide)
     ids = cohort.spot_ids().astype(str)
+    # an id that another row of the table keeps stays a circle
     return ids[rows[~keep[rows]]].difference(ids[rows[keep[rows]]])
 
 

@@ -24,6 +24,7 @@ def upright(pixels: np.ndarray, to_slide: np.ndarray) -> tuple[np.ndarray, float
     size = length_factor(to_slide)
     height, width = pixels.shape[:2]
     corners = to_slide[:2] @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+    # from the origin of the slide, not of the image, since squidpy has no shift
     reach = np.maximum(corners.max(axis=1), 1)
     size = max(size, reach.max() / MOST_PX)
     return _redrawn(pixels, np.linalg.inv(to_slide), np.ceil(reach / size).astype(int), size), size

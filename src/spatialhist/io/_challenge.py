@@ -66,6 +66,7 @@ def read_challenge(h5: str | Path, *, store: str | Path | None = None) -> Spatia
     check_new(store)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
+    # told apart from a broken file, which is one by its first bytes
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is not an HDF5 file")
     with ExitStack() as stack:

@@ -115,6 +115,7 @@ def _tell_patients(samples: Sequence[Sample], patients: Mapping[str, str | None]
             UserWarning,
             stacklevel=3,
         )
+    # labels such as 'Patient 1' are given anew in every study
     studies: dict[str, set[str]] = {}
     for sample in samples:
         label = patients[sample.id]

@@ -196,6 +196,7 @@ class _Bounded(gzip.GzipFile):
         return self._counted(super().read1(size))
 
     def readline(self, size: int | None = -1) -> bytes:
+        # bounded: a file of one line would be in memory before it is counted
         return self._counted(super().readline(MAX_TABLE_BYTES + 1 if size in (-1, None) else size))
 
     def _counted(self, data: bytes) -> bytes:
@@ -213,6 +214,7 @@ def _read_matrix(path: Path) -> tuple[pd.Index, np.ndarray, list[str]]:
         with _Bounded(path) as file:
             header = file.readline().decode("utf-8").rstrip("\r\n").split("\t")
         with _Bounded(path) as file:
+            # R writes no name above the row names, so that the header may be one cell short; read without it
             frame = pd.read_csv(file, sep="\t", header=None, skiprows=1, dtype={0: str}, index_col=0, low_memory=False)
         values = frame.to_numpy(dtype=np.float32)
     except (ValueError, OSError, EOFError, zlib.error) as error:
@@ -226,6 +228,7 @@ def _sum_repeated(matrix: sparse.csr_matrix, genes: list[str]) -> tuple[sparse.c
     codes, names = pd.factorize(np.array(genes, dtype=object))
     if len(names) == len(genes):
         return matrix, genes
+    # a product sums columns of one gene without making the matrix dense
     belongs = sparse.csr_matrix((np.ones(len(genes), np.float32), (np.arange(len(genes)), codes)))
     return (matrix @ belongs).tocsr(), names.tolist()
 
@@ -272,4 +275,5 @@ def _extra_columns(frame: pd.DataFrame) -> pd.DataFrame:
     own = {_keys.REGION, _keys.INSTANCE, _keys.PATIENT, _keys.MEASURED}
     extra = frame.drop(columns=_POSITION).rename(columns={"selected": _keys.IN_TISSUE}).rename(columns=_keys.sanitize)
     extra = extra.loc[:, ~extra.columns.isin(own) & ~extra.columns.duplicated()]
+    # as Space Ranger writes in_tissue
     return extra.astype({c: int for c in extra if extra[c].dtype == bool})

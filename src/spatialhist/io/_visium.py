@@ -106,6 +106,7 @@ def read_visium(
 def _read_tables(files: SpaceRangerFiles, slide: str, patient: str | None) -> SpatialData:
     from spatialhist.io._space_ranger.features import check_matrix, symbols
 
+    # before spatialdata-io reads: it makes names unique in the order of the file, and does not check positions
     genes = symbols(files.counts)
     check_matrix(files.counts)
     part = _read_by_standard_names(files, slide)
@@ -130,6 +131,7 @@ def _read_by_standard_names(files: SpaceRangerFiles, slide: str) -> SpatialData:
 
     from spatialhist.io._space_ranger.positions import read_positions
 
+    # written anew: versions of Space Ranger differ in name and header of the file
     positions = read_positions(files.positions)
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Variable names are not unique")
@@ -146,6 +148,7 @@ def _read_by_standard_names(files: SpaceRangerFiles, slide: str) -> SpatialData:
 
 def _link(file: Path, there: Path) -> None:
     try:
+        # a link, since a matrix may be large
         there.symlink_to(file.resolve())
     except OSError:  # Windows asks for a privilege
         shutil.copy(file, there)

@@ -86,6 +86,7 @@ def read_wsi(
     check_new(store)
     if not path.is_file():
         raise FileNotFoundError(f"no image {path}")
+    # up to the first dot, as of .ome.tif
     name = slide or _keys.sanitize(path.name.split(".")[0]).strip("_.-") or "S1"
     check_slide_id(name)
     pixels = read_image(path)

@@ -113,11 +113,13 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
         return None
     big = zarr.open_group(stored, mode="r", use_consolidated=False)
     parts: Parts = {}
+    # compared as arrays: chunks and compression may differ between stores of equal values
     for path, value in _arrays(table).items():
         if not _same_array(value, big, path):
             write_part(out, path, value)
             parts[path] = stage / path
     small = [*(f"{n}/{c}" for n, f in frames.items() for c in f.columns), *_uns_parts(stage)]
+    # a store without our entry gets it as a whole, since a part needs a group to lie in
     if not (stored / _OURS / METADATA).exists():
         small = list(dict.fromkeys(_OURS if path.startswith(f"{_OURS}/") else path for path in small))
     parts |= {path: stage / path for path in small}

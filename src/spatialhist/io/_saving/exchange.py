@@ -62,6 +62,7 @@ def staging(store: Path) -> Iterator[Path]:
     stage, lock = store / STAGE, inside(store, _keys.STORE_FOLDER, LOCK)
     with ExitStack() as held:
         try:
+            # not in the stage, which is removed while others wait for the lock
             lock.parent.mkdir(exist_ok=True)
             busy = f"another process has been saving into {store} for {WAIT_S} s: save again when it has ended"
             held.enter_context(alone(lock, busy=busy, wait_s=WAIT_S))
@@ -128,6 +129,7 @@ def _exchange(store: Path, step: Step, old: Path) -> None:
     target, new = inside(store, step.path), None if step.new is None else inside(store / STAGE, step.new)
     if new is not None and not new.exists():
         return  # done before
+    # a file is replaced in one step; a folder has to be moved away first
     if target.is_dir() or (new is None and target.exists()):
         old.parent.mkdir(exist_ok=True)
         take_place(target, old)

@@ -48,6 +48,7 @@ class Metadata:
             zarr.create_group(folder)
             if stored.exists():
                 metadata = json.loads(stored.read_text())
+                # the summary would hide what is about to change
                 metadata.pop("consolidated_metadata", None)
                 (folder / METADATA).write_text(json.dumps(metadata))
         return zarr.open_group(folder, mode="r+", use_consolidated=False)
