@@ -46,6 +46,8 @@ def test_pitch_from_array_numbers_holds_for_scattered_spots(slide_of_five):
     [
         ({"metadata": {"chemistry_description": "Visium HD v1"}}, None),
         ({"metadata": {"chemistry_description": np.array([b"Spatial 3' v1"])}}, 0.5),
+        ({"metadata": {"chemistry_description": np.array([])}}, None),
+        ({"metadata": {"chemistry_description": np.array([b""])}}, None),
         ({"scalefactors": {"microns_per_pixel": 0.27}}, 0.27),
         ({}, None),
     ],

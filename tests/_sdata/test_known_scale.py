@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from spatialdata.models import PointsModel
 from spatialdata.transformations import Identity, Scale, set_transformation
+from tests.io.conftest import hexagon
 
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist._sdata.known_scale import spot_pitch
 
 AXES = ("x", "y")
 
@@ -82,3 +84,10 @@ def test_the_scan_of_lazyslide(bare, said, known):
 def test_the_reader_of_visium(bare, reader, known):
     bare.attrs["spatialdata_io_reader"] = reader
     assert mpp(bare) == known
+
+
+def test_distance_of_spots_holds_where_every_other_one_is_left():
+    spots = hexagon(pitch=40.0)
+    left = spots.iloc[::3]
+    assert spot_pitch(left, left[["x", "y"]].to_numpy()) == pytest.approx(40.0)
+    assert spot_pitch(left[[]], spots[["x", "y"]].to_numpy()) == pytest.approx(40.0)

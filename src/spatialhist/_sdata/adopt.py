@@ -10,12 +10,11 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import check_invertible, is_placed, is_upright, length_factor, place_spots
-from spatialhist._sdata.lattice import array_pitch, lattice_pitch
 from spatialhist._sdata.own_images import NOTED, SMALL_NOTED, full_image, is_small, own_images
 from spatialhist._sdata.own_shapes import spots_name, spots_of
 from spatialhist._sdata.spots_on_image import misfit
 from spatialhist._sdata.upright import upright
-from spatialhist._sdata.values import as_numbers, as_words, word
+from spatialhist._sdata.values import as_words, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,11 +136,11 @@ def _fill_centers(sdata: SpatialData, table: AnnData, slide: str, *, compare: bo
 
 def _fill_scale(info: dict[str, Any], sdata: SpatialData, table: AnnData, slide: str, centers: np.ndarray) -> None:
     from spatialhist._sdata.geometry import areas_of_spots
-    from spatialhist._sdata.known_scale import known_mpp
+    from spatialhist._sdata.known_scale import known_mpp, spot_pitch
 
     obs = table.obs[(table.obs[_keys.REGION] == slide).to_numpy()]
     if "pitch_px" not in info:
-        info["pitch_px"] = _numbered_pitch(obs, centers) or lattice_pitch(centers)
+        info["pitch_px"] = spot_pitch(obs, centers)
     if "spot_diameter_px" not in info:
         info["spot_diameter_px"] = _diameter(areas_of_spots(sdata, slide), spots_name(sdata, slide))
     info.setdefault("mpp", known_mpp(sdata, table, slide, info["pitch_px"]))
@@ -156,13 +155,6 @@ def _diameter(areas: pd.Series, name: str) -> float:
             f"{name}['radius'] = 25.0, and make outlines that cross themselves valid, {name}.geometry = {name}.make_valid()"
         )
     return 2 * float(np.sqrt(median / np.pi))
-
-
-def _numbered_pitch(obs: pd.DataFrame, centers: np.ndarray) -> float | None:
-    """Distance of neighboring spots where the table numbers the rows and columns of their array."""
-    if not {"array_row", "array_col"} <= set(obs):
-        return None
-    return array_pitch(np.column_stack([as_numbers(obs["array_row"]), as_numbers(obs["array_col"])]), centers)
 
 
 def _compare(sdata: SpatialData, slide: str, centers: np.ndarray) -> None:

@@ -10,10 +10,13 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import is_placed, length_factor, matrix, transformations
 from spatialhist._sdata.geometry import areas_of_spots
+from spatialhist._sdata.lattice import array_pitch, lattice_pitch
 from spatialhist._sdata.own_shapes import spots_of
 from spatialhist._sdata.values import as_numbers, word
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -52,10 +55,24 @@ def _of_space_ranger(sdata: SpatialData, table: AnnData, slide: str, pitch: floa
         return float(said)
     if pitch and (bins := BINS_HD.search(slide)):
         return float(bins[1]) / pitch
-    chemistry = np.ravel(entry.get("metadata", {}).get("chemistry_description", ""))[0]
-    read_as = sdata.attrs.get(READER)
-    visium = read_as == "visium" or (chemistry != "" and "HD" not in word(chemistry).upper().split())
+    visium = sdata.attrs.get(READER) == "visium" or is_visium_chemistry(entry)
     return VISIUM_PITCH_UM / pitch if visium and pitch else None
+
+
+def is_visium_chemistry(entry: Mapping[str, Any]) -> bool | None:
+    """Whether the metadata of Space Ranger names a chemistry of Visium and not of Visium HD; None where it names none."""
+    # Space Ranger 1 wrote an array of bytes
+    found = np.ravel(entry.get("metadata", {}).get("chemistry_description", ""))
+    words = word(found[0]).upper().split() if len(found) else []
+    return "HD" not in words if words else None
+
+
+def spot_pitch(obs: pd.DataFrame, xy: np.ndarray) -> float | None:
+    """Distance of neighboring spots: by their rows and columns where they are numbered, else by the nearest."""
+    numbered = None
+    if {"array_row", "array_col"} <= set(obs):
+        numbered = array_pitch(np.column_stack([as_numbers(obs["array_row"]), as_numbers(obs["array_col"])]), xy)
+    return numbered or lattice_pitch(xy)
 
 
 def _of_xenium(sdata: SpatialData, table: AnnData, slide: str) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist import _keys
-from spatialhist._sdata.coordinates import matrix, transformations
+from spatialhist._sdata.coordinates import length_factor, matrix, transformations
 from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.geometry import apply, places, positions_of
 from spatialhist._sdata.images import MAX_PIXELS, check_promise, levels_of
@@ -55,7 +55,7 @@ def _joined(held: GeoDataFrame, more: GeoDataFrame) -> GeoDataFrame:
     """Circles and further ones, which are brought into their coordinates."""
     system = next(iter(transformations(more)))
     to_held = np.linalg.inv(matrix(held, system)) @ matrix(more, system)
-    factor = np.sqrt(abs(np.linalg.det(to_held[:2, :2])))
+    factor = length_factor(to_held)
     xy = np.concatenate([places(held), apply(to_held, places(more))])
     radius = np.concatenate([held["radius"], more["radius"] * factor])
     return _circles(xy, radius, held.index.append(more.index), transformations(held))

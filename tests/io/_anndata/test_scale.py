@@ -5,7 +5,7 @@ import pytest
 from tests.io.conftest import hexagon
 
 from spatialhist.io._anndata.libraries import Library
-from spatialhist.io._anndata.scale import is_hexagonal, pitch_px, said_mpp
+from spatialhist.io._anndata.scale import is_hexagonal, said_mpp
 
 SPOTS = hexagon(pitch=40.0)
 XY = SPOTS[["x", "y"]].to_numpy()
@@ -35,9 +35,3 @@ def test_other_arrays_have_no_scale():
     assert said(spot_diameter_fullres=40.0) is None
     assert said() is None
     assert not is_hexagonal(XY[:8], 40.0) and not is_hexagonal(XY[:1], 40.0)
-
-
-def test_distance_of_spots_holds_where_every_other_one_is_left():
-    left = SPOTS.iloc[::3]
-    assert pitch_px(left, left[["x", "y"]].to_numpy()) == pytest.approx(40.0)
-    assert pitch_px(left[[]], XY) == pytest.approx(40.0)

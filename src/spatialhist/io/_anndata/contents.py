@@ -12,7 +12,9 @@ import pandas as pd
 from scipy import sparse
 
 from spatialhist import _keys
+from spatialhist._sdata.adopt import TABLE_KEYS
 from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.counts import COUNTS, LOG_MARK
 from spatialhist._sdata.flags import as_flags
 from spatialhist._sdata.gene_names import IDS, unique_names
 from spatialhist._sdata.values import as_matrix, as_words, check_positions
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
 
 OWN = (_keys.REGION, _keys.INSTANCE, _keys.MEASURED)
 """Columns of ``obs`` that every slide gets."""
-LOG_MARK = "log1p"
-"""Where scanpy notes in ``uns`` that it has taken logarithms of ``X``."""
-COUNTS = "counts"
-ATTRS = "spatialdata_attrs"
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def check_anndata(adata: Any) -> None:
 
 def _obs(adata: AnnData, frame: pd.DataFrame, renaming: Renaming) -> pd.DataFrame:
     """Return columns without those that a slide gets anyway; others of these names are kept under another one."""
-    said = adata.uns.get(ATTRS, {})
+    said = adata.uns.get(TABLE_KEYS, {})
     known = {said.get("region_key"), said.get("instance_key")} | (
         {_keys.MEASURED} if _flags(adata.obs) is not None else set()
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.adopt import TABLE_KEYS
 from spatialhist._sdata.values import as_words
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 COLUMN = "library_id"
-ATTRS = "spatialdata_attrs"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _entries(adata: AnnData) -> dict[Any, Mapping[str, Any]]:
 
 def _column(adata: AnnData, entries: Mapping[Any, Any]) -> str | None:
     """Return the column that tells libraries apart."""
-    said = adata.uns.get(ATTRS, {}).get("region_key")
+    said = adata.uns.get(TABLE_KEYS, {}).get("region_key")
     named = next((c for c in (COLUMN, said) if c in adata.obs), None)
     if named is not None or len(entries) < 2:
         return named

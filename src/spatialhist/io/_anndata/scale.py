@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._sdata.known_scale import VISIUM_PITCH_UM
-from spatialhist._sdata.lattice import array_pitch, lattice_pitch
-from spatialhist._sdata.values import as_numbers, word
+from spatialhist._sdata.known_scale import VISIUM_PITCH_UM, is_visium_chemistry
 from spatialhist.io._anndata.pictures import scale_factor
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spatialhist.io._anndata.libraries import Library
 
 DIAMETERS = (0.45, 0.75)
@@ -22,14 +18,6 @@ NEAR = 1.2
 """Spot spacings within which a neighbor lies."""
 ALIGNED = 0.9
 """Length of a mean of directions from which on they count as one."""
-
-
-def pitch_px(obs: pd.DataFrame, xy: np.ndarray) -> float | None:
-    """Return the distance of neighboring spots: by their rows and columns where they are numbered, else by the nearest."""
-    numbered = None
-    if {"array_row", "array_col"} <= set(obs):
-        numbered = array_pitch(np.column_stack([as_numbers(obs["array_row"]), as_numbers(obs["array_col"])]), xy)
-    return numbered or lattice_pitch(xy)
 
 
 def said_mpp(library: Library, xy: np.ndarray, pitch: float | None) -> float | None:
@@ -48,9 +36,9 @@ def said_mpp(library: Library, xy: np.ndarray, pitch: float | None) -> float | N
 
 
 def _is_visium(library: Library, xy: np.ndarray, pitch: float) -> bool:
-    chemistry = np.ravel(library.entry.get("metadata", {}).get("chemistry_description", ""))
-    if len(chemistry) and chemistry[0] not in ("", b""):
-        return "HD" not in word(chemistry[0]).upper().split()
+    said = is_visium_chemistry(library.entry)
+    if said is not None:
+        return said
     diameter = scale_factor(library, "spot_diameter_fullres")
     if diameter is None or not DIAMETERS[0] < diameter / pitch < DIAMETERS[1]:
         return False

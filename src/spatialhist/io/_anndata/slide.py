@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._sdata.known_scale import spot_pitch
 from spatialhist._sdata.spots_on_image import check_distance
 from spatialhist.io._anndata import contents
 from spatialhist.io._anndata.pictures import scale_factor
-from spatialhist.io._anndata.scale import pitch_px, said_mpp
+from spatialhist.io._anndata.scale import said_mpp
 from spatialhist.io._assembly.slide import check_centers, make_slide
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def build_part(
     """
     rows = library.rows
     xy = check_centers(contents.positions(table.adata, rows), slide)
-    pitch = pitch_px(table.adata.obs.iloc[rows], xy)
+    pitch = spot_pitch(table.adata.obs.iloc[rows], xy)
     mpp = _choose_mpp(library, picture, mpp, said_mpp(library, xy, pitch), pitch, slide)
     diameter = diameter_px or scale_factor(library, "spot_diameter_fullres")
     check_distance(pitch, mpp if spacing_um else None, slide, known_um=spacing_um)

@@ -47,11 +47,11 @@ def tiff_mpp(path: Path) -> float | None:
 
 def _of_ome(file: TiffFile) -> tuple[float, float] | None:
     """Of the largest image, which is the one that is read."""
-    largest = largest_in_ome(file)
-    if largest is None:
+    pixels = largest_in_ome(file)
+    if pixels is None:
         return None
-    sizes = [largest.get(f"PhysicalSize{axis}") for axis in "XY"]
-    units = [largest.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
+    sizes = [pixels.get(f"PhysicalSize{axis}") for axis in "XY"]
+    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
     if None in sizes or not set(units) <= set(IN_UM):
         return None
     x, y = (_number(size) * IN_UM[unit] for size, unit in zip(sizes, units, strict=True))

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from spatialhist._runtime.files import UNDECODABLE, intact
+from spatialhist._sdata.coordinates import length_factor
+from spatialhist._sdata.geometry import apply
 
 FIXED, MOVED = ["fixedX", "fixedY"], ["alignmentX", "alignmentY"]
 LARGE_UM = 10.0
@@ -44,7 +46,7 @@ class Alignment:
     @property
     def mpp(self) -> float:
         """Micrometers per pixel of the H&E image."""
-        return float(np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))))
+        return length_factor(self.matrix)
 
     def __str__(self) -> str:
         fit = "" if self.residual_um is None else f", landmarks {self.residual_um:.3g} um apart after the fit"
@@ -52,16 +54,12 @@ class Alignment:
 
     def to_pixels(self, um: np.ndarray) -> np.ndarray:
         """Pixels of the H&E image at positions ``(n, 2)`` in micrometers."""
-        return _apply(np.linalg.inv(self.matrix), um)
+        return apply(np.linalg.inv(self.matrix), um)
 
     def inverted(self, pixel_size: float) -> Alignment:
         """The alignment, had the two images changed places in its file."""
         to_um = np.diag([pixel_size, pixel_size, 1.0])
         return Alignment(to_um @ np.linalg.inv(np.linalg.inv(to_um) @ self.matrix), None, self.source)
-
-
-def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
 def read_alignment(path: Path, pixel_size: float) -> Alignment:
@@ -166,7 +164,7 @@ def _of_landmarks(points: np.ndarray, pixel_size: float, path: Path) -> Alignmen
     matrix[:2, 2] = solved[2] - solved[:2].T @ middle
     _check_shape(matrix, path)
     _check_scale(matrix, path)
-    distance = np.linalg.norm(_apply(matrix, pixels) - um, axis=1)
+    distance = np.linalg.norm(apply(matrix, pixels) - um, axis=1)
     residual = float(np.sqrt((distance**2).mean()))
     if residual > LARGE_UM:
         worst = int(distance.argmax())

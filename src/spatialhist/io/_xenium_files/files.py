@@ -118,7 +118,12 @@ def find_he_image(path: Path) -> tuple[Path, Path] | None:
 
 def find_alignment(image: Path) -> Path | None:
     """File beside an image that is called after it, as 10x calls alignments."""
+    beside = (image.with_name(name) for name in alignment_names(image))
+    return next((path for path in beside if path.is_file()), None)
+
+
+def alignment_names(image: Path) -> list[str]:
+    """Names that the file of an alignment may have beside its image, that of 10x first."""
     # 10x writes <id>_he_image.ome.tif and <id>_he_imagealignment.csv
     stem = image.name.removesuffix(image.suffix).removesuffix(".ome")
-    beside = (image.with_name(f"{stem}{ends}") for ends in ("alignment.csv", "_alignment.csv"))
-    return next((path for path in beside if path.is_file()), None)
+    return [f"{stem}{ends}" for ends in ("alignment.csv", "_alignment.csv")]

@@ -15,7 +15,7 @@ from spatialhist import _keys
 from spatialhist._sdata.spots_on_image import is_grave, misfit
 from spatialhist.io._images.image_file import MPP_RANGE, in_memory, read_image, read_mpp
 from spatialhist.io._xenium_files.alignment import read_alignment
-from spatialhist.io._xenium_files.files import find_alignment, find_he_image, pixel_size
+from spatialhist.io._xenium_files.files import alignment_names, find_alignment, find_he_image, pixel_size
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -129,12 +129,8 @@ def find_image(files: XeniumFiles, image: Path | None, alignment: Path | None) -
         raise FileNotFoundError(f"no image {path}")
     if source is None:
         raise FileNotFoundError(
-            f"where {path} lies on the slide is unknown, since there is no file {_expected(path)} beside it: give the matrix or "
+            f"where {path} lies on the slide is unknown, since there is no file {alignment_names(path)[0]} beside it: give the matrix or "
             "the landmarks that Xenium Explorer exports, as alignment="
         )
     scale = pixel_size(files)
     return HeImage(path, read_alignment(source, scale), scale)
-
-
-def _expected(image: Path) -> str:
-    return f"{image.name.removesuffix(image.suffix).removesuffix('.ome')}alignment.csv"
