@@ -99,6 +99,7 @@ def calibrate(
         _check_groups(name, len(held.groups) - any(g is not None for g in of_slide.values()), level, needed)
     check_layer_size(*table.shape, n_layers=2 * len(layers))
     composed = {name: is_composed(table, name) for name in layers}
+    # intervals of parts of a whole come from residuals of predictions that were made parts, too
     widths = {parts: Widths.of(replace(held, composition=parts), level) for parts in set(composed.values())}
     for name, of_slide in evaluated.items():
         found = widths[composed[name]]

@@ -71,6 +71,7 @@ def compare(scores: pd.DataFrame, a: str, b: str, *, metric: str | Metric = HEAD
     one, other = (rows[rows["predictor"] == name].set_index(ONE) for name in (a, b))
     shared = _shared_slides(one, other, a, b)
     every = rows["slide"].unique()
+    # slides that only one of them predicts are not compared, and are named in `left_out`
     one, other = (part[part.index.get_level_values("slide").isin(shared)] for part in (one, other))
     _refuse_unlike(one, other, a, b)
     table = _differences(one, other, a, b)

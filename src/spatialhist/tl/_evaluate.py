@@ -203,6 +203,7 @@ def _told(
 def _found(table: AnnData, truth: str) -> list[str]:
     """Layers of the latest run for a truth, one a predictor."""
     mine = [k for k in layer_names(table) if measured_target(table, k) == truth]
+    # predictions of new slides and of other tools are scored where they are named
     mine = [k for k in mine if recorded(table, k).get("step") not in ("predict", "benchmark")]
     latest = recorded(table, LATEST).get("latest", {})
     stale = [k for k in mine if _is_stale(recorded(table, k), latest)]

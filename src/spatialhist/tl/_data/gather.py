@@ -76,6 +76,7 @@ def gather_run(
     """
     from tqdm.auto import tqdm
 
+    # both ascend, so that this finds the positions among the slide's spots
     used = {s.name: np.searchsorted(s.rows, rows[s.name]) for s in slides}
 
     def look(slide: Slide) -> SlideFeatures:
@@ -101,6 +102,7 @@ def gather_run(
             tiles=(f.view.tiles(f.points[part]) for f, part in _pieces(found)) if tiles else None,
             ranking=ranking,
             n_own=len(design.extents),
+            # a run on color and texture holds what the color baseline looks at; others gather it apart
             color=design.single_scale if design.encoder == COLOR_TEXTURE else None,
             colors=None
             if colors is None

@@ -155,6 +155,7 @@ def target_source(table: AnnData, layer: str) -> tuple[Any, dict[str, Any] | Non
     to rank the panel of each fold, for training and truth alike.
     """
     params = recorded(table, layer)
+    # smoothed ranks are averages over neighbors, which cannot be taken within a panel: they are targets as they are
     if not {"method", "scale", "layer"} <= set(params) or params.get("smoothed"):
         return get_layer(table, layer), None
     return get_layer(table, params["layer"]), {"method": params["method"], "scale": params["scale"]}

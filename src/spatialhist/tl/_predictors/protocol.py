@@ -303,6 +303,7 @@ def check_predictor(candidate: Any) -> None:
         If it is a class or a network, lacks a member, or its ``fit`` takes other arguments.
     """
     cls = candidate if isinstance(candidate, type) else type(candidate)
+    # by name: importing torch takes seconds, also where no network is used
     if "torch.nn.modules.module.Module" in (f"{c.__module__}.{c.__qualname__}" for c in cls.__mro__):
         raise TypeError(
             f"models={cls.__name__} is a network of torch: pass sh.tl.TileNetwork(build=...), where build(n_outputs) returns "
@@ -326,6 +327,7 @@ def _check_members(predictor: Predictor) -> None:
     if predictor.kind not in KINDS:
         raise TypeError(f"model {predictor.name!r} has kind={predictor.kind!r}: it must be one of {list(KINDS)}")
     try:
+        # bound, not called: this tells how the arguments are named without a fit
         inspect.signature(predictor.fit).bind(None, seed=0, scratch=None)
         inspect.signature(predictor.restore).bind(None)
     except TypeError as error:

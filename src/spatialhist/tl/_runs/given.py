@@ -68,6 +68,7 @@ def gather_given(
 ) -> list[Given]:
     """Layers and joined predictions, by the names that they get in the table of scores."""
     named = layers if isinstance(layers, Mapping) else _by_name([layers] if isinstance(layers, str) else layers, table)
+    # these stand in the table of scores in any case
     reserved = {*models, *(p.name for p in presets()), *ORACLES}
     found = []
     for name, source in named.items():
@@ -78,6 +79,7 @@ def gather_given(
             found.append(Given(name, get_dense_layer(table, source), recorded(table, source), []))
             continue
         check_key(name)
+        # a layer that an earlier benchmark joined may be made anew
         if name in layer_names(table) and recorded(table, name).get("step") != STEP:
             raise ValueError(f"layers={{{name!r}: ...}} would replace the layer {name!r}: choose another name")
         joined = join(name, source, table, rows)

@@ -63,6 +63,7 @@ class Model(Trained):
         manifest = Manifest.read(Path(folder), MODEL)
         with intact(Path(folder) / MANIFEST):
             model = cls(Path(folder), manifest, restore_predictors(manifest.models, models), _encoder=encoder)
+            # asks for what every fit needs, so that a broken manifest fails here and not in a prediction
             model.fits()
         if encoder is not None:
             manifest.restore_design(encoder)

@@ -88,6 +88,7 @@ def _pooled(table: AnnData) -> dict[str, str]:
 
 def _thresholds(made: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers and words that a step was called with."""
+    # the version that ran a step selects nothing
     return {
         key: value for key, value in made.items() if isinstance(value, bool | int | float | str) and key != "version"
     }

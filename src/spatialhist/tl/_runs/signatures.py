@@ -19,6 +19,7 @@ def save_signatures(folder: Path, signatures: Mapping[str, Signature]) -> None:
     from safetensors.numpy import save_file
 
     each = list(signatures.values())
+    # one array for all pictures, since files hold no lists of arrays; `sizes` says where each ends
     arrays = {
         "points": np.concatenate([s.points for s in each]),
         "descriptors": np.concatenate([s.descriptors for s in each]),

@@ -165,6 +165,7 @@ class Stack(OnRun):
 
 def scratch_folder(cv: CrossValidation, method: str, seed: int) -> Path:
     """Where trainings leave their checkpoints, so that a stack that was killed goes on."""
+    # hidden, so that a stack that is not finished is not taken for one
     return cv.folder / "stack" / f".{method}-{seed}.scratch"
 
 

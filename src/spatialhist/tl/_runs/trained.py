@@ -148,6 +148,7 @@ class Trained(Protocol):
 
     def out_of_distribution(self, samples: Samples, *, training_slide: str | None = None) -> np.ndarray:
         """Score ``(n,)`` of how far the samples lie from training spots of other groups; see ``TrainingFeatures``."""
+        # a model fitted on everything has no groups, and its slides are scored as new ones are
         group = None if training_slide is None else self.manifest.group_of.get(training_slide)
         held_out = None if group is None else self.manifest.groups.index(group)
         return self._restored.training_features(self.run_folder).score(samples.features, held_out=held_out)

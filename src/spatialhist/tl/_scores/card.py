@@ -83,9 +83,11 @@ def make_card(
     }
     about |= {"selection": dict(selection)} if selection else {}
     try:
+        # genes are rated on what was measured: smoothed values are easier to predict
         scorer = Scorer.of(
             table, slides, made["layer"] if made.get("smoothed") else layer, chosen=choose_metrics(HEADLINE)
         )
+    # a run without scores still predicts
     except ValueError as error:
         logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
         return about | {"scores": [], "genes": {}}
@@ -106,6 +108,7 @@ def make_card(
 
 def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
     table = summarize(scores).rename_axis("predictor").reset_index()
+    # by pandas, which writes NaN as the null that JSON has
     return json.loads(table.to_json(orient="records", double_precision=6))
 
 
