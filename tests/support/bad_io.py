@@ -330,4 +330,75 @@ ANNDATAS = [
 ]  # fmt: skip
 
 
-CASES = [*ARRAYS, *ST, *FILES, *ANNDATAS]
+RING = [[10, 20], [30, 20], [30, 50], [10, 20]]
+
+
+def _write_geojson(
+    what: str, error: type[Exception], says: tuple[str, ...], damage: Callable[[Box], Any] | None = None, **options: Any
+) -> Case:
+    given = {"slide": "S1", "layer": "log1p"} | options
+    return Case(
+        "io.write_geojson",
+        what,
+        lambda b: sh.io.write_geojson(b.sdata, b.tmp / "a.geojson", **given),
+        error,
+        says,
+        damage,
+    )
+
+
+def _lose_log1p(box: Box) -> None:
+    box.table.layers["log1p"] = np.full(box.table.shape, np.nan)
+
+
+def _read_geojson(
+    what: str, error: type[Exception], says: tuple[str, ...], text: str | bytes | None = None, **options: Any
+) -> Case:
+    def write(box: Box) -> None:
+        content = _drawn(RING) if text is None else text
+        (box.tmp / "a.geojson").write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    given = {"slide": "S1"} | options
+    return Case(
+        "io.read_geojson", what, lambda b: sh.io.read_geojson(b.sdata, b.tmp / "a.geojson", **given), error, says, write
+    )
+
+
+def _drawn(*rings: Any, kind: str = "Polygon", **about: Any) -> str:
+    return json.dumps({"type": "Feature", "geometry": {"type": kind, "coordinates": rings}, "properties": about})
+
+
+GEOJSON = [
+    _write_geojson("several slides", ValueError, ("'S1', 'S2'", "slide="), slide=None),
+    _write_geojson("an unknown slide", KeyError, ("S9", "'S1'"), slide="S9"),
+    _write_geojson("an unknown gene", KeyError, ("GX", "not in the table"), genes="GX"),
+    _write_geojson("a gene twice", ValueError, ("named twice", "G1"), genes=["G1", "G1"]),
+    _write_geojson("no layer", KeyError, ("'raw'", "found"), layer="raw"),
+    _write_geojson("no column", KeyError, ("classification='kind'", "'region'"), classification="kind"),
+    _write_geojson("another kind", ValueError, ("'cell'", "detection", "annotation"), kind="cell"),
+    _write_geojson("an unknown gene for colors", KeyError, ("GX", "not in the table"), color_by="GX"),
+    _write_geojson("an unknown color map", ValueError, ("cmap='pink_'", "matplotlib"), color_by="G1", cmap="pink_"),
+    _write_geojson("nothing but NaN", ValueError, ("'log1p'", "'S1'", "layer="), _lose_log1p),
+    Case("io.read_geojson", "no file", lambda b: sh.io.read_geojson(b.sdata, b.tmp / "a.geojson", slide="S1"), FileNotFoundError,
+         ("a.geojson",)),
+    _read_geojson("several slides", ValueError, ("'S1', 'S2'", "slide="), slide=None),
+    _read_geojson("an unknown slide", KeyError, ("S9", "'S1'"), slide="S9"),
+    _read_geojson("an illegal key", ValueError, ("try 'a_b'",), key_added="a b"),
+    _read_geojson("the key of an image", ValueError, ("'S1_full_image'", "taken"), key_added="S1_full_image"),
+    _read_geojson("the key of a column", ValueError, ("'patient'", "taken"), key_added="patient"),
+    _read_geojson("text", ValueError, ("a.geojson", "no GeoJSON", "QuPath"), "no such thing"),
+    _read_geojson("half a gzip", ValueError, ("a.geojson", "no GeoJSON"), gzip.compress(_drawn(RING).encode())[:-9]),
+    _read_geojson("another JSON", ValueError, ("a.geojson", "no features"), '{"a": 1}'),
+    _read_geojson("numbers", ValueError, ("a.geojson", "no features"), "[1, 2]"),
+    _read_geojson("no features", ValueError, ("0 features", "areas"), '{"type": "FeatureCollection", "features": []}'),
+    _read_geojson("points alone", ValueError, ("1 features", "points"), _drawn(10, 20, kind="Point")),
+    _read_geojson("a ring of two corners", ValueError, ("feature 1", "remove"), _drawn(RING[:2])),
+    _read_geojson("a ring without area", ValueError, ("feature 1", "no area"), _drawn([[1, 1], [2, 2], [3, 3], [1, 1]])),
+    _read_geojson("NaN in a ring", ValueError, ("feature 1", "numbers"), _drawn([[1, 1], [2, float("nan")], [3, 3], [1, 1]])),
+    _read_geojson("words in a ring", ValueError, ("feature 1", "remove"), _drawn([["a", "b"]] * 4)),
+    _read_geojson("a class of nothing", ValueError, ("a.geojson", "classification"), _drawn(RING, classification=7)),
+    _read_geojson("another image", ValueError, ("a.geojson", "'S1_full_image'", "slide="), _drawn((np.array(RING) + 90_000).tolist())),
+]  # fmt: skip
+
+
+CASES = [*ARRAYS, *ST, *FILES, *ANNDATAS, *GEOJSON]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
 
+ARCS = 6
+"""Straight lines that draw a quarter of a circle."""
+
 
 def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     """Spot centers ``(n, 2)`` as (x, y) in the slide's coordinate system, in the order of the table's rows.
@@ -26,6 +29,24 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
     The place of a square or a polygon is its centroid.
     """
     shapes, name = spots_of(sdata, slide), spots_name(sdata, slide)
+    return apply(affine(shapes, slide, name), places(shapes)[_rows_of_shapes(shapes, table, slide, name)])
+
+
+def spot_outlines(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
+    """Outlines of spots ``(n,)`` as polygons in the slide's coordinate system, in the order of the table's rows."""
+    import shapely
+
+    shapes, name = spots_of(sdata, slide), spots_name(sdata, slide)
+    outlines = shapes.geometry.to_numpy()
+    if (points := (shapes.geom_type == "Point").to_numpy()).any():
+        circles = shapely.buffer(outlines, _radius(shapes, slide), quad_segs=ARCS)
+        outlines = np.where(points, circles, outlines)
+    to_slide, rows = affine(shapes, slide, name), _rows_of_shapes(shapes, table, slide, name)
+    return np.asarray(shapely.transform(outlines[rows], lambda xy: apply(to_slide, xy)))
+
+
+def _rows_of_shapes(shapes: GeoDataFrame, table: AnnData, slide: str, name: str) -> np.ndarray:
+    """Position in the shapes of every spot of a slide in the table."""
     ids = table.obs[_keys.INSTANCE][(table.obs[_keys.REGION] == slide).to_numpy(dtype=bool)]
     _check_index(shapes.index, name)
     row = positions_of(ids, shapes.index)
@@ -35,7 +56,7 @@ def spot_centers(sdata: SpatialData, table: AnnData, slide: str) -> np.ndarray:
             f"holds {list(ids[row < 0][:3])}, the index of {name} {list(shapes.index[:3])}: both must "
             "hold the same ids"
         )
-    return apply(affine(shapes, slide, name), places(shapes)[row])
+    return row
 
 
 def _check_index(index: pd.Index, name: str) -> None:
@@ -66,14 +87,18 @@ def areas_of_spots(sdata: SpatialData, slide: str) -> pd.Series:
     shapes, name = spots_of(sdata, slide), spots_name(sdata, slide)
     area = shapes.geometry.area.to_numpy()
     points = (shapes.geom_type == "Point").to_numpy()
-    if points.any() and "radius" not in shapes:
+    if points.any():
+        area = np.where(points, np.pi * _radius(shapes, slide) ** 2, area)
+    return pd.Series(area * length_factor(affine(shapes, slide, name)) ** 2, index=shapes.index)
+
+
+def _radius(shapes: GeoDataFrame, slide: str) -> np.ndarray:
+    if "radius" not in shapes:
         raise ValueError(
             f"shapes {slide!r} have no radius, in pixels: spots are circles. Give them one, "
             f"sdata.shapes[{slide!r}]['radius'] = 25.0"
         )
-    if points.any():
-        area = np.where(points, np.pi * shapes["radius"].to_numpy() ** 2, area)
-    return pd.Series(area * length_factor(affine(shapes, slide, name)) ** 2, index=shapes.index)
+    return np.asarray(shapes["radius"], dtype=float)
 
 
 def positions_of(ids: pd.Series, index: pd.Index) -> np.ndarray:

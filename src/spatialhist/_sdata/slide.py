@@ -12,7 +12,15 @@ from spatialhist import _keys
 from spatialhist._sdata.alignment import image_points, original_points
 from spatialhist._sdata.coordinates import length_factor
 from spatialhist._sdata.flags import nullable_flags, settled_flags
-from spatialhist._sdata.geometry import apply, areas_of_spots, check_on_image, inside, positions_of, spot_centers
+from spatialhist._sdata.geometry import (
+    apply,
+    areas_of_spots,
+    check_on_image,
+    inside,
+    positions_of,
+    spot_centers,
+    spot_outlines,
+)
 from spatialhist._sdata.images import affine, image_key, pyramid, tissue_mask
 from spatialhist._sdata.lattice import covered_area
 from spatialhist._sdata.own_images import full_image
@@ -172,6 +180,13 @@ class Slide:
     def xy(self) -> np.ndarray:
         """Spot centers ``(n, 2)`` as they are placed, in the slide's coordinate system."""
         return spot_centers(self._sdata, self._table, self.name)
+
+    def outlines(self, which: str | None = None) -> np.ndarray:
+        """Outlines of spots ``(n,)`` as polygons, as they are placed, in full-resolution pixels of an image."""
+        import shapely
+
+        outlines = spot_outlines(self._sdata, self._table, self.name)
+        return np.asarray(shapely.transform(outlines, self.image(which).pixels))
 
     @property
     def known_xy(self) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Outlines as QuPath exchanges them: written as features, and read back."""
