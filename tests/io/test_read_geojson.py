@@ -98,7 +98,7 @@ def test_a_slide_without_spots(tmp_path):
     assert len(sdata["annotations"]) == 2
 
 
-def test_points_are_left_out_and_crossing_outlines_mended(turned, tmp_path, caplog):
+def test_points_are_left_out_and_crossing_outlines_repaired(turned, tmp_path, caplog):
     bow = {"type": "Polygon", "coordinates": [[[0, 0], [40, 20], [40, 0], [0, 20], [0, 0]]]}
     mixed = [{"type": "Feature", "geometry": g, "properties": None} for g in (mapping(shapely.Point(1, 2)), bow)]
     sh.io.read_geojson(turned, put(tmp_path / "a.json", mixed))

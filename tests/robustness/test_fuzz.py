@@ -21,6 +21,7 @@ SLOW |= {
     "landmarks",
 }
 SLOW |= {"visium matrix", "visium positions", "visium scale", "hest counts", "hest image", "sample sheet"}
+SLOW |= {"annotations", "annotations, compressed"}
 """Readers that build an object."""
 
 

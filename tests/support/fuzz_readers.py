@@ -201,6 +201,15 @@ def _challenge(folder: Path) -> Reader:
     return Reader.of(path, lambda: sh.io.read_challenge(path))
 
 
+def _geojson(name: str) -> Callable[[Path], Reader]:
+    def make(folder: Path) -> Reader:
+        path, sdata = folder / name, sh.io.from_arrays(_pixels(), [[5, 6], [15, 6]], [[1.0], [2.0]])
+        sh.io.write_geojson(sdata, path, layer="X", classification="region", color_by=sdata["table"].var_names[0])
+        return Reader.of(path, lambda: sh.io.read_geojson(sd.deepcopy(sdata), path))
+
+    return make
+
+
 def _stain(folder: Path) -> Reader:
     path = folder / "s.json"
     sh.pp.StainReference.canonical("macenko").save(path)
@@ -416,6 +425,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "visium matrix": _visium("filtered_feature_bc_matrix.h5"),
     "visium positions": _visium("spatial/tissue_positions.csv"),
     "visium scale": _visium("spatial/scalefactors_json.json"),
+    "annotations": _geojson("a.geojson"),
+    "annotations, compressed": _geojson("a.geojson.gz"),
     "challenge": _challenge,
     "h5ad": _h5ad,
     "hest metadata": _hest("metadata/A.json"),

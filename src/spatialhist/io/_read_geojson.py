@@ -68,7 +68,7 @@ def read_geojson(
     Notes
     -----
     QuPath counts full-resolution pixels of its image, so that image has to be the one that the slide was read from.
-    Points and lines are left out; outlines that cross themselves are mended.
+    Points and lines are left out; outlines that cross themselves are repaired.
 
     See Also
     --------

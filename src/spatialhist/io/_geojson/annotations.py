@@ -108,7 +108,7 @@ def _shapely_errors() -> tuple[type[Exception], ...]:
 
 
 def _areas(geometry: dict[str, Any] | None) -> Iterator[Any]:
-    """Polygon of a geometry, mended where its outline crosses itself; nothing of points and lines."""
+    """Polygon of a geometry, repaired where its outline crosses itself; nothing of points and lines."""
     import shapely
     from shapely.geometry import shape
 
