@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from spatialhist._sdata.values import as_ids, as_matrix, as_numbers, as_words, check_positions
+from spatialhist._sdata.values import as_ids, as_matrix, as_numbers, as_words, check_positions, finite_rows
 
 VALUES = np.array([[0, 3, 0, 250], [1, 0, 0, 0], [0, 0, 7, 2]])
 GAP = np.where(VALUES == 7, np.nan, VALUES)
@@ -123,3 +123,10 @@ def test_positions_inside_are_let_through(kind):
 def test_what_is_read_lazily_is_looked_at_when_it_is_read():
     with pytest.raises(ValueError, match="X is a broken sparse matrix: it holds a value at position -1 of 4"):
         as_matrix(da.from_array(broken("negative"), asarray=False), "X")
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
+def test_rows_with_a_gap_or_an_infinite_value_are_told(kind):
+    values = GAP.copy()
+    values[0, 3] = -np.inf
+    assert finite_rows(kind(values)).tolist() == [False, True, False]

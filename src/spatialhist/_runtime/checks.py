@@ -13,6 +13,7 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
     ValueError
         With the range.
     """
+    # written so that NaN, which compares as false, is refused
     if not low <= value <= high:
         wanted = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
         raise ValueError(f"{name}={value!r} must be {wanted}")

@@ -42,6 +42,7 @@ def fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> None
     def resume(url: str, output: Any, _: Any) -> None:
         part = target.with_name(f"{target.name}.part")
         _append(url, part, progress)
+        # only when it is complete: pooch checks what it finds under this name
         take_place(part, Path(output))
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +69,7 @@ def _append(url: str, part: Path, progress: bool) -> None:
             return
         raise
     with response:
+        # a server that cannot resume sends all of it again, with 200
         goes_on = response.status == 206
         total = int(response.headers.get("Content-Length", 0)) + held * goes_on
         bar = tqdm(

@@ -74,6 +74,7 @@ def _in_processes(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
         try:
             # a worker that a task has left with more memory is replaced between two tasks, which is no news to anybody
             with warning_ignored("A worker stopped while some jobs", UserWarning, "joblib"):
+                # what was handed out is done: only the rest is sent to new workers
                 for result in _results([pool.submit(function, *task) for task in tasks[done:]]):
                     done += 1
                     yield result

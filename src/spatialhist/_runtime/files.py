@@ -107,6 +107,7 @@ def inside(folder: Path, *names: str) -> Path:
     """
     path = folder.joinpath(*names)
     try:
+        # resolved, so that neither .. nor a link leads outside
         real, root = path.resolve(), folder.resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} in {folder} is no path: {error}") from error
@@ -246,6 +247,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             yield new
+            # Windows renames over no folder, however empty
             if folder.exists():
                 folder.rmdir()
             take_place(new, folder)
@@ -264,12 +266,14 @@ def take_place(new: Path, path: Path) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write JSON whole."""
     with whole_file(path) as new:
+        # sorted, so that the same data are the same bytes
         new.write_text(json.dumps(data, indent=1, sort_keys=True))
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array whole."""
     with whole_file(path) as new, new.open("wb") as file:
+        # an open file, since numpy adds .npy to a name
         np.save(file, array, allow_pickle=False)
 
 

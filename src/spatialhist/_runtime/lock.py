@@ -29,6 +29,7 @@ def alone(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    # opening it would make a file wherever the link leads
     if lock.is_symlink():
         raise ValueError(f"{lock} is a link, which this package never makes: remove it")
     held = FileLock(lock)

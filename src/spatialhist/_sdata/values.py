@@ -40,6 +40,14 @@ def as_matrix(values: Any, name: str) -> csr_matrix | np.ndarray:
     return array.astype(_plain_type(array.dtype, name), copy=False)
 
 
+def finite_rows(matrix: csr_matrix | np.ndarray) -> np.ndarray:
+    """Boolean per row of an array or a CSR matrix: every value is finite."""
+    if isinstance(matrix, np.ndarray):
+        return np.asarray(np.isfinite(matrix).all(axis=1))
+    row_of_value = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return ~np.isin(np.arange(matrix.shape[0]), row_of_value[~np.isfinite(matrix.data)])
+
+
 def check_positions(matrix: Any, name: str) -> None:
     """Refuse a compressed sparse matrix with positions outside of it, which compiled code follows without looking.
 

@@ -122,6 +122,7 @@ def _truth(table: AnnData, layer: str, rows: np.ndarray, columns: np.ndarray) ->
 def _binned(pairs: Pairs) -> Pairs:
     """Means of tenths, by what was predicted."""
     predicted, actual = pairs
+    # by rank, so that every bin has as many values
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(N_BINS, len(predicted)))
     return np.array([predicted[p].mean() for p in parts]), np.array([actual[p].mean() for p in parts])
 

@@ -62,6 +62,7 @@ def gene_scores(
     ax.axline((0, 0), slope=1, color="black", linewidth=0.8, linestyle="--")
     ax.axhline(0, color="black", linewidth=0.6, zorder=0)
     shown = pd.concat([table, beyond])
+    # 0 and 1 are always in view, and scores below 0 where there are some
     left, low = (float(min(0, shown[name].min())) - 0.03 for name in (CEILING, predictor))
     ax.set(xlim=(left, 1.03), ylim=(low, 1.03), aspect="equal")
     chart(ax, xlabel=xlabel, ylabel=f"{label_of(METRIC)}, {predictor}", title=f"{len(table)} genes")

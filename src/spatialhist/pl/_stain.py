@@ -117,6 +117,7 @@ def _draw_swatches(ax: Axes, reference: dict[str, Any]) -> None:
     from matplotlib.patches import Rectangle
 
     vectors = np.asarray(reference["stain_matrix"])[:, :2].T
+    # what glass becomes behind one unit of a stain, by the law of Lambert and Beer
     colors = (np.asarray(reference["white_point"]) * np.exp(-vectors) / 255).clip(0, 1)
     for i, (name, color) in enumerate(zip("HE", colors, strict=True)):
         patch = Rectangle((1.03, 0.82 - 0.2 * i), 0.12, 0.16, transform=ax.transAxes, facecolor=color, clip_on=False)

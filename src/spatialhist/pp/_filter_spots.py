@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
@@ -16,7 +15,7 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.counts import get_counts
 from spatialhist._sdata.layers import get_layer, record, recorded
 from spatialhist._sdata.subset import keep_spots
-from spatialhist._sdata.values import as_ids, word
+from spatialhist._sdata.values import as_ids, finite_rows, word
 from spatialhist.pp._tissue.disc import disc_share
 
 if TYPE_CHECKING:
@@ -110,6 +109,7 @@ def filter_spots(
     check_range("max_mads", 0 if max_mads is None else max_mads, 0)
     cohort = open_cohort(sdata, slides, table_key=table_key)
     sums = min_counts > 0 or max_mads is not None
+    # counts are asked for only where they are compared: NaN can be looked for in anything
     matrix = get_counts(cohort, layer, step=STEP_CALL) if sums else get_layer(cohort.table, layer)
     reasons = _previous(cohort.table)
     for slide in cohort.every_slide():
@@ -135,8 +135,9 @@ def _previous(table: AnnData) -> np.ndarray:
 def _reasons(slide: Slide, matrix: Any, min_counts: float, min_tissue: float, max_mads: float | None) -> np.ndarray:
     """Return the first reason of every spot of a slide."""
     measured, xy, image = slide.measured, slide.centers(), slide.image().pyramid
+    # in double precision, so that a spot at the limit does not depend on the order of a sum
     totals = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
-    nan = ~np.isfinite(xy).all(axis=1) | (measured & ~_finite_rows(matrix))
+    nan = ~np.isfinite(xy).all(axis=1) | (measured & ~finite_rows(matrix))
     flags = {
         "nan": nan,
         "duplicate": _duplicates(xy, nan),
@@ -145,15 +146,8 @@ def _reasons(slide: Slide, matrix: Any, min_counts: float, min_tissue: float, ma
         "off_tissue": _off_tissue(slide, xy, min_tissue),
         "low_activity": measured & _low_activity(totals, measured & ~nan, min_counts, max_mads),
     }
+    # the first that holds wins, so the order above is that of the reasons
     return np.select(list(flags.values()), list(flags), default=OK).astype(object)
-
-
-def _finite_rows(matrix: Any) -> np.ndarray:
-    """Boolean per row of an array or a CSR matrix: every value is finite."""
-    if not sp.issparse(matrix):
-        return np.isfinite(matrix).all(axis=1)
-    bad = ~np.isfinite(matrix.data)
-    return ~np.isin(np.arange(matrix.shape[0]), np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[bad])
 
 
 def _duplicates(xy: np.ndarray, nan: np.ndarray) -> np.ndarray:
@@ -175,8 +169,10 @@ def _low_activity(totals: np.ndarray, usable: np.ndarray, min_counts: float, max
     low = totals < min_counts
     if max_mads is None or not usable.any():
         return low
+    # of logarithms, since totals are skewed: a few deviations below their median may be less than 0
     logs = np.log1p(np.maximum(totals, 0))
     median = np.median(logs[usable])
+    # only below: many counts are no reason to drop a spot
     return low | (logs < median - max_mads * np.median(np.abs(logs[usable] - median)))
 
 

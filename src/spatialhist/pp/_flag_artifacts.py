@@ -126,6 +126,7 @@ def _earlier(obs: pd.DataFrame, column: str, flag: str) -> tuple[np.ndarray, np.
 def _flag(kind: str, values: np.ndarray, max_ink: float, min_sharpness: float, max_fold: float) -> np.ndarray:
     if kind == "blur":
         known = np.isfinite(values)
+        # relative to the slide: sharpness depends on scanner, stain and tissue
         return known & (values < min_sharpness * np.median(values[known])) if known.any() else known
     flags = values > {"ink": max_ink, "fold": max_fold}[kind]
     return flags if kind == "ink" or flags.mean() <= COMMON else np.zeros_like(flags)
@@ -143,6 +144,7 @@ def _measure(slide: Slide) -> dict[str, np.ndarray]:
     sharpness = np.full(len(xy), np.nan, np.float32)
     if known.any():
         level = image.pyramid.level_for(DETAIL_UM / um_per_px(slide.scale, image.px))
+        # only where a center is known, since a square has to lie somewhere
         sharpness[known] = spot_quality(_squares(image.pyramid, level, xy[known], diameter))
     return {"blur": sharpness, **{flag: disc_share(mask, xy, diameter / 2, factors) for flag, mask in masks.items()}}
 

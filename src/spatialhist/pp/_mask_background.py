@@ -96,6 +96,7 @@ def mask_background(
         raise ValueError(f"fill_value={fill_value} is not between 0 and 255")
     cohort = open_images(sdata, slides, table_key=table_key)
     keys = {slide.name: slide.image().pyramid.key for slide in cohort.every_slide()}
+    # all masks before any is added: a method that fails on one slide leaves the object as it was
     masks = {slide.name: find_tissue(slide, method) for slide in cohort.every_slide()}
     for name, mask in masks.items():
         _warn_if_useless(mask, name)

@@ -164,6 +164,7 @@ def _normalize(slide: Slide, image: str | None, target: StainReference) -> tuple
     pixels, tissue = fit_pixels(slide, image)
     entry = {"image": pyr.key, "method": target.method, "fitted_on": list(target.fitted_on), "target": target.to_dict()}
     try:
+        # by the white point of the reference, which recoloring takes for both images
         found = fit_stain(pixels, tissue, target.method, white_point=target.white_point)
     except StainError as error:
         warnings.warn(f"slide {slide.name!r}: stain left as it is, {error}", UserWarning, stacklevel=3)
@@ -187,9 +188,11 @@ def _telling_window(slide: Slide, image: str | None, recolored: da.Array) -> dic
     source = slide.image(image).pyramid
     mask, (x, y) = _mask_on(slide, source)
     rows, columns = np.nonzero(mask)
+    # on tissue itself: the median place may lie in a hole
     middle = np.hypot(rows - np.median(rows), columns - np.median(columns)).argmin()
     place = {"x": int((columns[middle] + 0.5) * x), "y": int((rows[middle] + 0.5) * y)}
     made = hash_window(recolored, **place)
+    # a window that did not change would tell nothing
     return {} if made == hash_window(source.levels[0], **place) else {**place, "hash": made}
 
 

@@ -16,7 +16,7 @@ from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.composition import is_composition
 from spatialhist._sdata.counts import TOTAL_COUNTS, counts_behind
 from spatialhist._sdata.layers import carry_records, check_key, record
-from spatialhist._sdata.values import as_matrix
+from spatialhist._sdata.values import as_matrix, finite_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,7 +93,7 @@ def obsm_to_table(
     cohort = open_cohort(sdata, table_key=table_key)
     check_free(cohort, key_added, STEP)
     values, named = _values(cohort.table, key, table_key), _names(cohort.table, key, names)
-    known = _known(values)
+    known = finite_rows(values)
     if not known.any():
         raise ValueError(f"obsm[{key!r}] of table {table_key!r} holds no spot of which all values are known")
     composition = is_composition(values[known])
@@ -117,6 +117,7 @@ def _values(table: AnnData, key: str, table_key: str) -> Any:
     values = as_matrix(held.to_numpy() if isinstance(held, pd.DataFrame) else held, name)
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"{name} of table {table_key!r} has shape {values.shape}: want spots x targets")
+    # a copy, which the new table may keep
     return values.astype(np.float32)
 
 
@@ -133,14 +134,6 @@ def _names(table: AnnData, key: str, names: Sequence[str] | None) -> list[str]:
         what = f"are repeated: {twice[:5]}" if twice else f"are {len(found)} for {held.shape[1]} columns"
         raise ValueError(f"names of obsm[{key!r}] {what}; give each column one of its own by names=")
     return found
-
-
-def _known(values: Any) -> np.ndarray:
-    """Boolean per spot: all its values are finite."""
-    if not sp.issparse(values):
-        return np.asarray(np.isfinite(values).all(axis=1))
-    row_of_value = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-    return ~np.isin(np.arange(values.shape[0]), row_of_value[~np.isfinite(values.data)])
 
 
 def _table(held: AnnData, values: Any, known: np.ndarray, names: list[str]) -> AnnData:
@@ -163,6 +156,7 @@ def _without_gaps(values: Any, known: np.ndarray) -> Any:
     if not sp.issparse(values):
         return np.where(known[:, None], values, np.float32(0))
     kept = values.copy()
+    # 0 and not NaN: rows without values count as not measured, and sums stay finite
     kept.data[~np.repeat(known, np.diff(kept.indptr))] = 0
     kept.eliminate_zeros()
     return kept

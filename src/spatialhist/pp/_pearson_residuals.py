@@ -84,6 +84,7 @@ def pearson_residuals(
     >>> sdata["table"].layers["pearson_residuals"].dtype
     dtype('float32')
     """
+    # 0 would divide by 0; infinity is Poisson noise
     check_range("theta", theta, float(np.finfo(np.float32).tiny))
     check_range("clip", 0.0 if clip is None else clip, 0)
     check_key(key_added)
@@ -106,6 +107,7 @@ def _residuals(counts: Any, theta: float, clip: float | None) -> np.ndarray:
     import anndata as ad
     from scanpy.experimental.pp import normalize_pearson_residuals
 
+    # a gene without counts has an expected value of 0, by which scanpy would divide
     found = np.asarray(counts.sum(axis=0)).ravel() > 0
     result = np.zeros(counts.shape, dtype=np.float32)
     limit = np.sqrt(counts.shape[0]) if clip is None else clip

@@ -81,6 +81,7 @@ def rank_expression(
     measured = cohort.measured()
     for slide in cohort.slides:
         rows = cohort.rows(slide)
+        # among the slide's own genes: those it did not measure would be ranked as zeros
         rows, genes = rows[measured[rows]], np.flatnonzero(cohort.slide(slide).genes_measured)
         ranks[np.ix_(rows, genes)] = rank_rows(matrix[rows][:, genes], method=method, scale=scale)
     table.layers[key_added] = ranks

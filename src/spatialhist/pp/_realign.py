@@ -117,9 +117,11 @@ def realign(
     cohort = open_cohort(sdata, slides, table_key=table_key)
     options = {"model": model, "orientations": orientations, "max_shift": max_shift, "seed": seed}
     values = get_counts(cohort, layer, step="sh.pp.realign(sdata, use_expression=True") if use_expression else None
+    # all slides are registered before any is moved: an error leaves the object as it was
     reports = {slide.name: _report(slide, values, options) for slide in cohort.every_slide()}
     for slide, report in reports.items():
         matrix = np.array(report["matrix"])
+        # moving spots where they are would still add rounding errors
         if not np.array_equal(matrix, alignment(sdata, slide)):
             set_alignment(sdata, cohort.table, slide, matrix)
         slide_info(sdata, slide)["alignment_report"] = report
@@ -130,6 +132,7 @@ def _report(slide: Slide, values: Any, options: dict[str, Any]) -> dict[str, Any
     """Register one slide, and say how far its spots move, or why not."""
     xy = slide.original_spots
     best = footprint = _register(slide, xy, _in_tissue(slide), None, options)
+    # spots without measurements have no activity, and would look like glass
     if values is not None and slide.measured.all():
         best = _register(slide, xy, np.ones(len(xy), bool), _activity(values[slide.rows]), options)
     if best.scores.get(Activity.certainty_is, MIN_LEAD) < MIN_LEAD:

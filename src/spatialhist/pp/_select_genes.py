@@ -87,6 +87,7 @@ def select_genes(
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
     scores = _scores(cohort.every_slide(), get_counts(cohort, layer, step="sh.pp.select_genes(sdata"), by)
+    # stable, so that genes of equal scores are taken in the order of the table
     best = np.argsort(-scores, kind="stable")[:n]
     table.var["selected"] = np.isin(np.arange(table.n_vars), best)
     record(table, "select_genes", {"n": n, "by": by, "layer": layer or "X"})

@@ -144,6 +144,7 @@ def _averaging(
         block = sp.csr_matrix((length[keep], (edges.row[keep], edges.col[keep])), shape=edges.shape)
         block = block if n_neighs is None else _nearest(block, n_neighs)
         blocks.append(_weigh(block, weights, of_graph.get("pitch_px")))
+    # blocks lie slide by slide: back into the order of the table
     rows = np.argsort(np.concatenate([slide.rows for slide in slides]))
     return sp.block_diag(blocks, format="csr")[rows][:, rows], masked
 
@@ -152,6 +153,7 @@ def _near(slide: Slide, length: np.ndarray, radius: tuple[str, float] | None, li
     if radius is None:
         return np.ones(len(length), dtype=bool)
     wanted = slide.scale.px(radius, slide.name)
+    # the same length in other units differs by rounding
     if wanted > limit * (1 + 1e-6):
         raise ValueError(
             f"radius={radius} is {wanted:.1f} px on slide {slide.name!r}, but the graph ends at {limit:.1f} px: "
@@ -167,6 +169,7 @@ def _on_tissue(slide: Slide, start: np.ndarray, stop: np.ndarray) -> np.ndarray 
     mask, pixel = slide.tissue
     xy = slide.centers() / pixel
     found = np.zeros(len(start))
+    # middles of stretches: neither spot itself, which may lie on the border of the mask
     for t in (np.arange(SAMPLES) + 0.5) / SAMPLES:
         x, y = np.floor(xy[start] * (1 - t) + xy[stop] * t).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < mask.shape[1]) & (y < mask.shape[0])
@@ -177,6 +180,7 @@ def _on_tissue(slide: Slide, start: np.ndarray, stop: np.ndarray) -> np.ndarray 
 def _nearest(block: sp.csr_matrix, n_neighs: int) -> sp.csr_matrix:
     """Keep the ``n_neighs`` shortest edges of every row."""
     coo = block.tocoo()
+    # by column last, so that neighbors at one distance are always taken in the same order
     order = np.lexsort((coo.col, coo.data, coo.row))
     starts = np.concatenate([[0], np.cumsum(np.bincount(coo.row, minlength=block.shape[0]))])
     place = np.arange(len(order)) - starts[coo.row[order]]
@@ -215,4 +219,5 @@ def _average(averaging: sp.csr_matrix, values: Any) -> Any:
         )
     known = np.isfinite(values)
     total = weights @ np.where(known, values, 0).astype(np.float32)
+    # a spot without known neighbors is NaN below, so any divisor above 0 will do
     return np.where(known, total / np.maximum(weights @ known.astype(np.float32), 1e-12), np.nan).astype(np.float32)

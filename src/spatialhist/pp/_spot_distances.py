@@ -111,6 +111,7 @@ class _Facts(TypedDict):
 
 def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> _Facts:
     size = slide.scale
+    # asked for its error: a slide without a scale is refused before anything is computed
     size.px((unit, 1.0), slide.name)
     return {"radius_px": size.px(radius, slide.name), "pitch_px": size.pitch_px, "mpp": size.mpp}
 

@@ -114,6 +114,7 @@ def _render(context: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "_page"),
         autoescape=True,
+        # a name that a template misspells is an error, not an empty place
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -131,6 +132,7 @@ def breakable(name: str) -> str:
 
 def number(value: Any, digits: int = 3) -> str:
     """Write a number with so many decimals, and a dash where there is none; words stay."""
+    # NaN is the only value that differs from itself
     if value is None or value != value:
         return "–"
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

@@ -23,6 +23,7 @@ def log1p_counts(counts: Any, target_sum: float) -> Any:
 
 def _factors(counts: Any, target_sum: float) -> np.ndarray:
     """Return the factor of every row, 1 for a row without counts."""
+    # NaN stays in its place and must not make the total of a spot NaN
     finite = counts.copy() if sp.issparse(counts) else np.where(np.isfinite(counts), counts, 0)
     if sp.issparse(finite):
         finite.data[~np.isfinite(finite.data)] = 0

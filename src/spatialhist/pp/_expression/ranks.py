@@ -59,6 +59,7 @@ def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") 
 
 def _rank_block(block: Any, out: np.ndarray, method: int) -> None:
     if sp.issparse(block):
+        # entries of one place are summed: ranked apart, a gene would have two ranks
         if not block.has_canonical_format:
             block = block.copy()
             block.sum_duplicates()
@@ -92,6 +93,7 @@ def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
         size = np.fmax.reduce(ranks, axis=1, keepdims=True)
     else:
         size = np.count_nonzero(~np.isnan(ranks), axis=1, keepdims=True)
+    # middles of steps: the quantiles 0 and 1 of a normal distribution are infinite
     ranks -= np.float32(0.5)
     ranks /= np.maximum(size, 1).astype(np.float32)
     if scale == "normal":

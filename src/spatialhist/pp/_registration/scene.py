@@ -49,6 +49,7 @@ class Scene:
 
     def cells(self, points: np.ndarray) -> np.ndarray:
         """Pixels of the map nearest to points, ``(row, column)``."""
+        # whole numbers are middles of pixels here, and corners in points
         return np.round((points * self.per_unit - 0.5)[:, ::-1]).astype(np.int64)
 
 
@@ -92,4 +93,5 @@ def sums_at_shifts(field: np.ndarray, cells: np.ndarray, weights: np.ndarray) ->
     """
     raster = np.zeros(cells.max(axis=0) + 1)
     np.add.at(raster, tuple(cells.T), weights)
+    # reversed, which makes a correlation of a convolution
     return fftconvolve(field, raster[::-1, ::-1])

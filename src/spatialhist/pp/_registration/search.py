@@ -58,6 +58,7 @@ def candidates(objective: Objective, model: Model, orientations: bool, reach: fl
     same = np.eye(3)
     yield _best(objective, same, 2, reach, _starts(objective, same, np.zeros(1), reach))
     if FREEDOM[model] > 2:
+        # the same starts for rigid and similar: sizes are refined from 1
         starts = _starts(objective, same, ANGLES, reach)
         for freedom in range(3, FREEDOM[model] + 1):
             yield _best(objective, same, freedom, reach, starts)
@@ -113,5 +114,6 @@ def _refine(objective: Objective, orientation: np.ndarray, start: np.ndarray, fr
 
     simplex = initial + np.vstack([np.zeros(freedom), 0.5 * np.eye(freedom)])
     options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 1e-6, "maxiter": 200}
+    # without gradients: the score is read from pixels, and limits cut it off
     found = minimize(loss, initial, method="Nelder-Mead", options=options)
     return similarity(points, orientation, found.x * scales)

@@ -26,6 +26,7 @@ def stain_amount(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return mask.astype(np.float32)
     # of green, which hematoxylin and eosin absorb most
     density = optical_density(pixels[..., 1])
+    # of the glass, which is seldom pure white
     density -= 0 if mask.all() else np.median(density[~mask])
     typical = np.median(density[mask])
     return np.where(mask, np.clip(density / typical, 0, 1), 0) if typical > 0 else mask.astype(np.float32)

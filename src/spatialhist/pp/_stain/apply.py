@@ -23,6 +23,7 @@ def basis_tables(operator: np.ndarray, white_point: np.ndarray) -> np.ndarray:
     ndarray
         Factors ``(3, 3, 256)``: output channel, input channel, input intensity.
     """
+    # 1 is added to every intensity, since black has no logarithm
     log = np.log((np.arange(256) + 1) / (white_point[:, None] + 1))
     tables = np.exp(operator[:, :, None] * log[None])
     tables[:, 0] *= white_point[:, None] + 1

@@ -104,6 +104,7 @@ def _check_two_stains(found: StainReference) -> None:
             raise StainError(f"its tissue has one color only (spread of lightness {spread:.3f})")
         return
     hematoxylin, eosin, _ = array_of(found, "stain_matrix").T
+    # rounding takes the product of two unit vectors beyond 1
     angle = np.degrees(np.arccos(np.clip(hematoxylin @ eosin, -1, 1)))
     if angle < MIN_ANGLE_DEG:
         raise StainError(f"its two stain vectors are {angle:.1f} degrees apart, as if there were one stain only")

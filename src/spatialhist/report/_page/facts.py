@@ -146,6 +146,7 @@ def _folds(cv: CrossValidation) -> Table:
 
 def _settings(cv: CrossValidation) -> dict[str, str]:
     manifest, design = cv.manifest, cv.manifest.design
+    # folds select genes on their own training slides, so panels differ
     everywhere = set.intersection(*(set(columns) for columns in cv.panels.values()))
     return {
         "predicted layer": manifest.layer,

@@ -219,6 +219,7 @@ class _Job:
 
 def _in_order(job: _Job, parts: list[np.ndarray]) -> np.ndarray:
     features = np.concatenate(parts)
+    # a copy, since it would be read while it is overwritten
     features[job.order] = features.copy()
     return features
 

@@ -140,6 +140,7 @@ class TileDataset(Dataset):
         self._open(cohort.every_slide(), image, cache_mb)
 
     def _open(self, slides: Sequence[Slide], image: str | None, cache_mb: float) -> None:
+        # one for all slides, so that memory does not grow with their number
         cache = BlockCache(cache_mb * 1e6)
         self._readers, self._extent_px = {}, {}
         for slide in slides:

@@ -67,6 +67,7 @@ def loader(
     batches = Batches(_order(ds, order, seed), batch_size, runs=runs)
     if not workers:
         return DataLoader(_Ahead(ds, batches), batch_size=None, **options)
+    # new workers each epoch would begin with empty caches
     options = {"persistent_workers": True, **options}
     return DataLoader(ds, batch_size=None, sampler=batches, num_workers=workers, **options)
 
@@ -96,6 +97,7 @@ class Batches:
     def __iter__(self) -> Iterator[list[int]]:
         order, (rank, _) = list(self.order), rank_and_world()
         every = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        # from the start again where they run out: every rank must have as many batches, or the others wait for ever
         batches = list(islice(cycle(every), rank * len(self), (rank + 1) * len(self)))
         stretches = [[batches[i] for i in part] for part in np.array_split(range(len(batches)), self.runs)]
         return (batch for turn in zip_longest(*stretches) for batch in turn if batch is not None)

@@ -91,6 +91,7 @@ class MemoryTileDataset(TileDataset):
 
 
 def _change_alike(augment: Augment, tiles: Sequence[torch.Tensor], generator: torch.Generator) -> list[torch.Tensor]:
+    # every size is turned and flipped alike, since they show one place
     state = generator.get_state()
     changed = []
     for some in tiles:

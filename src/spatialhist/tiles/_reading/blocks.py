@@ -34,6 +34,7 @@ class BlockCache:
             number = self._run_of.get(key)
             if number is None:
                 return None
+            # taken out and put back: a dict keeps the order of insertion, the least recently used first
             run = self._runs[number] = self._runs.pop(number)
             return run[key]
 
@@ -44,6 +45,7 @@ class BlockCache:
             self._runs[number] = run
             self._run_of.update(dict.fromkeys(run, number))
             self._bytes += _size(run)
+            # a run larger than the cache goes at once, too: the caller holds it
             while self._bytes > self.max_bytes:
                 self._drop(next(iter(self._runs)))
 

@@ -23,6 +23,7 @@ def pixel_digest(source: PixelSource, level: int, blocks: set[Key]) -> str:
     """Hash some blocks of a level: the encoded chunks of a stored image, the pixels of any other."""
     digest = hashlib.blake2b(digest_size=20)
     for part in _stored(source, level, blocks) if source.stored else _computed(source, level, blocks):
+        # each part by its own hash, of one length, so that bytes cannot pass from one to the next unseen
         digest.update(hashlib.blake2b(part).digest())
     return digest.hexdigest()
 

@@ -72,6 +72,7 @@ def make_plan(
     level = source.pyramid.level_for(extent_px / pixels)
     shape, factors = source.shape(level), np.array(source.pyramid.factors[level][::-1])
     middle, extent = centers[:, ::-1] / factors, extent_px / factors
+    # within half a pixel tiles are cut as they are: resampling would only blur them
     if (abs(extent - pixels) < 0.5).all():
         axes, window = None, (pixels, pixels)
         first = np.floor(middle - pixels / 2 + 0.5).astype(np.int64)
