@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import spatialdata as sd
+import tifffile
 from PIL import Image
 from scipy.spatial import cKDTree
 from small_xenium import write_xenium
@@ -15,7 +16,9 @@ from typer.testing import CliRunner
 from visium_hd_folders import MPP, picture, write_bins
 
 import spatialhist as sh
+from spatialhist._sdata.images import levels_of
 from spatialhist.cli import app
+from spatialhist.io._xenium_files.he_image import HeImage
 
 SIZE = 33.0
 
@@ -77,6 +80,19 @@ def test_a_sheet_pools_row_by_row(outs, tmp_path):
     sizes = {s: m["size"] for s, m in table.uns["spatialhist"]["pool_spots"]["slides"].items()}
     assert sizes == {"H": "30 um", "X": "40 um"}
     assert "pool_um" not in table.obs
+
+
+@pytest.mark.parametrize("name", ["x", "samples.csv", "pooled.csv"])
+def test_an_image_of_xenium_is_never_whole_where_there_is_a_store(tmp_path, monkeypatch, name):
+    output = write_xenium(tmp_path / "x")
+    (tmp_path / "samples.csv").write_text("path,spots\nx,cells\n")
+    (tmp_path / "pooled.csv").write_text("path,pool_um\nx,40\n")
+    size = {"pool_um": 40} if name == "x" else {}
+    expected = levels_of(sh.io.read(tmp_path / name, **size)["x_full_image"])[0].to_numpy()
+    np.testing.assert_array_equal(expected, np.moveaxis(tifffile.imread(output / "S_he_image.ome.tif"), -1, 0))
+    monkeypatch.setattr(HeImage, "in_memory", lambda *_: pytest.fail("decoded as a whole"))
+    sdata = sh.io.read(tmp_path / name, store=tmp_path / "s.zarr", **size)
+    np.testing.assert_array_equal(levels_of(sdata["x_full_image"])[0], expected)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from spatialhist.io._visium_hd import read_visium_hd
 from spatialhist.io._wsi import read_wsi
 from spatialhist.io._xenium import read_xenium
 from spatialhist.io._xenium_files.files import is_xenium, only_cells
+from spatialhist.io._xenium_files.part import read_part as read_xenium_part
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -113,7 +114,7 @@ def read(
         raise ValueError(f"pool_um={pool_um:g} is for one slide; {path} says it of each slide in a column pool_um")
     check_pool(found, pool_um, options, f"pool_um of {path}")
     check_new(store)
-    return assemble([found.read_pooled(path, pool_um, **options)], store)
+    return assemble([found.read_pooled(path, pool_um, lazy=store is not None, **options)], store)
 
 
 def _refuse(path: Path, takes: Mapping[str, str], slide: str | None, mpp: float | None) -> None:
@@ -162,7 +163,7 @@ def _read_sheet(path: Path, *, slides: str | Sequence[str] | None = None, store:
     """Read the slides that a sample sheet names, one after the other; all rows are checked before the first."""
     check_new(store)
     rows = choose(path, check_rows(path, read_sheet(path), FORMATS), slides)
-    return assemble((read_row(row) for row in rows), store)
+    return assemble((read_row(row, lazy=store is not None) for row in rows), store)
 
 
 def _read_challenge(path: Path, *, store: Path | None = None) -> SpatialData:
@@ -188,7 +189,16 @@ def _stored(sdata: SpatialData, store: Path | None) -> SpatialData:
 
 
 FORMATS = (
-    Format("xenium", is_xenium, read_xenium, {SLIDE: "slide"}, _usual_spots, to_pool={"spots": "cells"}, marked=True),
+    Format(
+        "xenium",
+        is_xenium,
+        read_xenium,
+        {SLIDE: "slide"},
+        _usual_spots,
+        to_pool={"spots": "cells"},
+        part=read_xenium_part,
+        marked=True,
+    ),
     Format("visium_hd", hd_mark, read_visium_hd, {SLIDE: "slide"}, _usual_bins, to_pool={}, marked=True),
     Format("anndata", ends(".h5ad"), _read_anndata, {SLIDE: "slide", SLIDES: "library", MPP: "mpp"}, to_pool={}),
     Format("image", ends(*IMAGES), read_wsi, {SLIDE: "slide", MPP: "mpp"}),

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-
-from spatialhist import _keys
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from spatialhist.io._xenium_files.he_image import HeImage
-    from spatialhist.io._xenium_files.spots import Lattice, Spots
-
-logger = logging.getLogger(__name__)
+    from spatialhist.io._xenium_files.spots import Lattice
 
 
 def read_xenium(
@@ -102,39 +93,18 @@ def read_xenium(
     ... )  # doctest: +SKIP
     """
     from spatialhist.io._assembly.cohort import assemble, check_new
-    from spatialhist.io._assembly.slide import check_slide_id, sample_id
-    from spatialhist.io._xenium_files.files import find_files
-    from spatialhist.io._xenium_files.he_image import find_image
-    from spatialhist.io._xenium_files.slide import build_spots
-    from spatialhist.io._xenium_files.spots import check_spots_option, read_spots
+    from spatialhist.io._xenium_files.part import read_part
 
-    path = Path(path)
-    name = sample_id(path) if slide is None else slide
     check_new(store)
-    check_slide_id(name)
-    spacing = check_spots_option(spots, lattice, min_qv)
-    files = find_files(path)
-    picture = find_image(files, *(None if given is None else Path(given) for given in (image, alignment)))
-    if picture is None:
-        warnings.warn(
-            f"slide {name!r} has no H&E image, so nothing can be trained on it or predicted: the images in {path} are "
-            "fluorescence. Give the H&E image of the section as image=, and what Xenium Explorer exports for it as alignment=",
-            UserWarning,
-            stacklevel=2,
-        )
-    pixels = None if picture is None else picture.open()
-    found = read_spots(files, spacing, lattice, min_qv)
-    if picture is not None:
-        picture.check(found.centers_um, float(np.median(found.diameter_um)) / 2, pixels, name)
-        pixels = pixels if store is not None else picture.in_memory(pixels)
-    placed = None if picture is None else picture.alignment
-    sdata = assemble([build_spots(found, placed, pixels, name, patient)], store)
-    _log(sdata, found, picture, name, path)
-    return sdata
-
-
-def _log(sdata: SpatialData, found: Spots, picture: HeImage | None, slide: str, path: Path) -> None:
-    logger.info("read slide %r with %d spots and %d genes from %s", slide, *sdata[_keys.TABLE].shape, path)
-    logger.info("slide %r: %s", slide, found.tally)
-    if picture is not None:
-        logger.info("slide %r: H&E image %s, %s", slide, picture.path, picture.alignment)
+    part = read_part(
+        path,
+        image=image,
+        alignment=alignment,
+        spots=spots,
+        lattice=lattice,
+        min_qv=min_qv,
+        slide=slide,
+        patient=patient,
+        lazy=store is not None,
+    )
+    return assemble([part], store)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ class Format:
         Whether it holds a single slide, so that a row of a sample sheet can name it.
     to_pool
         What the reader is given where bins or cells are to be pooled; None where it reads none.
+    part
+        Reads one slide that is to be joined with others, as ``reader`` does, and takes ``lazy`` in the place of ``store``;
+        None where ``reader`` leaves pixels in their file as it is.
     marked
         Whether its folder also has what folders of other packages are known by.
     """
@@ -49,6 +53,7 @@ class Format:
     usual: Callable[[Path], dict[str, Any]] = lambda path: {}
     one_slide: bool = True
     to_pool: Mapping[str, Any] | None = None
+    part: Callable[..., SpatialData] | None = None
     marked: bool = False
 
     def read(self, path: Path, **options: Any) -> SpatialData:
@@ -56,10 +61,16 @@ class Format:
         given = {key: value for key, value in options.items() if value is not None}
         return self.reader(path, **{**self.usual(path), **given})
 
-    def read_pooled(self, path: Path, pool_um: float, **options: Any) -> SpatialData:
+    def read_part(self, path: Path, *, lazy: bool, **options: Any) -> SpatialData:
+        """Read a slide to be joined with others; where `lazy`, pixels stay in their file until they are written."""
+        if self.part is None:
+            return self.read(path, **options)
+        return replace(self, reader=partial(self.part, lazy=lazy)).read(path, **options)
+
+    def read_pooled(self, path: Path, pool_um: float, *, lazy: bool, **options: Any) -> SpatialData:
         """Read it with bins or cells pooled to spots of this size, which take their place."""
         given = {key: value for key, value in options.items() if value is not None}
-        part = self.read(path, **{**(self.to_pool or {}), **given})
+        part = self.read_part(path, lazy=lazy, **{**(self.to_pool or {}), **given})
         cohort = open_cohort(part)
         pool(cohort, ("um", pool_um), "hex")
         replace_by_pooled(part, _keys.POOLED, cohort.slides)

@@ -233,13 +233,13 @@ def choose(path: Path, rows: Sequence[Row], slides: str | Sequence[str] | None) 
     return [by_slide[s] for s in names]
 
 
-def read_row(row: Row) -> SpatialData:
-    """Read the slide of a row; errors name the row."""
+def read_row(row: Row, *, lazy: bool) -> SpatialData:
+    """Read the slide of a row; errors name the row. Where `lazy`, pixels stay in their file until they are written."""
     try:
         if row.pool_um is None:
-            part = row.format.read(row.path, **row.options)
+            part = row.format.read_part(row.path, lazy=lazy, **row.options)
         else:
-            part = row.format.read_pooled(row.path, row.pool_um, **row.options)
+            part = row.format.read_pooled(row.path, row.pool_um, lazy=lazy, **row.options)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         # args, since the text of a KeyError is in quotes
         raise type(error)(f"{row.where}: {error.args[0] if error.args else error}") from error
