@@ -18,6 +18,7 @@ from visium_hd_folders import MPP, picture, write_bins
 import spatialhist as sh
 from spatialhist._sdata.images import levels_of
 from spatialhist.cli import app
+from spatialhist.io._images import image_file
 from spatialhist.io._xenium_files.he_image import HeImage
 
 SIZE = 33.0
@@ -93,6 +94,19 @@ def test_an_image_of_xenium_is_never_whole_where_there_is_a_store(tmp_path, monk
     monkeypatch.setattr(HeImage, "in_memory", lambda *_: pytest.fail("decoded as a whole"))
     sdata = sh.io.read(tmp_path / name, store=tmp_path / "s.zarr", **size)
     np.testing.assert_array_equal(levels_of(sdata["x_full_image"])[0], expected)
+
+
+def test_an_image_of_visium_is_never_whole_in_a_sheet_with_a_store(tmp_path, monkeypatch):
+    write_space_ranger(tmp_path / "a" / "outs", header=True)
+    tifffile.imwrite(tmp_path / "full.tif", picture(), tile=(64, 64), photometric="rgb")
+    (tmp_path / "samples.csv").write_text("path,image\na/outs,full.tif\n")
+    monkeypatch.setattr(image_file, "in_memory", no_tiff(image_file.in_memory))
+    sdata = sh.io.read(tmp_path / "samples.csv", store=tmp_path / "s.zarr")
+    np.testing.assert_array_equal(levels_of(sdata["a_full_image"])[0], np.moveaxis(picture(), -1, 0))
+
+
+def no_tiff(in_memory):
+    return lambda pixels, path: pytest.fail(f"{path} was decoded") if path.suffix == ".tif" else in_memory(pixels, path)
 
 
 @pytest.mark.parametrize(

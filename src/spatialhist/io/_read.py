@@ -20,6 +20,7 @@ from spatialhist.io._hest import read_hest
 from spatialhist.io._hest1k.samples import is_hest
 from spatialhist.io._sheet.rows import check_pool, check_rows, choose, read_row, read_sheet
 from spatialhist.io._space_ranger.hd_layout import hd_mark, read_layout
+from spatialhist.io._space_ranger.visium_part import read_part as read_visium_part
 from spatialhist.io._st import read_st
 from spatialhist.io._visium import read_visium
 from spatialhist.io._visium_hd import read_visium_hd
@@ -204,7 +205,7 @@ FORMATS = (
     Format("image", ends(*IMAGES), read_wsi, {SLIDE: "slide", MPP: "mpp"}),
     # a folder with slides.csv may have one called spatial
     Format("st", has("slides.csv"), read_st, {SLIDES: "slides"}, one_slide=False),
-    Format("visium", has("spatial"), read_visium, {SLIDE: "slide"}, _usual_slide),
+    Format("visium", has("spatial"), read_visium, {SLIDE: "slide"}, _usual_slide, part=read_visium_part),
     Format("hest", is_hest, read_hest, {SLIDES: "ids"}, one_slide=False),
     Format("sheet", ends(".csv", ".tsv"), _read_sheet, {SLIDES: "slides"}, one_slide=False),
     Format("store", ends(".zarr"), _read_store, one_slide=False),
