@@ -160,7 +160,7 @@ def keep_blocks(folder: Path, names: Sequence[str], run: Callable[[list[int]], I
     for i, path in enumerate(paths):
         if i in set(missing):
             values, ood = next(computed)
-            # written before it is handed on, so that a call that is killed goes on from here
+            # written before it is handed on, so that a call that was killed resumes here
             write_array(path, np.column_stack([values, ood]).astype(np.float32))
             yield values, ood
         else:

@@ -108,7 +108,7 @@ def make_card(
 
 def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
     table = summarize(scores).rename_axis("predictor").reset_index()
-    # by pandas, which writes NaN as the null that JSON has
+    # by pandas, since JSON has no NaN and pandas writes a gap in its place
     return json.loads(table.to_json(orient="records", double_precision=6))
 
 
