@@ -5,6 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes says something of the machine, not of the code
+settings.register_profile("spatialhist", deadline=None)
+settings.load_profile("spatialhist")
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -1,4 +1,4 @@
-"""Pool bins, cells or small spots to larger spots on a regular lattice."""
+"""Pool bins, cells, small spots or transcripts to larger spots on a regular lattice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_key
-from spatialhist._sdata.pooling import Lattice, pool
+from spatialhist._sdata.pool_points import pool_points
+from spatialhist._sdata.pooling import STEP, Lattice, pool
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -23,10 +24,12 @@ def pool_spots(
     slides: str | Sequence[str] | None = None,
     layer: str | None = None,
     from_table: str | None = None,
+    from_points: str | None = None,
+    min_qv: float = 20.0,
     key_added: str = _keys.POOLED,
     table_key: str = _keys.TABLE,
 ) -> None:
-    """Sum bins, cells or small spots over larger spots on a regular lattice.
+    """Sum bins, cells, small spots or transcripts over larger spots on a regular lattice.
 
     A bin of Visium HD or a cell holds few molecules, so its genes are mostly noise. The table of larger spots is added
     beside the one it was made from, which stays as it is: pass ``table_key="pooled"`` to every other function to work
@@ -48,6 +51,12 @@ def pool_spots(
         Counts that become ``X``; ``X`` if None. Layers that hold counts, too, are pooled with them.
     from_table
         Table of the bins, cells or spots; that of ``table_key`` if None.
+    from_points
+        Points element of transcripts to count, in the place of a table's rows: ``"transcripts"`` is
+        ``sdata.points["S1_transcripts"]`` of a slide ``S1``, or ``sdata.points["transcripts"]``. Its genes are those of the table;
+        transcripts between cells count, too.
+    min_qv
+        Least quality of transcripts that are counted, where they have one in a column ``qv``.
     key_added
         Name of the new table. One that an earlier call made is replaced.
     table_key
@@ -65,14 +74,16 @@ def pool_spots(
           words that all bins of each spot share, as the patient; the others are named in the log;
         - in ``obsm`` means; what belongs to genes as it was.
 
-        A spot is in tissue where one of its bins is, and measured where all of them are.
+        A spot is in tissue where one of its bins is, and measured where all of them are. Of transcripts there are the counts
+        and the patient only; how many were of no gene of the table or of low quality stands in ``uns["spatialhist"]``.
 
     Raises
     ------
     KeyError
-        If the table, the layer or a slide is missing.
+        If the table, the layer, the points or a slide is missing.
     ValueError
-        If a slide lacks the scale that ``size`` needs, bins have no position, or ``key_added`` is taken.
+        If a slide lacks the scale that ``size`` needs, bins have no position, points do not say their genes or hold none, or
+        ``key_added`` is taken.
 
     Notes
     -----
@@ -94,4 +105,7 @@ def pool_spots(
     check_choice("lattice", lattice, Lattice)
     check_key(key_added)
     cohort = open_cohort(sdata, slides, table_key=table_key if from_table is None else from_table)
-    pool(cohort, size, lattice, layer=layer, key_added=key_added)
+    if from_points is None:
+        pool(cohort, size, lattice, layer=layer, key_added=key_added)
+    else:
+        pool_points(cohort, from_points, size, lattice, min_qv=min_qv, key_added=key_added, step=STEP)
