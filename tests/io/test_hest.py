@@ -88,11 +88,11 @@ def test_pooled_squares_have_the_diameter_of_their_area_and_no_controls(tmp_path
         tmp_path / "hest", X={"st_technology": "Xenium", "spot_diameter": None, "inter_spot_dist": float("nan")}
     )
     adata = make_adata("ST")
-    adata.var_names = ["NegControlProbe_00042", *GENES[1:]]
+    adata.var_names = ["NegControlProbe_00042", "NegPrb3", *GENES[2:]]
     adata.write_h5ad(folder / "st" / "X.h5ad")
-    with pytest.warns(UserWarning, match="1 controls of sample 'X'"):
+    with pytest.warns(UserWarning, match="2 controls of sample 'X'"):
         sdata = sh.io.read_hest(folder)
-    assert sdata["table"].var_names.tolist() == GENES[1:]
+    assert sdata["table"].var_names.tolist() == GENES[2:]
     assert sdata.attrs["spatialhist"]["slides"]["X"]["spot_diameter_px"] ** 2 * np.pi / 4 == pytest.approx(
         (100 / 2.5) ** 2
     )

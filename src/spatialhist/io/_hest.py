@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist.io._xenium_files.features import GENE, categories
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from spatialhist.io._hest1k.samples import Sample
 
 logger = logging.getLogger(__name__)
-
-CONTROLS = re.compile(r"(NegControl|BLANK|antisense|Unassigned|Deprecated|Intergenic)", re.IGNORECASE)
-"""How names of features start that are controls of Xenium, not genes."""
 
 
 def read_hest(
@@ -157,7 +154,7 @@ def _build(sample: Sample, patient: str | None) -> SpatialData:
 def _without_controls(adata: AnnData, sample: Sample) -> AnnData:
     if not sample.is_pooled:
         return adata
-    controls = np.array([CONTROLS.match(name) is not None for name in adata.var_names.astype(str)])
+    controls = categories(list(adata.var_names.astype(str))) != GENE
     if controls.any():
         warnings.warn(
             f"{int(controls.sum())} controls of sample {sample.id!r}, which are no genes, are left out",

@@ -43,7 +43,7 @@ def read_cells(path: Path) -> pd.DataFrame:
 def _read_outlines(path: Path) -> tuple[pd.Index, np.ndarray]:
     import geopandas as gpd
 
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         # a file that is named so could be of any of the formats that the library knows, some of which name other files
         if not file.read(START).lstrip("\ufeff \t\r\n").startswith("{"):
             raise ValueError("it holds no JSON object")

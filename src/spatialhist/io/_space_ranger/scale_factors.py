@@ -47,7 +47,7 @@ def read_scale_factors(path: Path) -> ScaleFactors:
     """
     says = "{path} cannot be read as scale factors of Space Ranger: {error}"
     with intact(path, says, errors=(*BROKEN, OSError, ValueError)):
-        stored = dict(json.loads(path.read_text()))
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
     mpp = _positive(stored, MPP, path)
     if mpp is None:
         raise ValueError(
