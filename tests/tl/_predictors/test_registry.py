@@ -211,3 +211,8 @@ def test_a_control_of_ones_own_predictor_is_restored_with_it():
     data = json.loads(json.dumps(describe(control)))
     assert data["predictor"]["class"] == "custom:Mine"
     assert from_description(data, [Mine(power=3.0)]) == control
+
+
+def test_models_without_an_order_are_refused():
+    with pytest.raises(TypeError, match="has no order: pass a list"):
+        resolve_models({"ridge", "kernel_ridge"})

@@ -47,6 +47,14 @@ def test_intervals_need_eight_groups(n, bounded):
         assert 0.1 <= table.loc["m", "low"] < values.mean() < table.loc["m", "high"] <= 0.5
 
 
+def test_a_baseline_that_predicts_few_of_many_groups_has_no_interval():
+    scores = {("m", "model", f"g{i}", f"s{i}"): [i / 10] for i in range(9)}
+    scores |= {("baseline_patient", "baseline", f"g{i}", f"s{i}"): [0.2] for i in range(3)}
+    table = sh.tl.summarize(frame(scores))
+    assert np.isfinite(table.loc["m", ["low", "high"]].astype(float)).all()
+    assert table.loc["baseline_patient", ["low", "high"]].isna().all()
+
+
 def test_summary_of_a_metric_that_is_not_there():
     with pytest.raises(KeyError, match="no metric 'speed' in the scores; found \\['pearson'\\]"):
         sh.tl.summarize(frame({("m", "model", "a", "s"): [1.0]}), metric="speed")

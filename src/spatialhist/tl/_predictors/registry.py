@@ -60,7 +60,7 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[
     Raises
     ------
     TypeError
-        If something is neither a name nor a predictor.
+        If something is neither a name nor a predictor, or models are a set.
     ValueError
         If a name is unknown or used twice.
     """
@@ -68,6 +68,9 @@ def resolve_models(models: str | Predictor | Sequence[str | Predictor]) -> list[
         models = DEFAULT
     elif isinstance(models, str) or not isinstance(models, Sequence | set | Iterator):
         models = (models,)
+    elif isinstance(models, set):
+        # the order of a set of names differs from process to process, and a resumed run would be another one
+        raise TypeError(f"models={models!r} has no order: pass a list")
     resolved = [by_name(m) if isinstance(m, str) else m for m in models]
     for predictor in resolved:
         check_predictor(predictor)

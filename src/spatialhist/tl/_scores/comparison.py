@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spatialhist.tl._scores.metrics import label_of
-from spatialhist.tl._scores.paired import groups_for
+from spatialhist.tl._scores.paired import SUBSETS, groups_for
 
 ALPHA = 0.05
 
@@ -93,7 +93,8 @@ class Comparison:
 
     def _test(self) -> str:
         n = len(self.table)
-        told = f"exact sign-flip test over {self.unit}: p = {self.p:.3g}"
+        kind = "exact sign-flip" if 2**n <= SUBSETS else "sign-flip"
+        told = f"{kind} test over {self.unit}: p = {self.p:.3g}"
         if self.smallest_p <= ALPHA:
             return told
         return (

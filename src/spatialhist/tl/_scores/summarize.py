@@ -74,11 +74,14 @@ def _add_interval(table: pd.DataFrame, groups: np.ndarray, names: list[str]) -> 
     """Bound the mean where there are groups enough for it to mean something."""
     if len(names) < metrics.MIN_GROUPS:
         return
-    bounds = [
-        metrics.group_interval({n: v for n, v in zip(names, row, strict=True) if np.isfinite(v)}) for row in groups
-    ]
+    bounds = [_bounds({n: v for n, v in zip(names, row, strict=True) if np.isfinite(v)}) for row in groups]
     table.insert(2, "low", [b[0] for b in bounds])
     table.insert(3, "high", [b[1] for b in bounds])
+
+
+def _bounds(scores: dict[str, float]) -> tuple[float, float]:
+    """Interval of a predictor; NaN where it predicts too few of the groups, as the mean of a patient's other slides may."""
+    return metrics.group_interval(scores)[:2] if len(scores) >= metrics.MIN_GROUPS else (np.nan, np.nan)
 
 
 def _wins(table: pd.DataFrame, names: list[str], lower_is_better: bool) -> list[str]:
