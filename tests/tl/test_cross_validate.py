@@ -438,6 +438,29 @@ def test_a_model_that_predicts_nan_is_told_of(three):
     assert n["ridge"] == n["quiet"] == n["baseline_color"] == 48
 
 
+@dataclass(frozen=True)
+class Nothing(Halved):
+    def predict(self, samples):
+        return np.full_like(self.fitted.predict(samples), np.nan)
+
+
+class Diverged(Ridge):
+    """Says nothing of any spot."""
+
+    def restore(self, state):
+        return Nothing(super().restore(state))
+
+    def fit(self, samples, *, seed, scratch):
+        return Nothing(super().fit(samples, seed=seed, scratch=scratch))
+
+
+def test_a_model_that_predicts_nothing_is_told_of(three):
+    with pytest.warns(UserWarning, match=r"model 'diverged' predicted NaN .* nothing at all for 288 of 288 spots"):
+        cv = sh.tl.cross_validate(three, models=Diverged(name="diverged", components=4), groups="patient", **FAST)
+    with pytest.raises(ValueError, match="nothing is known"):
+        sh.tl.gene_reliability(cv)
+
+
 def test_a_design_is_the_same_run_as_its_fields(cohort, tmp_path):
     options = {"models": Ridge(components=4), "genes": 3, "groups": "patient"}
     looks = {k: v for k, v in FAST.items() if k in {f.name for f in fields(sh.tl.Design)}}

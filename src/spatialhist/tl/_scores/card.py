@@ -114,7 +114,10 @@ def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _genes(scores: pd.DataFrame, name: str, measured: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, Any]]:
     genes = rate_genes(scores, name)
-    genes[list(RANGE)] = [measured.get(gene, (np.nan, np.nan)) for gene in genes.index]
+    ends = [measured.get(gene, (np.nan, np.nan)) for gene in genes.index]
+    # column by column: there may be no gene, where a network predicted nothing
+    for i, column in enumerate(RANGE):
+        genes[column] = [end[i] for end in ends]
     return json.loads(genes.to_json(orient="index", double_precision=6))
 
 
