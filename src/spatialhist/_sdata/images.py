@@ -100,16 +100,22 @@ def image_key(sdata: SpatialData, slide: str, image: str | None = None) -> str:
     """
     full = full_image(sdata, slide)
     if image in _STEP:
-        name, call = _STEP[image]
-        key, advice = name(full), f"make it with sh.{call}"
+        key = _STEP[image][0](full)
     elif image in (None, "full"):
-        key, advice = full, _full_image_advice(sdata, slide)
+        key = full
     else:
-        key, advice = image.replace("{slide}", slide), "choose one with image="
+        key = image.replace("{slide}", slide)
     if key not in sdata.images:
-        raise KeyError(f"no image {key!r}; found {sorted(sdata.images)}: {advice}")
+        raise KeyError(f"no image {key!r}; found {sorted(sdata.images)}: {_image_advice(sdata, slide, image)}")
     place_by_spots(sdata, sdata.images[key], slide)
     return key
+
+
+def _image_advice(sdata: SpatialData, slide: str, image: str | None) -> str:
+    """How to get an image that is missing; it looks at all images, so it is asked for by an error only."""
+    if image in _STEP:
+        return f"make it with sh.{_STEP[image][1]}"
+    return _full_image_advice(sdata, slide) if image in (None, "full") else "choose one with image="
 
 
 def _full_image_advice(sdata: SpatialData, slide: str) -> str:
