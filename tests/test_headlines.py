@@ -85,7 +85,7 @@ def test_the_card_and_what_info_says_of_it(run, expected):
     assert [entry["mean"], entry["beyond_depth"]] == pytest.approx(expected, abs=1e-5)
     assert card["beyond_depth"] == LOWER_BOUND
     assert all(np.isfinite([g["score"], g["beyond_depth"]]).all() for g in card["genes"].values())
-    facts = model_facts(cv.folder)
+    facts = model_facts(sh.tl.load(cv.folder))
     assert facts["scores"].keys() == facts["scores beyond depth"].keys()
     assert [facts[key][NAME] for key in ("scores", "scores beyond depth")] == pytest.approx(expected, abs=1e-5)
 

@@ -197,7 +197,7 @@ OWN_NAMES = {
     "cli/_steps.py": "a temporary folder of its own",
     "datasets/_her2st.py": "a download of names in the source",
     "io/_saving/exchange.py": "a stage that recover() has looked through",
-    "io/_visium.py": "links to the user's files, in a temporary folder",
+    "io/_space_ranger/visium_part.py": "links to the user's files, in a temporary folder",
     "tiles/_features/cache.py": "parts that it wrote itself, named by a hash",
     "tl/_runs/as_written.py": "a run folder that was looked through when it was locked",
     "tl/_runs/fits.py": "a run folder that was looked through when it was locked",

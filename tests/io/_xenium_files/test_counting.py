@@ -6,7 +6,8 @@ import pytest
 from scipy.spatial import cKDTree
 from small_xenium import CONTROLS, GENES, make_transcripts
 
-from spatialhist.io._xenium_files import counting, transcripts
+from spatialhist._sdata import key_sums
+from spatialhist.io._xenium_files import transcripts
 from spatialhist.io._xenium_files.counting import count_in_spots
 
 
@@ -85,7 +86,7 @@ def test_parts_of_any_size_sum_to_the_same(tmp_path, monkeypatch, name):
     whole = count_in_spots(tmp_path / name, 17.0, "hex", 20)
     monkeypatch.setattr(transcripts, "PART", 7)
     monkeypatch.setattr(transcripts, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(counting, "STRETCH", 5)
+    monkeypatch.setattr(key_sums, "STRETCH", 5)
     parts = count_in_spots(tmp_path / name, 17.0, "hex", 20)
     assert parts.tally == whole.tally and np.array_equal(parts.centers, whole.centers)
     assert (parts.matrix != whole.matrix).nnz == 0
