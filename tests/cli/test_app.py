@@ -77,6 +77,7 @@ def test_run_leaves_scores_report_and_layers(finished):
     assert "within-slide Pearson" in result.stdout
     assert "upper references, which use the measured data of the scored slide" in result.stdout
     assert f"report: {out / 'report.html'}" in result.stdout
+    assert f"interactive page: spatialhist explore {out}" in result.stdout
     assert (out / "report.html").exists()
     scores = pd.read_parquet(out / "scores.parquet")
     assert {"ridge", "baseline_mean", "oracle_depth"} <= set(scores["predictor"])
@@ -223,6 +224,7 @@ def test_demo_ends_with_scores_and_a_report(tmp_path):
     result = call("demo", "--out", tmp_path / "demo")
     assert "stack_nnls" in result.stdout
     assert f"report: {tmp_path / 'demo' / 'report.html'}" in result.stdout
+    assert "spatialhist explore" not in result.stdout
 
 
 @pytest.mark.slow

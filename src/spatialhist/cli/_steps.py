@@ -183,7 +183,9 @@ def analyze(
     if reason:
         say(f"no intervals: {reason}")
     say(f"report: {page}")
-    say(f"interactive page: spatialhist explore {shlex.quote(str(out))}")
+    # the demo keeps no slides to draw from
+    if (out / "data.zarr").exists():
+        say(f"interactive page: spatialhist explore {shlex.quote(str(out))}")
 
 
 def score_predictions(
