@@ -52,11 +52,31 @@ def test_transcripts_of_no_gene_of_the_table_are_left_out_and_counted():
     assert sdata["pooled"].X.sum() == len(names) - names.isin(left).sum()
 
 
+def test_transcripts_go_where_the_cells_of_their_slide_were_moved():
+    from spatialhist._sdata.alignment import set_alignment
+
+    sdata = sh.datasets.synthetic(n_slides=1, size_px=(220, 180), n_genes=6, platform="xenium", seed=2)
+    sh.pp.pool_spots(sdata, ("px", 20), lattice="square", from_points="transcripts", key_added="before")
+    moved = np.eye(3)
+    moved[:2, 2] = (40, -20)
+    set_alignment(sdata, sdata["table"], "S1", moved)
+    sh.pp.pool_spots(sdata, ("px", 20), lattice="square", from_points="transcripts", key_added="after")
+    # by two spots and one: the same counts at other places
+    np.testing.assert_allclose(sdata["after"].obsm["spatial"], sdata["before"].obsm["spatial"] + (40, -20))
+    np.testing.assert_array_equal(sdata["after"].X.toarray(), sdata["before"].X.toarray())
+
+
 def test_bad_points(cohort):
     with pytest.raises(KeyError, match=r"slide 'S1' has no points 'cells' or 'S1_cells'; found \['S1_transcripts'"):
         sh.pp.pool_spots(cohort, from_points="cells", key_added="new")
-    with pytest.raises(ValueError, match="holds no transcript of a gene of the table"):
+    with pytest.raises(
+        ValueError, match="holds no transcript of quality 1000 or more of a gene of the table .* Lower min_qv="
+    ):
         sh.pp.pool_spots(cohort, from_points="transcripts", min_qv=1000, key_added="new")
+    with pytest.raises(ValueError, match="min_qv=nan must be 0 or more"):
+        sh.pp.pool_spots(cohort, from_points="transcripts", min_qv=float("nan"), key_added="new")
+    with pytest.raises(ValueError, match="layer='log1p' is of a table, and from_points='transcripts'"):
+        sh.pp.pool_spots(cohort, from_points="transcripts", layer="log1p", key_added="new")
     held = cohort["S1_transcripts"].attrs.pop("spatialdata_attrs")
     with pytest.raises(
         ValueError, match=r"does not say which column holds the gene: set sdata.points\['S1_transcripts'\]"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.added_tables import check_free
+from spatialhist._sdata.alignment import alignment
 from spatialhist._sdata.geometry import apply
 from spatialhist._sdata.images import affine
 from spatialhist._sdata.key_sums import BITS, Sums, counts_matrix
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from spatialhist._sdata.cohort import Cohort
-    from spatialhist._sdata.slide import Slide
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ def pool_points(
     for slide in cohort.every_slide():
         name, element = _points_of(cohort, slide.name, points)
         spacing = slide.scale.px(size, slide.name)
-        found, matrix, left = _count(slide, name, element, genes, spacing, lattice, min_qv)
+        # what moved the cells of a slide moves their transcripts
+        to_slide = alignment(cohort.sdata, slide.name) @ affine(element, slide.name, f"sdata.points[{name!r}]")
+        found, matrix, left = _count(name, element, to_slide, genes, spacing, lattice, min_qv)
         pooled.append(PooledSlide(slide, found, np.arange(len(found)), spacing))
         counts.append(matrix)
         told[slide.name] = {"points": name, "spacing_px": spacing, "counted": int(matrix.sum()), **left}
@@ -62,7 +64,7 @@ def pool_points(
     table = ad.AnnData(
         sp.vstack(counts, format="csr"), obs=obs.set_axis(obs.index.astype(str)), var=cohort.table.var.copy()
     )
-    record(table, step, {"size": [str(v) for v in size], "lattice": lattice, "slides": told})
+    record(table, step, {"size": [str(v) for v in size], "lattice": lattice, "min_qv": min_qv, "slides": told})
     add_pooled(cohort, key_added, pooled, table, step)
     logger.info("added table %r: %d spots; %s", key_added, table.n_obs, told)
 
@@ -77,7 +79,7 @@ def _points_of(cohort: Cohort, slide: str, points: str) -> tuple[str, Any]:
 
 
 def _count(
-    slide: Slide, name: str, element: Any, genes: pd.Index, spacing: float, lattice: str, min_qv: float
+    name: str, element: Any, to_slide: np.ndarray, genes: pd.Index, spacing: float, lattice: str, min_qv: float
 ) -> tuple[np.ndarray, csr_matrix, dict[str, int]]:
     """Centers of the spots with transcripts, their counts, and how many transcripts were left out."""
     feature = element.attrs.get(ATTRS, {}).get(FEATURE)
@@ -86,7 +88,7 @@ def _count(
             f"sdata.points[{name!r}] does not say which column holds the gene: set "
             f"sdata.points[{name!r}].attrs[{ATTRS!r}] = {{{FEATURE!r}: 'feature_name'}}; it has {list(element.columns)}"
         )
-    to_slide, sums = affine(element, slide.name, f"sdata.points[{name!r}]"), Sums()
+    sums = Sums()
     left = {"of_no_gene": 0, "low_quality": 0}
     for part in _parts(element, feature):
         gene = _positions(part[feature], genes)
@@ -99,8 +101,8 @@ def _count(
     keys, n = sums.total() if len(sums) else (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
     if not len(keys):
         raise ValueError(
-            f"sdata.points[{name!r}] holds no transcript of a gene of the table ({genes[0]!r}, ...) of quality {min_qv:g} or "
-            f"more: {left}"
+            f"sdata.points[{name!r}] holds no transcript of quality {min_qv:g} or more of a gene of the table ({genes[0]!r}, "
+            f"...): {left}. Lower min_qv=, or name the table of these genes, from_table="
         )
     codes, matrix = counts_matrix(keys, n, list(range(len(genes))), len(genes))
     return cell_centers(decode_cells(codes), spacing, lattice), matrix, left

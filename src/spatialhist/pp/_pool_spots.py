@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spatialhist import _keys
-from spatialhist._runtime.checks import check_choice
+from spatialhist._runtime.checks import check_choice, check_range
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_key
 from spatialhist._sdata.pool_points import pool_points
@@ -48,7 +48,7 @@ def pool_spots(
     slides
         Slides to pool; all if None.
     layer
-        Counts that become ``X``; ``X`` if None. Layers that hold counts, too, are pooled with them.
+        Counts that become ``X``; ``X`` if None. Layers that hold counts, too, are pooled with them. Not with ``from_points``.
     from_table
         Table of the bins, cells or spots; that of ``table_key`` if None.
     from_points
@@ -82,8 +82,8 @@ def pool_spots(
     KeyError
         If the table, the layer, the points or a slide is missing.
     ValueError
-        If a slide lacks the scale that ``size`` needs, bins have no position, points do not say their genes or hold none, or
-        ``key_added`` is taken.
+        If a slide lacks the scale that ``size`` needs, bins have no position, points do not say their genes or hold none,
+        ``layer`` and ``from_points`` are both given, or ``key_added`` is taken.
 
     Notes
     -----
@@ -104,6 +104,11 @@ def pool_spots(
     """
     check_choice("lattice", lattice, Lattice)
     check_key(key_added)
+    check_range("min_qv", min_qv, 0)
+    if from_points is not None and layer is not None:
+        raise ValueError(
+            f"layer={layer!r} is of a table, and from_points={from_points!r} counts transcripts: pass one of them"
+        )
     cohort = open_cohort(sdata, slides, table_key=table_key if from_table is None else from_table)
     if from_points is None:
         pool(cohort, size, lattice, layer=layer, key_added=key_added)
