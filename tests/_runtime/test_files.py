@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+import threading
+import time
 
 import h5py
 import numpy as np
@@ -15,6 +19,7 @@ from spatialhist._runtime.files import (
     own_hdf5,
     refuse_links,
     remove,
+    remove_folder,
     whole_file,
     whole_folder,
     write_array,
@@ -151,6 +156,42 @@ def test_a_link_to_outside_is_found_at_any_depth(tmp_path):
     (folder / "a" / "b" / "new.txt").symlink_to(tmp_path / "not_there_yet.txt")
     with pytest.raises(ValueError, match=r"a.b.new.txt leads outside"):
         refuse_links(folder)
+
+
+def test_a_folder_is_removed_while_threads_end_their_writing(tmp_path):
+    folder, end = tmp_path / "stage", time.monotonic() + 0.3
+    folder.mkdir()
+
+    def write() -> None:
+        number = 0
+        while time.monotonic() < end and folder.exists():
+            number += 1
+            draft = folder / f"{number}.partial"
+            try:
+                draft.write_text("")
+                draft.unlink()
+                (folder / f"{number}.json").write_text("")
+            except FileNotFoundError:
+                return
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    remove_folder(folder)
+    for thread in threads:
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_removed_is_an_error(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "stage").mkdir()
+    remove_folder(tmp_path / "absent")
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(PermissionError):
+        remove_folder(tmp_path / "stage")
 
 
 def test_removing_a_link_leaves_what_it_leads_to(tmp_path):

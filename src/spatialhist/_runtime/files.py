@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
 import shutil
 import struct
+import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -49,6 +51,7 @@ UNDECODABLE = (
     zlib.error,
 )
 """What decoders of other libraries raise on a damaged file."""
+_REMOVALS, _REMOVAL_WAIT_S = 40, 0.05
 
 
 def reason(error: BaseException) -> str:
@@ -191,7 +194,21 @@ def remove(path: Path) -> None:
     if path.is_symlink() or path.is_file():
         path.unlink()
     else:
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            remove_folder(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder to which threads of a write that failed may still be adding files."""
+    for last in [False] * _REMOVALS + [True]:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            if last or error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+        if not path.exists():
+            return
+        time.sleep(_REMOVAL_WAIT_S)
 
 
 @contextmanager
@@ -224,7 +241,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         remove(folder)
         take_place(new, folder)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        remove(new)
 
 
 @contextmanager
@@ -252,7 +269,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
             take_place(new, folder)
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            remove(new)
             # Windows removes no open file
             with suppress(OSError):
                 lock.unlink()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 import zarr
 
 from spatialhist import _keys
-from spatialhist._runtime.files import BROKEN, inside, intact, refuse_links, take_place, write_json
+from spatialhist._runtime.files import BROKEN, inside, intact, refuse_links, remove_folder, take_place, write_json
 from spatialhist._runtime.lock import alone
 
 STAGE = ".spatialhist-save"
@@ -108,7 +107,7 @@ def recover(store: Path) -> None:
     refuse_links(stage, any_link=True)
     if (stage / _JOURNAL).exists():
         carry_out(store)
-    shutil.rmtree(stage)
+    remove_folder(stage)
 
 
 def decide(store: Path, steps: Sequence[Step]) -> None:
