@@ -20,8 +20,8 @@ from spatialhist.nn import augment, get_loss
 from spatialhist.tl import Design, TileNetwork
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._data.samples import Samples
+from spatialhist.tl._predictors.held_out import within_slide_score
 from spatialhist.tl._predictors.networks import ArrayData, FittedNetwork, TargetScaler
-from spatialhist.tl._predictors.ridge_solver import within_slide_score
 from spatialhist.tl._predictors.training import Regression, train
 from spatialhist.tl._runs.task import Task
 

@@ -27,8 +27,8 @@ from _watched import prepared, split, synthetic_patients, watch
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._data.design import EXTENTS_UM, Design
 from spatialhist.tl._data.samples import Samples
+from spatialhist.tl._predictors.held_out import within_slide_score
 from spatialhist.tl._predictors.registry import resolve_models
-from spatialhist.tl._predictors.ridge_solver import within_slide_score
 
 DESIGN = Design(extents=tuple(("um", e) for e in EXTENTS_UM))
 DECAY = 0.98

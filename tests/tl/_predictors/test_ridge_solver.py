@@ -6,6 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from spatialhist.tl._predictors import ridge_solver as ridge
+from spatialhist.tl._predictors.held_out import MIN_SPOTS_SCORED
 
 
 def planted(n_slides=4, n=60, n_features=12, n_genes=5, noise=1.0, seed=0):
@@ -33,6 +34,70 @@ def test_centers_are_slide_means_and_the_level_counts_slides_alike():
     centered, level = ridge.center_by_slide(targets, np.array(["b", "b", "a", "a", "a"]))
     np.testing.assert_allclose(centered.ravel(), [-1, 1, -10, 0, 10])
     np.testing.assert_allclose(level, [11])
+
+
+def written_out(design, targets, slide, inner, strengths, ranks):
+    """Scores ``(groups, strengths, ranks)`` the long way: every held-out spot predicted, projections of genes by genes."""
+    scores = []
+    for group in np.unique(inner):
+        held = inner == group
+        x, y = design[~held], targets[~held]
+        for strength in strengths:
+            weights = np.linalg.solve(x.T @ x + strength * len(x) / 1e3 * np.eye(x.shape[1]), x.T @ y)
+            for rank in ranks:
+                scores.append(mean_correlation(targets[held], design[held] @ weights @ kept(y, rank), slide[held]))
+    return np.reshape(scores, (-1, len(strengths), len(ranks)))
+
+
+def kept(targets, rank):
+    """Projection ``(genes, genes)`` on leading components of scaled targets, from all of their singular vectors."""
+    if rank in (0, targets.shape[1]):
+        return np.eye(targets.shape[1])
+    deviation = targets.std(axis=0)
+    leading = np.linalg.svd(targets / deviation)[2][:rank]
+    return np.diag(1 / deviation) @ leading.T @ leading @ np.diag(deviation)
+
+
+def mean_correlation(truth, predicted, slide):
+    each = [
+        np.mean([np.corrcoef(truth[slide == s, g], predicted[slide == s, g])[0, 1] for g in range(truth.shape[1])])
+        for s in np.unique(slide)
+    ]
+    return np.mean(each)
+
+
+@pytest.mark.parametrize("n_genes", [3, 7, 90], ids=["few genes", "more spots than genes", "more genes than spots"])
+def test_choice_and_weights_are_those_of_predicting_every_spot(n_genes, monkeypatch):
+    # slides of fewer and of more spots than there are features, two of them in one group
+    sizes, inner = [9, 25, 17, 30], np.array([0, 0, 1, 2])
+    design, targets, _ = planted(1, sum(sizes), n_features=12, n_genes=n_genes, noise=6)
+    slide = np.repeat(np.arange(4), sizes)
+    targets, inner = ridge.center_by_slide(targets, slide)[0], inner[slide]
+    strengths, ranks, found = (1.0, 300.0, 1e5), (3, 1, 5, 0), []
+    held_out = ridge._held_out_scores
+    monkeypatch.setattr(ridge, "_held_out_scores", lambda *args: found.append(held_out(*args)) or found[-1])
+    sums = ridge.GroupSums.of(ridge.Design(design + 4), targets, inner)
+    choice = ridge.choose(ridge.Design(design + 4), sums, targets, slide, inner, strengths=strengths, ranks=ranks)
+    centered = design - design.mean(axis=0)
+    expected = written_out(centered, targets, slide, inner, strengths, ranks if n_genes > 3 else (0, 1, 0, 0))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    i, j = ridge._nearest_of_the_good(expected, strengths)
+    assert (choice.strength, choice.rank) == (strengths[i], ranks[j])
+    for rank in (*ranks, n_genes):
+        weights = written_out_weights(centered, targets, choice.strength) @ kept(targets, rank if rank < n_genes else 0)
+        np.testing.assert_allclose(sums.all().solve(choice.strength, rank), weights, atol=1e-10)
+
+
+def written_out_weights(x, y, strength):
+    return SklearnRidge(alpha=strength * len(x) / 1e3, fit_intercept=False).fit(x, y).coef_.T
+
+
+def test_more_genes_than_spots_take_no_table_of_genes_by_genes():
+    design, targets, slide = planted(n_genes=300)
+    sums = ridge.GroupSums.of(ridge.Design(design), targets, slide)
+    assert [part.shape for part in sums.targets] == [(60, 300)] * 4
+    components = sums.all().components(2)
+    assert (components.left.shape, components.right.shape) == ((300, 2), (2, 300))
 
 
 @pytest.mark.parametrize("strength", [0.1, 30.0, 1e4])
@@ -164,24 +229,7 @@ def test_one_inner_group_leaves_nothing_to_choose_on():
 
 
 def test_slides_of_a_handful_of_spots_leave_nothing_to_choose_on():
-    design, targets, slide = planted(n_slides=6, n=ridge.MIN_SPOTS_SCORED - 1)
+    design, targets, slide = planted(n_slides=6, n=MIN_SPOTS_SCORED - 1)
     choice = choose(design, targets, slide)
     assert choice.strength == ridge.FALLBACK
     assert np.isnan(choice.score)
-
-
-def test_score_averages_genes_then_slides_and_skips_tiny_slides():
-    rng = np.random.default_rng(0)
-    truth, predicted = rng.normal(size=(2, 33, 2))
-    slide = np.repeat(["a", "b", "c"], [20, 10, 3])
-    expected = np.mean(
-        [
-            np.mean([np.corrcoef(truth[s, g], predicted[s, g])[0, 1] for g in range(2)])
-            for s in (slide == "a", slide == "b")
-        ]
-    )
-    assert ridge.within_slide_score(truth, predicted, slide) == pytest.approx(expected)
-
-
-def test_constant_truth_scores_nothing():
-    assert ridge.within_slide_score(np.ones((9, 2)), np.eye(9)[:, :2], np.zeros(9)) == 0.0

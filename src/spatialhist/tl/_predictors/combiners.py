@@ -13,8 +13,9 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist.tl._predictors.handed_in import check_same, identity
+from spatialhist.tl._predictors.held_out import within_slide_score
 from spatialhist.tl._predictors.protocol import check_combiner
-from spatialhist.tl._predictors.ridge_solver import center_by_slide, within_slide_score
+from spatialhist.tl._predictors.ridge_solver import center_by_slide
 from spatialhist.tl._predictors.stored import check_arrays, check_finite
 
 if TYPE_CHECKING:

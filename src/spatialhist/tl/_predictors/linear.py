@@ -210,11 +210,7 @@ def _regress(
     sums = ridge.GroupSums.of(design, centered, inner)
     choice = ridge.choose(design, sums, centered, samples.slide, inner, ranks=predictor.ranks)
     # sums over the inner groups are kept, so that the fit on all spots needs no further pass
-    everything = sums.all()
-    weights = everything.solve(choice.strength)
-    projection = everything.projections([choice.rank])[0]
-    if projection is not None:
-        weights = weights @ projection
+    weights = sums.all().solve(choice.strength, choice.rank)
     chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}
     return FittedLinear(predictor, reducer, kernel, sums.level, weights.astype(np.float32), intercept, chosen)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spatialhist.metrics import pearson
 from spatialhist.tl._data.samples import row_parts
+from spatialhist.tl._predictors.components import Components, is_whole, leading_components
+from spatialhist.tl._predictors.held_out import held_slides, mean_score
 
 STRENGTHS = tuple(10.0**p for p in np.arange(-1, 6.5, 0.5))
 """Regularization strengths, per 1,000 spots, half a power of ten apart."""
@@ -17,8 +18,6 @@ RANKS = (8, 4, 16, 32, 0)
 """Ranks of the targets in the order of preference: of those that score alike the first is taken; 0 keeps all."""
 FALLBACK = 1e3
 """Strength where there is nothing to choose on; the rank is then the first candidate."""
-MIN_SPOTS_SCORED = 5
-"""Of a slide: a correlation over fewer spots says nothing."""
 
 
 def center_by_slide(targets: np.ndarray, slide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +70,7 @@ class Sums:
     cross
         Features with targets ``(features, genes)``.
     targets
-        Targets with targets ``(genes, genes)``.
+        Targets with targets ``(genes, genes)``; of fewer spots than genes the targets themselves ``(n, genes)``.
     """
 
     n: int
@@ -79,19 +78,19 @@ class Sums:
     cross: np.ndarray
     targets: np.ndarray
 
-    def solve(self, strength: float) -> np.ndarray:
+    def solve(self, strength: float, rank: int = 0) -> np.ndarray:
         """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
         # the Gram matrix grows with the spots; strengths are those for 1,000 of them
         ridge = strength * self.n / 1e3 * np.eye(len(self.gram))
-        return np.linalg.solve(self.gram + ridge, self.cross)
+        weights = np.linalg.solve(self.gram + ridge, self.cross)
+        if is_whole(rank, weights.shape[1]):
+            return weights
+        components = self.components(rank)
+        return weights @ components.left @ components.right
 
-    def projections(self, ranks: Sequence[int]) -> list[np.ndarray | None]:
-        """Matrices ``(genes, genes)`` that keep some leading components of targets at unit variance; None for rank 0.
-
-        Ridge is linear in its targets, so projecting its predictions equals fitting the components (reduced-rank ridge
-        regression, Mukherjee and Zhu 2011, with the components of the targets in place of those of the fit).
-        """
-        return _projections(self.targets, self.n, ranks)
+    def components(self, rank: int) -> Components:
+        """Leading components of the targets."""
+        return leading_components(self.targets, self.n, rank)
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class GroupSums:
     cross
         Features with targets ``(groups, features, genes)``.
     targets
-        Targets with targets ``(groups, genes, genes)``.
+        Of each group, as in :class:`Sums`.
     """
 
     names: np.ndarray
@@ -119,7 +118,7 @@ class GroupSums:
     level: np.ndarray
     gram: np.ndarray
     cross: np.ndarray
-    targets: np.ndarray
+    targets: list[np.ndarray]
 
     @classmethod
     def of(cls, design: Design, targets: np.ndarray, inner: np.ndarray) -> GroupSums:
@@ -127,7 +126,8 @@ class GroupSums:
         names, (n, n_genes) = np.unique(inner), targets.shape
         n_features = design.rows(slice(1)).shape[1]
         total, gram = np.zeros(n_features), np.zeros((n_features, n_features))
-        cross, among = np.zeros((len(names), n_features, n_genes)), np.zeros((len(names), n_genes, n_genes))
+        cross = np.zeros((len(names), n_features, n_genes))
+        among = [np.zeros((0 if n < n_genes else n_genes, n_genes)) for _ in names]
         for i, name in enumerate(names):
             held = np.flatnonzero(inner == name)
             for part in row_parts(len(held)):
@@ -135,24 +135,25 @@ class GroupSums:
                 total += x.sum(axis=0)
                 gram += x.T @ x
                 cross[i] += x.T @ y
-                among[i] += y.T @ y
+                among[i] = np.concatenate([among[i], y]) if n < n_genes else among[i] + y.T @ y
         level = total / n
         # the targets of a group sum to zero, so its cross products do not depend on the level
         return cls(names, n, level, gram - n * np.outer(level, level), cross, among)
 
     def all(self) -> Sums:
         """Of all spots."""
-        return Sums(self.n, self.gram, self.cross.sum(axis=0), self.targets.sum(axis=0))
+        return self._sums(self.n, self.gram, range(len(self.names)))
 
     def without(self, name: Any, design: np.ndarray) -> Sums:
         """Of all groups but one, whose features ``(m, features)`` are relative to the level."""
-        others = (self.names != name)[:, None, None]
-        return Sums(
-            self.n - len(design),
-            self.gram - design.T @ design,
-            self.cross.sum(axis=0, where=others),
-            self.targets.sum(axis=0, where=others),
-        )
+        others = np.flatnonzero(self.names != name)
+        return self._sums(self.n - len(design), self.gram - design.T @ design, others)
+
+    def _sums(self, n: int, gram: np.ndarray, groups: Iterable[int]) -> Sums:
+        cross, targets = ([of[i] for i in groups] for of in (self.cross, self.targets))
+        fewer_spots = self.n < self.cross.shape[2]
+        together = np.concatenate(targets) if fewer_spots else sum(targets[1:], targets[0])
+        return Sums(n, gram, sum(cross[1:], cross[0]), together)
 
 
 @dataclass(frozen=True)
@@ -251,41 +252,27 @@ def _held_out_scores(
 ) -> np.ndarray:
     """Scores ``(strengths, ranks)`` on one inner group; one decomposition of each side serves them all."""
     values, vectors = np.linalg.eigh(others.gram)
-    projected, design = vectors.T @ others.cross, design @ vectors
-    projections = others.projections(ranks)
+    projected, slides = vectors.T @ others.cross, held_slides(design @ vectors, targets, slide)
+    whole = np.array([is_whole(rank, targets.shape[1]) for rank in ranks])
+    components = others.components(max(np.array(ranks)[~whole], default=1))
+    reduced = projected @ components.left
     scores = np.empty((len(strengths), len(ranks)))
     for i, strength in enumerate(strengths):
         # a Gram matrix has no negative eigenvalues but by rounding
-        predicted = design @ (projected / (np.maximum(values, 0) + strength * others.n / 1e3)[:, None])
-        for j, projection in enumerate(projections):
-            shown = predicted if projection is None else predicted @ projection
-            scores[i, j] = within_slide_score(targets, shown, slide)
+        shrink = 1 / (np.maximum(values, 0) + strength * others.n / 1e3)[:, None]
+        if whole.any():
+            scores[i, whole] = mean_score(slides, projected * shrink)
+        seen = [s.through(reduced * shrink) for s in slides]
+        for j in np.flatnonzero(~whole):
+            scores[i, j] = mean_score([s.leading(ranks[j]) for s in seen], components.right[: ranks[j]])
     return scores
 
 
 def target_projection(targets: np.ndarray, rank: int) -> np.ndarray | None:
-    """Matrix of :meth:`Sums.projections` for targets ``(n, genes)`` that are centered."""
-    return _projections(targets.T @ targets, len(targets), [rank])[0]
-
-
-def _projections(among: np.ndarray, n: int, ranks: Sequence[int]) -> list[np.ndarray | None]:
-    # rounding may leave a sum of squares just below 0; the floor is for targets that never vary
+    """Matrix ``(genes, genes)`` that keeps the leading components of centered targets ``(n, genes)``; None if these are all."""
+    among, n = targets.T @ targets, len(targets)
+    if is_whole(rank, len(among)):
+        return None
     deviation = np.maximum(np.sqrt(np.maximum(np.diag(among), 0) / n), 1e-8)
-    _, vectors = np.linalg.eigh(among / np.outer(deviation, deviation))
-    found: list[np.ndarray | None] = []
-    for rank in ranks:
-        leading = vectors[:, -rank:]
-        whole = rank == 0 or rank >= len(among)
-        found.append(None if whole else (leading / deviation[:, None]) @ (leading * deviation[:, None]).T)
-    return found
-
-
-def within_slide_score(truth: np.ndarray, predicted: np.ndarray, slide: np.ndarray) -> float:
-    """Within-slide Pearson, gene -> slide; slides of a handful of spots say nothing."""
-    each = []
-    for name in np.unique(slide):
-        rows = slide == name
-        if rows.sum() >= MIN_SPOTS_SCORED:
-            score = pearson(truth[rows], predicted[rows])
-            each.append(np.nanmean(score) if np.isfinite(score).any() else 0.0)
-    return float(np.mean(each)) if each else 0.0
+    leading = np.linalg.eigh(among / np.outer(deviation, deviation))[1][:, -rank:]
+    return (leading / deviation[:, None]) @ (leading * deviation[:, None]).T
