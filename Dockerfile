@@ -4,16 +4,19 @@
 FROM python:3.11-slim-bookworm
 
 ARG DEVICE=cpu
+# a mirror, or the index of another build of torch
+ARG TORCH_INDEX_URL=
 WORKDIR /opt/spatialhist
 
 # one layer each for torch, the other dependencies and the package: what changes most often is the smallest and the last
-COPY constraints.txt ./
+COPY constraints.txt scripts/check_torch_build.py ./
 RUN index=https://download.pytorch.org/whl/cpu; \
     if [ "$DEVICE" = cuda ]; then index=https://pypi.org/simple; fi; \
-    pip install --no-cache-dir --no-deps --constraint constraints.txt --extra-index-url "$index" torch
+    pip install --no-cache-dir --no-deps --constraint constraints.txt --extra-index-url "${TORCH_INDEX_URL:-$index}" torch \
+    && python check_torch_build.py "$DEVICE"
 
 COPY pyproject.toml scripts/list_dependencies.py ./
-RUN python list_dependencies.py wsi > requirements.txt \
+RUN python list_dependencies.py > requirements.txt \
     && pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt \
     && pip install --no-cache-dir --constraint constraints.txt ipywidgets jupyterlab
 

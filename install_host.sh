@@ -2,11 +2,11 @@
 # Sets up spatialhist for this machine in a virtual environment: Linux, macOS, Windows (Git Bash).
 #
 #   sh install_host.sh            this checkout, with everything to test, document and change it
-#   sh install_host.sh '.[timm]'   what pip is given instead: only the package, with an extra
+#   sh install_host.sh '.[timm]'  what pip is given instead: only the package, with an extra
 #
 # Variables: VENV             where the environment goes (.venv); what was there is replaced
 #            PYTHON           the interpreter, 3.11 or newer
-#            DEVICE           cpu, cuda or mps: do not look, take this one
+#            DEVICE           cpu, cuda or mps: do not look, take this one; an error where pip finds another build of torch
 #            TORCH_INDEX_URL  the package index that torch is taken from
 set -eu
 cd "$(dirname "$0")"
@@ -66,6 +66,8 @@ VENV_PYTHON=$VENV/bin/python
 # torch alone and before the rest: nothing that needs it may choose another build, and nothing else comes from its index;
 # where that cannot be reached pip goes on without it, and without a warning if it does not try again
 pip_install --no-deps ${index:+--retries 0 --extra-index-url "$index"} torch
+# who names a device gets its build or an error; who names none gets a torch that computes, and is told which
+"$VENV_PYTHON" scripts/check_torch_build.py "$device" || [ -z "${DEVICE:-}" ] || exit 1
 [ $# -gt 0 ] || set -- --group dev --group test --group doc --editable .
 pip_install "$@"
 

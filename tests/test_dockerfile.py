@@ -1,31 +1,34 @@
 """Rules of hadolint that bear on this Dockerfile, and what the image promises; hadolint itself where it is installed.
 
-`scripts/prove_dockerfile.py` runs the steps.
+`scripts/prove_dockerfile.py` runs the steps for real. Here they are run with a stand-in for pip.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from torch_builds import CPU, CUDA, write_torch
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = ROOT / "Dockerfile"
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("prove_dockerfile", ROOT / "scripts" / "prove_dockerfile.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def read_instructions(path: Path) -> list[tuple[str, str]]:
+    """Instructions with their arguments, continuation lines joined, comments dropped."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    return [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
 
 
-STEPS = load_script().read_instructions(DOCKERFILE)
+STEPS = read_instructions(DOCKERFILE)
 
 
 def arguments(instruction):
@@ -94,3 +97,51 @@ def test_what_is_copied_exists_and_is_not_ignored():
         for source in sources:
             assert (ROOT / source).exists()
             assert source.split("/")[0] in sent
+
+
+def run_step(word: str, folder: Path, *, torch: dict, **env: str) -> tuple[subprocess.CompletedProcess, list[str]]:
+    """Run the RUN step that holds a word among the files of the repository; return its end and the calls of pip."""
+    for source in ("constraints.txt", "pyproject.toml", "scripts/check_torch_build.py", "scripts/list_dependencies.py"):
+        shutil.copy(ROOT / source, folder)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "bin" / "pip").write_text(f'#!/bin/sh\necho "$@" >>{folder}/calls\n')
+    (folder / "bin" / "pip").chmod(0o755)
+    env |= {"PATH": f"{folder / 'bin'}:{os.defpath}", "PYTHONPATH": str(write_torch(folder / "torch", **torch))}
+    (command,) = [argument for argument in arguments("RUN") if word in argument]
+    done = subprocess.run(["sh", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return done, (folder / "calls").read_text().splitlines()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the steps are run by a POSIX shell")
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("env", "build", "index"),
+        [
+            ({"DEVICE": "cpu"}, CPU, "https://download.pytorch.org/whl/cpu"),
+            ({"DEVICE": "cuda"}, CUDA, "https://pypi.org/simple"),
+            ({"DEVICE": "cpu", "TORCH_INDEX_URL": "https://example.org/cpu"}, CPU, "https://example.org/cpu"),
+        ],
+    )
+    def test_torch_comes_from_the_index_of_its_device(self, tmp_path, env, build, index):
+        done, (call,) = run_step("check_torch_build.py", tmp_path, torch=build, **env)
+        assert done.returncode == 0, done.stderr
+        assert call.split()[-3:] == ["--extra-index-url", index, "torch"]
+
+    @pytest.mark.parametrize(("device", "build"), [("cpu", CUDA), ("cuda", CPU)])
+    def test_another_build_of_torch_ends_the_build(self, tmp_path, device, build):
+        done, _ = run_step("check_torch_build.py", tmp_path, torch=build, DEVICE=device)
+        assert done.returncode == 1
+        assert f"torch {build['version']}" in done.stderr and "To fix this, " in done.stderr
+
+    def test_pip_is_given_the_dependencies_of_the_package(self, tmp_path):
+        done, calls = run_step("list_dependencies.py", tmp_path, torch=CPU)
+        assert done.returncode == 0, done.stderr
+        assert calls[0].endswith("--requirement requirements.txt")
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert (tmp_path / "requirements.txt").read_text().splitlines() == project["dependencies"]
+
+
+def test_compose_hands_on_what_the_build_asks_for():
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    assert [argument.partition("=")[0] for argument in arguments("ARG")] == re.findall(r"^      (\w+): ", compose, re.M)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from torch_builds import CPU as CPU_BUILD
+from torch_builds import CUDA as CUDA_BUILD
+from torch_builds import write_torch
 
 SCRIPT = Path(__file__).resolve().parents[1] / "install_host.sh"
 CPU = "https://download.pytorch.org/whl/cpu"
@@ -24,6 +28,7 @@ case "$1 $2" in
     "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
     "-m pip") echo "$@" >>"$PIP_LOG" ;;
     "- "*) cat >/dev/null ;;
+    scripts/check_torch_build.py*) PYTHONPATH=$TORCH exec "$REAL_PYTHON" "$@" ;;
 esac
 """
 
@@ -33,8 +38,17 @@ def write_script(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def install(tmp_path: Path, *args: str, system="Linux", machine="x86_64", gpu=False, python=PYTHON, **env: str):
-    """Run the script on a made-up machine; return what it said and the calls of pip."""
+def install(
+    tmp_path: Path,
+    *args: str,
+    system: str = "Linux",
+    machine: str = "x86_64",
+    gpu: bool = False,
+    python: str = PYTHON,
+    torch: dict | None = None,
+    **env: str,
+):
+    """Run the script on a made-up machine, where pip finds a build of torch; return what it said and the calls of pip."""
     bin_dir = tmp_path / "bin"
     bin_dir.mkdir()
     for tool in ("cat", "cp", "dirname", "mkdir", "sh"):
@@ -44,6 +58,8 @@ def install(tmp_path: Path, *args: str, system="Linux", machine="x86_64", gpu=Fa
     write_script(bin_dir / "python3.11", python)
     log = tmp_path / "pip.log"
     log.touch()
+    env["TORCH"] = str(write_torch(tmp_path / "torch", **(torch or (CUDA_BUILD if gpu else CPU_BUILD))))
+    env["REAL_PYTHON"] = sys.executable
     done = subprocess.run(
         ["sh", SCRIPT, *args],
         env={"PATH": str(bin_dir), "VENV": str(tmp_path / "venv"), "PIP_LOG": str(log), **env},
@@ -63,7 +79,7 @@ def install(tmp_path: Path, *args: str, system="Linux", machine="x86_64", gpu=Fa
         ({"system": "Darwin", "machine": "x86_64"}, "cpu", None),
         ({"system": "MINGW64_NT-10.0-22631"}, "cpu", None),
         ({"system": "MINGW64_NT-10.0-22631", "gpu": True}, "cuda", "https://download.pytorch.org/whl/cu130"),
-        ({"system": "Linux", "gpu": True, "DEVICE": "cpu"}, "cpu", CPU),
+        ({"system": "Linux", "gpu": True, "DEVICE": "cpu", "torch": CPU_BUILD}, "cpu", CPU),
         ({"system": "Linux", "TORCH_INDEX_URL": "https://example.org/torch"}, "cpu", "https://example.org/torch"),
     ],
 )
@@ -81,6 +97,22 @@ def test_torch_is_installed_alone_and_before_the_rest(tmp_path):
     assert pip.endswith("pip>=25.1")
     assert "--no-deps" in torch.split()
     assert rest.endswith("--constraint constraints.txt --group dev --group test --group doc --editable .")
+
+
+@pytest.mark.parametrize(("device", "build"), [("cpu", CUDA_BUILD), ("cuda", CPU_BUILD)])
+def test_another_build_than_the_device_named_is_an_error_before_the_rest(tmp_path, device, build):
+    done, calls = install(tmp_path, DEVICE=device, torch=build)
+    assert done.returncode == 1
+    assert f"torch {build['version']}" in done.stderr and "To fix this, " in done.stderr
+    assert [call.split()[-1] for call in calls] == ["pip>=25.1", "torch"]
+
+
+@pytest.mark.parametrize(("gpu", "build"), [(False, CUDA_BUILD), (True, CPU_BUILD)])
+def test_another_build_than_the_device_found_is_said_and_installed(tmp_path, gpu, build):
+    done, calls = install(tmp_path, gpu=gpu, torch=build)
+    assert done.returncode == 0
+    assert f"torch {build['version']}" in done.stderr
+    assert calls[-1].endswith("--editable .")
 
 
 def test_arguments_replace_the_checkout(tmp_path):
