@@ -98,6 +98,8 @@ def test_whole_slides_without_spots(folder, tmp_path, stored, beside):
         ),
         ("path,patient,patient\na/outs,P1,P2\n", ValueError, r"samples.csv has the column 'patient' twice"),
         ("path\na/outs\nc/outs\n", FileNotFoundError, r"line 3, column 'path': .*c/outs does not exist"),
+        ("path\n\n\na/outs\n\nc/outs\n", FileNotFoundError, r"line 6, column 'path': .*c/outs does not exist"),
+        ('path,note\na/outs,"x\ny"\nc/outs,\n', FileNotFoundError, r"line 3, column 'path': .*c/outs does not exist"),
         ("path,image\na/outs,no.tif\n", FileNotFoundError, r"line 2, column 'image': .*no.tif does not exist"),
         ("path,slide\na/outs,A\nb/outs,A\n", ValueError, r"line 3, column 'slide': 'A' is that of .*line 2"),
         ("path,slide\na/outs,A/1\n", ValueError, r"line 2, column 'slide': .*try 'A_1'"),

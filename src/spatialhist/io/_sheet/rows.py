@@ -26,8 +26,6 @@ CELLS: dict[str, Callable[[str], Any]] = {"spots": lambda text: ("um", float(tex
 """Columns that hold a length in micrometers, or ``cells``."""
 KNOWN = (PATH, PLATFORM, SLIDE, _keys.PATIENT, *FILES, *NUMBERS, *CELLS)
 """Columns with a meaning of their own; all others are kept in ``obs``."""
-FIRST = 2
-"""Line of the first row: the header is line 1."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Row:
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
-    """Read a sheet as text; empty cells are missing.
+    """Read a sheet as text, by line; empty cells are missing.
 
     Raises
     ------
@@ -76,6 +74,7 @@ def read_sheet(path: Path) -> pd.DataFrame:
             f"{path} cannot be read as a sample sheet: rows have more cells than the header; quote cells with commas"
         )
     sheet.columns = sheet.columns.str.strip()
+    sheet.index = _line_numbers(path, len(sheet))
     # rows keep their numbers when empty ones go, so that messages name the right line
     sheet = sheet.apply(lambda column: column.str.strip()).replace("", pd.NA).dropna(how="all")
     if PATH not in sheet:
@@ -90,6 +89,14 @@ def read_sheet(path: Path) -> pd.DataFrame:
     return sheet
 
 
+def _line_numbers(path: Path, n_rows: int) -> list[int]:
+    """Line of each row; pandas does not say how many empty lines it left out."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    filled = [number for number, line in enumerate(lines, start=1) if line]
+    # cells may hold line breaks: rows are then counted
+    return filled[1:] if len(filled) == n_rows + 1 else list(range(2, n_rows + 2))
+
+
 def check_rows(path: Path, sheet: pd.DataFrame, formats: Sequence[Format]) -> list[Row]:
     """Check every row of a sheet.
 
@@ -98,7 +105,7 @@ def check_rows(path: Path, sheet: pd.DataFrame, formats: Sequence[Format]) -> li
     path
         The sheet; paths in it are of its folder where they are relative.
     sheet
-        Its cells.
+        Its cells; the index is the line of each row.
     formats
         Those that are told apart.
 
@@ -109,7 +116,7 @@ def check_rows(path: Path, sheet: pd.DataFrame, formats: Sequence[Format]) -> li
     ValueError
         If a cell cannot be used; the message names its line and column.
     """
-    rows = [_row(path, FIRST + int(i), cells, formats) for i, cells in sheet.iterrows()]
+    rows = [_row(path, int(line), cells, formats) for line, cells in sheet.iterrows()]
     _check_slides(rows)
     return rows
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from spatialhist.io._formats.sample_files import find_file, first_file
+
 POSITIONS = ("spatial/tissue_positions.csv", "spatial/tissue_positions_list.csv")
 SCALE_FACTORS = "spatial/scalefactors_json.json"
 
@@ -40,36 +42,12 @@ def find_files(path: Path, counts: str, positions: tuple[str, ...] = POSITIONS) 
         If a folder holds files of several samples.
     """
     wanted = [(counts,), positions, (SCALE_FACTORS,)]
-    found = [_first(path, names) for names in wanted]
+    found = [first_file(path, names) for names in wanted]
     missing = [names for names, file in zip(wanted, found, strict=True) if file is None]
     if missing:
         raise FileNotFoundError(_what_is_missing(path, missing))
     images = [find_file(path, f"spatial/tissue_{size}_image.png") for size in ("hires", "lowres")]
     return SpaceRangerFiles(*(file for file in found if file is not None), *images)
-
-
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((file for name in names if (file := find_file(folder, name)) is not None), None)
-
-
-def find_file(folder: Path, name: str) -> Path | None:
-    """A file below a folder, with or without the sample's name in front; None if there is none.
-
-    Raises
-    ------
-    ValueError
-        If there are those of several samples.
-    """
-    file = folder / name
-    if file.is_file():
-        return file
-    prefixed = sorted(file.parent.glob(f"*_{file.name}"))
-    if len(prefixed) > 1:
-        raise ValueError(
-            f"{file.parent} holds {len(prefixed)} samples: {', '.join(p.name for p in prefixed[:4])}. Give each sample a "
-            "folder of its own"
-        )
-    return prefixed[0] if prefixed else None
 
 
 def _what_is_missing(path: Path, missing: list[tuple[str, ...]]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 
 from spatialhist._runtime.files import BROKEN, intact
+from spatialhist.io._formats.sample_files import first_file
 
 EXPERIMENT = "experiment.xenium"
 TRANSCRIPTS = ("transcripts.parquet", "transcripts.csv.gz", "transcripts.csv")
@@ -37,7 +37,7 @@ def is_xenium(path: Path) -> bool:
 
 def only_cells(path: Path) -> bool:
     """Whether an output has cells and no transcripts, as published ones often do."""
-    return _first(path, TRANSCRIPTS) is None and _first(path, (MATRIX,)) is not None
+    return first_file(path, TRANSCRIPTS) is None and first_file(path, (MATRIX,)) is not None
 
 
 def find_files(path: Path) -> XeniumFiles:
@@ -48,24 +48,10 @@ def find_files(path: Path) -> XeniumFiles:
     FileNotFoundError
         If the folder holds none of them; the message names folders below that do.
     """
-    if not is_xenium(path) and _first(path, (*TRANSCRIPTS, *CELLS)) is None:
+    if not is_xenium(path) and first_file(path, (*TRANSCRIPTS, *CELLS)) is None:
         raise FileNotFoundError(f"{path} is no Xenium output: it has no {TRANSCRIPTS[0]} and no {MATRIX}{_below(path)}")
-    found = (_first(path, names) for names in ((EXPERIMENT,), TRANSCRIPTS, CELLS, (MATRIX,)))
+    found = (first_file(path, names) for names in ((EXPERIMENT,), TRANSCRIPTS, CELLS, (MATRIX,)))
     return XeniumFiles(path, *found)
-
-
-def _first(path: Path, names: Sequence[str]) -> Path | None:
-    """The first of several files that is there, with or without the sample's name in front, as downloads have it."""
-    for name in names:
-        prefixed = [path / name] if (path / name).is_file() else sorted(path.glob(f"*_{name}"))
-        if len(prefixed) > 1:
-            raise ValueError(
-                f"{path} holds {len(prefixed)} samples: {', '.join(p.name for p in prefixed[:4])}. Give each sample a folder of "
-                "its own"
-            )
-        if prefixed:
-            return prefixed[0]
-    return None
 
 
 def _below(path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from spatialhist.tl._data.profiles import Profiles
 from spatialhist.tl._data.signature import Signature
+from spatialhist.tl._data.unit_rows import unit_rows
 
 PARTNERS = 8
 """Slides that each is compared with, so that time is linear; a copy was among the first four of 200 (`benchmarks/duplicates.py`)."""
@@ -44,7 +45,7 @@ def may_share_pictures(signatures: Sequence[Signature], groups: Sequence[str]) -
     # words on few slides tell the most
     weights = np.log(len(own) / np.maximum((own > 0).sum(axis=0), 1))
     # a word that one texture repeats over and over must not decide alone
-    own, mirrored = (_unit(np.sqrt(counts) * weights) for counts in (own, mirrored))
+    own, mirrored = (unit_rows(np.sqrt(counts) * weights) for counts in (own, mirrored))
     return _most_alike(np.maximum(own @ own.T, own @ mirrored.T), apart)
 
 
@@ -92,7 +93,7 @@ def _words(descriptors: Sequence[np.ndarray]) -> np.ndarray:
     every = np.concatenate(descriptors)
     # a fixed seed: which slides are compared must not depend on the seed of the models
     chosen = np.random.default_rng(0).permutation(len(every))[:WORDS]
-    return _unit(every[chosen])
+    return unit_rows(every[chosen])
 
 
 def _ways(signatures: Sequence[Signature]) -> Iterator[list[Signature]]:
@@ -104,9 +105,4 @@ def _counts(descriptors: np.ndarray, words: np.ndarray) -> np.ndarray:
     """How often a slide has each word."""
     if not len(descriptors):
         return np.zeros(len(words))
-    return np.bincount((_unit(descriptors) @ words.T).argmax(axis=1), minlength=len(words))
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(values.astype(np.float32), axis=1, keepdims=True)
-    return values.astype(np.float32) / np.where(length > 0, length, 1)
+    return np.bincount((unit_rows(descriptors) @ words.T).argmax(axis=1), minlength=len(words))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spatialhist.tl._data.similarity import agree
+from spatialhist.tl._data.unit_rows import unit_rows
 
 GENES = 1000
 """Genes of highest counts that profiles are compared by."""
@@ -76,7 +77,7 @@ def profile(counts: Any, xy: np.ndarray, genes: np.ndarray, pitch: float) -> Pro
     # square roots of Poisson counts vary alike, whatever their mean
     values = np.sqrt(dense / total[deep, None].astype(np.float32))
     values = _standardized(values)
-    return Profiles((xy[deep, 0] + 1j * xy[deep, 1]) / pitch, _unit(_projected(values)), deepest)
+    return Profiles((xy[deep, 0] + 1j * xy[deep, 1]) / pitch, unit_rows(_projected(values)), deepest)
 
 
 def _standardized(values: np.ndarray) -> np.ndarray:
@@ -96,11 +97,6 @@ def _projected(values: np.ndarray) -> np.ndarray:
     # random signs keep inner products on average (Achlioptas 2003); a fixed seed makes slides comparable
     signs = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.float32), (values.shape[1], SKETCH))
     return values @ signs
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return (values / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def matched(a: Profiles, b: Profiles) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from spatialhist._sdata.images import read_overview
 from spatialhist.tl._data.similarity import Agreement, agree
+from spatialhist.tl._data.unit_rows import unit_rows
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
@@ -185,15 +186,10 @@ def _matches(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of descriptors that are each other's best, and alike."""
     if not (len(a) and len(b)):
         return np.empty(0, dtype=int), np.empty(0, dtype=int)
-    r = _unit(a) @ _unit(b).T
+    r = unit_rows(a) @ unit_rows(b).T
     best, back = r.argmax(axis=1), r.argmax(axis=0)
     here = np.flatnonzero((back[best] == np.arange(len(a))) & (r.max(axis=1) > ALIKE))
     return here, best[here]
-
-
-def _unit(descriptors: np.ndarray) -> np.ndarray:
-    values = descriptors.astype(np.float32)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
 def _complex(points: np.ndarray) -> np.ndarray:
