@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spatialhist.io._formats.sample_files import find_file, first_file
+from spatialhist.io._folders.sample_files import find_file, first_file
 
 POSITIONS = ("spatial/tissue_positions.csv", "spatial/tissue_positions_list.csv")
 SCALE_FACTORS = "spatial/scalefactors_json.json"

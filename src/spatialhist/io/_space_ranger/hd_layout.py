@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spatialhist.io._assembly.slide import OUTS
-from spatialhist.io._formats.sample_files import find_file
+from spatialhist.io._folders.sample_files import find_file
 from spatialhist.io._space_ranger.files import SCALE_FACTORS, SpaceRangerFiles, find_files
 from spatialhist.io._space_ranger.scale_factors import read_scale_factors
 

@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 
 from spatialhist._runtime.files import BROKEN, intact
-from spatialhist.io._formats.sample_files import first_file
+from spatialhist.io._folders.sample_files import first_file
 
 EXPERIMENT = "experiment.xenium"
 TRANSCRIPTS = ("transcripts.parquet", "transcripts.csv.gz", "transcripts.csv")

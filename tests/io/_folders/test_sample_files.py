@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spatialhist.io._formats.sample_files import find_file, first_file
+from spatialhist.io._folders.sample_files import find_file, first_file
 
 
 def test_the_plain_name_goes_before_that_of_a_sample_and_the_first_name_before_others(tmp_path):

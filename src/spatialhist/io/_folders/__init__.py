@@ -1,0 +1,1 @@
+"""Files of a folder, as platforms and downloads call them."""
