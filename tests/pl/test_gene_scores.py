@@ -31,6 +31,21 @@ def test_best_genes_are_named(scores):
     assert [t.get_text() for t in sh.pl.gene_scores(scores, n_names=2).texts] == ["A", "B"]
 
 
+def test_genes_that_a_group_lacks_are_not_named(scores):
+    scores.loc[(scores["group"] == "P2") & (scores["target"] == "A"), "value"] = np.nan
+    ax = sh.pl.gene_scores(scores, n_names=2)
+    assert [t.get_text() for t in ax.texts] == ["B", "C"]
+    assert len(points(ax)) == 3
+
+
+def test_names_stand_below_each_other_with_a_line_to_their_dots(scores):
+    ax = sh.pl.gene_scores(scores)
+    placed = [t.xyann for t in ax.texts]
+    assert np.all(np.diff([y for _, y in placed]) < -0.03)
+    assert {x for x, _ in placed} == {placed[0][0]} and placed[0][0] < points(ax)[:, 0].min()
+    np.testing.assert_allclose([t.xy for t in ax.texts], points(ax))
+
+
 def test_predictor_can_be_chosen(scores):
     ax = sh.pl.gene_scores(scores, predictor="ridge")
     np.testing.assert_allclose(points(ax)[:, 1], [0.475, 0.425, 0.375])

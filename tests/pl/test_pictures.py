@@ -19,6 +19,8 @@ from matplotlib.testing.compare import compare_images
 import spatialhist as sh
 
 BASELINE = Path(__file__).parent / "baseline"
+DPI = 110
+"""Fine enough to read what is written."""
 TOLERANCE = 8
 """Root mean square over pixels of 0 to 255: more than another version of a font gives, less than another color map."""
 
@@ -52,17 +54,17 @@ def run(tmp_path):
     return SimpleNamespace(folder=tmp_path, models=[SimpleNamespace(name="mlp")])
 
 
-def check(name: str, axes, folder: Path) -> None:
+def check(name: str, axes, folder: Path, *, dpi: int = DPI) -> None:
     """Compare a figure with its baseline."""
-    expected, drawn = BASELINE / f"{name}.png", save(axes, folder / f"{name}.png")
+    expected, drawn = BASELINE / f"{name}.png", save(axes, folder / f"{name}.png", dpi=dpi)
     if "SPATIALHIST_NEW_BASELINE" in os.environ:
         shutil.copy(drawn, expected)
     assert compare_images(expected, drawn, TOLERANCE) is None
 
 
-def save(axes, path: Path) -> Path:
+def save(axes, path: Path, *, dpi: int = DPI) -> Path:
     """Write the figure that axes belong to."""
-    (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure.savefig(path, dpi=72)
+    (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure.savefig(path, dpi=dpi)
     return path
 
 
@@ -88,7 +90,7 @@ def test_of_slides(name, prepared, tmp_path):
 
 def test_of_genes_on_twelve_slides(prepared, tmp_path):
     axes = sh.pl.genes(prepared, "ERBB2", slides=["S1", "S2", "S3"] * 4, layers="predicted", slides_per_row=4)
-    check("genes_on_twelve_slides", axes, tmp_path)
+    check("genes_on_twelve_slides", axes, tmp_path, dpi=72)
 
 
 def test_of_scores(scores, tmp_path):

@@ -123,10 +123,10 @@ def path(sdata, scores, tmp_path_factory):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Write pages without drawing."""
+    from spatialhist.report._page import gene_maps
     from spatialhist.report._page import pictures as _pictures
 
     one = _pictures.Picture("data:image/webp;base64,", "a picture")
-    empty = {"scores": one, "alignment": [], "stain": [], "gene_scores": None, "genes": {}, "training": None} | {
-        "calibration": None
-    }
+    empty = {"scores": one, "alignment": [], "stain": [], "gene_scores": None, "training": None} | {"calibration": None}
     monkeypatch.setattr(_pictures, "collect", lambda *_: empty)
+    monkeypatch.setattr(gene_maps, "collect", lambda *_: {"tissues": [], "genes": {}, "stops": []})

@@ -14,11 +14,11 @@ from spatialhist.report._write import number
 
 
 class Page(HTMLParser):
-    """Tables by heading, images, tags and text of a page."""
+    """Tables by heading, images, genes on tissue, tags and text of a page."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.images, self.rows, self.headings, self.text = [], [], {}, [], ""
+        self.tags, self.images, self.rows, self.headings, self.genes, self.text = [], [], {}, [], [], ""
         self._cell = None
         self.feed(text)
 
@@ -28,7 +28,7 @@ class Page(HTMLParser):
             self.images.append(dict(attrs))
         if tag == "tr":
             self.rows.setdefault(self.headings[-1], []).append([])
-        if tag in ("td", "th", "h2", "h3"):
+        if tag in ("td", "th", "h2", "h3", "h4"):
             self._cell = ""
 
     def handle_data(self, data):
@@ -39,9 +39,11 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         if tag in ("h2", "h3"):
             self.headings.append(self._cell)
+        elif tag == "h4":
+            self.genes.append(self._cell)
         elif tag in ("td", "th"):
             self.rows[self.headings[-1]][-1].append(self._cell)
-        if tag in ("td", "th", "h2", "h3"):
+        if tag in ("td", "th", "h2", "h3", "h4"):
             self._cell = None
 
 
@@ -72,13 +74,15 @@ def test_loads_nothing_and_runs_nothing(path, page):
     assert all(image["src"].startswith("data:image/") for image in page.images)
     assert all(image["alt"] for image in page.images)
     addresses = [value for _, attrs in page.tags for key, value in attrs.items() if key in ("href", "src")]
-    assert all(a.startswith(("#", "data:")) for a in addresses)
+    # a link to another page is followed by the reader alone
+    assert all(a.startswith(("#", "data:")) for a in addresses if a != "explore.html")
     assert "url(" not in path.read_text() and "@import" not in path.read_text()
 
 
 def test_links_of_the_page_lead_somewhere(page):
     ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
-    assert {attrs["href"][1:] for tag, attrs in page.tags if tag == "a"} == ids
+    linked = {attrs["href"] for tag, attrs in page.tags if tag in ("a", "use")}
+    assert linked == {f"#{name}" for name in ids} | {"explore.html"}
 
 
 def test_names_from_the_data_are_escaped(path, page):
@@ -89,19 +93,19 @@ def test_names_from_the_data_are_escaped(path, page):
 
 
 def test_a_gene_with_a_bad_name_is_escaped(sdata, cv, scores, no_pictures, monkeypatch):
-    from spatialhist.report._page import pictures as _pictures
+    from spatialhist.report._page import gene_maps
 
-    shown = {**_pictures.collect(), "genes": {"best": [_pictures.Picture("data:,", sdata["table"].var_names[0])]}}
-    monkeypatch.setattr(_pictures, "collect", lambda *_: shown)
+    shown = {"tissues": [], "stops": [], "genes": {"best": [gene_maps.Gene(sdata["table"].var_names[0], "", [])]}}
+    monkeypatch.setattr(gene_maps, "collect", lambda *_: shown)
     text = sh.report.write(sdata, cv, scores=scores).read_text(encoding="utf-8")
     assert "<script" not in text
-    assert "<figcaption>&lt;script&gt;alert(1)&lt;/script&gt;</figcaption>" in text
+    assert "<h4>&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
 def test_pictures_can_be_opened(page):
     kinds = [re.match(r"data:image/([a-z+]+);base64,", i["src"]).group(1) for i in page.images]
-    # scores, genes against ceiling, calibration; three alignments, two stains, six genes on two slides
-    assert (kinds.count("svg+xml"), kinds.count("webp")) == (3, 3 + 2 + 2 * 3 * 2)
+    # scores, genes against ceiling, calibration; three alignments, two stains
+    assert (kinds.count("svg+xml"), kinds.count("webp")) == (3, 3 + 2)
     for image, kind in zip(page.images, kinds, strict=True):
         data = base64.b64decode(image["src"].split(",")[1])
         if kind == "webp":
@@ -114,11 +118,15 @@ def test_headline_is_the_summary_with_oracles_apart(page, scores):
     summary = sh.tl.summarize(scores)
     fair = summary[summary["kind"] != "oracle"]
     head, *rows = page.rows["Scores"]
-    assert head == ["predictor", "kind", "mean", "beyond_depth", "wins", "wins_beyond_depth", "P1", "P2", "P3"]
+    assert head == ["predictor", "kind", "mean", "beyond_depth", "wins", "wins_beyond_depth"]
     assert [row[0] for row in rows] == list(fair.index)
     assert [row[2] for row in rows] == [f"{v:.3f}" for v in fair["mean"]]
     assert [row[3] for row in rows] == [f"{v:.3f}" for v in fair["beyond_depth"]]
-    assert {row[1] for row in page.rows["Upper references"][1:]} == {"oracle"}
+    head, *rows = page.rows["Every held-out group"]
+    assert head == ["held-out group", *fair.index]
+    assert rows == [[group, *(f"{v:z.3f}" for v in fair[group])] for group in ("P1", "P2", "P3")]
+    assert page.rows["Upper references"][0] == ["predictor", "mean", "beyond_depth"]
+    assert {row[0] for row in page.rows["Upper references"]}.isdisjoint(fair.index)
 
 
 def test_verdict_compares_with_the_best_null(page, scores):
@@ -164,9 +172,11 @@ def test_what_was_fitted_on_what(page):
 
 def test_stack_weights(page):
     assert page.rows["Stack"] == [
-        ["model", "P1", "P2", "P3", "new slides"],
-        ["ridge", "0.750", "0.500", "1.000", "0.625"],
-        ["kernel_ridge", "0.250", "0.500", "0.000", "0.375"],
+        ["held-out group", "ridge", "kernel_ridge", "sum"],
+        ["P1", "0.750", "0.250", "1.000"],
+        ["P2", "0.500", "0.500", "1.000"],
+        ["P3", "1.000", "0.000", "1.000"],
+        ["new slides", "0.625", "0.375", "1.000"],
     ]
 
 
@@ -183,9 +193,8 @@ def test_scores_of_all_genes(page):
 
 
 def test_genes_shown_are_those_of_every_fold(page):
-    captions = [i["alt"] for i in page.images if " on S" in i["alt"]]
-    assert len(captions) == 12
-    assert not [c for c in captions if "script" in c]
+    assert len(page.genes) == 6
+    assert not [name for name in page.genes if "script" in name]
 
 
 def test_sections_of_a_patient_in_several_groups_are_named(page, sdata, cv, scores, no_pictures):
@@ -233,7 +242,8 @@ def test_another_object_is_refused(sdata, cv, scores):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(None, "–"), (float("nan"), "–"), (0.12345, "0.123"), (7, "7"), ("3/4", "3/4")]
+    ("value", "expected"),
+    [(None, "–"), (float("nan"), "–"), (0.12345, "0.123"), (-0.0001, "0.000"), (7, "7"), ("3/4", "3/4")],
 )
 def test_number(value, expected):
     assert number(value) == expected

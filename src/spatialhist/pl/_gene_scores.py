@@ -9,6 +9,7 @@ import pandas as pd
 from spatialhist._runtime.text import plot_text
 from spatialhist.pl._draw.score_means import SHORT_BOUND, best_predictor, target_means
 from spatialhist.pl._draw.style import FONT, KIND, chart, new_axes
+from spatialhist.tl._scores.means import gene_means, rows_of
 from spatialhist.tl._scores.metrics import BEYOND_DEPTH, label_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 CEILING = "noise_ceiling"
 METRIC = "pearson"
-NAME_HEIGHT = 0.035
+NAME_HEIGHT, MOST_LEFT = 0.045, 0.25
+"""Of the names of genes, in units of the axes: their distance, and where they end at the most left."""
 
 
 def gene_scores(
@@ -31,7 +33,7 @@ def gene_scores(
     predictor
         Whose scores; the stack, or else the best model, if None.
     n_names
-        How many of the best genes are named, where there is space.
+        How many of the best genes are named, of those that every held-out group models.
     ax
         Axes to draw into; those of a new figure if None.
 
@@ -58,7 +60,8 @@ def gene_scores(
     xlabel, beyond = "noise ceiling", _draw_beyond_depth(ax, scores, predictor)
     if len(beyond):
         xlabel += f"\nopen: beyond depth\n({SHORT_BOUND})"
-    _draw_names(ax, table.nlargest(n_names, predictor))
+    everywhere = gene_means(rows_of(scores, METRIC), predictor).dropna().index
+    _draw_names(ax, table[table.index.isin(everywhere)].nlargest(n_names, predictor))
     ax.axline((0, 0), slope=1, color="black", linewidth=0.8, linestyle="--")
     ax.axhline(0, color="black", linewidth=0.6, zorder=0)
     shown = pd.concat([table, beyond])
@@ -80,17 +83,17 @@ def _draw_beyond_depth(ax: Axes, scores: pd.DataFrame, predictor: str) -> pd.Dat
 
 
 def _draw_names(ax: Axes, table: pd.DataFrame) -> None:
-    """Name genes, the best first, but none where another name stands."""
-    taken: list[float] = []
-    for gene, (x, y) in zip(table.index, table.to_numpy(), strict=True):
-        if all(abs(y - other) > NAME_HEIGHT for other in taken):
-            taken.append(y)
-            ax.annotate(
-                plot_text(gene),
-                (x, y),
-                xytext=(-4, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=FONT - 2,
-            )
+    """Name genes in a column above the line, where few dots are, the best on top, each with a line to its dot."""
+    length = NAME_HEIGHT * len(table)
+    top = min(0.99, float(table.iloc[:, 1].max()) + length)
+    right = max(MOST_LEFT, top - length - NAME_HEIGHT)
+    for i, (gene, (x, y)) in enumerate(zip(table.index, table.to_numpy(), strict=True)):
+        ax.annotate(
+            plot_text(gene),
+            (x, y),
+            xytext=(right, top - i * NAME_HEIGHT),
+            ha="right",
+            va="center",
+            fontsize=FONT - 2,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#808080", "shrinkA": 1, "shrinkB": 2},
+        )

@@ -54,12 +54,12 @@ def scores(scores: pd.DataFrame, *, metric: str = "pearson", ax: Axes | None = N
         values = means.loc[means["predictor"] == predictor, "value"].dropna()
         ax.plot(values, [y] * len(values), "o", color=KIND[kind], alpha=0.6, markersize=5, markeredgewidth=0)
         ax.plot(values.mean(), y, "|", color="black", markersize=13, markeredgewidth=2)
-        text = f"{values.mean():.3f}"
+        text = f"{values.mean():z.3f}"
         if predictor in beyond:
             ax.plot(
                 beyond[predictor], y, "D", color="black", markersize=4, markerfacecolor="white", markeredgewidth=0.8
             )
-            text += f" | {beyond[predictor]:.3f}"
+            text += f" | {beyond[predictor]:z.3f}"
         ax.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=FONT - 1)
     _finish(ax, order, metric, means["group"].nunique(), beyond_depth=bool(len(beyond)))
     return ax

@@ -10,7 +10,7 @@ from spatialhist import _keys, tl
 from spatialhist._runtime.files import whole_file
 from spatialhist._runtime.text import printable
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist.report._page import facts, pictures, score_tables, selection, stain_probe
+from spatialhist.report._page import facts, gene_maps, pictures, score_tables, selection, stain_probe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,14 +78,21 @@ def write(
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is no folder: make it, or choose another path=")
     cohort = open_cohort(sdata, list(cv.manifest.slides), table_key=table_key)
+    told = selection.warnings_of(cohort, cv, scores)
+    selected = selection.collect(cohort, cv, scores)
+    # pandas copies attrs at every step, which takes longer than the steps
+    scores = scores.copy()
+    scores.attrs = {}
     page = _render(
         {
             "title": cv.folder.name,
             "notes": notes,
             "facts": facts.collect(cohort, cv, stack, scores),
-            "told": selection.warnings_of(cohort, cv, scores),
-            "selected": selection.collect(cohort, cv, scores),
+            "explore": facts.interactive_page(cv, target),
+            "told": told,
+            "selected": selected,
             "scores": score_tables.collect(scores),
+            "maps": gene_maps.collect(cohort, cv, scores),
             "pictures": pictures.collect(cohort, cv, scores, table_key),
             "stain_probe": stain_probe.collect(cohort, table_key),
         }
@@ -135,4 +142,4 @@ def number(value: Any, digits: int = 3) -> str:
     # NaN is the only value that differs from itself
     if value is None or value != value:
         return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    return f"{value:z.{digits}f}" if isinstance(value, float) else str(value)

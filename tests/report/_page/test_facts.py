@@ -113,11 +113,18 @@ def test_coverage_is_what_calibrate_recorded(facts, own, cv):
     record(own["table"], "oof_lower", about)
     found = facts(own, cv)
     assert found["level"] == 0.8
-    assert found["coverage"].columns == ["held-out group", "P1", "P2", "P3"]
-    assert found["coverage"].rows == [["share inside", 0.75, 0.5, 1.0]]
+    assert found["coverage"].columns == ["held-out group", "share inside"]
+    assert found["coverage"].rows == [["P1", 0.75], ["P2", 0.5], ["P3", 1.0]]
 
 
-def test_says_how_the_interactive_page_is_made(facts, sdata, cv):
-    assert facts(sdata, cv)["explore"] == 'sh.report.explore(sdata, "explore.html", scores=scores)'
+def test_says_how_the_interactive_page_is_made_and_where_it_will_lie(cv):
+    beside = _facts.interactive_page(cv, cv.folder / "report.html")
+    assert beside["command"] == 'sh.report.explore(sdata, "run & more/explore.html", scores=scores)'
+    assert beside["link"] == "explore.html"
     (cv.folder / "data.zarr").mkdir()
-    assert facts(sdata, cv)["explore"] == "spatialhist explore 'run & more' --out explore.html"
+    beside = _facts.interactive_page(cv, cv.folder / "report.html")
+    assert beside["command"] == "spatialhist explore 'run & more' --out 'run & more/explore.html'"
+    elsewhere = _facts.interactive_page(cv, cv.folder.parent / "report.html")
+    assert elsewhere == {
+        "command": "spatialhist explore 'run & more' --out explore.html", "link": None, "folder": "run & more",
+    }  # fmt: skip

@@ -48,7 +48,7 @@ def test_the_verdict_is_about_the_stack_even_where_a_model_scored_higher():
 def test_the_part_beyond_depth_stands_beside_the_headline_and_no_further_down():
     found = _score_tables.collect(pd.concat([table(BASE), table(BEYOND, metric="pearson_beyond_depth")]))
     assert found["headline"].columns == [
-        "predictor", "kind", "mean", "beyond_depth", "wins", "wins_beyond_depth", "P1", "P2", "P3",
+        "predictor", "kind", "mean", "beyond_depth", "wins", "wins_beyond_depth",
     ]  # fmt: skip
     assert found["headline"].rows[0][3] == pytest.approx(0.25)
     assert found["others"].columns == ["predictor"]
@@ -65,8 +65,11 @@ def test_no_verdict_without_something_to_compare():
 def test_oracles_stand_apart():
     found = _score_tables.collect(table({**BASE, "noise_ceiling": ("oracle", 0.7)}))
     assert [row[0] for row in found["headline"].rows] == ["stack", "ridge", "baseline_color", "baseline_mean"]
-    assert found["oracles"].columns == ["predictor", "kind", "mean", "beyond_depth", "P1", "P2", "P3"]
-    assert found["oracles"].rows[0][:2] == ["noise_ceiling", "oracle"]
+    assert found["oracles"].columns == ["predictor", "mean", "beyond_depth"]
+    assert found["oracles_by_group"].columns == ["held-out group", "noise_ceiling"]
+    assert found["groups"].columns == ["held-out group", "stack", "ridge", "baseline_color", "baseline_mean"]
+    assert found["groups"].rows[1] == ["P2", *(pytest.approx(level + 0.1) for level in (0.4, 0.5, 0.3, 0.0))]
+    assert found["oracles"].rows[0][:2] == ["noise_ceiling", pytest.approx(0.8)]
 
 
 def test_the_page_names_the_shown_metrics_of_which_lower_is_better():

@@ -61,7 +61,7 @@ def _agreement(
     if not np.isfinite(r):
         return ""
     beyond = np.nan if depth is None else metrics.pearson_beyond_depth(*both, depth[slide.rows][known])[0]
-    return f", r = {r:.2f}" + (f"\nr = {beyond:.2f} beyond depth" if np.isfinite(beyond) else "")
+    return f", r = {r:z.2f}" + (f"\nr = {beyond:z.2f} beyond depth" if np.isfinite(beyond) else "")
 
 
 def _verdict(table: AnnData, gene: str, layer: str) -> str:
@@ -69,7 +69,7 @@ def _verdict(table: AnnData, gene: str, layer: str) -> str:
     verdict, score = (table.var.get(f"{layer}_{name}") for name in ("verdict", "score"))
     if verdict is None or score is None or not isinstance(verdict[gene], str):
         return ""
-    return f"\n{verdict[gene]} (r = {score[gene]:.2f} held out)"
+    return f"\n{verdict[gene]} (r = {score[gene]:z.2f} held out)"
 
 
 def _far(table: AnnData, slide: Slide) -> str:

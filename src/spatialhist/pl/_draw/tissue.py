@@ -25,23 +25,26 @@ def draw_overview(ax: Axes, image: SlideImage) -> None:
     """Draw a whole image."""
     pyr = image.pyramid
     pixels, _ = read_overview(pyr, OVERVIEW_PX)
-    _show(ax, pixels, image.to_slide, (0, 0, pyr.width, pyr.height))
+    (x0, y0), (x1, y1) = apply(image.to_slide, np.array([(0, 0), (pyr.width, pyr.height)]))
+    ax.imshow(pixels[..., :3], extent=(x0, x1, y1, y0), interpolation="antialiased")
 
 
 def draw_detail(ax: Axes, image: SlideImage, window: Window) -> None:
     """Draw a window of an image at the level that fits; what lies outside the image is left out."""
+    pixels, (x0, y0, x1, y1) = read_detail(image, window)
+    ax.imshow(pixels, extent=(x0, x1, y1, y0), interpolation="antialiased")
+
+
+def read_detail(image: SlideImage, window: Window) -> tuple[np.ndarray, Window]:
+    """Pixels ``(y, x, 3)`` of a window at the level that fits, and the window they fill: less where the image ends."""
     pyr = image.pyramid
     corners = image.pixels(np.reshape(window, (2, 2))).clip(0, (pyr.width, pyr.height))
     level = pyr.level_for(float(np.ptp(corners, axis=0).max()) / DETAIL_PX)
     factors = np.array(pyr.factors[level])
     (x0, y0), (x1, y1) = np.round(corners / factors).astype(int)
     pixels = np.moveaxis(np.asarray(pyr.levels[level][:, y0:y1, x0:x1]), 0, -1)
-    _show(ax, pixels, image.to_slide, (*((x0, y0) * factors), *((x1, y1) * factors)))
-
-
-def _show(ax: Axes, pixels: np.ndarray, placed: np.ndarray, window: Window) -> None:
-    (x0, y0), (x1, y1) = apply(placed, np.reshape(window, (2, 2)))
-    ax.imshow(pixels[..., :3], extent=(x0, x1, y1, y0), interpolation="antialiased")
+    ends = apply(image.to_slide, np.array([(x0, y0) * factors, (x1, y1) * factors]))
+    return pixels[..., :3], tuple(ends.ravel().tolist())
 
 
 def draw_outline(ax: Axes, slide: Slide, color: str) -> np.ndarray:

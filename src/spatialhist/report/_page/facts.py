@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shlex
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
     from spatialhist.tl import CrossValidation, Stack
 
+PAGE = "explore.html"
 LIBRARIES = ("spatialhist", "spatialdata", "squidpy", "anndata", "numpy", "torch")
 
 
@@ -51,7 +54,6 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
         "weights": _weights(stack),
         "stack_method": stack.method if stack else None,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-        "explore": _explore(cv),
         "made_with": cv.manifest.version,
         "command": cv.manifest.command,
     }
@@ -68,7 +70,7 @@ def _size(cv: CrossValidation) -> dict[str, int]:
 
 
 def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
-    columns = ["slide", "group", "patient", "spots used", "µm per pixel", "pitch, px", "pitch, µm", "median counts"]
+    columns = ["slide", "group", "patient", "spots used", "µm per pixel", "spacing, px", "spacing, µm", "median counts"]
     counts = counts_behind(cohort.table, cohort.every_slide(), cv.manifest.layer)
     totals = None if counts is None else np.asarray(counts.sum(axis=1)).ravel()
     rows = []
@@ -190,17 +192,24 @@ def _bounds(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> dict[s
 
 
 def _coverage(bounds: dict[str, Any]) -> Table | None:
-    """Share of measurements inside their interval, a held-out group a column."""
+    """Share of measurements inside their interval."""
     if "coverage" not in bounds:
         return None
-    return Table(["held-out group", *bounds["groups"]], [["share inside", *map(float, bounds["coverage"])]])
+    return Table(
+        ["held-out group", "share inside"],
+        [[g, float(c)] for g, c in zip(bounds["groups"], bounds["coverage"], strict=True)],
+    )
 
 
-def _explore(cv: CrossValidation) -> str:
-    """How to make the interactive page of this run: by the command where the run holds its slides."""
+def interactive_page(cv: CrossValidation, report: Path) -> dict[str, Any]:
+    """How to make the interactive page of this run, by the command where the run holds its slides, and where it will lie."""
+    beside = report.parent.resolve() == cv.folder.resolve()
+    page = f"{cv.folder.name}/{PAGE}" if beside else PAGE
     if (cv.folder / "data.zarr").exists():
-        return f"spatialhist explore {shlex.quote(cv.folder.name)} --out explore.html"
-    return 'sh.report.explore(sdata, "explore.html", scores=scores)'
+        command = f"spatialhist explore {shlex.quote(cv.folder.name)} --out {shlex.quote(page)}"
+    else:
+        command = f"sh.report.explore(sdata, {json.dumps(page)}, scores=scores)"
+    return {"command": command, "link": PAGE if beside else None, "folder": cv.folder.name}
 
 
 def _weights(stack: Stack | None) -> Table | None:
@@ -208,6 +217,6 @@ def _weights(stack: Stack | None) -> Table | None:
     if stack is None or stack.method != "nnls":
         return None
     combiners = {**stack.by_group, "new slides": stack.final}
-    columns = [combiner.weights.mean(axis=1) for combiner in combiners.values()]
     names = [m.name for m in stack.cv.models]
-    return Table(["model", *combiners], [[name, *(float(c[i]) for c in columns)] for i, name in enumerate(names)])
+    rows = [[to, *(float(w) for w in combiner.weights.mean(axis=1))] for to, combiner in combiners.items()]
+    return Table(["held-out group", *names, "sum"], [[*row, sum(row[1:])] for row in rows])

@@ -52,9 +52,10 @@ def _gene_means(rows: pd.DataFrame, predictor: str) -> pd.Series:
 
 @dataclass(frozen=True)
 class GeneTable(Table):
-    """Genes, best first, and how many there are of each verdict."""
+    """Genes, best first, how many there are of each verdict, and the verdict on each."""
 
     verdicts: dict[str, int]
+    verdict_of: dict[str, str]
 
 
 def gene_table(scores: pd.DataFrame) -> GeneTable:
@@ -78,4 +79,5 @@ def gene_table(scores: pd.DataFrame) -> GeneTable:
         ],
         [[gene, *row] for gene, row in zip(shown.index, shown.astype(object).to_numpy().tolist(), strict=True)],
         {str(v): int(n) for v, n in genes["verdict"].value_counts(sort=False).items()},
+        genes["verdict"].astype(str).to_dict(),
     )

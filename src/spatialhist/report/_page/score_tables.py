@@ -21,29 +21,39 @@ class Table:
 
 
 def collect(scores: pd.DataFrame) -> dict[str, Any]:
-    """Headline, oracles and other metrics."""
+    """Headline, oracles and other metrics; groups are rows, since there may be more of them than a page is wide."""
     summary = tl.summarize(scores)
     fair = summary[summary["kind"] != "oracle"]
-    oracles = summary[summary["kind"] == "oracle"].drop(columns=["wins", "wins_beyond_depth"])
+    oracles = summary[summary["kind"] == "oracle"]
     return {
         "headline": _table(fair),
+        "groups": _groups(fair),
         "verdict": _verdict(fair),
         "lower_bound": LOWER_BOUND + ("" if summary["beyond_depth"].notna().any() else f" {NO_DEPTH}"),
-        "oracles": _table(oracles) if len(oracles) else None,
+        "oracles": _table(oracles.drop(columns=["kind", "wins", "wins_beyond_depth"])) if len(oracles) else None,
+        "oracles_by_group": _groups(oracles) if len(oracles) else None,
         "others": (others := _others(scores, list(fair.index))),
         "lower_is_better": [m for m in others.columns[1:] if named(m).lower_is_better],
         "profiles": _profiles(scores, str(fair.index[0])),
     }
 
 
+OVERALL = ("kind", "mean", "low", "high", "beyond_depth", "wins", "wins_beyond_depth")
+"""Columns of a summary that are not a group."""
+
+
 def _table(summary: pd.DataFrame) -> Table:
-    """Groups last: there may be more of them than a page is wide."""
-    first = [c for c in ("kind", "mean", "low", "high", "beyond_depth", "wins", "wins_beyond_depth") if c in summary]
-    summary = summary[first + [c for c in summary if c not in first]]
-    return Table(
-        ["predictor", *summary.columns],
-        [[name, *row] for name, row in zip(summary.index, summary.to_numpy().tolist(), strict=True)],
-    )
+    return _rows("predictor", summary[[c for c in OVERALL if c in summary]])
+
+
+def _groups(summary: pd.DataFrame) -> Table:
+    """Within-slide Pearson of every held-out group, a predictor a column."""
+    return _rows("held-out group", summary[[c for c in summary if c not in OVERALL]].T)
+
+
+def _rows(name: str, frame: pd.DataFrame) -> Table:
+    rows = zip(frame.index, frame.to_numpy().tolist(), strict=True)
+    return Table([name, *frame.columns], [[label, *row] for label, row in rows])
 
 
 def _verdict(fair: pd.DataFrame) -> dict[str, Any] | None:

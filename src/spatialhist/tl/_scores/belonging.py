@@ -43,7 +43,10 @@ def describe_scores(
 
 def digests(scores: pd.DataFrame) -> dict[str, str]:
     """Hash of the values of every predictor and metric, in any order of rows; some of them may be left out later."""
-    grouped = scores.groupby(["predictor", "metric"], sort=True)
+    bare = scores[["predictor", "metric", "group", "slide", "target", "value"]]
+    # pandas copies attrs whenever a column is taken
+    bare.attrs = {}
+    grouped = bare.groupby(["predictor", "metric"], sort=True)
     return {f"{predictor} {metric}": _digest(rows) for (predictor, metric), rows in grouped}
 
 
@@ -54,7 +57,8 @@ def edited(scores: pd.DataFrame) -> list[str]:
 
 
 def _digest(rows: pd.DataFrame) -> str:
-    names = rows[["group", "slide", "target"]].astype(str).agg("\n".join, axis=1).to_numpy()
+    group, slide, target = (rows[name].astype(str).to_numpy(dtype=object) for name in ("group", "slide", "target"))
+    names = group + "\n" + slide + "\n" + target
     # by names, so that sorting the table changes no hash
     order = np.argsort(names, kind="stable")
     values = rows["value"].to_numpy(dtype=np.float64)[order]
