@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
 import spatialhist
+from spatialhist.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -37,6 +39,24 @@ def test_pages_link_to_files_that_exist():
     for page in pages:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_options_of_the_command_line_exist():
+    commands = typer.main.get_command(app).commands
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    named = [call for page in pages for call in calls_of_the_command_line(page.read_text(encoding="utf-8"))]
+    assert {command for command, _ in named} >= {"run", "predict", "explore", "benchmark"}
+    for command, options in named:
+        known = {name for parameter in commands[command].params for name in parameter.opts}
+        assert set(options) <= known, f"spatialhist {command}"
+
+
+def calls_of_the_command_line(text: str) -> list[tuple[str, list[str]]]:
+    """Command and options of each call of `spatialhist` in code of a page."""
+    code = re.findall(r"^```bash\n(.*?)^```$|(?<!`)`([^`\n]+)`(?!`)", text, flags=re.DOTALL | re.MULTILINE)
+    lines = "\n".join(part for pair in code for part in pair).replace("\\\n", " ").splitlines()
+    found = [re.match(r"spatialhist ([a-z]+)\b(.*)", line.split(" #")[0]) for line in lines]
+    return [(each[1], re.findall(r"(?<= )--[a-z-]+", each[2])) for each in found if each]
 
 
 def test_every_page_is_in_the_table_of_contents():
