@@ -84,6 +84,16 @@ def test_equals_squidpy_where_one_radius_serves_all_slides(cohort):
     np.testing.assert_array_equal(ours["spatial_connectivities"].toarray(), theirs.connectivities.toarray())
 
 
+def test_spots_in_one_place_are_neighbors_without_a_distance(slide_of):
+    xy = np.array([[30.0, 40.0], [30, 40], [36, 48]])
+    sdata = slide_of("S1", xy, np.ones((3, 2)), size=(90, 80))
+    pp.spot_distances(sdata, radius=("px", 10.0))
+    np.testing.assert_array_equal(sdata["table"].obsp["spatial_connectivities"].toarray(), 1 - np.eye(3))
+    np.testing.assert_array_equal(
+        sdata["table"].obsp["spatial_distances"].toarray(), [[0, 0, 10], [0, 0, 10], [10, 10, 0]]
+    )
+
+
 def test_a_single_spot_has_no_neighbors(slide_of):
     sdata = slide_of("S1", np.array([[30.0, 40.0]]), np.ones((1, 2)), size=(90, 80))
     pp.spot_distances(sdata, radius=("px", 10.0))

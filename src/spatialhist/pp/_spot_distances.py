@@ -12,7 +12,6 @@ from scipy.spatial import cKDTree
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, record
 
 if TYPE_CHECKING:
@@ -81,10 +80,10 @@ def spot_distances(
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
     per_slide = {slide.name: _slide_facts(slide, radius, unit) for slide in cohort.every_slide()}
-    points = {slide.name: slide.known_xy for slide in cohort.every_slide()}
+    trees = {slide.name: cKDTree(slide.known_xy, balanced_tree=False) for slide in cohort.every_slide()}
     for slide in cohort.slides:
-        _refuse_too_many(points[slide], per_slide[slide]["radius_px"], slide)
-    blocks = [_within_radius(points[s], per_slide[s]["radius_px"]) for s in cohort.slides]
+        _refuse_too_many(trees[slide], per_slide[slide]["radius_px"], slide)
+    blocks = [_within_radius(trees[s], per_slide[s]["radius_px"]) for s in cohort.slides]
     factors = [per_slide[s]["mpp"] if unit == "um" else 1.0 for s in cohort.slides]
     rows = [cohort.rows(slide) for slide in cohort.slides]
     distances, connectivities = f"{key_added}_distances", f"{key_added}_connectivities"
@@ -116,11 +115,10 @@ def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> _Facts:
     return {"radius_px": size.px(radius, slide.name), "pitch_px": size.pitch_px, "mpp": size.mpp}
 
 
-def _refuse_too_many(xy: np.ndarray, radius_px: float, slide: str) -> None:
+def _refuse_too_many(tree: cKDTree, radius_px: float, slide: str) -> None:
     """Count the neighbors of some spots, so that no matrix of all spots with all is built by mistake."""
-    tree = cKDTree(xy)
-    some = xy[:: max(1, len(xy) // COUNTED)]
-    pairs = int(len(xy) * tree.query_ball_point(some, radius_px, return_length=True).mean())
+    some = tree.data[:: max(1, tree.n // COUNTED)]
+    pairs = int(tree.n * tree.query_ball_point(some, radius_px, return_length=True).mean())
     if pairs * BYTES_A_PAIR > MAX_LAYER_GB * 1e9:
         raise MemoryError(
             f"within {radius_px:g} px, slide {slide!r} has about {pairs:,} pairs of spots, which take "
@@ -128,14 +126,14 @@ def _refuse_too_many(xy: np.ndarray, radius_px: float, slide: str) -> None:
         )
 
 
-def _within_radius(xy: np.ndarray, radius_px: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Return connectivities and distances of one slide's spots, in pixels, as squidpy builds them."""
-    with quiet():
-        from squidpy.gr.neighbors import RadiusBuilder
-
-    connectivities, distances = RadiusBuilder(radius=radius_px).build(xy)
-    distances.eliminate_zeros()  # the diagonal, which would count as an edge
-    connectivities.eliminate_zeros()
+def _within_radius(tree: cKDTree, radius_px: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Return connectivities and distances of one slide's spots, in pixels; spots in one place have no distance."""
+    one, other = tree.query_pairs(radius_px, output_type="ndarray").astype(np.int32).T
+    apart = np.tile(np.hypot(*(tree.data[one] - tree.data[other]).T), 2)
+    one, other = np.concatenate([one, other]), np.concatenate([other, one])
+    connectivities = sp.csr_matrix((np.ones(len(one), np.float32), (one, other)), shape=(tree.n, tree.n))
+    distances = sp.csr_matrix((apart, (one, other)), shape=(tree.n, tree.n))
+    distances.eliminate_zeros()
     return connectivities, distances
 
 
