@@ -10,7 +10,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import MAX_LAYER_GB, check_key, check_layer_size, get_layer, record
-from spatialhist.pp._expression.ranks import Method, Scale, rank_rows
+from spatialhist.pp._expression.ranks import Method, Scale, rank_into
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -77,13 +77,12 @@ def rank_expression(
     check_key(key_added)
     matrix = get_layer(table, layer)
     check_layer_size(*table.shape, max_layer_gb=max_layer_gb)
-    ranks = np.full(table.shape, np.nan, dtype=np.float32)
-    measured = cohort.measured()
-    for slide in cohort.slides:
-        rows = cohort.rows(slide)
+    ranks, measured = np.empty(table.shape, dtype=np.float32), cohort.measured()
+    rows = {slide.name: slide.rows[measured[slide.rows]] for slide in cohort.every_slide()}
+    ranks[np.setdiff1d(np.arange(len(ranks)), np.concatenate(list(rows.values())))] = np.nan
+    for slide in cohort.every_slide():
         # among the slide's own genes: those it did not measure would be ranked as zeros
-        rows, genes = rows[measured[rows]], np.flatnonzero(cohort.slide(slide).genes_measured)
-        ranks[np.ix_(rows, genes)] = rank_rows(matrix[rows][:, genes], method=method, scale=scale)
+        rank_into(ranks, matrix, rows[slide.name], absent=~slide.genes_measured, method=method, scale=scale)
     table.layers[key_added] = ranks
     record(table, key_added, {"method": method, "scale": scale, "layer": layer or "X"})
     logger.info("added layers[%r]: %s ranks, %s scale, of %s", key_added, method, scale, layer or "X")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import norm, rankdata
 
-from spatialhist.pp._expression.ranks import rank_rows
+from spatialhist.pp._expression.ranks import rank_into, rank_rows
 
 METHODS = ["average", "min", "dense", "ordinal"]
 VALUES = st.sampled_from([0.0, -0.0, 1.0, 1.0 + 1e-12, 2.5, -3.0, 1e30, 1e-40, np.inf, -np.inf, np.nan])
@@ -125,3 +125,33 @@ def test_unknown_choices_are_named(wrong):
 def test_whole_numbers_that_float32_cannot_tell_apart_are_not_tied(method):
     rows = np.array([[2**24 + 1, 2**24, 2**24 + 1, 3], [-(2**24) - 1, -(2**24), 0, 5]])
     np.testing.assert_array_equal(rank_rows(rows, method=method), rankdata(rows, method=method, axis=1))
+
+
+def on_scale(ranks, scale, method):
+    size = np.nanmax(ranks, axis=1, keepdims=True) if method == "dense" else (~np.isnan(ranks)).sum(1, keepdims=True)
+    unit = (ranks - 0.5) / size
+    return {"raw": ranks, "unit": unit, "normal": norm.ppf(unit)}[scale]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", ["raw", "unit", "normal"])
+@pytest.mark.parametrize("kind", [np.array, sp.csr_matrix])
+def test_some_rows_are_ranked_in_place_without_absent_columns(method, scale, kind):
+    rng = np.random.default_rng(4)
+    matrix = rng.poisson(1, (9, 13)).astype(np.float64) - 1
+    matrix[5, 7] = np.nan
+    absent = np.isin(np.arange(13), [0, 4, 12])
+    for rows in ([2, 3, 4, 5], [0, 5, 8], []):
+        found = np.full((9, 13), 77, dtype=np.float32)
+        rank_into(found, kind(matrix), np.array(rows, dtype=int), method=method, scale=scale, absent=absent)
+        expected = np.full((9, 13), 77.0)
+        expected[rows] = np.nan
+        if rows:
+            ranks = by_scipy(matrix[rows][:, ~absent], method)
+            expected[np.ix_(rows, np.flatnonzero(~absent))] = on_scale(ranks, scale, method)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_entries_of_one_place_are_summed_in_whatever_order_they_stand():
+    matrix = sp.csr_matrix((np.array([2.0, 9, 1, 5]), np.array([2, 0, 2, 3]), np.array([0, 4])), shape=(1, 4))
+    np.testing.assert_array_equal(rank_rows(matrix), [[4, 1, 2, 3]])

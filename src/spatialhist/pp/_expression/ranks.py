@@ -46,24 +46,72 @@ def rank_rows(matrix: Any, *, method: Method = "average", scale: Scale = "raw") 
     ValueError
         If the method or the scale is unknown.
     """
-    check_choice("method", method, Method)
-    check_choice("scale", scale, Scale)
     ranks = np.empty(matrix.shape, dtype=np.float32)
-    rows = matrix.tocsr() if sp.issparse(matrix) else np.asarray(matrix)
-    for start in range(0, len(ranks), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        _rank_block(rows[block], ranks[block], get_args(Method).index(method))
-        _rescale(ranks[block], method, scale)
+    rank_into(ranks, matrix, np.arange(len(ranks)), method=method, scale=scale)
     return ranks
 
 
-def _rank_block(block: Any, out: np.ndarray, method: int) -> None:
+def rank_into(
+    ranks: np.ndarray,
+    matrix: Any,
+    rows: np.ndarray,
+    *,
+    method: Method = "average",
+    scale: Scale = "raw",
+    absent: np.ndarray | None = None,
+) -> None:
+    """Rank some rows of a matrix, as :func:`rank_rows` does, into the same rows of another; each value is written once.
+
+    Parameters
+    ----------
+    ranks
+        ``(n, k)`` float32.
+    matrix
+        ``(n, k)``, numpy or scipy sparse.
+    rows
+        Ascending positions.
+    absent
+        Boolean ``(k,)``: columns that count as NaN.
+    """
+    check_choice("method", method, Method)
+    check_choice("scale", scale, Scale)
+    matrix = matrix.tocsr() if sp.issparse(matrix) else np.asarray(matrix)
+    absent = np.zeros(ranks.shape[1], dtype=bool) if absent is None else absent
+    plain = np.arange(2 * ranks.shape[1] + 1, dtype=np.float32) / 2
+    # the sizes of "dense" are known only when a row has been ranked
+    later = method == "dense" and scale != "raw"
+    steps = plain if later else _rescaled(plain.copy(), np.count_nonzero(~absent), scale)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        some = rows[start : start + BLOCK_ROWS]
+        whole = np.zeros(len(some), dtype=bool)
+        _rank_block(matrix[_span(some)], ranks, some, absent, plain, steps, whole, get_args(Method).index(method))
+        rest = some if later else some[~whole]
+        if len(rest) and scale != "raw":
+            ranks[rest] = _rescaled(ranks[rest], _sizes(ranks[rest], method), scale)
+
+
+def _span(rows: np.ndarray) -> slice | np.ndarray:
+    # a slice of an array is a view; picking rows one by one copies
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+
+
+def _rank_block(
+    block: Any,
+    out: np.ndarray,
+    rows: np.ndarray,
+    absent: np.ndarray,
+    plain: np.ndarray,
+    steps: np.ndarray,
+    whole: np.ndarray,
+    method: int,
+) -> None:
     if sp.issparse(block):
-        # entries of one place are summed: ranked apart, a gene would have two ranks
         if not block.has_canonical_format:
-            block = block.copy()
+            # entries of one place are summed: ranked apart, a gene would have two ranks. Turned over twice, the entries are
+            # sorted in linear time
+            block = block.tocsc().tocsr()
             block.sum_duplicates()
-        data, columns, starts = block.data, block.indices.astype(np.int32), block.indptr.astype(np.int64)
+        data, columns, starts = block.data, block.indices.astype(np.int32, copy=False), block.indptr.astype(np.int64)
     else:
         data, columns = block.ravel(), np.arange(block.shape[1], dtype=np.int32)
         starts = np.arange(len(block) + 1, dtype=np.int64) * block.shape[1]
@@ -71,7 +119,8 @@ def _rank_block(block: Any, out: np.ndarray, method: int) -> None:
     bits = data.view(f"u{data.itemsize}")
     # of two negative floats the one of more bits is the smaller, of whole numbers the larger
     negated = ~bits.dtype.type(0) if data.dtype.kind == "f" else bits.dtype.type(1 << (8 * data.itemsize - 1))
-    _rank_csr(data, bits, negated, columns, not sp.issparse(block), starts, out, method)
+    shared = not sp.issparse(block)
+    _rank_csr(data, bits, negated, columns, shared, starts, out, rows, absent, plain, steps, whole, method)
 
 
 def _sorted_as(data: np.ndarray) -> type[np.number]:
@@ -84,56 +133,71 @@ def _sorted_as(data: np.ndarray) -> type[np.number]:
     return np.float32 if data.dtype in (np.float32, np.float16) else np.float64
 
 
-def _rescale(ranks: np.ndarray, method: Method, scale: Scale) -> None:
+def _sizes(ranks: np.ndarray, method: Method) -> np.ndarray:
+    """What is ranked in every row ``(n, 1)``."""
+    if method == "dense":
+        return np.fmax.reduce(ranks, axis=1, keepdims=True)
+    return np.count_nonzero(~np.isnan(ranks), axis=1, keepdims=True)
+
+
+def _rescaled(ranks: np.ndarray, size: np.ndarray | int, scale: Scale) -> np.ndarray:
+    """Ranks on a scale; overwritten."""
     from scipy.special import ndtri
 
     if scale == "raw" or ranks.size == 0:
-        return
-    if method == "dense":
-        size = np.fmax.reduce(ranks, axis=1, keepdims=True)
-    else:
-        size = np.count_nonzero(~np.isnan(ranks), axis=1, keepdims=True)
+        return ranks
     # middles of steps: the quantiles 0 and 1 of a normal distribution are infinite
     ranks -= np.float32(0.5)
     ranks /= np.maximum(size, 1).astype(np.float32)
-    if scale == "normal":
-        ndtri(ranks, out=ranks)
+    return ndtri(ranks, out=ranks) if scale == "normal" else ranks
 
 
 @nb.njit(cache=True, nogil=True)
-def _rank_csr(data, bits, negated, columns, shared, starts, out, method):  # pragma: no cover
-    """Rank the rows of a CSR matrix into a dense one; ``shared``: every row has all the columns.
+def _rank_csr(
+    data, bits, negated, columns, shared, starts, out, rows, absent, plain, steps, whole, method
+):  # pragma: no cover
+    """Rank the rows of a CSR matrix into rows of a dense one; ``shared``: every row has all the columns.
 
-    Relies on starts that rise within the data, and on columns below the width of ``out``, none of them twice in a row: a
-    table's are looked at when it is opened, and :func:`_rank_block` adds up what is there twice.
+    A rank is written as ``steps`` has it at twice the rank, in rows of which values are NaN as ``plain`` has it; ``whole``
+    tells the others. Relies on starts that rise within the data, on columns below the width of ``out``, none of them twice
+    in a row, on rows within ``out``, and on two steps a column: a table's are looked at when it is opened, and
+    :func:`_rank_block` adds up what is there twice.
     """
     n_vars = out.shape[1]
     keys, spare = np.empty(n_vars, np.uint64), np.empty(n_vars, np.uint64)
     low, missing = np.zeros(n_vars, np.uint32), np.empty(n_vars, np.int32)
     counts = np.empty(1 << 11, np.int32)
-    for i in range(out.shape[0]):
+    never = 0
+    for c in range(n_vars):
+        if absent[c]:
+            missing[never] = c
+            never += 1
+    for i in range(len(rows)):
         row = slice(starts[i], starts[i + 1])
         found, negative, lost = _collect(
-            data[row], bits[row], negated, columns if shared else columns[row], keys, low, missing
+            data[row], bits[row], negated, columns if shared else columns[row], absent, never, keys, low, missing
         )
         keys, spare = _radix_sort(found, keys, spare, counts)
         if bits.itemsize == 8:
             _sort_low(keys[:found], low)
-        _assign(out[i], keys[:found], low, missing[:lost], negative, method)
-        _fill(out[i], missing[:lost], np.nan)
+        whole[i] = lost == never
+        _assign(out[rows[i]], keys[:found], low, missing[:lost], negative, steps if whole[i] else plain, method)
+        _fill(out[rows[i]], missing[:lost], np.nan)
 
 
 @nb.njit(cache=True, nogil=True)
-def _collect(values, bits, negated, columns, keys, low, missing):  # pragma: no cover
-    """Gather what is neither zero nor NaN.
+def _collect(values, bits, negated, columns, absent, lost, keys, low, missing):  # pragma: no cover
+    """Gather what is neither zero nor NaN, of columns that are not absent; these are ``lost`` from the start.
 
     A key holds 32 bits that sort like the values, then the column; what remains of wider values goes to ``low``. Relies on
-    columns below the lengths of ``keys``, ``low`` and ``missing``, none of them twice.
+    columns below the lengths of ``absent``, ``keys``, ``low`` and ``missing``, none of them twice.
     """
-    found, negative, lost = 0, 0, 0
+    found, negative = 0, 0
     sign = bits.dtype.type(1) << bits.dtype.type(bits.itemsize * 8 - 1)
     for j in range(len(values)):
         value, column = values[j], np.uint32(columns[j])
+        if absent[column]:
+            continue
         if value != value:
             missing[lost] = columns[j]
             lost += 1
@@ -212,35 +276,36 @@ def _tied(a, b, low):  # pragma: no cover
 
 
 @nb.njit(cache=True, nogil=True)
-def _assign(ranks, keys, low, missing, negative, method):  # pragma: no cover
+def _assign(ranks, keys, low, missing, negative, steps, method):  # pragma: no cover
     """Turn the sorted values of a row into ranks; the zeros stand after the first ``negative`` of them.
 
-    Relies on columns in the keys below the lengths of ``ranks`` and ``low``.
+    Relies on columns in the keys below the lengths of ``ranks`` and ``low``, and on ``steps`` for twice as many ranks.
     """
     zeros = len(ranks) - len(keys) - len(missing)
     if method == 3:
-        _assign_ordinal(ranks, keys, missing, negative, zeros)
+        _assign_ordinal(ranks, keys, missing, negative, zeros, steps)
         return
     smaller, distinct, start = 0, 0, 0
     for j in range(negative if method == 2 else 0):
         smaller += j == 0 or not _tied(keys[j], keys[j - 1], low)
-    ranks[:] = _rank(method, negative, zeros, smaller + 1)
+    if zeros > 0:
+        ranks[:] = steps[_twice(method, negative, zeros, smaller + 1)]
     for j in range(len(keys)):
         if j + 1 < len(keys) and _tied(keys[j + 1], keys[j], low):
             continue
         past_zeros = start >= negative and zeros > 0
         distinct += 1
-        rank = _rank(method, start + zeros * past_zeros, j + 1 - start, distinct + past_zeros)
+        rank = steps[_twice(method, start + zeros * past_zeros, j + 1 - start, distinct + past_zeros)]
         for k in range(start, j + 1):
             ranks[_column(keys[k])] = rank
         start = j + 1
 
 
 @nb.njit(cache=True, nogil=True)
-def _assign_ordinal(ranks, keys, missing, negative, zeros):  # pragma: no cover
+def _assign_ordinal(ranks, keys, missing, negative, zeros, steps):  # pragma: no cover
     """Number the values; equal ones, and so the zeros, from left to right.
 
-    Relies on columns in the keys below the length of ``ranks``.
+    Relies on columns in the keys below the length of ``ranks``, and on ``steps`` for twice as many ranks.
     """
     if zeros > 0:
         ranks[:] = 1
@@ -250,9 +315,9 @@ def _assign_ordinal(ranks, keys, missing, negative, zeros):  # pragma: no cover
         seen = 0
         for c in range(len(ranks)):
             seen += ranks[c] != 0
-            ranks[c] = negative + seen
+            ranks[c] = steps[2 * (negative + seen)]
     for j in range(len(keys)):
-        ranks[_column(keys[j])] = j + 1 + (zeros if j >= negative else 0)
+        ranks[_column(keys[j])] = steps[2 * (j + 1 + (zeros if j >= negative else 0))]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -263,8 +328,8 @@ def _fill(ranks, columns, value):  # pragma: no cover
 
 
 @nb.njit(cache=True, nogil=True)
-def _rank(method, before, ties, distinct):  # pragma: no cover
-    """Rank of ``ties`` equal values with ``before`` smaller ones; the codes are Method's order."""
+def _twice(method, before, ties, distinct):  # pragma: no cover
+    """Twice the rank of ``ties`` equal values with ``before`` smaller ones; the codes are Method's order."""
     if method == 0:
-        return before + (ties + 1) / 2
-    return before + 1.0 if method == 1 else distinct + 0.0
+        return 2 * before + ties + 1
+    return 2 * (before + 1) if method == 1 else 2 * distinct
