@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage as ndi
-from skimage.morphology import isotropic_closing, isotropic_dilation, isotropic_erosion
 
 from spatialhist.pp._tissue.ink import find_ink, foreign
+from spatialhist.pp._tissue.morphology import closed, dilated, eroded
 from spatialhist.pp._tissue.optical_density import optical_density
 
 TEXTURE_UM = 15.0
@@ -119,9 +119,9 @@ def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
     if mask.all():
         return mask
     margin = int(radius) + 2
-    eroded = isotropic_erosion(np.pad(mask, margin, mode="edge"), radius)
+    core = eroded(np.pad(mask, margin, mode="edge"), radius)
     # as it is where there is no ink: nothing to dilate
-    opened = isotropic_dilation(eroded, radius) if eroded.any() else eroded
+    opened = dilated(core, radius) if core.any() else core
     return opened[margin:-margin, margin:-margin]
 
 
@@ -137,7 +137,7 @@ def _solid(mask: np.ndarray, ink: np.ndarray, um_per_px: float) -> np.ndarray:
     """Bridge gaps, fill small holes, drop specks; ink stays out."""
     radius = BRIDGE_UM / um_per_px
     margin = int(radius) + 2
-    mask = isotropic_closing(np.pad(mask, margin), radius)[margin:-margin, margin:-margin]
+    mask = closed(np.pad(mask, margin), radius)[margin:-margin, margin:-margin]
     mask |= _small_pieces(~mask, HOLE_UM / um_per_px, inside=True)
     # only now: filling holes would take ink within the tissue for tissue
     mask &= ~ink

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage as ndi
-from skimage.morphology import isotropic_dilation
+
+from spatialhist.pp._tissue.morphology import dilated
 
 GREEN_LEAD = 0.95
 """Hematoxylin and eosin absorb green most; red and blue together reach less than this share of it."""
@@ -76,7 +77,7 @@ def _of_one_hue(density: np.ndarray, smooth: np.ndarray, sigma: float, pixels: f
     dense = total > EDGE_DENSITY
     hue = np.zeros(total.shape, dtype=np.intp)
     hue[dense] = _hue(density[:, dense], total[dense])
-    strokes = isotropic_dilation(smooth & dense, EDGE_SIGMAS * sigma)
+    strokes = dilated(smooth & dense, EDGE_SIGMAS * sigma)
     of_smooth, of_strokes, of_all = (_count(hue[mask & dense]) for mask in (smooth, strokes, dense))
     of_ink = (of_strokes > OF_STROKES * of_all) & (of_smooth > pixels)
     pen = dense & of_ink[hue]
@@ -86,7 +87,7 @@ def _of_one_hue(density: np.ndarray, smooth: np.ndarray, sigma: float, pixels: f
         _under(density, np.median(density[:, of_pen == k], axis=1)) for k in range(1, n + 1) if (of_pen == k).any()
     ]
     # Edges are mixed with what lies beside them.
-    edges = (density.max(axis=0) > FOREIGN_DENSITY) & isotropic_dilation(pen & smooth, EDGE_SIGMAS * sigma)
+    edges = (density.max(axis=0) > FOREIGN_DENSITY) & dilated(pen & smooth, EDGE_SIGMAS * sigma)
     return _touching(np.any([edges, pen, *through], axis=0), pen)
 
 
