@@ -80,7 +80,7 @@ def rank_into(
     plain = np.arange(2 * ranks.shape[1] + 1, dtype=np.float32) / 2
     # the sizes of "dense" are known only when a row has been ranked
     later = method == "dense" and scale != "raw"
-    steps = plain if later else _rescaled(plain.copy(), np.count_nonzero(~absent), scale)
+    steps = plain if later else _rescaled(plain.copy(), int(np.count_nonzero(~absent)), scale)
     for start in range(0, len(rows), BLOCK_ROWS):
         some = rows[start : start + BLOCK_ROWS]
         whole = np.zeros(len(some), dtype=bool)
