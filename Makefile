@@ -19,7 +19,7 @@ BIN   := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-next tutorials lint docs lab nightly build clean
+.PHONY: help env demo test test-next tutorials lint docs lab image nightly build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -61,11 +61,14 @@ docs: $(READY) ## the documentation, in docs/_build/html; a warning is an error
 lab: $(READY) ## JupyterLab on this machine only, with a token (printed)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --no-browser --notebook-dir=tutorials $(LAB_OPTIONS)
 
-nightly: $(READY) ## checks that take too long for CI: slow tests, real slides, steps of the Dockerfile, benchmarks
+image: $(READY) ## build the container image without Docker and use it (root, buildah, debootstrap)
+	$(BIN)/python scripts/prove_image.py
+
+nightly: $(READY) ## checks that take too long for CI: slow tests, real slides, benchmarks, the container image
 	$(BIN)/python -m pytest -m "slow or real_data"
-	$(BIN)/python scripts/prove_dockerfile.py
 	for script in $(BENCHMARKS); do $(BIN)/python $$script || exit 1; done
 	$(BIN)/python benchmarks/fuzz.py --seconds $(FUZZ_SECONDS)
+	$(MAKE) image
 
 build: $(READY) ## source distribution and wheel, in dist/
 	$(BIN)/python -m build

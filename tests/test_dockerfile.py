@@ -1,6 +1,6 @@
 """Rules of hadolint that bear on this Dockerfile, and what the image promises; hadolint itself where it is installed.
 
-`scripts/prove_dockerfile.py` runs the steps for real. Here they are run with a stand-in for pip.
+`scripts/prove_image.py` builds the image and uses it. Here its steps are run with a stand-in for pip.
 """
 
 from __future__ import annotations
