@@ -2,18 +2,22 @@
 
     python benchmarks/network.py synthetic [--width 8 --epochs 12] [--variants]
     python benchmarks/network.py fold --store her2st.zarr [--data FOLDER] [--held C5 --width 16 --norm batch]
+    python benchmarks/network.py features
 
 ``synthetic`` trains on three simulated patients and scores the fourth after every second epoch, beside
 ridges on color and texture; with ``--variants`` also under group normalization, with seeds averaged, without
 augmentation. ``fold`` trains on the sections of her2st's patient C but one, with the default network, and scores that
 section after every third epoch; at the end the default models are fitted too, and their mean is scored with and without
-the network. Scores are within-slide Pearson, and choose nothing: training always runs to its end.
+the network. Scores are within-slide Pearson, and choose nothing: training always runs to its end. ``features`` trains the
+three networks of the default model on features, as many and as wide as those of the default encoder on five sections, together,
+one after the other, and by Lightning, and compares what they predict.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,8 +31,10 @@ from _watched import prepared, split, synthetic_patients, watch
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._data.design import EXTENTS_UM, Design
 from spatialhist.tl._data.samples import Samples
+from spatialhist.tl._predictors import networks, short_training
 from spatialhist.tl._predictors.held_out import within_slide_score
 from spatialhist.tl._predictors.registry import resolve_models
+from spatialhist.tl._predictors.side_by_side import OneByOne
 
 DESIGN = Design(extents=tuple(("um", e) for e in EXTENTS_UM))
 DECAY = 0.98
@@ -39,7 +45,7 @@ LEARNING_RATE = 2e-3
 def main() -> None:
     """Run the part that is asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["synthetic", "fold"])
+    parser.add_argument("part", choices=["synthetic", "fold", "features"])
     parser.add_argument("--width", type=int, default=None)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--norm", default="batch", choices=["batch", "group"], help="of fold")
@@ -52,7 +58,9 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.part == "synthetic":
+    if args.part == "features":
+        features()
+    elif args.part == "synthetic":
         synthetic(args.width or 8, args.epochs or 12, args.seeds if args.variants else 0, args.seed)
     else:
         fold(
@@ -97,6 +105,42 @@ def fold(sdata: sd.SpatialData, held: str, network: TileNetwork) -> None:
     )
     print(pd.DataFrame(summary("network", [curve])).T.round(3).to_string())
     print(with_and_without(train, scored, fitted.predict(scored)).to_string())
+
+
+def features() -> None:
+    """Train on drawn features in three ways; prints processor seconds, and the largest difference of a prediction."""
+    samples = drawn_samples(1400)
+    by_lightning, together = short_training._train_by_lightning, short_training.side_by_side
+    rows, reference = {}, None
+    for name, train, join in (
+        ("Lightning", by_lightning, together),
+        ("plain loop, one after the other", short_training.train_together, OneByOne),
+        ("plain loop, together", short_training.train_together, together),
+    ):
+        networks.train_together, short_training.side_by_side = train, join
+        with tempfile.TemporaryDirectory() as scratch:
+            start = time.process_time()
+            fitted = FeatureNetwork(accelerator="cpu").fit(samples, seed=0, scratch=Path(scratch))
+            seconds = time.process_time() - start
+        predicted = fitted.predict(samples)
+        reference = predicted if reference is None else reference
+        rows[name] = {"cpu_s": round(seconds, 1), "difference": float(np.abs(predicted - reference).max())}
+    print(pd.DataFrame(rows).T.to_string())
+
+
+def drawn_samples(n: int, n_blocks: int = 10, n_features: int = 224, n_genes: int = 250) -> Samples:
+    """Spots of five slides whose features and genes follow from the same hidden values."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(n, 8))
+    blocks = tuple(
+        (hidden @ rng.normal(size=(8, n_features)) / 3 + rng.normal(size=(n, n_features))).astype(np.float32)
+        for _ in range(n_blocks)
+    )
+    slide = np.repeat([f"S{i}" for i in range(5)], n // 5)
+    targets = (hidden @ rng.normal(size=(8, n_genes)) + 2 * rng.normal(size=(n, n_genes))).astype(np.float32)
+    return Samples(
+        slide=slide, group=slide, patient=slide, position=np.zeros((n, 2)), features=blocks, standardized=blocks, targets=targets,
+    )  # fmt: skip
 
 
 def with_and_without(train: Samples, scored: Samples, network: np.ndarray) -> pd.Series:

@@ -15,6 +15,7 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl import FeatureNetwork, Ridge
+from spatialhist.tl._predictors import short_training as _short_training
 from spatialhist.tl._predictors import training as _training
 
 TOLERANCE = 2e-3
@@ -61,6 +62,7 @@ def test_threads_agree(cohort, reference):
 
 def test_mixed_precision_agrees(cohort, reference, monkeypatch):
     """With bfloat16, which rounds eight times coarser than the float16 of a CUDA device."""
+    monkeypatch.setattr(_short_training, "_on_cpu", lambda accelerator: False)
     monkeypatch.setattr(_training, "_precision", lambda accelerator: "bf16-mixed")
     assert 0 < apart(out_of_fold(cohort), reference, cohort["table"].obs["region"]) < SPREAD
 

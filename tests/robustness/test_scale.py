@@ -87,12 +87,13 @@ def many_features(tmp_path_factory):
     [
         (Ridge(components=8, blocks=tuple(range(6))), 18),
         (KernelRidge(standardized=True, components=8, blocks=tuple(range(6)), landmarks=50), 20),
-        (FeatureNetwork(members=1, epochs=1, dim=8, batch=256), 40),  # Lightning is imported meanwhile
+        (FeatureNetwork(members=1, epochs=1, dim=8, batch=256), 20),
     ],
     ids=["ridge", "kernel_ridge", "mlp"],
 )
 def test_no_model_holds_the_features_of_all_spots(many_features, model, most_mb, tmp_path, monkeypatch):
     monkeypatch.setattr("spatialhist.tl._data.samples.ROWS", 500)
+    monkeypatch.setattr("spatialhist.tl._predictors.networks.HELD_BYTES", 0)
     fit = Fit(model, ("g0",), (0, 1, 2), tmp_path / "fit", seed=0, threads=1)
     # what is imported on the way is no feature
     importlib.import_module("spatialhist.tl._predictors.networks")

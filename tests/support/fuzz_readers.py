@@ -36,7 +36,8 @@ from spatialhist.io._saving import exchange
 from spatialhist.io._saving.history import HISTORY, next_save, read_history, unseen, write_history
 from spatialhist.tl._runs.fits import read_state
 from spatialhist.tl._runs.manifest import FORMAT
-from spatialhist.tl._scores.card import gene_table, read_card, write_card
+from spatialhist.tl._scores.card import gene_table
+from spatialhist.tl._scores.card_file import read_card, write_card
 
 OURS = (ValueError, KeyError, TypeError, FileNotFoundError)
 

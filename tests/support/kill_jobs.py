@@ -30,7 +30,8 @@ import spatialhist as sh
 from spatialhist.tiles._features import cache as _cache
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._inference import blocks as _predict_blocks
-from spatialhist.tl._predictors import training as _training
+from spatialhist.tl._predictors import batches as _batches
+from spatialhist.tl._predictors import short_training as _short_training
 
 PART = 16
 """Tiles between two writes of the feature cache, here."""
@@ -59,14 +60,15 @@ def read(folder: Path) -> sd.SpatialData:
 
 
 def count_epochs(folder: Path) -> None:
-    """Note every epoch that is begun."""
-    begin = _training.EpochSampler.__iter__
+    """Note every epoch that is begun, and write a checkpoint after each."""
+    _short_training.CHECKPOINT_SECONDS = 0
+    begin = _batches.EpochSampler.__iter__
 
     def counted(sampler: Any) -> Any:
         note(folder, "epoch")
         yield from begin(sampler)
 
-    _training.EpochSampler.__iter__ = counted
+    _batches.EpochSampler.__iter__ = counted
 
 
 def cross_validate(folder: Path) -> Any:
@@ -178,7 +180,8 @@ class Job:
 
 
 JOBS = {
-    "cross_validate": Job(cross_validate, "epoch", 1),
+    # two networks from different seeds begin an epoch together
+    "cross_validate": Job(cross_validate, "epoch", 2),
     "stack": Job(stack, "epoch", 1),
     "feature cache": Job(cache_features, "tile", PART),
     "predict_grid": Job(predict_grid, "block", 1),

@@ -359,29 +359,31 @@ def test_own_predictors_and_own_networks_take_part(three, tmp_path):
 
 
 def test_an_interrupted_network_ends_as_if_nothing_had_happened(three, tmp_path, monkeypatch):
-    from spatialhist.tl._predictors.training import Regression
+    from spatialhist.tl._predictors import short_training
 
-    head = FeatureNetwork(members=1, epochs=3, dim=4, accelerator="cpu")
+    head = FeatureNetwork(members=2, epochs=3, dim=4, accelerator="cpu")
     options = {"models": head, "slides": ["S1", "S2"]}
     whole = validate(three, out=tmp_path / "whole", **options)
-    step = Regression.training_step
+    train_epoch, epochs = short_training._Training._epoch, []
 
-    def killed(self, batch, index):
-        if self.current_epoch == 2:
+    def killed(training, epoch):
+        if epoch == 2:
             raise KeyboardInterrupt
-        return step(self, batch, index)
+        return train_epoch(training, epoch)
 
-    monkeypatch.setattr(Regression, "training_step", killed)
+    def noted(training, epoch):
+        epochs.append(epoch)
+        return train_epoch(training, epoch)
+
+    monkeypatch.setattr(short_training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(short_training._Training, "_epoch", killed)
     with pytest.raises(BaseException):  # noqa: B017
         validate(three, out=tmp_path / "parts", **options)
-    steps = []
-    monkeypatch.setattr(
-        Regression, "training_step", lambda self, *a: steps.append(self.current_epoch) or step(self, *a)
-    )
+    monkeypatch.setattr(short_training._Training, "_epoch", noted)
     parts = validate(three, out=tmp_path / "parts", **options)
     assert contents(parts.folder) == contents(whole.folder)
-    assert steps.count(2) == 2 * steps.count(1)
-    assert steps.count(0) == steps.count(1)
+    # one fold was interrupted in its last epoch, the other had not begun
+    assert epochs == [2, 0, 1, 2]
 
 
 def blind(tiles):

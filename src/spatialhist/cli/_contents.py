@@ -82,9 +82,7 @@ def _field_of_view(field: dict[str, Any]) -> str:
 def count_genes(model: Source) -> dict[str, int]:
     """Number of genes per reliability; empty for a model that was not evaluated."""
     from spatialhist.tl._load import as_trained
-    from spatialhist.tl._scores.card import gene_table
+    from spatialhist.tl._scores import card_file
 
     trained = as_trained(model)
-    genes = gene_table(trained.card())
-    counts = genes.loc[genes.index.isin(trained.genes), "verdict"].value_counts(sort=False)
-    return {str(verdict): int(n) for verdict, n in counts.items()} if counts.sum() else {}
+    return card_file.count_genes(trained.card(), trained.genes)

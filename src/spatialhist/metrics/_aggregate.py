@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from spatialhist.metrics._correlation import pearson
 from spatialhist.metrics._shared.arrays import as_matrices
@@ -165,6 +164,8 @@ def group_interval(values_by_group: Mapping[str, float], *, level: float = 0.95,
         )
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, found {level}")
+    from scipy import stats
+
     # a bootstrap of few values is too narrow: its quantiles are widened to those of Student's t
     quantile = stats.t.ppf((1 + level) / 2, values.size - 1) * np.sqrt(values.size / (values.size - 1))
     # with 10,000 resamples the ends move from seed to seed by about 3 % of the standard error

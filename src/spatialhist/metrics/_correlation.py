@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from spatialhist.metrics._shared.arrays import as_matrices, blocks, map_columns, scored_columns
 from spatialhist.metrics._shared.docs import paired
@@ -153,6 +152,9 @@ def center(block: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np
 
 def rank_columns(block: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the average ranks 1..n_spots within every column."""
+    # scipy.stats takes longer to import than all of the package
+    from scipy.stats import rankdata
+
     return rankdata(np.ascontiguousarray(block.T), axis=1).T  # sorting contiguous columns is faster
 
 

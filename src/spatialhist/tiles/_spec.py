@@ -9,6 +9,8 @@ from spatialhist._runtime.checks import check_choice
 from spatialhist._sdata.scale import UNITS
 
 PADDINGS = ("reflect", "white")
+PIXELS = 64
+"""Side of the tiles of encoders that do not say which they were made for."""
 
 
 @dataclass(frozen=True)

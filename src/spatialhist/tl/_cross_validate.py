@@ -35,7 +35,8 @@ from spatialhist.tl._runs.provenance import oof_record, what_is_scored
 from spatialhist.tl._runs.selection import flattering, selection
 from spatialhist.tl._runs.since import written
 from spatialhist.tl._runs.task import Task
-from spatialhist.tl._scores.card import make_card, write_card
+from spatialhist.tl._scores.card import make_card
+from spatialhist.tl._scores.card_file import write_card
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -22,7 +22,7 @@ from spatialhist.tl._runs.manifest import CROSS_VALIDATION, MODEL, Manifest
 from spatialhist.tl._runs.model import Model
 from spatialhist.tl._runs.task import Task
 from spatialhist.tl._runs.warm_start import check_panel, check_start, from_start
-from spatialhist.tl._scores.card import read_card, write_card
+from spatialhist.tl._scores.card_file import read_card, write_card
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

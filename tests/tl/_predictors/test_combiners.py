@@ -9,6 +9,7 @@ import torch
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
+from spatialhist.tl._predictors.batches import EpochSampler
 from spatialhist.tl._predictors.combiners import (
     COMBINERS,
     PULL_OF_FEW,
@@ -25,7 +26,6 @@ from spatialhist.tl._predictors.combiners import (
 )
 from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
-from spatialhist.tl._predictors.training import EpochSampler
 from spatialhist.tl._runs.fits import read_state, write_state
 
 

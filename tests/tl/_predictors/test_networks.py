@@ -11,6 +11,7 @@ from spatialhist.tl import FeatureNetwork, TileNetwork
 from spatialhist.tl._data.samples import StoredTiles
 from spatialhist.tl._predictors.networks import FittedNetwork, TargetScaler
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
+from spatialhist.tl._predictors.side_by_side import OneByOne
 from spatialhist.tl._runs.fits import read_state, write_state
 
 HEAD = FeatureNetwork(members=1, epochs=2, dim=8, accelerator="cpu")
@@ -123,14 +124,33 @@ def test_a_head_learns_what_features_tell(tmp_path):
     assert min(r) > 0.7
 
 
+def test_features_on_disk_train_the_same_weights_as_features_in_memory(samples, tmp_path, monkeypatch):
+    held = HEAD.fit(samples, seed=0, scratch=tmp_path / "a")
+    monkeypatch.setattr("spatialhist.tl._predictors.networks.HELD_BYTES", 0)
+    read = HEAD.fit(samples, seed=0, scratch=tmp_path / "b")
+    assert read.predict(samples).tobytes() == held.predict(samples).tobytes()
+
+
+def test_members_trained_together_are_those_trained_alone(samples, tmp_path, monkeypatch):
+    head = replace(HEAD, members=3, epochs=8)
+    together = head.fit(samples, seed=2, scratch=tmp_path / "a")
+    monkeypatch.setattr("spatialhist.tl._predictors.short_training.side_by_side", OneByOne)
+    alone = head.fit(samples, seed=2, scratch=tmp_path / "b")
+    each = zip(together.networks, alone.networks, strict=True)
+    for one, other in ((a.state_dict(), b.state_dict()) for a, b in each):
+        for name, values in other.items():
+            torch.testing.assert_close(one[name], values, rtol=1e-4, atol=1e-5, msg=name)
+    np.testing.assert_allclose(together.predict(samples), alone.predict(samples), rtol=1e-5, atol=1e-5)
+
+
 def test_a_head_learns_the_leading_components_in_no_more_than_so_many_steps(tmp_path, monkeypatch):
     seen = []
 
-    def train(module, data, scratch):
-        seen.append((module.schedule.epochs, np.linalg.matrix_rank(data.targets.numpy(), tol=1e-3)))
-        return module.network
+    def train(networks, loss, data, schedule, seeds, scratch):
+        seen.append((schedule.epochs, np.linalg.matrix_rank(data.targets.numpy(), tol=1e-3)))
+        return networks
 
-    monkeypatch.setattr("spatialhist.tl._predictors.networks.train", train)
+    monkeypatch.setattr("spatialhist.tl._predictors.networks.train_together", train)
     many = draw_samples(sizes=(40, 60))
     n_genes = many.targets.shape[1]
     for head in (HEAD, replace(HEAD, rank=0), replace(HEAD, rank=2, epochs=50, batch=10, max_steps=45)):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from spatialhist.nn import VisionMLPMultiTask
-from spatialhist.tl._predictors import training as _training
+from spatialhist.tl._predictors.batches import Schedule
 from spatialhist.tl._predictors.networks import ArrayData
-from spatialhist.tl._predictors.training import EpochSampler, Regression, Schedule, train
+from spatialhist.tl._predictors.training import Regression, train
 
 SCHEDULE = Schedule(epochs=3, batch=8, learning_rate=0.05, weight_decay=0.0, accelerator="cpu")
 
@@ -50,26 +50,6 @@ def test_every_epoch_sees_every_spot_once_in_another_order(tmp_path):
     assert len(seen.batches) == 9
     assert all(sorted(e) == list(range(19)) for e in epochs)
     assert len({tuple(e) for e in epochs}) == 3
-
-
-def test_order_depends_on_seed_and_epoch_alone():
-    sampler = EpochSampler(10, 4, seed=1)
-    first = list(sampler)
-    sampler.set_epoch(1)
-    second = list(sampler)
-    sampler.set_epoch(0)
-    assert list(sampler) == first != second
-    assert list(EpochSampler(10, 4, seed=2)) != first
-    assert [len(b) for b in first] == [4, 4, 2]
-    assert len(sampler) == 3
-
-
-def test_a_rest_of_one_joins_the_batch_before():
-    assert [len(b) for b in EpochSampler(9, 4, seed=1)] == [4, 5]
-    assert len(EpochSampler(9, 4, seed=1)) == 2
-    assert sorted(sum(EpochSampler(9, 4, seed=1), [])) == list(range(9))
-    assert [len(b) for b in EpochSampler(3, 1, seed=1)] == [1, 1, 1]
-    assert [len(b) for b in EpochSampler(1, 4, seed=1)] == [1]
 
 
 @pytest.mark.parametrize(("n", "batch"), [(9, 8), (9, 4)])
@@ -194,25 +174,6 @@ def test_statistics_of_batch_norm_are_not_averaged_again(tmp_path):
     schedule = replace(SCHEDULE, epochs=30, ema=0.99)
     kept = train(Regression(network, torch.nn.functional.mse_loss, schedule, 5), small, tmp_path)
     assert kept[0].running_var.max() < 1e-3
-
-
-@pytest.mark.parametrize("world", [2, 3])
-def test_processes_divide_every_batch(monkeypatch, world):
-    whole = list(EpochSampler(19, 8, seed=1))
-    parts = []
-    for rank in range(world):
-        monkeypatch.setattr(_training, "rank_and_world", lambda rank=rank: (rank, world))
-        parts.append(list(EpochSampler(19, 8, seed=1)))
-    assert {len(p) for p in parts} == {len(whole)}
-    for i, batch in enumerate(whole):
-        mine = [p[i] for p in parts]
-        assert sorted(sum(mine, [])) == sorted(batch)
-        assert max(map(len, mine)) - min(map(len, mine)) <= 1
-
-
-def test_no_process_stays_away_from_a_short_batch(monkeypatch):
-    monkeypatch.setattr(_training, "rank_and_world", lambda: (2, 3))
-    assert [len(b) for b in EpochSampler(10, 8, seed=1)] == [2, 1]
 
 
 def losses(folder):

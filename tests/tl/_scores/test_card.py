@@ -10,7 +10,8 @@ from small_cohorts import FAST, draw_cohort
 
 import spatialhist as sh
 from spatialhist.tl._runs.cross_validation import CrossValidation
-from spatialhist.tl._scores.card import add_reliability, count_verdicts, read_card
+from spatialhist.tl._scores.card import add_reliability, count_verdicts
+from spatialhist.tl._scores.card_file import read_card
 from spatialhist.tl._scores.reliability import rate_genes
 
 

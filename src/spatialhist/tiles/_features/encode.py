@@ -9,7 +9,7 @@ import numpy as np
 
 from spatialhist.tiles._reading.reader import TileReader
 from spatialhist.tiles._reading.source import PixelSource
-from spatialhist.tiles._spec import TileSpec
+from spatialhist.tiles._spec import PIXELS, TileSpec
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 MIN_MB, MAX_MB, BLOCKS = 64, 256, 24
 """Decoded pixels that are kept while tiles are encoded, so that memory is the same from small slides to large ones: some
 rows of blocks, and at least so many of them where they are large."""
-
-PIXELS = 64
-"""Side of the tiles of encoders that do not say which they were made for."""
 
 
 def encoder_spec(spec: TileSpec | tuple[str, float] | None, encoder: ColorTexture | FrozenEncoder) -> TileSpec:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from spatialhist.nn import encoder_fingerprint, get_encoder
-from spatialhist.nn._fingerprint import python_note
-from spatialhist.tiles import TileSpec
-from spatialhist.tiles._features.encode import PIXELS
+from spatialhist import nn
+from spatialhist.tiles._spec import PIXELS, TileSpec
 
 if TYPE_CHECKING:
     from spatialhist._sdata.scale import Scale
@@ -151,7 +149,7 @@ class Design:
         encoder
             The encoder of the design, None to make it.
         """
-        encoder = get_encoder(self.encoder) if encoder is None else encoder
+        encoder = nn.get_encoder(self.encoder) if encoder is None else encoder
         pixels = self._side(encoder)
         extents = self.extents or own_extents(scales, pixels, encoder.um_per_pixel)
         context = default_context(scales) if self.context is None else self.context
@@ -161,7 +159,7 @@ class Design:
         """Side of the tiles: what was asked for, else what the encoder was made for."""
         if self.pixels is not None:
             return self.pixels
-        return (get_encoder(self.encoder) if encoder is None else encoder).pixels or PIXELS
+        return (nn.get_encoder(self.encoder) if encoder is None else encoder).pixels or PIXELS
 
     def completed(self, recorded: Design) -> Design:
         """Return the design with what was left open as an earlier one of the same encoder had it."""
@@ -204,7 +202,7 @@ class Design:
         if isinstance(self.encoder, str):
             return asdict(self)
         plain = asdict(replace(self, encoder=self.encoder_name))
-        return plain | {FINGERPRINT: encoder_fingerprint(self.encoder)}
+        return plain | {FINGERPRINT: nn.encoder_fingerprint(self.encoder)}
 
     @classmethod
     def described(cls, data: dict[str, Any]) -> Design:
@@ -254,8 +252,10 @@ def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None)
     """Refuse an encoder that is not the one of training, as far as that is known without a download."""
     named = not name.startswith(CUSTOM)
     if named and not isinstance(encoder, str) and not is_downloaded(name):
-        known = encoder_fingerprint(get_encoder(name))
+        known = nn.encoder_fingerprint(nn.get_encoder(name))
     if isinstance(encoder, str) or (known and known not in _fingerprints(encoder)):
+        from spatialhist.nn._fingerprint import python_note
+
         fix = "leave out encoder=" if named else "pass the same one"
         fix = f"pass encoder={name!r}" if is_downloaded(name) else fix
         raise ValueError(
@@ -267,7 +267,7 @@ def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None)
 def _fingerprints(encoder: Callable[..., Any]) -> set[str]:
     """Of an encoder as it was handed in, and as it is run."""
     # a hash as wrapped is what a run holds of an encoder that it wrapped itself
-    return {encoder_fingerprint(encoder), encoder_fingerprint(get_encoder(encoder))}
+    return {nn.encoder_fingerprint(encoder), nn.encoder_fingerprint(nn.get_encoder(encoder))}
 
 
 def own_extents(scales: Sequence[Scale], pixels: int, um_per_pixel: float | None) -> tuple[tuple[str, float], ...]:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 
 from spatialhist._runtime.files import intact
-from spatialhist.tl._data.panel import make_targets
 
 TILES = "tiles.npy"
 BLOCKS = "blocks.json"
@@ -317,6 +316,8 @@ class Inputs:
 
     def samples(self, rows: np.ndarray, genes: Sequence[int] | None = None, *, tiles: bool = False) -> Samples:
         """Read some spots; ``genes`` are positions in ``values``, None for spots to be predicted."""
+        from spatialhist.tl._data.panel import make_targets
+
         blocks = range(self.meta["n_extents"])
         arrays = tuple(np.asarray(self._array(f"features_{e}")) for e in blocks)
         statistics = tuple(np.asarray(self._array(f"statistics_{e}")) for e in blocks)

@@ -276,8 +276,9 @@ def fit_network(
     import torch
 
     from spatialhist.nn import StackingMLP, get_loss
+    from spatialhist.tl._predictors.batches import Schedule, seeded
     from spatialhist.tl._predictors.networks import ArrayData
-    from spatialhist.tl._predictors.training import Regression, Schedule, seeded, train
+    from spatialhist.tl._predictors.short_training import train_together
 
     flat = _flat(predictions)
     # a column that never varies has no deviation to divide by
@@ -289,7 +290,7 @@ def fit_network(
     schedule = Schedule(epochs=20, batch=64, learning_rate=1e-3, weight_decay=1e-3, accelerator="cpu")
     with seeded(seed):
         network = StackingMLP(flat.shape[1], targets.shape[1])
-        train(Regression(network, get_loss("mse"), schedule, seed), data, scratch)
+        train_together([network], get_loss("mse"), data, schedule, [seed], scratch)
     return StackedNetwork(network.eval(), mean, deviation, level.astype(np.float32), spread)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
 
 
 @dataclass(frozen=True)
@@ -59,5 +58,8 @@ def _leading_rows(scaled: np.ndarray, rank: int) -> np.ndarray:
 
 
 def _leading(gram: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    # to read a run nothing is solved
+    from scipy.linalg import eigh
+
     values, vectors = eigh(gram, subset_by_index=(max(len(gram) - rank, 0), len(gram) - 1))
     return values[::-1], vectors[:, ::-1]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from spatialhist.nn._fingerprint import fingerprint, python_note, weights_fingerprint
-
 HASHES = ("fingerprint", "weights")
 """What :func:`identity` tells."""
 
 
 def identity(value: object, what: str) -> dict[str, str]:
     """Hash of an object with all that it refers to, and of its weights; ``what`` names it in messages."""
+    from spatialhist.nn._fingerprint import fingerprint, weights_fingerprint
+
     return {"fingerprint": fingerprint(value, what), "weights": weights_fingerprint(value, what)}
 
 
@@ -24,6 +24,9 @@ def check_same(value: object, what: str, argument: str, known: dict[str, Any]) -
     ValueError
         If it brings other weights.
     """
+    # torch is loaded where there is something to hash
+    from spatialhist.nn._fingerprint import fingerprint, python_note, weights_fingerprint
+
     if "weights" in known and known["weights"] != weights_fingerprint(value, what):
         raise ValueError(
             f"{what} in {argument}=[...] holds other weights than the one that was trained: pass the same one, or train "

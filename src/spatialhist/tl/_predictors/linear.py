@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from spatialhist.tl._data.samples import CLIP, row_parts
 from spatialhist.tl._predictors import ridge_solver as ridge
@@ -164,6 +163,9 @@ class Nystroem:
         """Choose landmarks at random among training points."""
         rng = np.random.default_rng(seed)
         landmarks = points[np.sort(rng.permutation(len(points))[:n])]
+        # scipy.spatial takes as long to import as all of this module
+        from scipy.spatial.distance import cdist
+
         distances = cdist(landmarks, landmarks)
         off_diagonal = distances[np.triu_indices(len(landmarks), 1)]
         # a single landmark has no distance to another, and equal ones have none to divide by
@@ -176,6 +178,8 @@ class Nystroem:
 
     def transform(self, points: np.ndarray) -> np.ndarray:
         """``(n, landmarks kept)``, scaled like the other designs."""
+        from scipy.spatial.distance import cdist
+
         kernel = cdist(points, self.landmarks)
         kernel /= -self.width
         design = np.exp(kernel, out=kernel) @ self.whiten

@@ -13,9 +13,10 @@ import torch
 from torch.utils.data import Dataset
 
 from spatialhist.nn import FeatureHead, VisionMLPMultiTask, augment, get_loss
+from spatialhist.tl._predictors.batches import Schedule, seeded
 from spatialhist.tl._predictors.ridge_solver import center_by_slide, target_projection
+from spatialhist.tl._predictors.short_training import train_together
 from spatialhist.tl._predictors.stored import check_arrays, check_finite, whole
-from spatialhist.tl._predictors.training import Regression, Schedule, seeded, train
 
 if TYPE_CHECKING:
     from spatialhist.nn._blocks import Norm
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PREDICT_BATCH = 512
 """Spots that go through a network at once."""
+HELD_BYTES = 2**28
+"""Features up to so many are held in memory while a network is trained on them."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,16 @@ class FeatureNetwork:
         before = None if start is None else self.restore(start)
         scaler = TargetScaler.fit(samples, before)
         data = _FeatureData(self, samples, torch.from_numpy(_leading(scaler.scaled(samples), self.rank)))
-        sizes = [b.shape[1] for b in self.inputs(samples, slice(1))]
-        schedule = self._schedule(len(samples))
+        seeds = [_member_seed(seed, member) for member in range(self.members)]
         networks = []
-        for member in range(self.members):
-            own_seed = _member_seed(seed, member)
+        for member, own_seed in enumerate(seeds):
             with seeded(own_seed):
-                network = before.networks[member].train() if before else self.build(sizes, data.targets.shape[1])
-                module = Regression(network, get_loss(self.loss), schedule, own_seed)
-                networks.append(train(module, data, scratch / str(member)))
-        return FittedNetwork(self, networks, scaler, {"sizes": sizes})
+                networks.append(
+                    before.networks[member].train() if before else self.build(data.sizes, data.targets.shape[1])
+                )
+        with seeded(seed):
+            networks = train_together(networks, get_loss(self.loss), data, self._schedule(len(samples)), seeds, scratch)
+        return FittedNetwork(self, networks, scaler, {"sizes": data.sizes})
 
     def _schedule(self, n: int) -> Schedule:
         """Of the training on ``n`` spots."""
@@ -173,6 +176,9 @@ class TileNetwork:
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
         """Train on training tiles, from random weights or from those of a fitted network."""
+        # Lightning, which takes seconds to import, is not needed to predict
+        from spatialhist.tl._predictors.training import Regression, train
+
         before = None if start is None else self.restore(start)
         scaler = TargetScaler.fit(samples, before)
         data = ArrayData(samples.needed_tiles, torch.from_numpy(scaler.scaled(samples)))
@@ -403,16 +409,22 @@ def _augment_tiles(tiles: torch.Tensor, generator: torch.Generator) -> torch.Ten
 
 
 class _FeatureData(Dataset):
-    """Feature blocks and targets, a whole batch at a time; features may lie on disk."""
+    """Feature blocks and targets, a whole batch at a time; features lie in memory where they are few, else on disk."""
 
     def __init__(self, head: FeatureNetwork, samples: Samples, targets: torch.Tensor) -> None:
         self.head, self.samples, self.targets = head, samples, targets
+        self.sizes = [block.shape[1] for block in head.inputs(samples, slice(1))]
+        few = 4 * sum(self.sizes) * len(samples) <= HELD_BYTES
+        self._held = head.inputs(samples, slice(None)) if few else None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitems__(self, rows: list[int]) -> tuple[list[torch.Tensor], torch.Tensor]:
-        return self.head.inputs(self.samples, rows), self.targets[rows]
+        index = torch.tensor(rows)
+        if self._held is None:
+            return self.head.inputs(self.samples, rows), self.targets[index]
+        return [block.index_select(0, index) for block in self._held], self.targets.index_select(0, index)
 
 
 class ArrayData(Dataset):

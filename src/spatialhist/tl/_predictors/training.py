@@ -1,4 +1,4 @@
-"""Training a network for a fixed number of epochs, by Lightning. Nothing is monitored, so nothing can be chosen."""
+"""Training a network over pixels, or on a GPU, by Lightning. Nothing is monitored, so nothing can be chosen."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -17,78 +15,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from spatialhist._runtime.files import take_place, whole_file
-from spatialhist._runtime.processes import rank_and_world
 from spatialhist._runtime.quiet import loggers_at
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast.
-
-    Attributes
-    ----------
-    epochs, batch
-        Fixed budget; the learning rate falls along a cosine to 1/1000 of its start.
-    learning_rate, weight_decay
-        Of AdamW.
-    accelerator
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; mixed precision is used on CUDA only.
-    ema
-        Decay, per step, of the running mean of the weights that is kept in place of the last weights; 0 keeps these.
-    devices
-        Processes that divide every batch among themselves, each with a device of its own (distributed data parallel).
-    """
-
-    epochs: int
-    batch: int
-    learning_rate: float
-    weight_decay: float
-    accelerator: str = "auto"
-    ema: float = 0.0
-    devices: int = 1
-
-
-class EpochSampler(Sampler[list[int]]):
-    """Shuffled batches whose order depends on seed and epoch alone, so that a resumed run repeats it.
-
-    Several processes take alternate samples of every batch, so their mean gradient is that of one process.
-    """
-
-    def __init__(self, n: int, batch: int, seed: int) -> None:
-        self.n, self.batch, self.seed, self.epoch = n, batch, seed, 0
-
-    @property
-    def sampler(self) -> EpochSampler:
-        """Where Lightning looks for the ``set_epoch`` of a batch sampler."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._sizes())
-
-    def _sizes(self) -> list[int]:
-        """Of every batch: a rest of one joins the batch before, since batch normalization cannot train on it."""
-        whole, rest = divmod(self.n, self.batch)
-        if whole and rest == 1:
-            return [*[self.batch] * (whole - 1), self.batch + 1]
-        return [self.batch] * whole + [rest] * (rest > 0)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        # a generator looks at the epoch when the first batch is asked for: resuming, Lightning tells it only then
-        # a prime above any number of epochs: no epoch of one seed has the order of an epoch of the next
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        order = torch.randperm(self.n, generator=generator)
-        rank, world = rank_and_world()
-        for part in order.split(self._sizes()):
-            # a last batch of fewer samples than processes: every process has to take part in the common step
-            mine = part[rank::world] if rank < len(part) else part[:1]
-            yield mine.tolist()
+from spatialhist.tl._predictors.batches import EpochSampler, Schedule, outputs_of, step_seed
+from spatialhist.tl._predictors.checkpoints import read_checkpoint, write_checkpoint
 
 
 class Regression(L.LightningModule):
@@ -107,26 +38,15 @@ class Regression(L.LightningModule):
 
     def training_step(self, batch: tuple[Any, torch.Tensor], index: int) -> torch.Tensor:
         """Loss of one batch; dropout and augmentation are seeded by the step, so that a resumed run repeats them."""
-        # primes above the usual number of steps: seeds and processes do not draw the same numbers some steps apart
-        seed = self.seed * 1_000_003 + self.global_step + self.global_rank * 500_009
+        seed = step_seed(self.seed, self.global_step, self.global_rank)
         torch.manual_seed(seed)
         inputs, targets = batch
         if self.augment is not None:
             inputs = self.augment(inputs, torch.Generator().manual_seed(seed))
-        loss = self.loss(self._outputs(inputs, len(targets)), targets)
+        outputs = outputs_of(self.network, inputs, len(targets), self.schedule.batch)
+        loss = self.loss(outputs, targets)
         self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(targets))
         return loss
-
-    def _outputs(self, inputs: Any, n: int) -> torch.Tensor:
-        try:
-            return self.network(inputs)
-        except ValueError as error:
-            if n > 1:
-                raise
-            raise ValueError(
-                f"a batch of one spot cannot be trained on ({error}): raise batch={self.schedule.batch} of the network, or "
-                "train on more spots"
-            ) from error
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, its rate lowered every step along a cosine."""
@@ -148,7 +68,7 @@ def train(module: Regression, data: Dataset, scratch: Path, *, progress: bool = 
     sampler = EpochSampler(len(data), schedule.batch, module.seed)
     loader = DataLoader(data, batch_sampler=sampler, collate_fn=_as_they_are)
     last = scratch / "checkpoints" / "last.ckpt"
-    _set_aside_if_broken(last)
+    read_checkpoint(last, scratch / "last.broken.ckpt")
     # the layout of pixels that convolutions work fastest on; the values are the same
     module.network.to(memory_format=torch.channels_last)
     with _quiet():
@@ -183,10 +103,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write all, then rename."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as new:
-            torch.save(checkpoint, new)
+        write_checkpoint(Path(path), checkpoint)
 
 
 def _callbacks(schedule: Schedule, last: Path) -> list[Callback]:
@@ -200,31 +117,6 @@ def _callbacks(schedule: Schedule, last: Path) -> list[Callback]:
 def _running_mean(mean: torch.Tensor, new: torch.Tensor, n: torch.Tensor, *, decay: float) -> torch.Tensor:
     """Torch's own (`get_ema_avg_fn`) cannot be sent to another process."""
     return decay * mean + (1 - decay) * new
-
-
-def _set_aside_if_broken(checkpoint: Path) -> None:
-    """Move a checkpoint that cannot be read out of the way, so that training starts again."""
-    if not checkpoint.exists():
-        return
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, UnpicklingError) as error:
-        aside = checkpoint.parent.with_name(f"{checkpoint.stem}.broken{checkpoint.suffix}")
-        take_place(checkpoint, aside)
-        warnings.warn(
-            f"checkpoint {checkpoint} cannot be read ({type(error).__name__}): moved to {aside.name}, training starts "
-            "again",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch for a while; afterwards the caller's own generators go on where they were."""
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
 
 
 def _as_they_are(batch: Any) -> Any:

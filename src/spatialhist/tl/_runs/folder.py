@@ -11,7 +11,6 @@ from typing import Any
 
 from spatialhist import _keys
 from spatialhist._runtime.files import refuse_links, remove, whole_folder
-from spatialhist.nn._fingerprint import python_note
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
 
@@ -58,6 +57,8 @@ def check_free(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> 
 
 def _by_python(differ: list[str]) -> str:
     """Say that it may be Python that has changed, where hashes of code differ under ``-O``."""
+    from spatialhist.nn._fingerprint import python_note
+
     return python_note() if sys.flags.optimize and {"design", "models"} & set(differ) else ""
 
 

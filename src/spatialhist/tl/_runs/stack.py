@@ -22,7 +22,7 @@ from spatialhist.tl._runs.manifest import Manifest
 from spatialhist.tl._runs.residuals import HeldOut, NoResiduals
 from spatialhist.tl._runs.restored import Restored
 from spatialhist.tl._runs.trained import Trained
-from spatialhist.tl._scores.card import write_card
+from spatialhist.tl._scores.card_file import write_card
 
 FINAL = "final"
 CARD = "stack.json"

@@ -14,7 +14,7 @@ from spatialhist.tl._predictors.protocol import Predictor
 from spatialhist.tl._runs.manifest import Manifest
 from spatialhist.tl._runs.residuals import HeldOut
 from spatialhist.tl._runs.restored import Restored
-from spatialhist.tl._scores.card import read_card
+from spatialhist.tl._scores.card_file import read_card
 
 
 @runtime_checkable

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from spatialhist._runtime.files import BROKEN, intact, write_json
 from spatialhist._sdata.layers import recorded
 from spatialhist.tl._data import renamed
+from spatialhist.tl._scores.card_file import GENE_NUMBERS, RANGE, VERDICTS
 from spatialhist.tl._scores.metrics import HEADLINE, LOWER_BOUND, choose_metrics
 from spatialhist.tl._scores.reliability import COLUMNS as GENE_COLUMNS
-from spatialhist.tl._scores.reliability import NUMBERS, VERDICTS, rate_genes
+from spatialhist.tl._scores.reliability import rate_genes
 from spatialhist.tl._scores.scorer import COLUMNS, Record, Scorer
 from spatialhist.tl._scores.summarize import summarize
 
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CARD = "card.json"
 FRACTION, SCORE, BEYOND, VERDICT = "ceiling_fraction", "score", "beyond_depth", "verdict"
-RANGE = ("measured_low", "measured_high")
-GENE_NUMBERS = [*NUMBERS, *RANGE]
 
 
 def make_card(
@@ -119,50 +115,6 @@ def _genes(scores: pd.DataFrame, name: str, measured: Mapping[str, tuple[float, 
     for i, column in enumerate(RANGE):
         genes[column] = [end[i] for end in ends]
     return json.loads(genes.to_json(orient="index", double_precision=6))
-
-
-def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Put a card into the folder of what it describes."""
-    write_json(folder / CARD, card)
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Read a card; empty where there is none.
-
-    Raises
-    ------
-    ValueError
-        If it is broken.
-    """
-    path = folder / CARD
-    if not path.exists():
-        return {}
-    with intact(path, errors=(*BROKEN, ValueError)):
-        card = renamed.card(json.loads(path.read_text()))
-        _check(card)
-    return card
-
-
-def _check(card: dict[str, Any]) -> None:
-    """Refuse a card of which a later step would make something else than was evaluated.
-
-    Raises
-    ------
-    TypeError
-        Naming the gene or the predictor.
-    """
-    for entry in card["scores"]:
-        if not isinstance(entry["predictor"], str) or not _is_number(entry["mean"]):
-            raise TypeError(f"score of predictor {entry['predictor']!r} is {entry['mean']!r}")
-    for gene, facts in card["genes"].items():
-        wrong = [name for name in GENE_NUMBERS if not _is_number(facts.get(name))]
-        if wrong or facts["verdict"] not in (None, *VERDICTS):
-            raise TypeError(f"gene {gene!r} has { ({name: facts.get(name) for name in [*wrong, 'verdict']}) }")
-
-
-def _is_number(value: Any) -> bool:
-    """Whether it is a number, or known to be missing."""
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def gene_table(card: dict[str, Any]) -> pd.DataFrame:

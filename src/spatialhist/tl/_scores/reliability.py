@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from spatialhist.tl._scores.card_file import NUMBERS, RELIABLE, UNRELIABLE, VERDICTS, WEAK
 from spatialhist.tl._scores.means import gene_means
 from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE
 from spatialhist.tl._scores.scorer import CEILING
@@ -18,10 +19,6 @@ CHANCE = 0.95
 """Quantile of the scores of the negative control, over genes, that a gene has to exceed."""
 ENOUGH = 0.5
 """Share of the noise ceiling; below half of it, most of what a perfect prediction would show is missing."""
-RELIABLE, WEAK, UNRELIABLE = VERDICTS = ("reliable", "weak", "unreliable")
-NUMBERS = [
-    "score", "baseline", "ceiling", "fraction", "beyond_depth", "baseline_beyond_depth", "ceiling_beyond_depth",
-]  # fmt: skip
 COLUMNS = [*NUMBERS, "groups", "wins", "verdict"]
 
 
