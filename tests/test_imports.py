@@ -15,6 +15,7 @@ from import_graph import imported_names, parse
 import spatialhist
 
 SRC = Path(spatialhist.__file__).parent
+MODEL = SRC / "datasets" / "_models" / "her2st"
 
 # all that these need
 LIBRARIES = {
@@ -69,6 +70,18 @@ def test_import_is_light(statement):
     loaded = modules_loaded_by(statement)
     assert "spatialhist" in loaded
     assert not loaded & {"torch", "lightning", "squidpy", "scanpy"}
+
+
+def test_a_model_is_described_from_its_files_alone():
+    loaded = modules_loaded_by(f"from spatialhist.cli import app\napp(['info', {str(MODEL)!r}], standalone_mode=False)")
+    assert "spatialhist.tl._load" in loaded
+    assert not loaded & {"torch", "lightning", "numba", "pandas", "scipy.stats", "sklearn", "spatialdata", "zarr"}
+
+
+def test_lightning_is_loaded_to_train_on_pixels_alone():
+    loaded = modules_loaded_by("import spatialhist.tl._predictors.networks, spatialhist.tl._predictors.short_training")
+    assert "torch" in loaded
+    assert "lightning" not in loaded
 
 
 def modules_loaded_by(statement: str) -> set[str]:

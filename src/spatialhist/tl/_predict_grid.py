@@ -99,8 +99,8 @@ def predict_grid(
         ``dask.distributed`` client. The result is the same, byte for byte. An image that lies in a store is read by the
         workers themselves; they must see the store and the run folder.
     cache
-        Folder that keeps the predictions of finished blocks, so that an interrupted call resumes where it stopped;
-        None to keep none.
+        Folder that keeps the predictions of finished blocks, so that an interrupted call resumes where it stopped, and the
+        features of the slide's tissue; None to keep none.
     table_key
         Table of the slides that have spots.
     progress

@@ -55,6 +55,25 @@ def test_a_block_travels_light_and_predicts_the_same(finished, grid):
     assert [a.tobytes() for a in before] == [a.tobytes() for a in after]
 
 
+def test_tissue_is_encoded_once_where_there_is_a_folder(finished, grid, tmp_path):
+    encoded = []
+
+    def counted(tiles):
+        encoded.append(len(tiles))
+        return mean_color(tiles)
+
+    counted.fingerprint = "counted"
+    trained, looked_at = as_trained(finished[2]), replace(grid, design=replace(grid.design, encoder=counted))
+    first = Block.of(looked_at, trained, tmp_path).tissue
+    assert encoded
+    encoded.clear()
+    again = Block.of(looked_at, trained, tmp_path).tissue
+    assert encoded == []
+    for one, other in zip(first.statistics, again.statistics, strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert [f.tobytes() for f in first.context.features] == [f.tobytes() for f in again.context.features]
+
+
 def test_an_encoder_of_another_width_is_told_before_anything_is_predicted(finished, grid):
     def wider(tiles):
         return torch.cat([mean_color(tiles), mean_color(tiles)[:, :1]], dim=1)
@@ -120,7 +139,7 @@ def test_an_interrupted_grid_goes_on_and_ends_with_the_same_bytes(finished, tmp_
     monkeypatch.setattr(Block, "predict", stop)
     with pytest.raises(KeyboardInterrupt):
         sh.tl.predict_grid(new, cv, cache=tmp_path, **options)
-    kept = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    kept = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.npy")}
     assert len(kept) == 2
     left[0] = 10**6
     sh.tl.predict_grid(new, cv, cache=tmp_path, **options)

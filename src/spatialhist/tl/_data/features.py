@@ -192,9 +192,10 @@ def slide_colors(slide: Slide, design: Design, encoder: Encoder, cache: Path | N
     return View.of(slide, single).encode(slide.spots[rows], encoder, cache)[0]
 
 
-def own_tissue(slide: Slide, view: View, design: Design, encoder: Encoder) -> Tissue:
+def own_tissue(slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None) -> Tissue:
     """Encode the tissue of a slide alone, where its points come later."""
-    return _tissue(view.encode(slide_tissue(slide), encoder), _context(slide, view, design, encoder))
+    encoded = view.encode(slide_tissue(slide), encoder, cache)
+    return _tissue(encoded, _context(slide, view, design, encoder, cache))
 
 
 def _tissue(encoded: Sequence[np.ndarray], around: Context) -> Tissue:

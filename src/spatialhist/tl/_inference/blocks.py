@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from spatialhist.tl._inference.grid import Grid
     from spatialhist.tl._runs.trained import Trained
 
+TISSUE = "tissue"
+"""Folder of the cache for features of a slide's tissue."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -48,8 +51,8 @@ class Block:
     trained: Trained
 
     @classmethod
-    def of(cls, grid: Grid, trained: Trained) -> Block:
-        """Take it from a slide; its tissue is encoded.
+    def of(cls, grid: Grid, trained: Trained, cache: Path | None = None) -> Block:
+        """Take it from a slide; its tissue is encoded, once for all calls where there is a folder for its features.
 
         Raises
         ------
@@ -59,7 +62,7 @@ class Block:
         design = grid.design
         view = View.of(grid.slide, design, tiles=trained.needs_tiles)
         with pinned_threads(trained.threads):
-            tissue = own_tissue(grid.slide, view, design, _encoder(design.encoder))
+            tissue = own_tissue(grid.slide, view, design, _encoder(design.encoder), cache and cache / TISSUE)
         _refuse_other_width(tissue, trained, len(design.extents))
         return cls(view, tissue, grid.training_slide, design.encoder, trained)
 
@@ -100,7 +103,7 @@ def predict_blocks(
 def _parts(
     grid: Grid, trained: Trained, block: int, executor: Any, cache: Path | None
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    slide, shared = grid.slide, Block.of(grid, trained)
+    slide, shared = grid.slide, Block.of(grid, trained, cache)
     points, position = slide.spots, slide_position(slide)
     # squares of an area that holds about as many spots as a block
     parts = areas(points, grid.spacing_px / slide.image().px * np.sqrt(block))

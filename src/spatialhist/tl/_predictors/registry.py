@@ -24,7 +24,7 @@ from spatialhist.tl._predictors.linear import Ridge
 from spatialhist.tl._predictors.protocol import Predictor, check_predictor
 
 FILES = ("linear", "baselines", "depth_adjusted", "networks")
-"""Networks last, which bring torch and Lightning: they are imported when one is asked for."""
+"""Networks last, which bring torch: they are imported when one is asked for."""
 DEFAULT = ("ridge", "kernel_ridge", "mlp")
 """Models that look at different things make a better stack: the ridge sees features relative to the slide's tissue, the
 kernel ridge features as they are, and the network averages over the context too."""
