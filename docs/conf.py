@@ -64,3 +64,12 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2}
+
+# buttons to the repository and its issues, once pyproject.toml names it
+urls = dict(line.split(", ", 1) for line in info.get_all("Project-URL") or ())
+if "Repository" in urls:
+    html_theme_options |= {
+        "repository_url": urls["Repository"],
+        "use_repository_button": True,
+        "use_issues_button": True,
+    }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,21 @@ def test_what_the_ecosystem_asks_for_is_there():
 def test_versions_agree():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.+)$", citation, flags=re.MULTILINE).group(1) == spatialhist.__version__
+
+
+def test_badges_say_what_the_project_says():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    least = re.search(r"--cov-fail-under=(\d+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    says = {
+        "version": project["version"],
+        "python": project["requires-python"].removeprefix(">=") + "+",
+        "license": project["license"],
+        "coverage": f"at least {least[1]} %",
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"!\[(\w+): ([^\]]+)\]\(docs/_static/badges/\w+\.svg\)", readme))
+    assert shown == says
+    for name, value in says.items():
+        drawn = (ROOT / "docs" / "_static" / "badges" / f"{name}.svg").read_text(encoding="utf-8")
+        assert f"<title>{name}: {value}</title>" in drawn
+        assert f">{value}</text>" in drawn
