@@ -18,6 +18,8 @@ DOCS = Path(__file__).resolve().parent
 PICTURE = re.compile(r"```python\n(.*?)```(?:\n\n!\[[^\]]*\]\((\S+)\))?", flags=re.DOTALL)
 DOWNLOADS = re.compile(r"^sdata = sh\.datasets\.her2st.*$", flags=re.MULTILINE)
 WIDTH_PX = 1600
+PAD = 0.1
+"""Inches around the picture."""
 SLIDES = ["C2", "C3", "C4", "C5"]
 
 
@@ -47,7 +49,10 @@ def keep(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = plt.gcf()
     options = {"pil_kwargs": {"quality": 88}} if path.suffix == ".jpg" else {}
-    figure.savefig(path, dpi=min(200, WIDTH_PX / figure.get_figwidth()), bbox_inches="tight", **options)
+    figure.canvas.draw()
+    # what is written is wider or narrower than the figure: all that is drawn, and nothing else
+    width = figure.get_tightbbox().width + 2 * PAD
+    figure.savefig(path, dpi=WIDTH_PX / width + 0.5, bbox_inches="tight", pad_inches=PAD, **options)
     plt.close("all")
     print(path)
 

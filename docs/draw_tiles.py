@@ -10,12 +10,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from draw_gallery import keep
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 import spatialhist as sh
 
-TARGET = Path(__file__).parent / "_static" / "tiles.png"
+TARGET = Path(__file__).parent / "_static" / "tiles.jpg"
 EXTENTS_UM = (600, 300, 150, 75)
 SLIDES = {"C2": 0.69, "A1": 3.19}
 PIXELS = 96
@@ -27,14 +27,13 @@ def main(folder: str = "../shared/data/her2st") -> None:
     specs = [sh.tiles.TileSpec(("um", um), PIXELS) for um in EXTENTS_UM]
     ds = sh.tiles.TileDataset(sdata, specs)
     region = sdata["table"].obs["region"].to_numpy()[ds.rows]
-    _, axes = plt.subplots(2, len(specs), figsize=(8, 4.4), layout="constrained")
+    _, axes = plt.subplots(2, len(specs), figsize=(9, 5), layout="constrained")
     for row, (slide, mpp) in zip(axes, SLIDES.items(), strict=True):
         for ax, tile, um in zip(row, ds[middle(ds.xy, region == slide)]["tile"], EXTENTS_UM, strict=True):
-            draw(ax, tile.numpy(), f"{um} µm = {um / mpp:.0f} px of the scan")
-        row[0].set_ylabel(f"section {slide}, {mpp} µm a pixel", fontsize=9)
+            draw(ax, tile.numpy(), f"{um} µm ({um / mpp:.0f} px of the scan)")
+        row[0].set_ylabel(f"section {slide}, {mpp} µm per pixel", fontsize=9)
         frames(row)
-    plt.savefig(TARGET, dpi=110)
-    Image.open(TARGET).convert("RGB").quantize(192).save(TARGET, optimize=True)
+    keep(TARGET)
 
 
 def middle(xy: np.ndarray, here: np.ndarray) -> int:

@@ -81,7 +81,8 @@ def behind(boxes: set[str], graph: dict[str, set[str]]) -> set[str]:
 
 
 def draw_box(box: str, src: Path) -> str:
-    name, *words = (html.escape(line) for line in words_of(box, src))
+    # browsers have other letters than dot, which are a little wider
+    name, *words = (f"&#160;{html.escape(line)}&#160;" for line in words_of(box, src))
     rows = [f"<B>{name}</B>", *(f'<FONT POINT-SIZE="10">{line}</FONT>' for line in words)]
     cells = "".join(f"<TR><TD>{row}</TD></TR>" for row in rows)
     color = PRIVATE if "_" in box else PUBLIC
