@@ -226,8 +226,11 @@ class Image:
     def inside(self, *words: str, **env: str) -> list[str]:
         """The command that runs words in the image, in the closed network; all that they start ends with it."""
         options = [f"--env={name}={value}" for name, value in env.items()]
-        alone = ["ip", "netns", "exec", self.network, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        return [*alone, *self.run_command, *options, self.container, "--", *words]
+        network = ["ip", "netns", "exec", self.network]
+        # buildah keeps files there for as long as the command runs, and a server is killed
+        scratch = ["env", f"TMPDIR={self.folder}"]
+        processes = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        return [*network, *scratch, *processes, *self.run_command, *options, self.container, "--", *words]
 
     def says(self, *words: str, stdin: Path | None = None) -> str:
         """What a command prints; the end of this script where it fails."""
