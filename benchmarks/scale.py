@@ -6,6 +6,8 @@
     python benchmarks/scale.py hd           a slide of Visium HD; also hd-slice, pool, and transcripts of Xenium
     python benchmarks/scale.py hd-run       three slides of Visium HD, pooled and trained on; hd-bins: bins of 16 um
     python benchmarks/scale.py cohort --sizes 25 50 100
+    python benchmarks/scale.py growth       exponents of time and memory against slides, spots, genes and the side of images
+    python benchmarks/scale.py growth-genes --sizes 50 200 800
 
 Each size runs in a process of its own; its peak of memory above what libraries and input take, without pages of files
 that the system keeps in free memory, and its processor seconds are measured. Ends with an error when a ceiling is
@@ -31,6 +33,14 @@ import numpy as np
 from _scale_platforms import STEPS, STUDIES, WRITERS, check_aims, import_all
 
 GROWTH = 1.5
+EXPONENT = 1.05
+"""Of time and of memory of all steps together, whatever grows."""
+AXES = {
+    "growth-slides": (2, 8, 32, 80),
+    "growth-spots": (2_000, 8_000, 32_000),
+    "growth-genes": (50, 200, 800, 2_000),
+    "growth-side": (1_000, 2_000, 4_000, 8_000),
+}
 DENSE = 0.5
 GENES = 20_000
 QUIET = {"progress": False}
@@ -152,6 +162,22 @@ def many_spots(n: int) -> Steps:
     yield "to_image", lambda: sh.tl.to_image(sdata, ["G1"], slide="S0", layer="log1p")
 
 
+def growing(axis: str, n: int) -> Steps:
+    """From mask to cross-validation, where one of the sizes is ``n``; every gene is predicted."""
+    sizes = {"growth-slides": 4, "growth-spots": 1_600, "growth-genes": 100, "growth-side": 500} | {axis: n}
+    slides, spots, genes = sizes["growth-slides"], sizes["growth-spots"], sizes["growth-genes"]
+    least = 10 * int(np.ceil(np.sqrt(spots / slides)))
+    sh, sdata = cohort(
+        slides, spots // slides if axis != "growth-slides" else 200, genes, 0.2, max(sizes["growth-side"], least)
+    )
+    yield from preprocess(sh, sdata)
+    yield "rank_expression", lambda: sh.pp.rank_expression(sdata)
+    groups = "fold" if slides > 3 else "slide"
+    cv = {"models": "ridge", "genes": genes, "groups": groups, **LOOKS, **QUIET}
+    yield "cross_validate", lambda: sh.tl.cross_validate(sdata, **cv)
+    yield "evaluate", lambda: sh.tl.evaluate(sdata, oracles=False)
+
+
 def default_models(n: int) -> Steps:
     from spatialhist.tl._predictors.registry import resolve_models
     from spatialhist.tl._runs.fits import Fit, run_fit
@@ -244,7 +270,9 @@ def measure(kind: str, n: int, results: Any, folder: Path) -> None:
     warnings.simplefilter("ignore")
     steps: dict[str, Callable[..., Steps]] = {"slides": many_slides, "cohort": whole_study, "spots": many_spots}
     steps |= {"models": default_models, "genes": many_genes, "refused": lambda n: refusals()}
-    warm = {"models": lambda: default_models(500), **dict.fromkeys(STEPS, import_all)}
+    steps |= {axis: lambda n, axis=axis: growing(axis, n) for axis in AXES}
+    warm = dict.fromkeys(AXES, lambda: growing("growth-genes", 20))
+    warm |= {"models": lambda: default_models(500), **dict.fromkeys(STEPS, import_all)}
     steps |= {k: lambda n, k=k: STUDIES[k](folder, bool(n)) for k in STUDIES}
     for _, step in warm.get(kind, lambda: many_slides(4))():
         step()  # what libraries and compiled functions take is not counted
@@ -289,7 +317,9 @@ def main() -> None:
     options = parser.parse_args()
     plan = {"slides": (50, 200), "cohort": (25, 50, 100, 200), "spots": (125_000, 500_000)}
     plan |= {"models": (125_000, 500_000), "genes": (4_000, 16_000)}
-    for kind in options.kinds or ["slides", "spots", "models", "genes", *STEPS, "refused"]:
+    plan |= AXES
+    kinds = [k for kind in options.kinds for k in (AXES if kind == "growth" else [kind])]
+    for kind in kinds or ["slides", "spots", "models", "genes", *STEPS, "refused"]:
         if kind == "refused":
             report_refusals()
         elif kind in STEPS or kind in STUDIES:
@@ -317,8 +347,20 @@ def report(kind: str, sizes: list[int]) -> None:
         + f" | {exponent(sizes, list(seconds)):.2f} |\n",
         flush=True,
     )
+    if kind in AXES:
+        check_exponents(kind, {"s": exponent(sizes, list(seconds)), "MB": exponent(sizes, list(peaks))})
+        return
     check_growth(f"{kind}, MB", sizes, peaks, noise=50)
     check_growth(f"{kind}, seconds", sizes, seconds, noise=5)
+
+
+def check_exponents(kind: str, found: dict[str, float]) -> None:
+    """Print exponents of all steps together; above the limit is an error."""
+    print(
+        f"{kind}: " + ", ".join(f"exponent of {what} {value:.2f}" for what, value in found.items()) + "\n", flush=True
+    )
+    if max(found.values()) > EXPONENT:
+        raise SystemExit(f"{kind}: an exponent is above {EXPONENT}")
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:
