@@ -175,7 +175,7 @@ def growing(axis: str, n: int) -> Steps:
     groups = "fold" if slides > 3 else "slide"
     cv = {"models": "ridge", "genes": genes, "groups": groups, **LOOKS, **QUIET}
     yield "cross_validate", lambda: sh.tl.cross_validate(sdata, **cv)
-    yield "evaluate", lambda: sh.tl.evaluate(sdata, oracles=False)
+    yield "evaluate", lambda: sh.tl.evaluate(sdata, oracles=False, min_counts=1)
 
 
 def default_models(n: int) -> Steps:
