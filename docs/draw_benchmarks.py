@@ -195,6 +195,7 @@ NOT_NETWORKS = (
 )
 
 PLOTS: dict[str, list[Panel]] = {
+    "first_lines": [("first lines", (), SECONDS)],
     "realignment": [
         ("realignment", (), partial(bars, label="residual, spot spacings")),
         ("realignment decisions", (), partial(FRACTION, label="fraction")),
