@@ -64,13 +64,15 @@ class SeveralHeads(nn.Module):
         self.last = _Linears([head.decoder[-1] for head in heads])
         self._dropout = heads[0].decoder[2].p
 
-    def forward(self, inputs: Sequence[Sequence[torch.Tensor]], seeds: Sequence[int], n: int) -> torch.Tensor:
-        """Predict a batch of ``n`` spots with each head, ``(heads, n, outputs)``."""
+    def forward(self, inputs: Sequence[Sequence[torch.Tensor]], seeds: Sequence[int], n: int) -> list[torch.Tensor]:
+        """Predict a batch of ``n`` spots with each head."""
         encoded = self.branches(torch.stack([block for blocks in inputs for block in blocks]))
         encoded = F.silu(self._normalized(encoded)).unflatten(0, (len(inputs), -1))
         of_branches, of_hidden = self._masks(seeds, encoded.shape[1:])
         hidden = self.hidden((encoded * of_branches).transpose(1, 2).flatten(2))
-        return self.last(F.silu(hidden) * of_hidden)
+        # few targets: a common product would take its sums in another order
+        last = zip(F.silu(hidden) * of_hidden, self.last.weight(), self.last.bias(), strict=True)
+        return [F.linear(*each) for each in last]
 
     def _normalized(self, encoded: torch.Tensor) -> torch.Tensor:
         """Layer normalization of every branch."""
