@@ -93,7 +93,7 @@ def draw_pictures(axes: Sequence[Axes], slides: Sequence[Slide]) -> None:
         draw_detail(ax, slide.image(), window)
         picture(ax, f"H&E · {slide.name}")
         fit_view(ax, window)
-        scale_bar(ax, slide.scale.mpp)
+        scale_bar(ax, slide.scale.mpp, spots=slide.xy)
 
 
 def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> None:
@@ -128,8 +128,9 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
     )
     picture(ax, panel.title)
     factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
-    fit_view(ax, window_of(one.obsm[_keys.SPATIAL] * factor, 2 * diameter * factor))
-    scale_bar(ax, known.mpp, pixel=1 / factor)
+    drawn = one.obsm[_keys.SPATIAL] * factor
+    fit_view(ax, window_of(drawn, 2 * diameter * factor))
+    scale_bar(ax, known.mpp, pixel=1 / factor, spots=drawn)
     if panel.not_modeled:
         plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         ax.text(0.5, 0.5, "not modeled", transform=ax.transAxes, ha="center", va="center", fontsize=FONT, bbox=plate)

@@ -19,6 +19,9 @@ CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000
 KIND = {"stack": CYCLE[1], "model": CYCLE[0], "baseline": "#808080", "oracle": CYCLE[2]}
 """Color of a kind of predictor."""
 FONT = 9
+CORNERS = {"lower left": (0, 0), "lower right": (1, 0), "upper left": (0, 1), "upper right": (1, 1)}
+BAR_SHARE = (0.3, 0.2)
+"""Width and height of a picture that a scale bar with its label takes at most."""
 
 
 def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
@@ -62,7 +65,7 @@ def entry(name: str) -> str:
     return f" {plot_text(name)}" if name.startswith("_") else plot_text(name)
 
 
-def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
+def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0, spots: np.ndarray | None = None) -> None:
     """Draw a bar about a fifth as long as the picture is wide.
 
     Parameters
@@ -73,6 +76,8 @@ def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
         Micrometers per full-resolution pixel; the bar is in pixels where it is None.
     pixel
         Full-resolution pixels per unit of the axes.
+    spots
+        Centers ``(n, 2)`` in units of the axes: the bar goes where it covers few of them, lower left if None.
     """
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
@@ -83,7 +88,7 @@ def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
         ax.transData,
         length / unit,
         length_label(length, mpp is not None),
-        "lower left",
+        "lower left" if spots is None else _emptiest_corner(ax, spots),
         pad=0.3,
         borderpad=0.4,
         sep=2,
@@ -92,6 +97,16 @@ def scale_bar(ax: Axes, mpp: float | None, *, pixel: float = 1.0) -> None:
     )
     bar.patch.set(alpha=0.75, linewidth=0)
     ax.add_artist(bar)
+
+
+def _emptiest_corner(ax: Axes, xy: np.ndarray) -> str:
+    """Lower left, or the corner with the fewest spots where these are at most half as many."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    place = (xy - (left, bottom)) / (right - left, top - bottom)
+    covered = {name: (np.abs(place - corner) < BAR_SHARE).all(axis=1).sum() for name, corner in CORNERS.items()}
+    usual = next(iter(CORNERS))
+    emptiest = min(covered, key=lambda name: covered[name])
+    return emptiest if 2 * covered[emptiest] <= covered[usual] else usual
 
 
 def round_length(length: float) -> float:
