@@ -85,34 +85,66 @@ def is_attribute_of_sh(node: ast.AST) -> bool:
 
 
 SMALLER = {
-    "size_px=(900, 700)": "size_px=(550, 450)", "epochs=20": "epochs=2", "genes=30": "genes=12",
+    "epochs=20": "epochs=2", "genes=30": "genes=12", "genes=100": "genes=12", '"genes": 100': '"genes": 12',
     "size_px=(500, 400)": "size_px=(300, 240)", "size_px=(450, 350)": "size_px=(300, 260)",
 }  # fmt: skip
 """What makes a tutorial quick without making it another one."""
 
-HER2ST = {
-    "02_train_validate_stack": {
-        "sh.datasets.synthetic": "HER2ST",
-        "n_slides=6, n_patients=3, size_px=(900, 700), seed=0": "['A1', 'B4', 'C2', 'C3']",
-        "n_slides=1, size_px=(900, 700), seed=7": "['A2']",
-        '["S1", "S3", "S5"]': '["A1", "B4", "C2"]',
-    },
-    "03_downstream_with_squidpy": {
-        "sh.datasets.synthetic": "HER2ST",
-        "n_slides=5, n_patients=5, size_px=(900, 700), seed=0": "",
-        '"S1"': '"A1"', '"S2"': '"A2"', '"S3"': '"B4"', '"S4"': '"C2"', '"S5"': '"C3"', "S4_full": "C2_full",
-    },
-}  # fmt: skip
-"""Tutorials on real slides of three patients: what replaces the synthetic ones."""
+STAND_IN = """
+import spatialdata as sd
+import spatialhist as sh
+
+def simulated(slides, progress):
+    return sh.io.concat([one_slide(name) for name in ([slides] if isinstance(slides, str) else slides)])
+
+def one_slide(name):
+    one = sh.datasets.synthetic(n_slides=1, size_px=(550, 420), max_offset=0, seed=ord(name[1]))
+    table = one["table"]
+    return sh.io.from_arrays(
+        sd.get_pyramid_levels(one["S1_full_image"], n=0), table.obsm["spatial"], table.X, slide=name,
+        patient=name[0], mpp=2.0, spot_diameter_px=27.5, genes=list(table.var_names),
+    )
+
+sh.datasets.her2st = simulated
+"""
+"""Simulated slides in the place of those that are downloaded, by the same names."""
+
+REAL = """
+import spatialhist as sh
+
+sh.datasets.her2st = lambda slides, progress: sh.io.read_st({folder!r}, slides=slides, progress=progress)
+"""
+"""The same sections from a folder on this machine."""
 
 
-def rewritten(path: Path, changes: dict[str, str]) -> nbformat.NotebookNode:
-    """Replace text in the code of a notebook."""
+def is_on_real_slides(path: Path) -> bool:
+    return any("sh.datasets.her2st(" in c.source for c in code_cells(path))
+
+
+ON_REAL_SLIDES = [path for path in NOTEBOOKS if is_on_real_slides(path)]
+SIMULATED = [path for path in NOTEBOOKS if path not in ON_REAL_SLIDES]
+
+
+def test_first_tutorials_are_on_real_slides():
+    assert [path.stem[:2] for path in ON_REAL_SLIDES] == ["01", "02", "03", "04", "05"]
+
+
+@each_notebook
+def test_first_lines_name_the_data_and_the_time(path):
+    first = read(path).cells[0].source
+    assert re.search(r"takes about \d+ seconds on one processor core", first)
+    names_its_source = re.search(r"doi\.org/10\.1038/s41467-021-26271-2.*CC BY 4\.0", first, flags=re.DOTALL)
+    assert names_its_source if path in ON_REAL_SLIDES else "simulate" in first
+
+
+def prepared(path: Path, *, setup: str = "", changes: dict[str, str] | None = None) -> nbformat.NotebookNode:
+    """Put a cell before those of a notebook, and replace text in their code."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            for old, new in changes.items():
+            for old, new in (changes or {}).items():
                 cell.source = cell.source.replace(old, new)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(setup))
     return notebook
 
 
@@ -129,31 +161,18 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
 @pytest.mark.tutorial
 @each_notebook
 def test_runs_on_a_small_cohort(path, tmp_path):
-    run(rewritten(path, SMALLER), tmp_path)
+    setup = STAND_IN if path in ON_REAL_SLIDES else ""
+    run(prepared(path, setup=setup, changes=SMALLER), tmp_path)
 
 
 @pytest.mark.slow
-@each_notebook
+@pytest.mark.parametrize("path", SIMULATED, ids=lambda p: p.stem)
 def test_runs_from_top_to_bottom(path, tmp_path):
-    run(nbformat.read(path, as_version=4), tmp_path)
-
-
-@pytest.mark.parametrize("name", HER2ST)
-def test_real_slides_replace_what_a_notebook_has(name):
-    source = "\n".join(c.source for c in code_cells(ROOT / "tutorials" / f"{name}.ipynb"))
-    assert not [old for old in HER2ST[name] if old not in source]
+    run(prepared(path), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", HER2ST)
-def test_runs_on_real_slides(name, data_root, tmp_path):
-    notebook = rewritten(ROOT / "tutorials" / f"{name}.ipynb", HER2ST[name])
-    # the cells under a spot are known for synthetic slides only
-    notebook.cells = [c for c in notebook.cells if "true_composition" not in c.source]
-    load = (
-        f"def HER2ST(slides=None): return sh.io.read_st({str(data_root / 'her2st')!r}, slides=slides, progress=False)"
-    )
-    first = next(i for i, c in enumerate(notebook.cells) if "import spatialhist" in c.source)
-    notebook.cells.insert(first + 1, nbformat.v4.new_code_cell(load))
-    run(notebook, tmp_path)
+@pytest.mark.parametrize("path", ON_REAL_SLIDES, ids=lambda p: p.stem)
+def test_runs_on_real_slides(path, data_root, tmp_path):
+    run(prepared(path, setup=REAL.format(folder=str(data_root / "her2st"))), tmp_path)
