@@ -410,7 +410,7 @@ def test_info_says_what_a_model_is_worth(finished):
 def test_a_run_of_few_groups_says_why_it_has_no_intervals(finished):
     out, result = finished
     assert "no intervals: level=0.8 needs residuals of at least 4 groups besides the evaluated one" in result.stdout
-    made = sd.read_zarr(out / "data.zarr")["table"].uns["spatialhist"]
+    made = sh.io.read(out / "data.zarr")["table"].uns["spatialhist"]
     assert "needs residuals of at least 4 groups" in made["calibrate"]["reason"]
     assert "needs residuals of at least 4 groups" in (out / "report.html").read_text()
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import layer_names
+from spatialhist._sdata.records import as_record, of_stored
 from spatialhist._sdata.values import as_matrix
 
 if TYPE_CHECKING:
@@ -108,13 +109,18 @@ def _is_dense(values: Any) -> bool:
 
 
 def record(table: AnnData, key: str, params: Mapping[str, Any]) -> None:
-    """Remember how ``key`` was made, in types that zarr can hold."""
-    table.uns.setdefault(_keys.ROOT, {})[key] = {**_storable(params), "version": version("spatialhist")}
+    """Remember how ``key`` was made, in types that a store can hold."""
+    made = {**_storable(params), "version": version("spatialhist")}
+    table.uns.setdefault(_keys.ROOT, {})[key] = as_record(made)
 
 
 def recorded(table: AnnData, key: str) -> dict[str, Any]:
     """How ``key`` was made; empty if nothing was recorded."""
-    return table.uns.get(_keys.ROOT, {}).get(key, {})
+    entries = table.uns.get(_keys.ROOT, {})
+    if isinstance(entries.get(key), str):
+        # read from a store by spatialdata or anndata alone
+        entries[key] = of_stored(entries[key])
+    return entries.get(key, {})
 
 
 def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str], steps: Sequence[str]) -> None:
@@ -140,7 +146,7 @@ def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str], ste
 
 
 def _storable(value: Any) -> Any:
-    """Turn tuples into lists and numpy scalars into Python ones: a tuple in ``uns`` breaks the store on write."""
+    """Turn tuples into lists and numpy scalars into Python ones, and leave out what is None."""
     if isinstance(value, Mapping):
         return {_keys.sanitize(str(k)): _storable(v) for k, v in value.items() if v is not None}
     if isinstance(value, np.generic):

@@ -21,6 +21,8 @@ from tests.io._saving.test_store import small
 from spatialhist import _keys
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.images import add_mask
+from spatialhist._sdata.layers import record
+from spatialhist.io._assembly.cohort import open_store
 from spatialhist.io._saving import exchange, history
 from spatialhist.io._saving.store import save_changes
 
@@ -104,6 +106,23 @@ def test_what_both_have_changed_is_that_of_the_last_and_named(two, store):
     with pytest.warns(UserWarning, match=r"has also changed \['tables/table/layers/both'\].*now hold what this object"):
         save_changes(second)
     assert (sd.read_zarr(store)["table"].layers["both"] == 2).all()
+
+
+def test_records_of_two_objects_are_merged_one_by_one(store):
+    first, second = open_store(store), open_store(store)
+    record(first["table"], "both", {"step": "newer"})
+    record(first["table"], "log1p", {"slides": {"S1": {"depth": 1.5}}})
+    save_silently(first)
+    record(second["table"], "ranks", {"method": "average"})
+    with pytest.warns(UserWarning, match=r"uns/spatialhist/both.*uns/spatialhist/log1p.*they are kept"):
+        assert save_changes(second) == ["tables/table/uns/spatialhist/ranks"]
+    entries = open_store(store)["table"].uns[_keys.ROOT]
+    assert {key: set(entry) - {"version"} for key, entry in entries.items()} == {
+        "both": {"step"},
+        "log1p": {"slides"},
+        "ranks": {"method"},
+    }
+    assert entries["both"]["step"] == "newer" and entries["log1p"]["slides"] == {"S1": {"depth": 1.5}}
 
 
 def test_what_is_deleted_and_was_seen_is_deleted(two, store):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spatialhist import _keys
 from spatialhist._runtime.files import new_folder
 from spatialhist._sdata.compat import quiet
+from spatialhist._sdata.records import open_records
 from spatialhist.io._saving import exchange
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def open_store(store: Path) -> SpatialData:
         exchange.complete(store)
         sdata = sd.read_zarr(store)
     check_images(sdata)
+    for table in sdata.tables.values():
+        open_records(table)
     return sdata
 
 

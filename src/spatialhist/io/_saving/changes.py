@@ -13,6 +13,7 @@ import zarr
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import write_part
+from spatialhist._sdata.records import as_records, read_text
 from spatialhist.io._saving.exchange import METADATA, read_columns
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
         write_part(out, name, frame)
     for key, value in table.uns.items():
         try:
-            write_part(out, f"uns/{key}", value)
+            write_part(out, f"uns/{key}", as_records(value) if key == _keys.ROOT else value)
         except Exception as error:
             raise ValueError(f"uns[{key!r}] of table {stored.name!r} cannot be stored: {error}") from error
     if not stored.exists() or not all(same_files(stage / p, stored / p) for p in _identity(table, stage)):
@@ -123,9 +124,17 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
     if not (stored / _OURS / METADATA).exists():
         small = list(dict.fromkeys(_OURS if path.startswith(f"{_OURS}/") else path for path in small))
     parts |= {path: stage / path for path in small}
-    parts = {path: new for path, new in parts.items() if not same_files(stage / path, stored / path)}
+    parts = {path: new for path, new in parts.items() if not _is_stored(stage, stored, path)}
     kept = {*small, *_arrays(table)}
     return parts | {path: None for path in _stored_parts(stored) if path not in kept}
+
+
+def _is_stored(stage: Path, stored: Path, path: str) -> bool:
+    """Whether a staged part equals the stored one; records are told apart by what they say, not by how it is stored."""
+    if same_files(stage / path, stored / path):
+        return True
+    text = read_text(stage / path) if path.startswith(f"{_OURS}/") else None
+    return text is not None and text == read_text(stored / path)
 
 
 def _identity(table: AnnData, stage: Path) -> list[str]:

@@ -19,6 +19,7 @@ import zarr
 
 from spatialhist import _keys
 from spatialhist._runtime.files import BROKEN, inside, intact, write_json
+from spatialhist._sdata.records import read_text
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -127,6 +128,8 @@ def digest(folder: Path, path: str) -> str | None:
         return UNKNOWN
     if kind == "tables" and part.split("/")[1:2] and part.split("/")[1] in _ARRAYS:
         return digest_array(read_elem(zarr.open(folder, mode="r")))
+    if part.split("/")[1:-1] == ["uns", _keys.ROOT] and (text := read_text(folder)) is not None:
+        return digest_json(json.loads(text))
     content = hashlib.blake2b(digest_size=8)
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         content.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
