@@ -115,7 +115,7 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
     big = zarr.open_group(stored, mode="r", use_consolidated=False)
     parts: Parts = {}
     # compared as arrays: chunks and compression may differ between stores of equal values
-    for path, value in _arrays(table).items():
+    for path, value in arrays(table).items():
         if not _same_array(value, big, path):
             write_part(out, path, value)
             parts[path] = stage / path
@@ -125,7 +125,7 @@ def stage_parts(table: AnnData, stored: Path, stage: Path) -> Parts | None:
         small = list(dict.fromkeys(_OURS if path.startswith(f"{_OURS}/") else path for path in small))
     parts |= {path: stage / path for path in small}
     parts = {path: new for path, new in parts.items() if not _is_stored(stage, stored, path)}
-    kept = {*small, *_arrays(table)}
+    kept = {*small, *arrays(table)}
     return parts | {path: None for path in _stored_parts(stored) if path not in kept}
 
 
@@ -147,8 +147,8 @@ def _identity(table: AnnData, stage: Path) -> list[str]:
     return [*index, *(f"obs/{key}" for key in keys), *([f"uns/{TableModel.ATTRS_KEY}"] if annotation else [])]
 
 
-def _arrays(table: AnnData) -> dict[str, Any]:
-    """Everything of a table but its two data frames and ``uns``."""
+def arrays(table: AnnData) -> dict[str, Any]:
+    """List everything of a table but its two data frames and ``uns``."""
     found = {"X": table.X, "raw": table.raw}
     for name in _MAPPINGS[:-1]:
         found |= {f"{name}/{key}": value for key, value in getattr(table, name).items() if key is not None}

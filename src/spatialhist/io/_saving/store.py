@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialhist._runtime.files import inside
-from spatialhist.io._saving import changes, exchange, history
+from spatialhist.io._saving import changes, exchange, history, unchanged
 from spatialhist.io._saving.merge import merge
 from spatialhist.io._saving.plan import Plan
 from spatialhist.io._saving.steps import list_steps
@@ -42,12 +42,15 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
         If the object has no store, the store's format is old, or something cannot be stored; nothing has changed then.
     """
     store = _check_store(sdata)
+    if unchanged.is_unchanged(sdata, store):
+        return []
     changes.check_attrs(sdata)
     with exchange.staging(store) as stage:
         saves = history.read_history(store)
         plan = _plan(sdata, store, stage, progress)
         _check_inside(plan, store)
-        merge(plan, sdata, history.unseen(saves, history.known(sdata), store), store)
+        others = history.unseen(saves, history.known(sdata), store)
+        merge(plan, sdata, others, store)
         if plan.summary():
             save = history.next_save(saves, sdata, plan.held(store))
             exchange.decide(store, list_steps(plan, sdata, store, [*saves, save]))
@@ -56,6 +59,8 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
         elif not sdata.has_consolidated_metadata():
             exchange.consolidate(store)
         _read_back(sdata, store)
+        if not others:
+            unchanged.note(sdata, store)
     return plan.summary()
 
 
