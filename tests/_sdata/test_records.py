@@ -111,5 +111,7 @@ def test_another_text_stays_what_it_is(sdata, text):
 def test_what_json_cannot_hold_is_refused_by_name(sdata, tmp_path):
     sh.pp.save(sdata, tmp_path / "a.zarr")
     sdata["table"].uns[_keys.ROOT]["mine"] = {"call": print}
-    with pytest.raises(ValueError, match=r"uns\['spatialhist'\] of table 'table' cannot be stored: a record cannot hold"):
+    with pytest.raises(
+        ValueError, match=r"uns\['spatialhist'\] of table 'table' cannot be stored: a record cannot hold"
+    ):
         sh.pp.save(sdata)

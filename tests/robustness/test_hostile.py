@@ -22,8 +22,8 @@ from PIL import Image
 import spatialhist as sh
 from spatialhist import _keys
 from spatialhist._runtime import files
-from spatialhist.io import _st
 from spatialhist.io._images.image_file import read_pixels
+from spatialhist.io._st_files import counts
 
 SRC = Path(sh.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,7 +257,7 @@ def test_hdf5_groups_cannot_lie_in_other_files(tmp_path, node):
 
 
 def test_a_table_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(_st, "MAX_TABLE_BYTES", 1_000_000)
+    monkeypatch.setattr(counts, "MAX_TABLE_BYTES", 1_000_000)
     (tmp_path / "counts").mkdir()
     (tmp_path / "spots").mkdir()
     (tmp_path / "slides.csv").write_text("slide\nA1\n")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import warnings
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from scipy import sparse
 
 from spatialhist import _keys
 from spatialhist._runtime.files import inside
+from spatialhist.io._st_files.counts import read_matrix
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COUNTS, LOG_EXPRESSION = "counts", "log_expression"
-MAX_TABLE_BYTES = 4_000_000_000
-"""Tables that unpack to more are refused; 100,000 spots x 20,000 genes make as much."""
 _POSITION = ["pixel_x", "pixel_y"]
 _LENGTHS = ["mpp_um", "spot_pitch_px", "spot_diameter_px"]
 
@@ -173,8 +170,8 @@ def _read_expression(folder: Path, slide: str) -> tuple[pd.Index, sparse.csr_mat
     """Spot ids, spots x genes, genes."""
     counts, log = (inside(folder, kind, f"{slide}.tsv.gz") for kind in (COUNTS, LOG_EXPRESSION))
     if counts.is_file():
-        ids, values, genes = _read_matrix(counts)
-        return ids, *_sum_repeated(sparse.csr_matrix(values), genes)
+        ids, matrix, genes = read_matrix(counts)
+        return ids, *_sum_repeated(matrix, genes)
     if not log.is_file():
         raise FileNotFoundError(f"slide {slide!r} has no {counts}")
     warnings.warn(
@@ -182,46 +179,7 @@ def _read_expression(folder: Path, slide: str) -> tuple[pd.Index, sparse.csr_mat
         UserWarning,
         stacklevel=2,
     )
-    ids, values, genes = _read_matrix(log)
-    return ids, sparse.csr_matrix(values), genes
-
-
-class _Bounded(gzip.GzipFile):
-    """A gzipped file that must not unpack to more than :data:`MAX_TABLE_BYTES`."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        return self._counted(super().read(size))
-
-    def read1(self, size: int = -1) -> bytes:
-        return self._counted(super().read1(size))
-
-    def readline(self, size: int | None = -1) -> bytes:
-        # bounded: a file of one line would be in memory before it is counted
-        return self._counted(super().readline(MAX_TABLE_BYTES + 1 if size in (-1, None) else size))
-
-    def _counted(self, data: bytes) -> bytes:
-        if self.tell() > MAX_TABLE_BYTES:
-            raise ValueError(f"it unpacks to more than {MAX_TABLE_BYTES:,} bytes")
-        return data
-
-
-def _read_matrix(path: Path) -> tuple[pd.Index, np.ndarray, list[str]]:
-    """Read a table whose first row holds genes, with or without a name for the first column, and the first column ids.
-
-    The header is read apart, because pandas renames what occurs twice.
-    """
-    try:
-        with _Bounded(path) as file:
-            header = file.readline().decode("utf-8").rstrip("\r\n").split("\t")
-        with _Bounded(path) as file:
-            # R writes no name above the row names, so that the header may be one cell short; read without it
-            frame = pd.read_csv(file, sep="\t", header=None, skiprows=1, dtype={0: str}, index_col=0, low_memory=False)
-        values = frame.to_numpy(dtype=np.float32)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as a gzipped table of spots x genes: {error}") from error
-    if not values.shape[1] or len(header) - values.shape[1] not in (0, 1):
-        raise ValueError(f"{path} names {len(header)} columns but has {values.shape[1]} beside the spot ids")
-    return frame.index, values, header[-values.shape[1] :]
+    return read_matrix(log)
 
 
 def _sum_repeated(matrix: sparse.csr_matrix, genes: list[str]) -> tuple[sparse.csr_matrix, list[str]]:
