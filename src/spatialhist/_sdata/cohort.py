@@ -12,7 +12,6 @@ from spatialhist import _keys
 from spatialhist._sdata.adopt import adopt, adopt_keys
 from spatialhist._sdata.geometry import copied_centers, has_spots
 from spatialhist._sdata.own_images import full_image
-from spatialhist._sdata.records import open_records
 from spatialhist._sdata.slide import Slide, is_measured
 from spatialhist._sdata.values import as_ids, check_positions
 
@@ -195,7 +194,6 @@ def get_table(sdata: SpatialData, table_key: str = _keys.TABLE) -> AnnData:
     # all tables: steps look at others on the same images too
     for key, held in sdata.tables.items():
         _check_matrices(held, key)
-        open_records(held)
     table = sdata.tables[table_key]
     adopt_keys(table, table_key)
     wanted = {_keys.REGION: "the slide of each spot, a key of sdata.shapes", _keys.INSTANCE: "its id in their index"}

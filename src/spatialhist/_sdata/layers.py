@@ -116,11 +116,9 @@ def record(table: AnnData, key: str, params: Mapping[str, Any]) -> None:
 
 def recorded(table: AnnData, key: str) -> dict[str, Any]:
     """How ``key`` was made; empty if nothing was recorded."""
-    entries = table.uns.get(_keys.ROOT, {})
-    if isinstance(entries.get(key), str):
-        # read from a store by spatialdata or anndata alone
-        entries[key] = of_stored(entries[key])
-    return entries.get(key, {})
+    entry = table.uns.get(_keys.ROOT, {}).get(key, {})
+    # a text where spatialdata or anndata has read the store
+    return of_stored(entry) if isinstance(entry, str) else entry
 
 
 def carry_records(table: AnnData, other: AnnData, called: Mapping[str, str], steps: Sequence[str]) -> None:

@@ -61,8 +61,8 @@ def save(
     read is kept where this object does not have it, or has it unchanged; what both have changed holds the value of the
     last save. Warnings name both.
 
-    What each step notes of itself, ``uns["spatialhist"]``, is one JSON text a step in the store. :func:`spatialhist.io.read`
-    and every step read it as a dict; what reads the store in another way takes ``json.loads``.
+    What each step notes of itself, ``uns["spatialhist"]``, is one JSON text a step in the store, which
+    :func:`spatialhist.io.read` opens as a dict. What reads the store in another way takes ``json.loads``.
 
     Examples
     --------
