@@ -59,9 +59,10 @@ def test_a_record_is_one_text_in_a_store_and_a_dict_where_it_is_read(sdata, tmp_
 
 def test_steps_know_the_records_of_an_object_that_spatialdata_read(sdata, tmp_path):
     sh.pp.log_normalize(sdata)
+    sh.pp.spot_distances(sdata, radius=("px", 30.0))
     sdata.write(tmp_path / "a.zarr")
     back = sd.read_zarr(tmp_path / "a.zarr")
-    sh.pp.smooth_expression(back, layer="log1p", radius=("px", 30.0))
+    sh.pp.smooth_expression(back, layer="log1p")
     assert back["table"].uns[_keys.ROOT]["log1p_smooth"]["target_sum"] == 1e4
     assert json.loads(back["table"].uns[_keys.ROOT]["step"])["n"] == 4
 
