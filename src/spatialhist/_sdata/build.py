@@ -50,7 +50,7 @@ def build_slide(
     Parameters
     ----------
     image
-        ``(c, y, x)`` uint8, numpy or dask, or an image element; None for a slide without an image.
+        ``(c, y, x)`` uint8, numpy or dask, a list of its levels, or an image element; None for a slide without an image.
     xy
         Spot centers ``(n, 2)``, (x, y) in full-resolution pixels.
     counts

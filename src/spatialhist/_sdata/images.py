@@ -278,7 +278,7 @@ def _block_means(level: da.Array, block: int) -> np.ndarray:
 
 
 def as_element(image: Any, placed: Mapping[str, Any], name: str) -> Any:
-    """Make an image element of pixels ``(c, y, x)``, or of another element, whose pixels stay where they are stored.
+    """Make an image element of pixels ``(c, y, x)`` or their levels, or of another element, whose pixels stay where they are.
 
     Raises
     ------
@@ -330,7 +330,8 @@ def affine(element: Any, slide: str, name: str = "") -> np.ndarray:
 
 
 def image_size(image: Any) -> tuple[int, int]:
-    """Columns and rows of an image element, or of pixels ``(c, y, x)``."""
+    """Columns and rows of an image element, of pixels ``(c, y, x)``, or of the levels of these."""
+    image = image[0] if isinstance(image, list) else image
     if hasattr(image, "shape") and not hasattr(image, "dims"):
         return image.shape[2], image.shape[1]
     sizes = levels_of(image)[0].sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,8 @@ _STRIP = 256
 """Rows of a smaller level made at a time, so that sums of 16 bits need no second image in memory."""
 
 
-def parse_image(image: np.ndarray | da.Array, placed: Mapping[str, Any]) -> Any:
-    """Make an image element of ``(c, y, x)`` uint8 with its pyramid.
+def parse_image(image: np.ndarray | da.Array | Sequence[np.ndarray], placed: Mapping[str, Any]) -> Any:
+    """Make an image element of ``(c, y, x)`` uint8 with its pyramid, or of the levels of one.
 
     A numpy array is not copied, and its levels are computed at once; those of a dask array stay lazy.
 
@@ -48,12 +49,19 @@ def parse_image(image: np.ndarray | da.Array, placed: Mapping[str, Any]) -> Any:
     return element
 
 
-def _levels(image: np.ndarray | da.Array) -> list[da.Array]:
+def _levels(image: np.ndarray | da.Array | Sequence[np.ndarray]) -> list[da.Array]:
+    if isinstance(image, Sequence):
+        return [_lazy(p) for p in image]
     # dask: chunks of even size first, so that no pair of pixels is torn apart when it is halved
-    pixels = [image if isinstance(image, np.ndarray) else image.rechunk(CHUNKS)]
-    while max(pixels[-1].shape[1:]) > MIN_LEVEL_PX and min(pixels[-1].shape[1:]) > 1:
-        pixels.append(_halve_any(pixels[-1]))
-    return [_lazy(p) for p in pixels]
+    return [_lazy(p) for p in halved(image if isinstance(image, np.ndarray) else image.rechunk(CHUNKS))]
+
+
+def halved(image: Any) -> Iterator[Any]:
+    """Levels of an image, each half as wide and high as the one before."""
+    yield image
+    while max(image.shape[1:]) > MIN_LEVEL_PX and min(image.shape[1:]) > 1:
+        image = _halve_any(image)
+        yield image
 
 
 def _lazy(pixels: np.ndarray | da.Array) -> da.Array:

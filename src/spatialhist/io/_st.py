@@ -55,7 +55,8 @@ def read_st(
     slides
         Slides to read.
     store
-        New zarr store to write to; the image of a slide leaves memory before the next one is read.
+        New zarr store to write to; the image of a slide leaves memory before the next one is read. Without one, decoded
+        pixels lie in temporary files, which go with the object.
     progress
         Show progress bars.
 
@@ -96,7 +97,8 @@ def read_st(
     sheet = _read_sheet(folder, slides)
     spots = {slide: _read_spots(folder, slide) for slide in tqdm(sheet.index, "tables", disable=not progress)}
     bar = tqdm(sheet.index, "images", disable=not progress)
-    sdata = assemble((_build(folder, sheet.loc[slide], spots[slide]) for slide in bar), store)
+    built = (_build(folder, sheet.loc[slide], spots[slide], stored=store is not None) for slide in bar)
+    sdata = assemble(built, store)
     table = sdata[_keys.TABLE]
     logger.info("read %d slides with %d spots and %d genes from %s", len(sheet), *table.shape, folder)
     return sdata
@@ -191,12 +193,14 @@ def _sum_repeated(matrix: sparse.csr_matrix, genes: list[str]) -> tuple[sparse.c
     return (matrix @ belongs).tocsr(), names.tolist()
 
 
-def _build(folder: Path, row: pd.Series, spots: _Spots) -> SpatialData:
+def _build(folder: Path, row: pd.Series, spots: _Spots, *, stored: bool) -> SpatialData:
     from spatialhist.io._assembly.slide import make_slide
     from spatialhist.io._images.image_file import read_pixels
 
+    pixels = read_pixels(_image_path(folder, row))
     return make_slide(
-        read_pixels(_image_path(folder, row)),
+        # in a moment these are in the store
+        pixels if stored else _spooled(pixels, row["slide"]),
         spots.frame[_POSITION],
         spots.matrix,
         slide=row["slide"],
@@ -208,6 +212,13 @@ def _build(folder: Path, row: pd.Series, spots: _Spots) -> SpatialData:
         spot_diameter_px=_known(row, "spot_diameter_px"),
         obs=_extra_columns(spots.frame),
     )
+
+
+def _spooled(pixels: np.ndarray, slide: str) -> list[np.ndarray]:
+    from spatialhist._sdata.pyramids import halved
+    from spatialhist.io._images.spooled import spooled
+
+    return [spooled(level, f"image of slide {slide!r}") for level in halved(pixels)]
 
 
 def _known(row: pd.Series, column: str) -> Any:

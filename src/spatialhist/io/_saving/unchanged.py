@@ -10,12 +10,10 @@ import contextlib
 import hashlib
 import json
 import os
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -95,7 +93,9 @@ def _parts(sdata: SpatialData, store: Path) -> Iterator[tuple[str, Any]]:
             yield f"{kind}/{name}", changes.place(element)
     # points that are stored are not compared
     yield "points", sorted(sdata.points)
-    yield from ((f"shapes/{name}", frame) for name, frame in sdata.shapes.items())
+    for name, frame in sdata.shapes.items():
+        yield f"shapes/{name}", frame
+        yield f"shapes/{name}/place", changes.place(frame)
     for name, table in sdata.tables.items():
         yield from ((f"tables/{name}/{part}", value) for part, value in _table_parts(table).items())
 
@@ -109,14 +109,50 @@ def _table_parts(table: AnnData) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> str:
-    """Digest of a value; other types than those a store gives back may change unseen."""
-    if sp.issparse(value) and value.format in ("csr", "csc"):
-        return f"{value.format} {history.digest_array(value)}"
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return history.digest_array(value)
-    if not isinstance(value, dict | list | pd.DataFrame | np.ndarray | None):
-        raise _Unknown
+    content = hashlib.blake2b(digest_size=16)
     try:
-        return str(joblib.hash(value, "sha1"))
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        for piece in _pieces(value):
+            content.update(f"{len(piece)}\0".encode() + piece)
+    except TypeError as error:
+        # of pandas, about a column of lists
         raise _Unknown from error
+    return content.hexdigest()
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    """Bytes that tell a value from others; types that no store gives back may change unseen."""
+    if sp.issparse(value) and value.format in ("csr", "csc"):
+        yield f"{value.format} {history.digest_array(value)}".encode()
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        yield history.digest_array(value).encode()
+    elif isinstance(value, np.ndarray):
+        yield repr(value.shape).encode()
+        yield from _column(pd.Series(value.ravel()))
+    elif isinstance(value, pd.DataFrame):
+        for name in value.columns:
+            yield repr(name).encode()
+            yield from _column(value[name])
+        yield repr((value.index.names, value.index.dtype)).encode()
+        yield pd.util.hash_pandas_object(value.index, index=False).to_numpy().tobytes()
+    elif isinstance(value, dict | list):
+        yield f"{type(value).__name__} {len(value)}".encode()
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield repr(key).encode()
+            yield from _pieces(entry)
+    elif value is None or isinstance(value, bool | int | float | str | np.generic):
+        yield repr((type(value), value)).encode()
+    else:
+        raise _Unknown
+
+
+def _column(values: pd.Series) -> Iterator[bytes]:
+    import shapely
+
+    if str(values.dtype) == "geometry":
+        shapes = shapely.to_wkb(np.asarray(values), include_srid=True)
+        yield from (b"" if shape is None else shape for shape in shapes)
+        return
+    kind = pd.api.types.infer_dtype(values, skipna=True) if values.dtype == object else ""
+    categories = [*values.cat.categories, values.cat.ordered] if isinstance(values.dtype, pd.CategoricalDtype) else []
+    yield repr((str(values.dtype), kind, categories)).encode()
+    yield pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes()
