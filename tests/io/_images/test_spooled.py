@@ -38,13 +38,14 @@ def open_maps() -> list[str]:
 @pytest.mark.parametrize(
     "pixels", [PIXELS, np.moveaxis(np.moveaxis(PIXELS, 0, -1).copy(), -1, 0)], ids=["planes", "rows"]
 )
-def test_pixels_are_the_same_and_lie_in_a_file(large, pixels):
+def test_pixels_are_the_same_and_lie_in_a_file(large, pixels, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     gc.collect()
     before = len(open_maps())
     held = spooled(pixels, "image")
     assert isinstance(base_of(held), np.memmap)
     np.testing.assert_array_equal(held, pixels)
-    assert len(open_maps()) > before and not list(Path(tempfile.gettempdir()).glob("spatialhist-*"))
+    assert len(open_maps()) > before and not list(tmp_path.iterdir())
     del held
     gc.collect()
     assert len(open_maps()) == before
@@ -55,7 +56,7 @@ def test_small_images_stay_in_memory():
 
 
 def test_without_room_pixels_stay_in_memory_with_a_way_out(large, monkeypatch):
-    def full(**_):
+    def full():
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module.tempfile, "TemporaryFile", full)

@@ -19,14 +19,14 @@ def spooled(pixels: np.ndarray, name: str) -> np.ndarray:
     Warns
     -----
     UserWarning
-        If there is no room for the file; pixels stay in memory then.
+        If there is no space for the file; pixels stay in memory then.
     """
     # Windows removes no file that is mapped
     if pixels.nbytes <= KEPT_BYTES or os.name == "nt":
         return pixels
     rows = np.moveaxis(pixels, 0, -1)
     try:
-        with tempfile.TemporaryFile(prefix="spatialhist-") as file:
+        with tempfile.TemporaryFile() as file:
             for top in range(0, len(rows), _ROWS):
                 # written and not mapped: a map of a full disk would end the process
                 file.write(np.ascontiguousarray(rows[top : top + _ROWS]).data)
@@ -34,7 +34,7 @@ def spooled(pixels: np.ndarray, name: str) -> np.ndarray:
             held = np.memmap(file, dtype=pixels.dtype, mode="r", shape=rows.shape)
     except OSError as error:
         warnings.warn(
-            f"{name} stays in memory, since {tempfile.gettempdir()} has no room for {pixels.nbytes / 1e6:,.0f} MB of decoded "
+            f"{name} stays in memory, since {tempfile.gettempdir()} has no space for {pixels.nbytes / 1e6:,.0f} MB of decoded "
             f"pixels ({error}): read slides into a store, store=, or set TMPDIR to a folder of a larger disk",
             UserWarning,
             stacklevel=2,

@@ -16,7 +16,7 @@ MAX_TABLE_BYTES = 4_000_000_000
 _BLOCK_BYTES = 16_000_000
 """Lines that are parsed at a time."""
 _NO_IDS = {b"", b"#N/A", b"#N/A N/A", b"#NA", b"<NA>", b"N/A", b"NA", b"NULL", b"NaN", b"None", b"n/a", b"nan", b"null"}
-"""What pandas takes for a missing id, as it does ``-nan`` and ``1.#IND``, which nobody calls a spot."""
+"""What pandas takes for a missing id, as it does ``-nan`` and ``1.#IND``, which are no names of spots."""
 
 Table = tuple[pd.Index, sparse.csr_matrix, list[str]]
 
