@@ -3,7 +3,6 @@
     python benchmarks/save.py               20 and 40 slides, preprocessed, cross-validated and predicted
     python benchmarks/save.py --sizes 10    other numbers of slides
     python benchmarks/save.py image         one simulated slide of 92 megapixels, into a new store
-    python benchmarks/save.py counts        counts of seven slides of 400 spots x 16,000 genes, read by io.read_st
 
 Seconds of the processor. ``of the write`` is the ratio to spatialdata's write in the same run.
 """
@@ -116,7 +115,7 @@ def show(title: str, rows: dict[str, float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", nargs="?", choices=("slides", "image", "counts"), default="slides")
+    parser.add_argument("kind", nargs="?", choices=("slides", "image"), default="slides")
     parser.add_argument("--sizes", type=int, nargs="+", default=(20, 40))
     options = parser.parse_args()
     warnings.simplefilter("ignore")
