@@ -6,6 +6,7 @@ import gc
 import tempfile
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 
@@ -43,12 +44,19 @@ def test_pixels_are_the_same_and_lie_in_a_file(large, pixels, tmp_path, monkeypa
     gc.collect()
     before = len(open_maps())
     held = spooled(pixels, "image")
-    assert isinstance(base_of(held), np.memmap)
+    assert isinstance(base_of(held).base, memoryview)
     np.testing.assert_array_equal(held, pixels)
     assert len(open_maps()) > before and not list(tmp_path.iterdir())
     del held
     gc.collect()
     assert len(open_maps()) == before
+
+
+def test_pixels_go_to_workers(large):
+    held = spooled(np.repeat(PIXELS, 20, axis=1), "image")
+    with joblib.parallel_config("loky", n_jobs=2):
+        sums = joblib.Parallel()(joblib.delayed(np.sum)(part) for part in (held, held[:, :, ::-1]))
+    assert sums == [20 * int(PIXELS.sum(dtype=int))] * 2
 
 
 def test_small_images_stay_in_memory():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 import warnings
@@ -31,7 +32,8 @@ def spooled(pixels: np.ndarray, name: str) -> np.ndarray:
                 # written and not mapped: a map of a full disk would end the process
                 file.write(np.ascontiguousarray(rows[top : top + _ROWS]).data)
             file.flush()
-            held = np.memmap(file, dtype=pixels.dtype, mode="r", shape=rows.shape)
+            # no numpy.memmap: joblib would hand workers the name of its file, and this one has none
+            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         warnings.warn(
             f"{name} stays in memory, since {tempfile.gettempdir()} has no space for {pixels.nbytes / 1e6:,.0f} MB of decoded "
@@ -40,4 +42,5 @@ def spooled(pixels: np.ndarray, name: str) -> np.ndarray:
             stacklevel=2,
         )
         return pixels
+    held = np.frombuffer(mapped, dtype=pixels.dtype).reshape(rows.shape)
     return np.moveaxis(held, -1, 0)
