@@ -178,7 +178,7 @@ def test_what_was_trained_in_this_session_needs_no_second_word(finished, monkeyp
     """Who named an encoder in a call trusts it."""
     known = sh.nn.get_encoder(mean_color)
     monkeypatch.setattr("spatialhist.tl._runs.task.get_encoder", lambda encoder: known)
-    monkeypatch.setattr("spatialhist.tl._data.design.get_encoder", lambda encoder: known)
+    monkeypatch.setattr("spatialhist.nn.get_encoder", lambda encoder: known)
     model = sh.tl.fit(draw_cohort(1), models=sh.tl.Ridge(components=6), genes=8, **FAST | {"encoder": NAMED})
     assert model.design().encoder == NAMED
 

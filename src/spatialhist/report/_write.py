@@ -78,22 +78,20 @@ def write(
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is no folder: make it, or choose another path=")
     cohort = open_cohort(sdata, list(cv.manifest.slides), table_key=table_key)
-    told = selection.warnings_of(cohort, cv, scores)
-    selected = selection.collect(cohort, cv, scores)
     # pandas copies attrs at every step, which takes longer than the steps
-    scores = scores.copy()
-    scores.attrs = {}
+    bare = scores.copy()
+    bare.attrs = {}
     page = _render(
         {
             "title": cv.folder.name,
             "notes": notes,
-            "facts": facts.collect(cohort, cv, stack, scores),
+            "facts": facts.collect(cohort, cv, stack, bare),
             "explore": facts.interactive_page(cv, target),
-            "told": told,
-            "selected": selected,
-            "scores": score_tables.collect(scores),
-            "maps": gene_maps.collect(cohort, cv, scores),
-            "pictures": pictures.collect(cohort, cv, scores, table_key),
+            "told": selection.warnings_of(cohort, cv, scores),
+            "selected": selection.collect(cohort, cv, scores),
+            "scores": score_tables.collect(bare),
+            "maps": gene_maps.collect(cohort, cv, bare),
+            "pictures": pictures.collect(cohort, cv, bare, table_key),
             "stain_probe": stain_probe.collect(cohort, table_key),
         }
     )

@@ -45,14 +45,14 @@ def test_scores_of_weights_are_those_of_their_predictions(sizes):
 def test_leading_components_see_what_all_of_them_see(n):
     design, truth, weights = drawn(n)
     left, right = weights, np.random.default_rng(1).normal(size=(3, 3))
-    seen = HeldSlide.of(design, truth).through(left)
+    seen = HeldSlide.of(design.copy(), truth).through(left)
     for k in (1, 2, 3):
-        expected = HeldSlide.of(design, truth).score(left[:, :k] @ right[:k])
+        expected = HeldSlide.of(design.copy(), truth).score(left[:, :k] @ right[:k])
         assert seen.leading(k).score(right[:k]) == pytest.approx(expected, abs=1e-14)
 
 
 def test_a_slide_whose_spots_look_alike_is_scored_zero_and_not_by_rounding():
     design, truth, weights = drawn(30)
     alike = np.tile(design[:1] * 0.1 + 0.3, (30, 1))
-    assert HeldSlide.of(alike, truth).score(weights) == 0.0
-    assert HeldSlide.of(alike, truth).through(weights).score(np.eye(3)) == 0.0
+    assert HeldSlide.of(alike.copy(), truth).score(weights) == 0.0
+    assert HeldSlide.of(alike.copy(), truth).through(weights).score(np.eye(3)) == 0.0

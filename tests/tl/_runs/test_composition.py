@@ -69,7 +69,7 @@ def test_predictions_are_clipped_and_sum_to_one(trained, source, known, tmp_path
     new = sd.read_zarr(tmp_path / "new.zarr")
     sh.tl.predict(new, model, composition=True, **KEY, **OPTIONS)
     sh.io.save(new)
-    table = sd.read_zarr(tmp_path / "new.zarr")["cell_types"]
+    table = sh.io.read(tmp_path / "new.zarr")["cell_types"]
     assert (table.layers["plain"] < 0).any()
     np.testing.assert_allclose(table.layers["predicted"], summed_to_one(table.layers["plain"]), atol=1e-6)
     np.testing.assert_allclose(table.layers["predicted"].sum(axis=1), 1, atol=1e-6)

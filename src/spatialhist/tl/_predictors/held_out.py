@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import qr
 
 from spatialhist.metrics import pearson
 from spatialhist.metrics._correlation import ROUNDING, center
@@ -41,9 +42,13 @@ class HeldSlide:
 
     @classmethod
     def of(cls, design: np.ndarray, truth: np.ndarray) -> HeldSlide:
-        """Of features ``(n, features)`` and targets ``(n, genes)``."""
+        """Of features ``(n, features)``, which are overwritten, and targets ``(n, genes)``."""
         truth, squares, constant = center(truth)
-        slide = cls(len(truth), center(design)[0], truth, np.sqrt(squares), ~constant, design[0])
+        first = design[0].copy()
+        # in place: the features of a slide are the largest array here
+        design -= first
+        design -= design.mean(axis=0)
+        slide = cls(len(truth), design, truth, np.sqrt(squares), ~constant, first)
         return slide._rotated() if slide.n > design.shape[1] else slide
 
     def through(self, weights: np.ndarray) -> HeldSlide:
@@ -66,7 +71,7 @@ class HeldSlide:
         return float(np.clip(found, -1, 1)[self.varies].mean()) if self.varies.any() else 0.0
 
     def _rotated(self) -> HeldSlide:
-        q, triangle = np.linalg.qr(self.design)
+        q, triangle = qr(self.design, mode="economic", overwrite_a=True, check_finite=False)
         return replace(self, design=triangle, truth=q.T @ self.truth)
 
 
