@@ -19,6 +19,7 @@ import spatialhist as sh
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from _her2st import read_cohort, take_features
+from draw_gallery import keep
 
 TARGET = Path(__file__).parent / "_static" / "real_tissue.png"
 SECTIONS, SLIDE = ["C2", "C3", "C4", "C5"], "C3"
@@ -59,7 +60,7 @@ def chosen_genes(scores, verdicts) -> list[str]:
 
 def draw(sdata, genes: list[str]) -> None:
     """H&E, and each gene as measured and as predicted."""
-    figure, axes = plt.subplots(1, 5, figsize=(17, 3.4), layout="constrained")
+    _, axes = plt.subplots(1, 5, figsize=(17, 3.4), layout="constrained")
     thumbnail = sdata["table"].uns["spatial"][SLIDE]["images"]["hires"]
     axes[0].imshow(thumbnail)
     axes[0].set_axis_off()
@@ -67,7 +68,7 @@ def draw(sdata, genes: list[str]) -> None:
     for gene, pair in zip(genes, (axes[1:3], axes[3:5]), strict=True):
         sh.pl.genes(sdata, gene, slides=SLIDE, layers=("log1p", "oof"), axes=pair)
     axes[0].set(xlim=axes[1].get_xlim(), ylim=axes[1].get_ylim())
-    figure.savefig(TARGET, dpi=90)
+    keep(TARGET)
 
 
 if __name__ == "__main__":
