@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from spatialhist._runtime.checks import check_choice, check_range
+from spatialhist._runtime.checks import as_folder, check_choice, check_range
 
 
 @pytest.mark.parametrize("choices", [Literal["hex", "square"], ("hex", "square"), {"hex": 1, "square": 2}])
@@ -26,3 +26,15 @@ def test_number_outside_of_its_range_is_refused(value, high, wanted):
     check_range("share", 0.5, 0, high)
     with pytest.raises(ValueError, match=f"^share={value} must be {wanted}$"):
         check_range("share", value, 0, high)
+
+
+def test_a_folder_may_be_made_and_is_no_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert as_folder("cache", None) is None
+    assert as_folder("cache", str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert not (tmp_path / "a").exists()
+    for path in ("file", "file/within"):
+        with pytest.raises(NotADirectoryError, match=r"cache='.*' cannot be a folder, since .*file is a file"):
+            as_folder("cache", tmp_path / path)
+    with pytest.raises(TypeError, match="cache=3 must be the path of a folder, or None"):
+        as_folder("cache", 3)

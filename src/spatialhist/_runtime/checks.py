@@ -1,7 +1,9 @@
-"""Options that are numbers of a range, or one of a few words."""
+"""Options that are numbers of a range, one of a few words, or folders."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, get_args
 
 
@@ -39,3 +41,26 @@ def check_choice(name: str, value: str, choices: Any, *, otherwise: str = "") ->
     known = get_args(choices) or tuple(choices)
     if value not in known:
         raise ValueError(f"{name}={value!r} is not one of {list(known)}{otherwise and f' {otherwise}'}")
+
+
+def as_folder(name: str, path: Any) -> Path | None:
+    """A folder that is there or can be made; None where none is asked for.
+
+    Raises
+    ------
+    TypeError
+        If it is no path.
+    NotADirectoryError
+        If a file is in its place, or above it.
+    """
+    if path is None:
+        return None
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name}={path!r} must be the path of a folder, or None")
+    folder = Path(path)
+    above = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(
+            f"{name}={str(path)!r} cannot be a folder, since {above} is a file: choose another {name}="
+        )
+    return folder

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialhist._sdata.compat import quiet
-from spatialhist.io._assembly.cohort import check_path
-from spatialhist.io._saving.store import save_changes
+from spatialhist.io._assembly.cohort import check_new, check_path
+from spatialhist.io._saving.store import save_changes, save_new
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -77,9 +77,23 @@ def save(
     """
     with quiet():
         if path is not None:
-            check_path(Path(path))
-            sdata.write(path, overwrite=overwrite)
+            _save_all(sdata, Path(path), overwrite=overwrite)
             logger.info("saved all into %s", path)
             return
         written = save_changes(sdata, progress=progress)
     logger.info("saved into %s: %s", sdata.path, ", ".join(written) or "nothing new")
+
+
+def _save_all(sdata: SpatialData, path: Path, *, overwrite: bool) -> None:
+    taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    if taken and not overwrite:
+        raise ValueError(
+            f"{path} already exists: choose another path, pass overwrite=True to replace it, or leave out path= to save into the "
+            "store that the object has"
+        )
+    if not taken:
+        check_new(path)
+        save_new(sdata, path)
+        return
+    check_path(path)
+    sdata.write(path, overwrite=True)

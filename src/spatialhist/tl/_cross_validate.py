@@ -136,9 +136,9 @@ def cross_validate(
     KeyError
         If layer, image, mask or genes are missing.
     TypeError
-        If an option is none of :class:`Design`.
-    FileExistsError
-        If ``out`` holds another run.
+        If an option is none of :class:`Design`, or ``out`` is no path.
+    FileExistsError, NotADirectoryError
+        If ``out`` holds another run, or is a file.
 
     Examples
     --------

@@ -87,7 +87,7 @@ def fit(
 
     Raises
     ------
-    KeyError, ValueError, TypeError, FileExistsError
+    KeyError, ValueError, TypeError, FileExistsError, NotADirectoryError
         As :func:`cross_validate`; also if ``evaluated_by`` is of other models, another layer or another design, and if
         ``start`` differs in what it predicts or looks at, in a network, or in the panel.
 

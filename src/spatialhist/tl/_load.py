@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def load(
     ------
     FileNotFoundError, ValueError
         If the folder holds none, is broken, or was written by a newer version.
+    TypeError
+        If it is no path.
 
     Examples
     --------
@@ -56,6 +59,8 @@ def load(
     Traceback (most recent call last):
     FileNotFoundError: nowhere is no run or model folder: it has no manifest.json
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder={folder!r} must be the path of a run or model folder")
     if parsed(Path(folder)).get("what") == MODEL:
         return Model.load(folder, models=models, encoder=encoder)
     cv = CrossValidation.load(folder, models=models, encoder=encoder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import as_folder
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.composition import as_composition
@@ -98,6 +99,8 @@ def predict(
     ValueError
         If a model fitted on everything is asked for a slide it was fitted on, the stain of a slide was normalized in
         another way than in training, or ``composition`` is asked of a model that does not predict all parts of a whole.
+    TypeError, NotADirectoryError
+        If ``cache`` is no path, or a file.
 
     Warns
     -----
@@ -109,6 +112,7 @@ def predict(
 
     cohort = open_cohort(sdata, slides, table_key=table_key)
     check_key(key_added)
+    kept = as_folder("cache", cache)
     trained = as_trained(model, allow_training=allow_training)
     if composition:
         check_composition(trained)
@@ -130,7 +134,7 @@ def predict(
     for slide in tqdm(opened, desc="predict", disable=not progress):
         with pinned_threads(trained.threads):
             view = View.of(slide, design, tiles=trained.needs_tiles)
-            parts = slide_features(slide, view, design, encode, Path(cache) if cache else None).parts()
+            parts = slide_features(slide, view, design, encode, kept).parts()
             as_training = {"training_slide": training[slide.name]}
             each = [(trained.predict(p, **as_training), trained.out_of_distribution(p, **as_training)) for p in parts]
             predicted, ood[slide.name] = (np.concatenate(v) for v in zip(*each, strict=True))

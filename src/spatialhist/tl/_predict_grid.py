@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
-from spatialhist._runtime.checks import check_choice
+from spatialhist._runtime.checks import as_folder, check_choice
 from spatialhist._runtime.executor import n_workers
 from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.composition import as_composition
@@ -129,6 +129,8 @@ def predict_grid(
         If the slide has no mpp where lengths are in micrometers, no tissue, a stain that was normalized in another way
         than in training, a fitted model was fitted on it, or ``composition`` is asked of a model that does not predict all
         parts of a whole.
+    TypeError, NotADirectoryError
+        If ``cache`` is no path, or a file.
 
     Warns
     -----
@@ -163,6 +165,7 @@ def predict_grid(
     check_choice("lattice", lattice, Lattice)
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
+    kept = as_folder("cache", cache)
     # refuses what is no executor, before a slide is opened
     n_workers(executor)
     trained = as_trained(model)
@@ -178,7 +181,6 @@ def predict_grid(
         check_layer_size(
             len(grid.slide.spots), len(trained.genes), n_layers=1 if _level(grid, trained, level) is None else 3
         )
-    kept = None if cache is None else Path(cache)
     for grid in grids:
         name = grid.slide.name
         values, ood = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)

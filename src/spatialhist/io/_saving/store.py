@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialhist._runtime.files import inside
+from spatialhist._runtime.files import inside, new_folder
 from spatialhist.io._saving import changes, exchange, history, unchanged
 from spatialhist.io._saving.merge import merge
 from spatialhist.io._saving.plan import Plan
@@ -58,7 +58,7 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
             exchange.carry_out(store)
         elif not sdata.has_consolidated_metadata():
             exchange.consolidate(store)
-        _read_back(sdata, store)
+        read_back(sdata, store)
         if not others:
             unchanged.note(sdata, store)
     return plan.summary()
@@ -151,7 +151,31 @@ def _stage_whole(elements: dict[str, Any], store: Path, stage: Path, progress: b
     return {path: stage / path for path in elements if not changes.same_files(stage / path, store / path)}
 
 
-def _read_back(sdata: SpatialData, store: Path) -> None:
+def save_new(sdata: SpatialData, store: Path) -> None:
+    """Write all of an object into a store that appears when it is whole.
+
+    Raises
+    ------
+    ValueError
+        If zarr cannot hold something of the object.
+    """
+    with new_folder(store) as folder:
+        try:
+            sdata.write(folder, update_sdata_path=False)
+        except OSError:
+            raise
+        except Exception as error:
+            # anndata says where it was in notes
+            said = "; ".join([str(error), *getattr(error, "__notes__", [])])
+            raise ValueError(
+                f"{store} was not written, since a store cannot hold part of the object: {said}. Leave this part out, or make "
+                "it of numbers, text, arrays, lists and dicts"
+            ) from error
+    sdata.path = store
+    read_back(sdata, store)
+
+
+def read_back(sdata: SpatialData, store: Path) -> None:
     """Let images and masks read from the store, so that what was computed is not computed again."""
     stored = None
     for kind in ("images", "labels"):

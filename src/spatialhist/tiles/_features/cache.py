@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from spatialhist._runtime.checks import as_folder
 from spatialhist._runtime.files import load_array, write_array, write_json
 from spatialhist._sdata.cohort import get_slide
 from spatialhist.tiles._features.encode import encode_tiles, encoder_spec, encoding_reader
@@ -50,6 +51,11 @@ class FeatureCache:
         Where features are kept, made when needed; it may lie in the store, as ``sdata.path / "features"``, where zarr
         warns of an object that is none of its own. None computes them each time.
 
+    Raises
+    ------
+    TypeError, NotADirectoryError
+        If the folder is no path, or a file.
+
     Examples
     --------
     >>> import numpy as np, spatialhist as sh
@@ -64,7 +70,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.folder = as_folder("folder", folder)
 
     def features(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import as_folder
 from spatialhist._runtime.files import refuse_links, remove, whole_folder
 from spatialhist.tl._data.design import Design
 from spatialhist.tl._runs.manifest import MANIFEST, Manifest, parsed
@@ -27,10 +28,17 @@ def run_folder(out: str | Path | None) -> tuple[Path, tempfile.TemporaryDirector
 
 
 def as_recorded(design: Design, out: str | Path | None, *, overwrite: bool = False) -> Design:
-    """Complete a design by that of the run to be resumed, so that it goes on with the tiles with which it began."""
-    if not out or overwrite or not (Path(out) / MANIFEST).exists():
+    """Complete a design by that of the run to be resumed, so that it goes on with the tiles with which it began.
+
+    Raises
+    ------
+    TypeError, NotADirectoryError
+        If ``out`` is no path, or a file.
+    """
+    folder = as_folder("out", out or None)
+    if folder is None or overwrite or not (folder / MANIFEST).exists():
         return design
-    return design.completed(Manifest.read(Path(out)).design)
+    return design.completed(Manifest.read(folder).design)
 
 
 def check_free(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
@@ -89,8 +97,6 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    FileExistsError
-        If it is a file.
     ValueError
         If a link in it leads to somewhere else, which would be written to.
     RuntimeError
@@ -98,8 +104,6 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    if folder.is_file():
-        raise FileExistsError(f"{folder} is a file: choose another out=")
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
     # fails at once, since how long the other process takes is unknown
