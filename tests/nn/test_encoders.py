@@ -271,7 +271,7 @@ def test_a_network_works_on_few_pixels_at_once_and_gets_every_tile(monkeypatch):
     module.register_forward_pre_hook(lambda _, tiles: seen.append(len(tiles[0])))
     tiles = torch.randint(0, 256, (7, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     whole = FrozenEncoder(module)(tiles)
-    monkeypatch.setattr("spatialhist.nn._encoders.PIXELS_AT_ONCE", 3 * 20 * 24 + 1)
+    monkeypatch.setattr("spatialhist.nn._encoders.frozen.PIXELS_AT_ONCE", 3 * 20 * 24 + 1)
     parts = FrozenEncoder(module)(tiles)
     assert seen == [7, 3, 3, 1]
     torch.testing.assert_close(parts, whole)

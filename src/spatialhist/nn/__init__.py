@@ -9,7 +9,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_blocks": ["ResidualBlock"],
         "_check_encoder": ["check_encoder"],
         "_color_texture.encoder": ["ColorTexture"],
-        "_encoders": ["Encoder", "FrozenEncoder", "get_encoder"],
+        "_encoders.by_name": ["get_encoder"],
+        "_encoders.frozen": ["FrozenEncoder"],
+        "_encoders.protocol": ["Encoder"],
         "_feature_head": ["FeatureHead"],
         "_fingerprint": ["encoder_fingerprint"],
         "_losses": [

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from spatialhist.nn._encoders import Encoder, FrozenEncoder, get_encoder
+from spatialhist.nn._encoders.by_name import get_encoder
+from spatialhist.nn._encoders.frozen import FrozenEncoder
+from spatialhist.nn._encoders.protocol import Encoder
 from spatialhist.nn._fingerprint import encoder_fingerprint, networks_of
 
 PIXELS = 64

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from spatialhist.nn._encoders import Encoder
+    from spatialhist.nn._encoders.protocol import Encoder
 
 # the repr of these says all that they are
 PLAIN = (
