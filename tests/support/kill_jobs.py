@@ -30,6 +30,7 @@ import spatialhist as sh
 from spatialhist.tiles._features import cache as _cache
 from spatialhist.tl import FeatureNetwork, Ridge, TileNetwork
 from spatialhist.tl._inference import blocks as _predict_blocks
+from spatialhist.tl._inference import raster
 from spatialhist.tl._predictors import batches as _batches
 from spatialhist.tl._predictors import short_training as _short_training
 
@@ -148,6 +149,22 @@ def predict_grid(folder: Path) -> Any:
     return digest_object(read(folder))
 
 
+def predict_map(folder: Path) -> Any:
+    """Predict a map into the store, counting the squares that are begun."""
+    predict = _predict_blocks.Block.predict_parts
+
+    def counted(*args: Any) -> Any:
+        note(folder, "block")
+        return predict(*args)
+
+    _predict_blocks.Block.predict_parts = counted
+    raster.MAX_SIDE = 32
+    sdata = read(folder)
+    options = {"resolution": ("px", 1), "encoder": mean_color, "progress": False}
+    sh.tl.predict_map(sdata, folder / "run", slide="S1", **options)
+    return digest_object(read(folder))
+
+
 def save(folder: Path) -> Any:
     """Save new layers, images and dropped spots into the store."""
     sdata = read(folder)
@@ -185,6 +202,7 @@ JOBS = {
     "stack": Job(stack, "epoch", 1),
     "feature cache": Job(cache_features, "tile", PART),
     "predict_grid": Job(predict_grid, "block", 1),
+    "predict_map": Job(predict_map, "block", 1),
     "save": Job(save),
 }
 

@@ -69,7 +69,7 @@ def test_twice_replaces_the_map():
         ({"layer": "predicted"}, KeyError, "make it with sh.tl.predict"),
         ({"slide": "S9"}, KeyError, r"no slide \['S9'\]"),
         ({"step": 0.0}, ValueError, "step=0.0 must be positive"),
-        ({"step": 1e-4}, MemoryError, "need .* GB"),
+        ({"step": 1e-4}, MemoryError, "needs .* GB"),
         ({"key_added": "a b"}, ValueError, "try 'a_b'"),
     ],
 )

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist._sdata.elements import put_element
+from spatialhist._sdata.layers import MAX_LAYER_GB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask.array import Array
     from spatialdata import SpatialData
 
 MIN_LEVEL_PX = 256
 """The pyramid ends at the first smaller level whose longer side is not above this."""
 
 
-def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence[str], image: str, step: float) -> None:
+def add_map(
+    sdata: SpatialData, key: str, values: np.ndarray | Array, *, names: Sequence[str], image: str, step: float
+) -> None:
     """Add a map that covers an image; one of that name is replaced.
 
     Parameters
@@ -28,7 +32,8 @@ def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence
     key
         Name of the map.
     values
-        ``(genes, y, x)`` float32, NaN where nothing is known.
+        ``(genes, y, x)`` float32, NaN where nothing is known; a dask array is computed when the map is read or saved, in
+        chunks of an even number of pixels.
     names
         Of the genes.
     image
@@ -41,9 +46,10 @@ def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence
     from spatialdata.transformations import Scale, get_transformation
     from spatialdata.transformations import Sequence as Chain
 
+    halve = halve_known if isinstance(values, np.ndarray) else _halve_later
     levels = [values]
     while min(levels[-1].shape[1:]) > 1 and (len(levels) == 1 or max(levels[-1].shape[1:]) > MIN_LEVEL_PX):
-        levels.append(halve_known(levels[-1]))
+        levels.append(halve(levels[-1]))
     to_image = Scale([step, step], axes=("x", "y"))
     placed = get_transformation(sdata.images[image], get_all=True)
     element = Image2DModel.parse(
@@ -55,8 +61,24 @@ def add_map(sdata: SpatialData, key: str, values: np.ndarray, *, names: Sequence
     )
     for i, level in enumerate(levels[1:], 1):
         # Those that the parser makes lose what borders on the unknown.
-        element[f"scale{i}"]["image"].data = da.from_array(level)
+        element[f"scale{i}"]["image"].data = da.asarray(level)
     put_element(sdata.images, key, element)
+
+
+def check_map_size(shape: tuple[int, int], n_channels: int, *, advice: str, max_gb: float = MAX_LAYER_GB) -> None:
+    """Refuse a map that would not fit into memory, before any work is done.
+
+    Raises
+    ------
+    MemoryError
+        If it would exceed the limit; the message gives its size.
+    """
+    size = shape[0] * shape[1] * n_channels * 4 / 1e9
+    if size > max_gb:
+        raise MemoryError(
+            f"a map of {shape[1]:,} x {shape[0]:,} pixels and {n_channels:,} channels needs {size:.1f} GB, more than {max_gb:g} GB: "
+            f"{advice}"
+        )
 
 
 def halve_known(values: np.ndarray) -> np.ndarray:
@@ -67,3 +89,11 @@ def halve_known(values: np.ndarray) -> np.ndarray:
         # four unknown pixels make an unknown one, which is what is wanted
         warnings.filterwarnings("ignore", message="Mean of empty slice")
         return np.asarray(np.nanmean(blocks, axis=(2, 4), dtype=np.float32))
+
+
+def _halve_later(values: Array) -> Array:
+    """Do the same chunk by chunk; chunks of the result are as large as those of the values."""
+    genes, side = values.chunks[0], values.chunksize[1:]
+    whole = values[:, : values.shape[1] // 2 * 2, : values.shape[2] // 2 * 2]
+    halved = [tuple(n // 2 for n in chunks) for chunks in whole.chunks[1:]]
+    return whole.map_blocks(halve_known, chunks=(genes, *halved), dtype=np.float32).rechunk((-1, *side))

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_load": ["load"],
         "_predict": ["predict"],
         "_predict_grid": ["predict_grid"],
+        "_predict_map": ["predict_map"],
         "_data.design": ["Design"],
         "_data.samples": ["Samples"],
         "_predictors.baselines": ["Permuted"],

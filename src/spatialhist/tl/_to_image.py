@@ -11,8 +11,8 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.layers import check_key, check_layer_size, dense_columns, gene_positions, get_layer
-from spatialhist._sdata.maps import add_map
+from spatialhist._sdata.layers import check_key, dense_columns, gene_positions, get_layer
+from spatialhist._sdata.maps import add_map, check_map_size
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -66,6 +66,8 @@ def to_image(
         If a gene, the layer, the slide or its image is missing.
     ValueError
         If the step is not positive, or there is a single spot.
+    MemoryError
+        If the map is too large for memory.
 
     Notes
     -----
@@ -103,7 +105,7 @@ def to_image(
     image = cohort.slide(slide).image()
     points, step_px = image.pixels(cohort.slide(spots).xy), step / image.px
     shape = _shape(image.pyramid, step_px)
-    check_layer_size(shape[0] * shape[1], len(names))
+    check_map_size(shape, len(names), advice="name fewer genes, or a larger step=")
     raster = rasterize(points, values, radius / image.px, step_px, shape)
     add_map(sdata, key, raster, names=names, image=image.pyramid.key, step=step_px)
     logger.info("to_image: added %r, %d genes of %d x %d pixels", key, len(names), *shape[::-1])

@@ -46,22 +46,52 @@ def save_changes(sdata: SpatialData, *, progress: bool = False) -> list[str]:
         return []
     changes.check_attrs(sdata)
     with exchange.staging(store) as stage:
-        saves = history.read_history(store)
         plan = _plan(sdata, store, stage, progress)
-        _check_inside(plan, store)
-        others = history.unseen(saves, history.known(sdata), store)
-        merge(plan, sdata, others, store)
-        if plan.summary():
-            save = history.next_save(saves, sdata, plan.held(store))
-            exchange.decide(store, list_steps(plan, sdata, store, [*saves, save]))
-            history.remember(sdata, save)
-            exchange.carry_out(store)
-        elif not sdata.has_consolidated_metadata():
+        others = _carry_out(plan, sdata, store)
+        if not plan.summary() and not sdata.has_consolidated_metadata():
             exchange.consolidate(store)
         read_back(sdata, store)
         if not others:
             unchanged.note(sdata, store)
     return plan.summary()
+
+
+def save_image(sdata: SpatialData, name: str, *, progress: bool = False) -> None:
+    """Put one image into an object's store, with ``sdata.attrs``; all other elements there stay as they are.
+
+    Parameters
+    ----------
+    sdata
+        The object. The image reads from the store afterwards.
+    name
+        Of the image.
+    progress
+        Show a bar.
+
+    Raises
+    ------
+    ValueError
+        As :func:`save_changes`.
+    """
+    store, path = _check_store(sdata), f"images/{name}"
+    with exchange.staging(store) as stage:
+        parts = _stage_whole({path: sdata.images[name]}, store, stage / "elements.zarr", progress)
+        _carry_out(Plan(parts=parts, attrs=_changed_attrs(sdata, _read_images(store))), sdata, store)
+        read_back(sdata, store)
+
+
+def _carry_out(plan: Plan, sdata: SpatialData, store: Path) -> Any:
+    """Do what is staged, and return the saves of others that the object has not seen."""
+    saves = history.read_history(store)
+    _check_inside(plan, store)
+    others = history.unseen(saves, history.known(sdata), store)
+    merge(plan, sdata, others, store)
+    if plan.summary():
+        save = history.next_save(saves, sdata, plan.held(store))
+        exchange.decide(store, list_steps(plan, sdata, store, [*saves, save]))
+        history.remember(sdata, save)
+        exchange.carry_out(store)
+    return others
 
 
 def _check_store(sdata: SpatialData) -> Path:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TISSUE = "tissue"
 """Folder of the cache for features of a slide's tissue."""
+Result = tuple[np.ndarray, np.ndarray]
+"""Predictions ``(n, genes)``, and how far ``(n,)`` from training."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,19 @@ class Block:
 
     def predict(self, points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``(n, genes)`` at points of the image, and say ``(n,)`` how far they are from training spots."""
+        (result,) = self.predict_parts(points, position, [slice(None)])
+        return result
+
+    def predict_parts(self, points: np.ndarray, position: np.ndarray, parts: Sequence[slice]) -> Iterator[Result]:
+        """Encode points of the image in one pass over the pixels, and predict them part by part."""
         encode = _encoder(self.encoder)
         with pinned_threads(self.trained.threads):
             spots = self.view.encode(points, encode)
-            samples = SlideFeatures(self.view, self.tissue, points, position, spots).samples()
-            values = self.trained.predict(samples, training_slide=self.training_slide)
-            return values, self.trained.out_of_distribution(samples, training_slide=self.training_slide)
+            features = SlideFeatures(self.view, self.tissue, points, position, spots)
+            for part in parts:
+                samples = features.samples(part)
+                values = self.trained.predict(samples, training_slide=self.training_slide)
+                yield values, self.trained.out_of_distribution(samples, training_slide=self.training_slide)
 
 
 def _refuse_other_width(tissue: Tissue, trained: Trained, n_extents: int) -> None:
@@ -125,10 +134,6 @@ def _encoder(encoder: str | Callable[..., Any]) -> Callable[..., Any]:
 def _named_encoder(name: str) -> Callable[..., Any]:
     """Keep the weights between the blocks of a process."""
     return get_encoder(name)
-
-
-Result = tuple[np.ndarray, np.ndarray]
-"""Predictions ``(n, genes)``, and how far ``(n,)`` from training."""
 
 
 def block_name(facts: Sequence[str], arrays: Sequence[np.ndarray]) -> str:

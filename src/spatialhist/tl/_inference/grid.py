@@ -66,26 +66,59 @@ def lay_grid(
     KeyError, ValueError
         If the slide lacks something that the model needs.
     """
-    sizes, own, name = TrainedScale.of(trained.manifest.scales), slide.scale, slide.name
-    slide.image(design.image)
+    slide, design, training_slide = as_trained_on(slide, trained, design)
+    distance = spacing_px(slide, spacing)
     mask, factors = slide.tissue
-    spots = sizes.spots(own)
-    check_pitch(spots, name, [("pitch", 1.0)])
-    design = design_in_px(design, sizes.complete(own), name, tiles=trained.needs_tiles)
-    training_slide = Relatives.of(trained).training_slide(slide)
-    trained.check_slide(training_slide)
-    distance = spots.diameter(name) if spacing is None else spots.px(spacing, name)
-    if not 0 < distance < np.inf:
-        raise ValueError(f"spacing={spacing!r} must be a positive length")
     if within == TISSUE:
         points = lattice_on(mask, factors, distance / slide.image().px, lattice)
     else:
         points = _on_image(slide, distance / slide.image().px, lattice, within)
     if not len(points):
         raise ValueError(
-            f"no spot at a distance of {distance:g} px lies on the {within} of slide {name!r}: look at its mask"
+            f"no spot at a distance of {distance:g} px lies on the {within} of slide {slide.name!r}: look at its mask"
         )
-    return Grid(slide.with_spots(points, spots), distance, design, training_slide, within)
+    return Grid(slide.with_spots(points, slide.scale), distance, design, training_slide, within)
+
+
+def as_trained_on(slide: Slide, trained: Trained, design: Design) -> tuple[Slide, Design, str | None]:
+    """A slide at the scale of training, before anything is laid on it.
+
+    Returns
+    -------
+    tuple[Slide, Design, str | None]
+        The slide without spots, whose scale has those of training; what the model looks at, in pixels of the slide; and the
+        name under which the run was trained on it.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If the slide lacks something that the model needs.
+    """
+    sizes, own, name = TrainedScale.of(trained.manifest.scales), slide.scale, slide.name
+    slide.image(design.image)
+    # a slide without a mask is refused before the model is asked anything
+    _ = slide.tissue
+    spots = sizes.spots(own)
+    check_pitch(spots, name, [("pitch", 1.0)])
+    design = design_in_px(design, sizes.complete(own), name, tiles=trained.needs_tiles)
+    training_slide = Relatives.of(trained).training_slide(slide)
+    trained.check_slide(training_slide)
+    return slide.with_spots(np.empty((0, 2)), spots), design, training_slide
+
+
+def spacing_px(slide: Slide, spacing: tuple[str, float] | None) -> float:
+    """A distance in pixels of the slide, the diameter of a spot where none is given.
+
+    Raises
+    ------
+    ValueError
+        If it is no positive length.
+    """
+    scale, name = slide.scale, slide.name
+    distance = scale.diameter(name) if spacing is None else scale.px(spacing, name)
+    if not 0 < distance < np.inf:
+        raise ValueError(f"spacing={spacing!r} must be a positive length")
+    return distance
 
 
 def _on_image(slide: Slide, spacing: float, lattice: Lattice, within: str) -> np.ndarray:
