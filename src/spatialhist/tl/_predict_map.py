@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,11 @@ def predict_map(
     A pixel has the values that :func:`predict` gives a spot at its center. Slide-wise statistics are taken on a fixed grid of
     the tissue, as there.
 
+    Of a run with ``spot_resolution`` (:class:`Design`), whose spots are averages over such pixels, the map is a super-resolution
+    of the spots, where its models are linear: its mean over the pixels of a spot is the prediction of the spot (area-to-point,
+    with the same model for both). Pixels are clipped to 8 deviations of training in each feature, as spots are, so that the
+    two differ where one is odder than that. Ask for ``resolution`` equal to ``spot_resolution``.
+
     Examples
     --------
     >>> import spatialhist as sh
@@ -233,7 +239,10 @@ def _task(grid: Grid, trained: Trained, raster: Raster, columns: tuple[int, ...]
     center = ((x + 0.5) * factors[0], (y + 0.5) * factors[1])
     pitch = slide.scale.pitch_px
     unit = pitch / slide.image().px if pitch else 1.0
-    return SquareTask(Block.of(grid, trained), raster.step, center, unit, columns, composition)
+    block = Block.of(grid, trained)
+    # a pixel is looked at from its center, also where spots are looked at as many pixels
+    block = replace(block, view=replace(block.view, disc=None))
+    return SquareTask(block, raster.step, center, unit, columns, composition)
 
 
 def _predict(

@@ -42,6 +42,7 @@ class DesignOptions(TypedDict, total=False):
     tile_pixels: int
     grid: int
     context: Sequence[tuple[str, float]] | None
+    spot_resolution: tuple[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ class Design:
         Radii within which features of the first two fields of view are averaged over the surrounding tissue, for the models that
         look at it (``"mlp"``, ``"mlp_raw"``); 150, 300 and 600 micrometers by default, ``()`` for none.
 
+    spot_resolution
+        Look at a spot as at the pixels of a map that it covers: features are taken around each pixel of this side whose center
+        lies in the spot, and averaged. None, the default, to take them around the center of the spot. A linear model
+        (``"ridge"``, and stacks of ridges) commutes with averaging, so that its map (:func:`predict_map`) at this resolution
+        has, over each spot on tissue, the mean that :func:`predict` gives the spot.
+
     See Also
     --------
     spatialhist.tiles.TileSpec : Tiles of one size.
@@ -107,6 +114,7 @@ class Design:
     tile_pixels: int = 78
     grid: int = 3
     context: Sequence[tuple[str, float]] | None = None
+    spot_resolution: tuple[str, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extents", tuple(self.extents or ()))
@@ -183,6 +191,11 @@ class Design:
         return tuple(self.context or ())
 
     @property
+    def spot_pixels(self) -> tuple[tuple[str, float], ...]:
+        """Side of the pixels that a spot is looked at as; none where it is looked at from its center."""
+        return () if self.spot_resolution is None else (self.spot_resolution,)
+
+    @property
     def specs(self) -> tuple[TileSpec, ...]:
         """One tile specification per feature block; refuses what is no length."""
         return tuple(TileSpec(extent=e, pixels=self._side(), grid=1) for e in self.extents)
@@ -199,10 +212,11 @@ class Design:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types; an encoder that is no name is told by its class and its hash."""
-        if isinstance(self.encoder, str):
-            return asdict(self)
         plain = asdict(replace(self, encoder=self.encoder_name))
-        return plain | {FINGERPRINT: nn.encoder_fingerprint(self.encoder)}
+        # runs of before are the same run
+        if self.spot_resolution is None:
+            del plain["spot_resolution"]
+        return plain if isinstance(self.encoder, str) else plain | {FINGERPRINT: nn.encoder_fingerprint(self.encoder)}
 
     @classmethod
     def described(cls, data: dict[str, Any]) -> Design:
@@ -210,8 +224,9 @@ class Design:
         # folders of earlier versions do not say the side of their tiles, which was this one
         plain = {"pixels": PIXELS} | {k: v for k, v in data.items() if k != FINGERPRINT}
         lengths = {k: _as_lengths(data.get(k, ())) for k in ("extents", "context")}
-        tile_extent = (data["tile_extent"][0], float(data["tile_extent"][1]))
-        return cls(**{**plain, "encoder": data["encoder"], **lengths, "tile_extent": tile_extent})
+        pixel = data.get("spot_resolution")
+        single = {"tile_extent": _as_length(data["tile_extent"]), "spot_resolution": pixel and _as_length(pixel)}
+        return cls(**{**plain, "encoder": data["encoder"], **lengths, **single})
 
     @classmethod
     def from_json(cls, data: dict[str, Any], encoder: str | Callable[..., Any] | None = None) -> Design:
@@ -240,7 +255,11 @@ class Design:
 
 def _as_lengths(pairs: Sequence[tuple[str, float]] | None) -> tuple[tuple[str, float], ...] | None:
     """Pairs as JSON gave them back; None was left open."""
-    return None if pairs is None else tuple((unit, float(value)) for unit, value in pairs)
+    return None if pairs is None else tuple(_as_length(pair) for pair in pairs)
+
+
+def _as_length(pair: Sequence[Any]) -> tuple[str, float]:
+    return pair[0], float(pair[1])
 
 
 def is_downloaded(name: str) -> bool:

@@ -15,6 +15,7 @@ from spatialhist.tiles._features.encode import PIXELS, encoding_reader
 from spatialhist.tiles._reading.view import TileView
 from spatialhist.tl._data.context import Context
 from spatialhist.tl._data.samples import Samples, row_parts, standardize
+from spatialhist.tl._data.spot_pixels import SpotPixels
 
 if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
@@ -48,6 +49,9 @@ class View:
         Those of networks that learn from pixels, None where there are none.
     to_image
         3x3 matrix from the H&E image to the one that is looked at, None where they share their pixels.
+    disc
+        Side of the pixels over which features of a spot are averaged, and radius of a spot, in pixels of the H&E image; None
+        where a spot is looked at from its center alone.
     """
 
     slide: str
@@ -55,6 +59,7 @@ class View:
     extents: tuple[TileView, ...]
     tile: TileView | None
     to_image: np.ndarray | None
+    disc: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, slide: Slide, design: Design, *, tiles: bool = False) -> View:
@@ -63,7 +68,10 @@ class View:
         views, n = TileView.of(slide, specs, design.image), len(design.extents)
         full, image = slide.image().to_slide, slide.image(design.image).to_slide
         move = None if np.array_equal(full, image) else np.linalg.inv(image) @ full
-        return cls(slide.name, slide.patient or "", views[:n], views[n] if tiles else None, move)
+        disc = None
+        if design.spot_resolution is not None:
+            disc = slide.px(design.spot_resolution), slide.spot_diameter_px / 2 / slide.image().px
+        return cls(slide.name, slide.patient or "", views[:n], views[n] if tiles else None, move, disc)
 
     @property
     def sizes(self) -> tuple[tuple[float, ...], float | None]:
@@ -76,6 +84,17 @@ class View:
         """Features ``(n, F)`` around points, one array per field of view, or of the first ``n``."""
         xy = self._moved(points)
         return [view_features(view, encoder, xy, folder=cache) for view in self.extents[:n]]
+
+    def encode_spots(
+        self, spots: np.ndarray, encoder: Encoder, cache: Path | None = None, *, others: np.ndarray | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Features ``(n, F)`` of spots, and around other points, encoded in one pass over the pixels."""
+        rest = np.empty((0, 2)) if others is None else others
+        pixels = None if self.disc is None else SpotPixels.under(spots, *self.disc)
+        points = spots if pixels is None else pixels.points
+        both = self.encode(np.concatenate([points, rest]), encoder, cache)
+        own, found = [b[: len(points)] for b in both], [b[len(points) :] for b in both]
+        return own if pixels is None else [pixels.average(b) for b in own], found
 
     def tiles(self, points: np.ndarray) -> np.ndarray:
         """Tiles ``(n, 3, pixels, pixels)`` uint8 around points.
@@ -180,9 +199,9 @@ def slide_features(
     """
     centers = slide.spots[rows]
     # spots and tissue in one call, so that a part of the image is read once for both
-    both = view.encode(np.concatenate([centers, slide_tissue(slide)]), encoder, cache)
-    tissue = _tissue([b[len(centers) :] for b in both], _context(slide, view, design, encoder, cache))
-    return SlideFeatures(view, tissue, centers, slide_position(slide)[rows], [b[: len(centers)] for b in both])
+    spots, encoded = view.encode_spots(centers, encoder, cache, others=slide_tissue(slide))
+    tissue = _tissue(encoded, _context(slide, view, design, encoder, cache))
+    return SlideFeatures(view, tissue, centers, slide_position(slide)[rows], spots)
 
 
 def slide_colors(slide: Slide, design: Design, encoder: Encoder, cache: Path | None, *, rows: Any) -> np.ndarray:
@@ -275,7 +294,7 @@ def check_slide(slide: Slide, design: Design) -> None:
     """
     slide.image(design.image)
     slide_tissue(slide)
-    for extent in (*design.extents, *design.radii):
+    for extent in (*design.extents, *design.radii, *design.spot_pixels):
         slide.scale.px(extent, slide.name)
     slide.spots  # noqa: B018, a spot without a circle is refused
 

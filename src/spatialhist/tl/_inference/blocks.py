@@ -77,7 +77,7 @@ class Block:
         """Encode points of the image in one pass over the pixels, and predict them part by part."""
         encode = _encoder(self.encoder)
         with pinned_threads(self.trained.threads):
-            spots = self.view.encode(points, encode)
+            spots, _ = self.view.encode_spots(points, encode)
             features = SlideFeatures(self.view, self.tissue, points, position, spots)
             for part in parts:
                 samples = features.samples(part)

@@ -95,11 +95,12 @@ def design_in_px(design: Design, scale: Scale, slide: str, *, tiles: bool) -> De
     ValueError
         If the slide lacks the mpp or the spot spacing that a field of view needs.
     """
-    needed = [*design.extents, *design.radii, *([design.tile_extent] if tiles else [])]
+    needed = [*design.extents, *design.radii, *design.spot_pixels, *([design.tile_extent] if tiles else [])]
     check_pitch(scale, slide, needed)
     tile = ("px", scale.px(design.tile_extent, slide)) if tiles else design.tile_extent
     extents, context = (tuple(("px", scale.px(e, slide)) for e in each) for each in (design.extents, design.radii))
-    return replace(design, extents=extents, context=context, tile_extent=tile)
+    pixel = ("px", scale.px(design.spot_resolution, slide)) if design.spot_resolution else None
+    return replace(design, extents=extents, context=context, tile_extent=tile, spot_resolution=pixel)
 
 
 def check_pitch(scale: Scale, slide: str, extents: list[tuple[str, float]]) -> None:
