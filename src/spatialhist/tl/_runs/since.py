@@ -41,12 +41,11 @@ def written(table: AnnData, slides: Sequence[Slide], layer: str, truth: str) -> 
     dict[str, list]
         A number or hash a slide: spots, genes, predictions, measurements.
     """
-    each = [_facts(table, slide, layer, truth) for slide in slides]
+    each = [_facts(table, layer, truth, *_predicted(table, slide, layer)) for slide in slides]
     return {key: [facts[key] for facts in each] for key in ("n_spots", "n_genes", "predictions", "measurements")}
 
 
-def _facts(table: AnnData, slide: Slide, layer: str, truth: str) -> dict[str, Any]:
-    rows, columns = _predicted(table, slide, layer)
+def _facts(table: AnnData, layer: str, truth: str, rows: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
     return {
         "n_spots": len(rows),
         "n_genes": len(columns),
@@ -58,7 +57,8 @@ def _facts(table: AnnData, slide: Slide, layer: str, truth: str) -> dict[str, An
 def _predicted(table: AnnData, slide: Slide, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns that a layer predicts on a slide, in an order of their own, whatever that of the table."""
     rows, matrix = slide.rows, get_layer(table, layer)
-    known = np.isfinite(dense_columns(matrix, rows, np.arange(table.n_vars)))
+    part = matrix[rows]
+    known = np.isfinite(part.toarray() if hasattr(part, "toarray") else np.asarray(part))
     rows, columns = rows[known.any(axis=1)], np.flatnonzero(known.any(axis=0))
     # by id, so that sorting the table changes no hash
     ids = as_ids(table.obs[_keys.INSTANCE])[rows]
@@ -111,7 +111,8 @@ def _of(found: Sequence[tuple[str, str]], kind: str) -> str:
 
 def _differ(table: AnnData, slide: Slide, layer: str, before: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Kinds of change, each with the slide."""
-    now = _facts(table, slide, layer, recorded(table, layer)["target"])
+    rows, columns = _predicted(table, slide, layer)
+    now = _facts(table, layer, recorded(table, layer)["target"], rows, columns)
     if now["n_spots"] < before["n_spots"]:
         yield "spots", f"{before['n_spots'] - now['n_spots']} of {before['n_spots']} of slide {slide.name!r}"
     # with fewer spots or genes the hashes are others in any case, which says nothing about the values
@@ -119,7 +120,6 @@ def _differ(table: AnnData, slide: Slide, layer: str, before: Mapping[str, Any])
         for kind in ("predictions", "measurements"):
             if now[kind] != before[kind]:
                 yield kind, f"slide {slide.name!r}"
-    rows, _ = _predicted(table, slide, layer)
     if lost := len(np.setdiff1d(rows, slide.usable)):
         yield "usable", f"{lost} of {len(rows)} of slide {slide.name!r}"
 

@@ -81,25 +81,29 @@ def make_card(
     try:
         # genes are rated on what was measured: smoothed values are easier to predict
         scorer = Scorer.of(
-            table, slides, made["layer"] if made.get("smoothed") else layer, chosen=choose_metrics(HEADLINE)
+            table,
+            slides,
+            made["layer"] if made.get("smoothed") else layer,
+            chosen=choose_metrics(HEADLINE),
+            predicted=columns,
         )
     # a run without scores still predicts
     except ValueError as error:
         logger.warning("nothing is known of how far to trust the genes of %s: %s", name, error)
         return about | {"scores": [], "genes": {}}
 
-    def dense(values: np.ndarray) -> np.ndarray:
-        whole = np.full(table.shape, np.nan, dtype=np.float32)
-        whole[np.ix_(rows, columns)] = values
-        return whole
+    def of_table(values: np.ndarray) -> np.ndarray:
+        every = np.full((table.n_obs, len(columns)), np.nan, dtype=np.float32)
+        every[rows] = values
+        return every
 
-    scorer = scorer.on_what_all_predict(lambda: ((n, dense(values)) for n, _, values in predictions()))
+    scorer = scorer.on_what_all_predict(lambda: ((n, of_table(values)) for n, _, values in predictions()))
     records: list[Record] = []
     for predictor, kind, values in predictions():
-        records += scorer.score(dense(values), predictor, kind, groups)
+        records += scorer.score(of_table(values), predictor, kind, groups)
     # all predictors are scored on the same spots and genes by now: the last stands for them
-    scores = pd.DataFrame(records + scorer.ceilings(dense(values), groups), columns=COLUMNS)
-    return about | {"scores": _summary(scores), "genes": _genes(scores, name, scorer.measured_range(dense(values)))}
+    scores = pd.DataFrame(records + scorer.ceilings(of_table(values), groups), columns=COLUMNS)
+    return about | {"scores": _summary(scores), "genes": _genes(scores, name, scorer.measured_range(of_table(values)))}
 
 
 def _summary(scores: pd.DataFrame) -> list[dict[str, Any]]:

@@ -81,6 +81,8 @@ class Scorer:
         Genes of the sets whose means are scored.
     seed
         Of the random sets beside them.
+    predicted
+        Genes of the predictions that are handed in, as positions in the table; None for all of the table.
     """
 
     table: AnnData
@@ -92,6 +94,7 @@ class Scorer:
     depth: np.ndarray | None = None
     gene_sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: int = 0
+    predicted: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -103,6 +106,7 @@ class Scorer:
         min_counts: int = MIN_COUNTS,
         chosen: tuple[Metric, ...] = DEFAULT,
         depth: str | None = None,
+        predicted: np.ndarray | None = None,
     ) -> Scorer:
         """Find the spots to score, and how deep they are: as a column of ``obs`` says, or by their counts.
 
@@ -130,7 +134,7 @@ class Scorer:
             raise ValueError(f"no measured spot of slides {names} has {min_counts} counts: lower min_counts")
         rows = _large_enough(rows, min_counts)
         of = spot_depth(table, [s for s in slides if s.name in rows], truth, depth)
-        return cls(table, {s.name: s for s in slides}, truth, rows, chosen, depth=of)
+        return cls(table, {s.name: s for s in slides}, truth, rows, chosen, depth=of, predicted=predicted)
 
     def on_what_all_predict(self, layers: Callable[[], Iterable[tuple[str, np.ndarray]]]) -> Scorer:
         """Score on the spots and genes that every layer predicts, on slides where it predicts any.
@@ -138,7 +142,7 @@ class Scorer:
         Parameters
         ----------
         layers
-            Gives names and predictions of the whole table ``(spots, genes)``, not finite where there are none; called
+            Gives names and predictions of all spots of the table ``(spots, genes)``, not finite where there are none; called
             twice, so that one of them is in memory at a time.
 
         Warns
@@ -150,7 +154,7 @@ class Scorer:
         spots = _by_slide(layers(), self.rows, lambda known: np.asarray(known.any(axis=1)))
         rows = {s: self.rows[s][np.logical_and.reduce(list(known.values()))] for s, known in spots.items()}
         genes = _by_slide(layers(), rows, lambda known: np.asarray(known.all(axis=0)))
-        columns = {s: np.flatnonzero(np.logical_and.reduce(list(known.values()))) for s, known in genes.items()}
+        columns = {s: self._genes[np.logical_and.reduce(list(known.values()))] for s, known in genes.items()}
         gaps = [text for what, found in (("spots", spots), ("genes", genes)) for text in _gaps(what, found)]
         if gaps:
             warnings.warn(
@@ -164,7 +168,7 @@ class Scorer:
     def score(
         self, values: np.ndarray, name: str, kind: str, groups: Mapping[str, str], *, same_units: bool = True
     ) -> list[Record]:
-        """Score predictions of the whole table ``(spots, genes)``, NaN where there are none.
+        """Score predictions of all spots of the table ``(spots, genes)``, NaN where there are none.
 
         Parameters
         ----------
@@ -246,13 +250,25 @@ class Scorer:
     def _parts(self, values: np.ndarray) -> Iterator[tuple[str, Part]]:
         """Slides and genes for which there are predictions."""
         for slide, rows in self.rows.items():
-            held = values[rows]
+            genes = np.sort(self.columns.get(slide, self._genes))
+            held = values[np.ix_(rows, self._place[genes])]
             known = np.isfinite(held).any(axis=1)
             mine, held = rows[known], held[known]
-            columns = np.flatnonzero(np.isfinite(held).all(axis=0) & self.slides[slide].genes_measured)
-            columns = np.intersect1d(columns, self.columns.get(slide, columns), assume_unique=True)
-            if len(mine) and len(columns):
-                yield slide, Part(mine, columns, held[:, columns])
+            scored = np.isfinite(held).all(axis=0) & self.slides[slide].genes_measured[genes]
+            if len(mine) and scored.any():
+                yield slide, Part(mine, genes[scored], held[:, np.flatnonzero(scored)])
+
+    @cached_property
+    def _genes(self) -> np.ndarray:
+        """Genes of the predictions."""
+        return np.arange(self.table.n_vars) if self.predicted is None else np.asarray(self.predicted)
+
+    @cached_property
+    def _place(self) -> np.ndarray:
+        """Column of every gene of the table in the predictions, for those that are predicted."""
+        place = np.zeros(self.table.n_vars, dtype=int)
+        place[self._genes] = np.arange(len(self._genes))
+        return place
 
     def _actual(self, part: Part) -> np.ndarray:
         matrix, ranking = self._source
