@@ -88,6 +88,21 @@ def test_run_leaves_scores_report_and_layers(finished):
     assert "predictor=ridge" in text
 
 
+def test_encode_fills_a_folder_and_resumes(store, tmp_path):
+    out = tmp_path / "features"
+    facts = json.loads(call("encode", store, "--out", out, "--slide", "S1", "--json").stdout)
+    (row,) = facts["slides"]
+    assert (row["slide"], facts["features"]) == ("S1", str(out))
+    kept = {p: p.stat().st_mtime_ns for p in out.glob("*.npy")}
+    assert kept
+    text = call("encode", store, "--out", out, "--slide", "S1").stdout
+    assert f"S1: {row['spots']} spots, {row['features']} features" in text
+    assert {p: p.stat().st_mtime_ns for p in out.glob("*.npy")} == kept
+    assert "device='cuda:9' is not there" in refused(
+        "encode", store, "--out", out, "--slide", "S1", "--device", "cuda:9"
+    )
+
+
 def test_benchmark_scores_a_file(store, tmp_path):
     table = sd.read_zarr(store)["table"]
     flat = pd.DataFrame(1.0, table.obs_names, table.var_names[:3])

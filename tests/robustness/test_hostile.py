@@ -224,7 +224,7 @@ FROM_FILES = {
     "io/_saving/exchange.py": {"staging", "recover", "_exchange"},
     "io/_saving/history.py": {"read_history"},
     "io/_saving/store.py": {"_check_inside"},
-    "cli/_app.py": {"run"},
+    "cli/_app.py": {"encode", "run"},
     "cli/_steps.py": {"store_of"},
     "tl/_runs/folder.py": {"locked"},
 }

@@ -38,6 +38,7 @@ ON_SPOTS: dict[str, Callable[..., Any]] = {
     "pp.spot_distances": lambda b: sh.pp.spot_distances(b.sdata),
     "tl.cross_validate": lambda b, **k: sh.tl.cross_validate(b.sdata, models="ridge", out=b.tmp / "cv", **FAST, **k),
     "tl.fit": lambda b, **k: sh.tl.fit(b.sdata, models="ridge", out=b.tmp / "fit", **FAST, **k),
+    "tl.encode": lambda b, **k: sh.tl.encode(b.sdata, out=b.tmp / "f", extents=[("px", 20)], context=(), **QUIET, **k),
     "tl.predict": lambda b, **k: sh.tl.predict(b.sdata, b.st, **QUIET, **k),
     "tl.evaluate": lambda b, **k: sh.tl.evaluate(b.sdata, **k),
     "tl.stack": lambda b: sh.tl.stack(b.sdata, b.cv),

@@ -15,6 +15,13 @@ RETRIES = 2
 """Times that worker processes of our own are started again after one was killed."""
 
 
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, of a container's share, or of its share among workers."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
 def n_workers(executor: Any) -> int:
     """Tasks that an executor runs at once, where that is known.
 
@@ -68,9 +75,11 @@ def _in_processes(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
     # Loky's workers do not import the caller's script again, so plain scripts need no __main__ guard.
     from joblib.externals.loky import get_reusable_executor
 
+    # each process takes its share of the cores, where it uses several threads
+    share = {"LOKY_MAX_CPU_COUNT": str(max(1, cores() // n))}
     done = 0
     for left in reversed(range(RETRIES + 1)):
-        pool = get_reusable_executor(max_workers=n)
+        pool = get_reusable_executor(max_workers=n, env=share)
         try:
             # a worker that a task has left with more memory is replaced between two tasks, which is no news to anybody
             with warning_ignored("A worker stopped while some jobs", UserWarning, "joblib"):

@@ -1,4 +1,4 @@
-"""The command line: demo, run, benchmark, predict, explore, info. Every command is what a notebook would type."""
+"""The command line: demo, run, encode, benchmark, predict, explore, info. Every command is what a notebook would type."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from spatialhist.cli._steps import (
     names_model,
     open_model,
     prepare,
+    preprocess,
     read_or_open,
     score_predictions,
     store_of,
@@ -57,12 +58,23 @@ GROUPS, LAYERS, IMAGES = (
     ["full", "normalized", "masked"],
 )
 
+DEVICES, PRECISIONS = ["auto", "cpu", "cuda", "mps"], ["auto", "float32", "float16", "bfloat16"]
+
 Out = Annotated[Path, typer.Option(help="Run folder. An interrupted run resumes where it stopped.")]
 NGenes = Annotated[int, typer.Option(min=1, help="Size of the gene panel, chosen inside each fold.")]
 Workers = Annotated[
     int, typer.Option(min=1, help="Fits, or blocks of spots, that run at once; the result is the same.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Device = Annotated[
+    str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 or mps.", autocompletion=lambda: DEVICES)
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Of encoders: auto (half on CUDA), float32, float16 or bfloat16.", autocompletion=lambda: PRECISIONS
+    ),
+]
 Seed = Annotated[int, typer.Option(help="For whatever is random.")]
 
 
@@ -136,6 +148,10 @@ def run(
     ] = None,
     image: Annotated[str, typer.Option(help="full, normalized or masked.", autocompletion=lambda: IMAGES)] = "full",
     realign: Annotated[bool, typer.Option(help="Register spots to the tissue first.")] = True,
+    encoder: Annotated[str, typer.Option(help="Encoder by name.")] = "color_texture",
+    features: Annotated[Path | None, typer.Option(help="Folder of features that encode filled.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
     workers: Workers = os.cpu_count() or 1,
     seed: Seed = 0,
     as_json: Json = False,
@@ -158,8 +174,51 @@ def run(
         analyze(
             sdata, out, groups=groups, layer=layer, genes=n_genes, always=always, workers=workers, seed=seed,
             models=tuple(model) if model else "default", slides=slides or None, image=image, realign=realign,
-            as_json=as_json,
+            encoder=encoder, features=features, device=device, precision=precision, as_json=as_json,
         )  # fmt: skip
+
+
+@app.command()
+def encode(
+    data: Annotated[Path, typer.Argument(help="Measured slides, as run takes them.")],
+    out: Annotated[Path, typer.Option(help="Folder of features; what is there already is not computed again.")],
+    encoder: Annotated[str, typer.Option(help="Encoder by name.")] = "color_texture",
+    slides: Annotated[list[str] | None, typer.Option("--slide", help="Slide, several times for several.")] = None,
+    image: Annotated[str, typer.Option(help="full, normalized or masked.", autocompletion=lambda: IMAGES)] = "full",
+    realign: Annotated[bool, typer.Option(help="Register spots to the tissue first, as run does.")] = True,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    dtype: Annotated[str, typer.Option(help="Of stored features: float32, or float16 for half the space.")] = "float32",
+    processes: Annotated[
+        int, typer.Option(min=1, help="Slides at once; several GPUs get one each. One uses all cores or one GPU.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Compute features of slides, for instance on a machine with a GPU, and train on them elsewhere.
+
+    ```
+    spatialhist encode her2st --encoder efficientnet-lite0 --out features
+    spatialhist run her2st --encoder efficientnet-lite0 --features features --out runs/first
+    ```
+
+    Slides are prepared as run prepares them, in OUT/data.zarr. An interrupted call resumes where it stopped. A slide that
+    cannot be encoded does not stop the others; the call then names it at the end and exits with code 2.
+    """
+    with speaking():
+        import spatialhist as sh
+
+        sdata = read_or_open(data, inside(out, "data.zarr"), slides)
+        preprocess(sdata, image=image, layer="log1p", realign=realign)
+        made = sh.tl.encode(
+            sdata, encoder, out=out, slides=slides or None, image=image, device=device, precision=precision,
+            dtype=dtype, executor=processes,
+        )  # fmt: skip
+        if as_json:
+            print_json({"features": str(out), "slides": made.reset_index().to_dict("records")})
+            return
+        for slide, row in made.iterrows():
+            say(f"{printable(str(slide))}: {row.spots:.0f} spots, {row.features:.0f} features, {row.seconds:.1f} s")
+        say(f"features: {out}")
 
 
 @app.command()
@@ -228,6 +287,8 @@ def predict(
     composition: Annotated[
         bool, typer.Option(help="Clip predictions at 0 and let those of a spot sum to 1, for a model of proportions.")
     ] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
     workers: Workers = 1,
     genes: Annotated[
         list[str] | None, typer.Option(help="Draw this gene into a PNG; several times for several.")
@@ -261,12 +322,15 @@ def predict(
         spots = _keys.TABLE in sdata.tables
         prepare(sdata, image=design.image, realign=realign and spots)
         if spots:
-            sh.tl.predict(sdata, trained, key_added=key_added, composition=composition)
+            sh.tl.predict(
+                sdata, trained, key_added=key_added, composition=composition, device=device, precision=precision
+            )
         else:
             distance = None if spacing is None else ("pitch", spacing)
             sh.tl.predict_grid(
-                sdata, trained, spacing=distance, key_added=key_added, composition=composition, executor=workers
-            )
+                sdata, trained, spacing=distance, key_added=key_added, composition=composition, executor=workers,
+                device=device, precision=precision,
+            )  # fmt: skip
         sh.pp.save(sdata)
         maps = draw_maps(sdata, genes, key_added, out or slide) if genes else []
         if as_json:

@@ -147,6 +147,10 @@ def analyze(
     slides: list[str] | None = None,
     image: str = "full",
     realign: bool = True,
+    encoder: str = "color_texture",
+    features: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     as_json: bool = False,
 ) -> None:
     """The main way: preprocess, cross-validate, stack, score, report."""
@@ -162,7 +166,11 @@ def analyze(
         groups=groups,
         slides=slides,
         image=image,
+        encoder=encoder,
         out=out,
+        features=features,
+        device=device,
+        precision=precision,
         executor=workers,
         seed=seed,
     )

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_check_predictor": ["check_predictor"],
         "_compare": ["compare"],
         "_cross_validate": ["cross_validate"],
+        "_encode": ["encode"],
         "_evaluate": ["evaluate"],
         "_expected_counts": ["expected_counts"],
         "_fit": ["Model", "fit"],

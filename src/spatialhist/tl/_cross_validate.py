@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import as_folder
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_layer_size, record, recorded
 from spatialhist._sdata.values import as_ids
+from spatialhist.tiles._features.compute import Compute
 from spatialhist.tl._data.copies import refuse_copies
 from spatialhist.tl._data.design import Design, DesignOptions
 from spatialhist.tl._data.duplicates import warn_of_similar
@@ -61,6 +63,9 @@ def cross_validate(
     out: str | Path | None = None,
     overwrite: bool = False,
     executor: Any = None,
+    features: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     threads: int = 1,
     seed: int = 0,
     table_key: str = _keys.TABLE,
@@ -103,6 +108,16 @@ def cross_validate(
         Replace another run in ``out``.
     executor
         None to run here, a number of worker processes, or anything with ``submit``.
+    features
+        Folder of features that :func:`encode` filled, perhaps on another machine, or that several runs share; what is missing
+        is computed and added. None for a folder of the run.
+    device
+        Where the encoder runs: ``"auto"`` (CUDA, MPS, CPU, the first that is there), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``; an encoder without weights, as ``"color_texture"``, runs on all cores of the CPU. Networks that are trained
+        have an ``accelerator`` of their own.
+    precision
+        In which the encoder computes: ``"auto"`` is ``"float16"`` on CUDA and ``"float32"`` elsewhere; or ``"float32"``,
+        ``"float16"``, ``"bfloat16"``, the latter two on CUDA only.
     threads
         Per fit; pinned, so that results do not depend on the executor.
     seed
@@ -132,13 +147,13 @@ def cross_validate(
     ValueError
         If groups are ambiguous, slides of different groups are one section (equal, or cropped, turned, re-encoded,
         recolored, thinned), no slide was measured, the stain of ``image``
-        was fitted on scored slides, or ``design`` and its fields are both given.
+        was fitted on scored slides, the device is not there, or ``design`` and its fields are both given.
     KeyError
         If layer, image, mask or genes are missing.
     TypeError
-        If an option is none of :class:`Design`, or ``out`` is no path.
+        If an option is none of :class:`Design`, or ``out`` or ``features`` is no path.
     FileExistsError, NotADirectoryError
-        If ``out`` holds another run, or is a file.
+        If ``out`` holds another run, or it or ``features`` is a file.
 
     Examples
     --------
@@ -152,7 +167,11 @@ def cross_validate(
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
     looks = as_recorded(Design.of_call(design, options), out, overwrite=overwrite)
-    task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
+    kept = as_folder("features", features)
+    task = Task.of(
+        cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads,
+        compute=Compute(device, precision),
+    )  # fmt: skip
     table, used = task.table, task.slides
     assigned = assign_groups(table, used, groups)
     _compare_slides(task, assigned)
@@ -186,7 +205,7 @@ def cross_validate(
     with locked(folder):
         inputs = task.begin(
             folder, manifest, assigned=assigned, columns=columns, overwrite=overwrite, executor=executor,
-            progress=progress, for_baselines=True,
+            progress=progress, for_baselines=True, features=kept,
         )  # fmt: skip
         # the run is read back from its folder, as everybody who loads it later will find it
         cv = replace(CrossValidation.load(folder, models=task.models, encoder=task.named_encoder), _temporary=temporary)

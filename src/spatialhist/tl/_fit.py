@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._runtime.checks import as_folder
 from spatialhist._sdata.cohort import open_cohort
+from spatialhist.tiles._features.compute import Compute
 from spatialhist.tl._data.design import Design, DesignOptions
 from spatialhist.tl._data.panel import fold_panels
 from spatialhist.tl._predictors.protocol import Predictor
@@ -45,6 +47,9 @@ def fit(
     out: str | Path | None = None,
     overwrite: bool = False,
     executor: Any = None,
+    features: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     threads: int = 1,
     seed: int = 0,
     table_key: str = _keys.TABLE,
@@ -75,7 +80,7 @@ def fit(
         Under which the model may be used; kept in its folder.
     out
         Model folder; None for a temporary one.
-    overwrite, executor, threads, seed, table_key, progress
+    overwrite, executor, features, device, precision, threads, seed, table_key, progress
         See :func:`cross_validate`.
     **options
         Fields of :class:`Design`, in the place of ``design``.
@@ -98,7 +103,11 @@ def fit(
     """
     cohort = open_cohort(sdata, slides, table_key=table_key)
     looks = as_recorded(Design.of_call(design, options), out, overwrite=overwrite)
-    task = Task.of(cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads)
+    kept = as_folder("features", features)
+    task = Task.of(
+        cohort.table, cohort.every_slide(), models, layer=layer, design=looks, seed=seed, threads=threads,
+        compute=Compute(device, precision),
+    )  # fmt: skip
     # read first: a card of another recipe is refused before hours of training
     card = {} if evaluated_by is None else _card_of(evaluated_by, task)
     before = Model.load(start, models=task.models) if isinstance(start, str | Path) else start
@@ -110,7 +119,7 @@ def fit(
         inputs = task.begin(
             # every slide is a group of its own: strengths are chosen, and distances taken, by leaving slides out
             folder, manifest, assigned={s.name: s.name for s in task.slides}, columns=columns, overwrite=overwrite,
-            executor=executor, progress=progress,
+            executor=executor, progress=progress, features=kept,
         )  # fmt: skip
         model = replace(Model.load(folder, models=task.models, encoder=task.named_encoder), _temporary=temporary)
         fits = model.fits() if before is None else from_start(model.fits(), before, task.design.to_json())

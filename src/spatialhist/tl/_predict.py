@@ -18,6 +18,8 @@ from spatialhist._sdata.composition import as_composition
 from spatialhist._sdata.layers import check_key, check_layer_size
 from spatialhist._sdata.subset import add_genes
 from spatialhist.nn import get_encoder
+from spatialhist.tiles._features.compute import Compute
+from spatialhist.tiles._features.engines import as_engine
 from spatialhist.tl._data.features import View, slide_features
 from spatialhist.tl._inference.layers import write_predictions, write_scores
 from spatialhist.tl._inference.mismatch import mismatches
@@ -41,6 +43,8 @@ def predict(
     key_added: str = _keys.PREDICTED,
     encoder: Any = None,
     cache: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     composition: bool = False,
     allow_training: bool = False,
     table_key: str = _keys.TABLE,
@@ -67,6 +71,12 @@ def predict(
         confirms that you trust it.
     cache
         Folder that keeps features, None to keep none.
+    device
+        Where the encoder runs: ``"auto"`` (CUDA, MPS, CPU, the first that is there), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``; an encoder without weights, as ``"color_texture"``, runs on all cores of the CPU.
+    precision
+        In which the encoder computes: ``"auto"`` is ``"float16"`` on CUDA and ``"float32"`` elsewhere; or ``"float32"``,
+        ``"float16"``, ``"bfloat16"``, the latter two on CUDA only.
     composition
         Clip predictions at 0 and divide those of a spot by their sum, for a model of proportions (see
         :func:`spatialhist.pp.obsm_to_table`). A spot of which no part is predicted above 0 gets NaN.
@@ -98,7 +108,7 @@ def predict(
         If the image or the mask is missing; the message names the call that makes it.
     ValueError
         If a model fitted on everything is asked for a slide it was fitted on, the stain of a slide was normalized in
-        another way than in training, or ``composition`` is asked of a model that does not predict all parts of a whole.
+        another way than in training, the device is not there, or ``composition`` is asked of a model that does not predict all parts of a whole.
     TypeError, NotADirectoryError
         If ``cache`` is no path, or a file.
 
@@ -112,12 +122,12 @@ def predict(
 
     cohort = open_cohort(sdata, slides, table_key=table_key)
     check_key(key_added)
-    kept = as_folder("cache", cache)
+    kept, compute = as_folder("cache", cache), Compute(device, precision)
     trained = as_trained(model, allow_training=allow_training)
     if composition:
         check_composition(trained)
     design = trained.design(encoder)
-    encode = get_encoder(design.encoder)
+    encode = as_engine(get_encoder(design.encoder), compute)
     # the table will grow by the genes of the panel that it lacks
     known = len(cohort.table.var_names.union(trained.genes))
     check_layer_size(cohort.table.n_obs, known)

@@ -17,6 +17,7 @@ from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.composition import as_composition
 from spatialhist._sdata.grid import add_grid
 from spatialhist._sdata.layers import check_key, check_layer_size, record
+from spatialhist.tiles._features.compute import Compute
 from spatialhist.tl._calibrate import calibrate, leaves_residuals
 from spatialhist.tl._inference.blocks import predict_blocks
 from spatialhist.tl._inference.grid import TISSUE, Grid, Lattice, lay_grid
@@ -57,6 +58,8 @@ def predict_grid(
     block: int = BLOCK,
     executor: Any = None,
     cache: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     table_key: str = _keys.TABLE,
     progress: bool = True,
 ) -> None:
@@ -101,6 +104,12 @@ def predict_grid(
     cache
         Folder that keeps the predictions of finished blocks, so that an interrupted call resumes where it stopped, and the
         features of the slide's tissue; None to keep none.
+    device
+        Where the encoder runs: ``"auto"`` (CUDA, MPS, CPU, the first that is there), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``; an encoder without weights, as ``"color_texture"``, runs on all cores of the CPU.
+    precision
+        In which the encoder computes: ``"auto"`` is ``"float16"`` on CUDA and ``"float32"`` elsewhere; or ``"float32"``,
+        ``"float16"``, ``"bfloat16"``, the latter two on CUDA only.
     table_key
         Table of the slides that have spots.
     progress
@@ -127,7 +136,7 @@ def predict_grid(
         If a slide, its mask or its image is missing; the message names the call that makes it.
     ValueError
         If the slide has no mpp where lengths are in micrometers, no tissue, a stain that was normalized in another way
-        than in training, a fitted model was fitted on it, or ``composition`` is asked of a model that does not predict all
+        than in training, a fitted model was fitted on it, the device is not there, or ``composition`` is asked of a model that does not predict all
         parts of a whole.
     TypeError, NotADirectoryError
         If ``cache`` is no path, or a file.
@@ -165,7 +174,7 @@ def predict_grid(
     check_choice("lattice", lattice, Lattice)
     if block < 1:
         raise ValueError(f"block={block} must be at least 1")
-    kept = as_folder("cache", cache)
+    kept, compute = as_folder("cache", cache), Compute(device, precision)
     # refuses what is no executor, before a slide is opened
     n_workers(executor)
     trained = as_trained(model)
@@ -183,7 +192,9 @@ def predict_grid(
         )
     for grid in grids:
         name = grid.slide.name
-        values, ood = predict_blocks(grid, trained, block=block, executor=executor, cache=kept, progress=progress)
+        values, ood = predict_blocks(
+            grid, trained, block=block, executor=executor, cache=kept, progress=progress, compute=compute
+        )
         warn_of_far(name, ood)
         table = add_grid(cohort, name, grid.slide.spots, within=within, genes=trained.genes, scale=grid.scale)
         values = as_composition(values) if composition else values

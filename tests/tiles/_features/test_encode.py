@@ -7,13 +7,19 @@ import torch
 import spatialhist as sh
 from spatialhist._sdata.images import pyramid
 from spatialhist.tiles import PixelSource
-from spatialhist.tiles._features.encode import encode_tiles, encoding_reader
+from spatialhist.tiles._features.encode import encode_parts, encoding_reader
+from spatialhist.tiles._features.engines import as_engine
 
 
 @pytest.fixture
 def source():
     slide = sh.datasets.synthetic(n_slides=1, size_px=(300, 400), n_genes=5)
     return PixelSource(pyramid(slide, "S1_full_image"))
+
+
+def encode_tiles(reader, centers, encoder, **options):
+    (found,) = encode_parts(reader, [centers], as_engine(encoder), **options)
+    return found
 
 
 class Floats(torch.nn.Module):

@@ -23,7 +23,7 @@ def cohort():
 def gather(cohort, folder, rows, tiles=True, design=DESIGN, depth=None):
     return gather_run(
         cohort.table, cohort.every_slide(), folder, folder / "cache", rows=rows, assigned={"S1": "P1", "S2": "P2"}, columns=np.array([1, 4]),
-        layer="log1p", design=design, encoder=mean_color, tiles=tiles, workers=1, threads=1, progress=False,
+        layer="log1p", design=design, encoder=mean_color, tiles=tiles, workers=1, progress=False,
         depth=depth,
     )  # fmt: skip
 

@@ -97,8 +97,22 @@ class ColorTexture(nn.Module):
         _check_tiles(tiles)
         if len(tiles) == 0:
             return torch.zeros((0, len(self.feature_names)), device=tiles.device)
-        at_once = max(1, PIXELS_AT_ONCE // tiles[0, 0].numel())
-        return torch.cat([torch.stack(list(_features(part).values()), dim=1) for part in tiles.split(at_once)])
+        return torch.cat([torch.stack(list(_features(part).values()), dim=1) for part in self.pieces(tiles)])
+
+    def pieces(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Parts of a batch that are worked on one after the other, small enough for the processor's cache.
+
+        Parameters
+        ----------
+        tiles
+            ``uint8`` tiles of shape ``(B, 3, H, W)``.
+
+        Returns
+        -------
+        tuple[torch.Tensor, ...]
+            Views of the batch, in its order.
+        """
+        return tiles.split(max(1, PIXELS_AT_ONCE // (tiles.shape[-2] * tiles.shape[-1])))
 
 
 def _features(tiles: torch.Tensor) -> Features:

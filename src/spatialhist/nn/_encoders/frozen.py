@@ -94,11 +94,27 @@ class FrozenEncoder(nn.Module):
         """Compute features ``(B, F)`` as ``float32`` on the encoder's device."""
         parameter = next(self.parameters(), None)
         tiles = tiles if parameter is None else tiles.to(parameter.device)
+        # networks in half precision return halves; features are stored and compared as float32
+        found = [self._checked(self._encoded(part), len(part)).float() for part in self.pieces(tiles)]
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def pieces(self, tiles: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Parts of a batch that are worked on one after the other: small ones where a network runs on the CPU.
+
+        Parameters
+        ----------
+        tiles
+            The batch.
+
+        Returns
+        -------
+        tuple[torch.Tensor, ...]
+            Views of the batch, in its order.
+        """
+        parameter = next(self.parameters(), None)
         if parameter is None or parameter.device.type != "cpu" or tiles.ndim != 4:
-            # networks in half precision return halves; features are stored and compared as float32
-            return self._checked(self._encoded(tiles), len(tiles)).float()
-        at_once = max(1, PIXELS_AT_ONCE // max(1, tiles.shape[2] * tiles.shape[3]))
-        return torch.cat([self._checked(self._encoded(part), len(part)).float() for part in tiles.split(at_once)])
+            return (tiles,)
+        return tiles.split(max(1, PIXELS_AT_ONCE // max(1, tiles.shape[2] * tiles.shape[3])))
 
     def _encoded(self, tiles: torch.Tensor) -> Any:
         try:

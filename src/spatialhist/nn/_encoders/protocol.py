@@ -15,7 +15,9 @@ class Encoder(Protocol):
     and used again.
 
     A module gets its tiles on the device of its weights, in evaluation mode and without gradients; put one that a function
-    uses into evaluation mode yourself. Stored features and trained models
+    uses into evaluation mode yourself. A module runs on a GPU where there is one (a copy of it, yours stays where it is), else
+    several threads of the CPU call it at once, so that it must keep nothing from one call to the next. A function, another
+    object and a module with forward hooks are called by one thread. Stored features and trained models
     know an encoder by the hash of its code and weights (:func:`encoder_fingerprint`); what cannot be hashed needs an
     attribute ``fingerprint``, a text that changes whenever it computes something else. :func:`check_encoder` says what is
     wrong with one.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,9 +14,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from spatialhist._runtime.checks import as_folder
-from spatialhist._runtime.files import load_array, write_array, write_json
+from spatialhist._runtime.files import load_array, write_array
+from spatialhist._runtime.threads import pinned_threads
 from spatialhist._sdata.cohort import get_slide
-from spatialhist.tiles._features.encode import encode_tiles, encoder_spec, encoding_reader
+from spatialhist.tiles._features.compute import Compute
+from spatialhist.tiles._features.encode import encode_parts, encoder_spec, encoding_reader
+from spatialhist.tiles._features.stored import StoredFeatures
 from spatialhist.tiles._reading.digest import pixel_digest
 from spatialhist.tiles._reading.plan import make_plan, needed_blocks
 from spatialhist.tiles._reading.view import TileView
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from spatialhist.tiles._features.encode import Encoder
+    from spatialhist.tiles._features.engines import Engine
     from spatialhist.tiles._reading.reader import TileReader
     from spatialhist.tiles._spec import TileSpec
 
@@ -50,11 +54,22 @@ class FeatureCache:
     folder
         Where features are kept, made when needed; it may lie in the store, as ``sdata.path / "features"``, where zarr
         warns of an object that is none of its own. None computes them each time.
+    device
+        Where networks run: ``"auto"`` (CUDA, MPS, CPU, the first that is there), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``. What has no weights, such as ``"color_texture"``, runs on the CPU.
+    precision
+        In which networks compute: ``"auto"`` is ``"float16"`` on CUDA and ``"float32"`` elsewhere, and takes stored features of
+        any precision; ``"float32"``, ``"float16"`` or ``"bfloat16"`` (both on CUDA only) take their own.
+    dtype
+        In which features are stored: ``"float32"``, or ``"float16"`` for half the space, whose error is logged and stands beside
+        them. ``"auto"`` stores ``"float32"``, and takes stored ones of either.
 
     Raises
     ------
     TypeError, NotADirectoryError
         If the folder is no path, or a file.
+    ValueError
+        If the device is not there, or the precision or dtype is unknown or does not fit.
 
     Examples
     --------
@@ -69,8 +84,16 @@ class FeatureCache:
     With ``encoder="efficientnet-lite0"`` and ``spec=("um", 150)`` tiles of 150 micrometers are read at its 224 pixels.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
         self.folder = as_folder("folder", folder)
+        self.compute = Compute(device, precision, dtype)
 
     def features(
         self,
@@ -81,7 +104,7 @@ class FeatureCache:
         centers: np.ndarray,
         *,
         image: str | None = None,
-        batch: int = 256,
+        batch: int | None = None,
         progress: bool = True,
     ) -> np.ndarray:
         """Return the features of the tiles around some points of a slide.
@@ -103,7 +126,7 @@ class FeatureCache:
         image
             Which image, as :class:`TileDataset` takes it.
         batch
-            Tiles that are encoded at once.
+            Tiles that are read and encoded at once; 256 by default, and on a GPU 512, halved until they fit into its memory.
         progress
             Show a progress bar.
 
@@ -119,60 +142,58 @@ class FeatureCache:
             not say at which scale it was trained.
         """
         from spatialhist.nn import get_encoder
+        from spatialhist.tiles._features.engines import as_engine
 
         encode = get_encoder(encoder)
         (view,) = TileView.of(get_slide(sdata, slide), [encoder_spec(spec, encode)], image)
-        own = encode if isinstance(encoder, str) else encoder
-        return view_features(view, own, centers, folder=self.folder, batch=batch, progress=progress)
+        engine = as_engine(encode if isinstance(encoder, str) else encoder, self.compute)
+        return view_features(view, engine, centers, folder=self.folder, batch=batch, progress=progress)
 
 
 def view_features(
     view: TileView,
-    encoder: Encoder,
+    encoder: Encoder | Engine,
     centers: np.ndarray,
     *,
     folder: Path | None = None,
-    batch: int = 256,
+    batch: int | None = None,
     progress: bool = False,
 ) -> np.ndarray:
     """Do what :meth:`FeatureCache.features` does, on an image that is open already."""
-    from spatialhist.nn import encoder_fingerprint
+    from spatialhist.tiles._features.engines import as_engine
 
-    xy, spec, source = np.ascontiguousarray(centers, dtype=np.float64), view.spec, view.source
-    job = _Job(encoding_reader(source), xy, view.extent_px, spec.pixels, spec.padding)
+    xy, spec, engine = np.ascontiguousarray(centers, dtype=np.float64), view.spec, as_engine(encoder)
+    job = _Job(encoding_reader(view.source), xy, view.extent_px, spec.pixels, spec.padding)
     name = f"features of {view.slide}"
-    with tqdm(total=len(centers), desc=name, unit="tile", delay=1, disable=not progress) as bar:
-        encode = partial(job.encode, encoder, batch, bar)
+    with tqdm(total=len(centers), desc=name, unit="tile", delay=1, disable=not progress) as bar, pinned_threads(1):
+        encode = partial(job.encode, engine, batch, bar)
         if folder is None:
-            return _in_order(job, [encode(part) for part in job.parts()])
-        recipe = {"mpp": view.mpp, "encoder": encoder_fingerprint(encoder), **job.recipe()}
-        about = {"slide": view.slide, "image": source.pyramid.key, "extent": list(spec.extent), **recipe}
-        return _load_or_fill(folder / _digest(_json(recipe)), about, job, encode)
+            return _in_order(job, list(encode(job.parts())))
+        recipe = {"mpp": view.mpp, "encoder": engine.fingerprint, **job.recipe()}
+        about = {"slide": view.slide, "image": view.source.pyramid.key, "extent": list(spec.extent), **recipe}
+        stored = StoredFeatures.of(folder / _digest(_json(recipe)), engine)
+        found = stored.load()
+        return _fill(stored, about, job, encode) if found is None else found
 
 
-def _load_or_fill(
-    path: Path, about: dict[str, Any], job: _Job, encode: Callable[[np.ndarray], np.ndarray]
+def _fill(
+    stored: StoredFeatures,
+    about: dict[str, Any],
+    job: _Job,
+    encode: Callable[[list[np.ndarray]], Iterator[np.ndarray]],
 ) -> np.ndarray:
-    """Return what is stored under a name, or compute it part by part, each written when it is done."""
-    stored = load_array(path.with_suffix(".npy"))
-    if stored is not None:
-        return stored
-    path.parent.mkdir(parents=True, exist_ok=True)
-    parts, names = [], []
-    for i, part in enumerate(job.parts()):
-        names.append(path.with_suffix(f".part{i:05d}.npy"))
-        found = load_array(names[-1])
-        if found is None:
-            found = encode(part)
-            write_array(names[-1], found)
-        parts.append(found)
-    features = _in_order(job, parts)
-    # the array comes last: where it is, all of it is, and parts are removed only then
-    write_json(path.with_suffix(".json"), about)
-    write_array(path.with_suffix(".npy"), features)
-    for name in names:
-        name.unlink(missing_ok=True)
-    logger.info("stored %d x %d features of %s in %s", *features.shape, about["slide"], path.with_suffix(".npy"))
+    """Compute features part by part, each written when it is done, and keep them."""
+    stored.path.parent.mkdir(parents=True, exist_ok=True)
+    rows = job.parts()
+    parts = [load_array(stored.part(i)) for i in range(len(rows))]
+    missing = [i for i, part in enumerate(parts) if part is None]
+    for i, found in zip(missing, encode([rows[i] for i in missing]), strict=True):
+        write_array(stored.part(i), found)
+        parts[i] = found
+    features = stored.keep(_in_order(job, [part for part in parts if part is not None]), about)
+    for i in range(len(rows)):
+        stored.part(i).unlink(missing_ok=True)
+    logger.info("stored %d x %d features of %s in %s", *features.shape, about["slide"], stored.path)
     return features
 
 
@@ -209,12 +230,12 @@ class _Job:
             "centers": _digest(self.centers.tobytes()),
         }
 
-    def encode(self, encoder: Encoder, batch: int, bar: tqdm, part: np.ndarray) -> np.ndarray:
-        """Return the features of one part, in the order of the part."""
-        return encode_tiles(
+    def encode(self, engine: Engine, batch: int | None, bar: tqdm, parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the features of parts, each in its order."""
+        return encode_parts(
             self.reader,
-            self.centers[part],
-            encoder,
+            (self.centers[part] for part in parts),
+            engine,
             extent_px=self.extent_px,
             pixels=self.pixels,
             padding=self.padding,

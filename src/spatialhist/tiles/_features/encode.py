@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tqdm.auto import tqdm
 
     from spatialhist.nn import ColorTexture, FrozenEncoder
+    from spatialhist.tiles._features.engines import Engine, Pending
 
     Encoder = Callable[[torch.Tensor], torch.Tensor]
 
@@ -49,46 +51,76 @@ def encoding_reader(source: PixelSource) -> TileReader:
     return TileReader(source, cache_mb=float(np.clip(BLOCKS * 3 * height * width / 1e6, MIN_MB, MAX_MB)))
 
 
-def encode_tiles(
+def encode_parts(
     reader: TileReader,
-    centers: np.ndarray,
-    encoder: Encoder,
+    parts: Iterable[np.ndarray],
+    engine: Engine,
     *,
     extent_px: float,
     pixels: int,
     padding: str = "reflect",
-    batch: int = 256,
+    batch: int | None = None,
     bar: tqdm | None = None,
-) -> np.ndarray:
-    """Features ``(n, F)`` float32 of the tiles around some points, in their order.
+) -> Iterator[np.ndarray]:
+    """Yield features ``(n, F)`` float32 of the tiles around some points, part by part, in their order.
+
+    Tiles are read while those before are encoded, those of the next part too.
 
     Raises
     ------
     ValueError
         If the encoder fails, or gives anything but finite features of the same width for every tile.
     """
-    from spatialhist.nn import get_encoder
+    ahead: deque[tuple[_Part, np.ndarray, Pending]] = deque()
+    size = engine.batch if batch is None else batch
+    try:
+        for centers in parts:
+            part = _Part(len(centers), engine.precision, bar)
+            if not len(centers):
+                yield part.features
+            for index, tiles in reader.iter(centers, extent_px, pixels, size, padding=padding, pool=engine.readers):
+                ahead.append((part, index, engine.submit(tiles)))
+                # the oldest is waited for while enough lies behind it to keep all busy
+                while ahead and sum(pending.pieces for _, _, pending in ahead) - ahead[0][2].pieces >= engine.most:
+                    yield from _settled(*ahead.popleft())
+        while ahead:
+            yield from _settled(*ahead.popleft())
+    finally:
+        for _, _, pending in ahead:
+            pending.cancel()
 
-    encoder, features = get_encoder(encoder), None
-    for index, tiles in reader.iter(centers, extent_px, pixels, batch, padding=padding):
-        values = _apply(encoder, tiles)
-        features = np.empty((len(centers), values.shape[1]), dtype=np.float32) if features is None else features
-        if values.shape[1] != features.shape[1]:
+
+class _Part:
+    """Features of some tiles, filled batch by batch."""
+
+    def __init__(self, n: int, precision: str, bar: tqdm | None) -> None:
+        self.features = np.empty((n, 0), dtype=np.float32)
+        self._missing, self._precision, self._bar = n, precision, bar
+
+    def fill(self, index: np.ndarray, values: np.ndarray) -> bool:
+        """Put the features of a batch in, and say whether all are there."""
+        _check(values, self._precision)
+        if self._missing == len(self.features):
+            self.features = np.empty((len(self.features), values.shape[1]), dtype=np.float32)
+        if values.shape[1] != self.features.shape[1]:
             raise ValueError(
-                f"the encoder made {features.shape[1]} features of some tiles, {values.shape[1]} of others"
+                f"the encoder made {self.features.shape[1]} features of some tiles, {values.shape[1]} of others"
             )
-        features[index] = values
-        if bar is not None:
-            bar.update(len(index))
-    return np.empty((0, 0), dtype=np.float32) if features is None else features
+        self.features[index] = values
+        self._missing -= len(index)
+        if self._bar is not None:
+            self._bar.update(len(index))
+        return not self._missing
 
 
-def _apply(encoder: Encoder, tiles: np.ndarray) -> np.ndarray:
-    import torch
+def _settled(part: _Part, index: np.ndarray, pending: Pending) -> Iterator[np.ndarray]:
+    """Wait for a batch; yield the part that it completes."""
+    if part.fill(index, pending.result()):
+        yield part.features
 
-    with torch.inference_mode():
-        values = encoder(torch.from_numpy(tiles)).to("cpu", torch.float32).numpy()
+
+def _check(values: np.ndarray, precision: str) -> None:
     broken = len(values) - int(np.isfinite(values).all(axis=1).sum())
     if broken:
-        raise ValueError(f"the encoder made NaN or infinite features of {broken} of {len(tiles)} tiles")
-    return values
+        fix = "" if precision == "float32" else f" in {precision}: pass precision='float32'"
+        raise ValueError(f"the encoder made NaN or infinite features of {broken} of {len(values)} tiles{fix}")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WHITE = 255
 GROUP = 128
 """Tiles between two reads from the store."""
+CUT = 32
+"""Tiles that one of several threads resamples."""
 
 
 class TileReader:
@@ -121,11 +123,18 @@ class TileReader:
             _cut(plan, index, blocks, [tiles[i] for i in index])
 
     def iter(
-        self, centers: np.ndarray, extent_px: float, pixels: int, batch: int = 256, *, padding: str = "reflect"
+        self,
+        centers: np.ndarray,
+        extent_px: float,
+        pixels: int,
+        batch: int = 256,
+        *,
+        padding: str = "reflect",
+        pool: Executor | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Read tiles in the order of the store, at most `batch` at a time.
 
-        Takes what `read` takes.
+        Takes what `read` takes, and threads that share the work of resampling, None for this one alone.
 
         Yields
         ------
@@ -135,7 +144,11 @@ class TileReader:
         plan = make_plan(self.source, centers, extent_px, pixels, padding)
         for index, blocks in self._groups(plan, batch):
             tiles = np.empty((len(index), 3, pixels, pixels), dtype=np.uint8)
-            _cut(plan, index, blocks, list(tiles))
+            if pool is None:
+                _cut(plan, index, blocks, list(tiles))
+            else:
+                parts = [slice(i, i + CUT) for i in range(0, len(index), CUT)]
+                list(pool.map(lambda part: _cut(plan, index[part], blocks, list(tiles[part])), parts))  # noqa: B023
             yield index, tiles
 
     def order(self, centers: np.ndarray, extent_px: float, pixels: int, *, padding: str = "reflect") -> np.ndarray:

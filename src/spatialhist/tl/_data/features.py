@@ -12,6 +12,7 @@ import numpy as np
 from spatialhist._sdata.geometry import apply
 from spatialhist.tiles._features.cache import view_features
 from spatialhist.tiles._features.encode import PIXELS, encoding_reader
+from spatialhist.tiles._features.engines import Engine
 from spatialhist.tiles._reading.view import TileView
 from spatialhist.tl._data.context import Context
 from spatialhist.tl._data.samples import Samples, row_parts, standardize
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from spatialhist._sdata.slide import Slide
     from spatialhist.tl._data.design import Design
 
-Encoder = Callable[..., Any]
+Encoder = Callable[..., Any] | Engine
 
 MAX_TISSUE_POINTS = 256
 """Points of a slide's tissue that mean and deviation are taken on, and that cost as much as so many spots."""
@@ -231,12 +232,18 @@ def _statistics(tissue: np.ndarray) -> np.ndarray:
 def _context(slide: Slide, view: View, design: Design, encoder: Encoder, cache: Path | None = None) -> Context:
     """Encode a grid over a slide's tissue, for averages within the radii of the design."""
     radii = tuple(slide.px(radius) for radius in design.radii)
+    points = context_points(slide, design)
+    return Context(points, view.encode(points, encoder, cache, n=N_AVERAGED) if radii else [], radii)
+
+
+def context_points(slide: Slide, design: Design) -> np.ndarray:
+    """Points of a grid over a slide's tissue ``(n, 2)``, fine enough for the radii of the design; none without radii."""
+    radii = [slide.px(radius) for radius in design.radii]
     if not radii:
-        return Context(np.empty((0, 2)), [], ())
+        return np.empty((0, 2))
     mask, factors = slide.tissue
     wanted = mask.sum() * np.prod(factors) / (SPACING * min(radii)) ** 2
-    points = tissue_points(mask, factors, int(np.clip(wanted, 1, MAX_GRID_POINTS)))
-    return Context(points, view.encode(points, encoder, cache, n=N_AVERAGED), radii)
+    return tissue_points(mask, factors, int(np.clip(wanted, 1, MAX_GRID_POINTS)))
 
 
 def tissue_points(mask: np.ndarray, factors: tuple[float, float], limit: int = MAX_TISSUE_POINTS) -> np.ndarray:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from spatialhist._sdata.slide import Slide
     from spatialhist.tl._data.design import Design
+    from spatialhist.tl._data.features import Encoder
 
 
 def gather_run(
@@ -35,12 +36,11 @@ def gather_run(
     columns: np.ndarray,
     layer: str,
     design: Design,
-    encoder: Callable[..., Any],
+    encoder: Encoder,
     colors: Callable[..., Any] | None = None,
     depth: np.ndarray | None = None,
     tiles: bool,
     workers: int,
-    threads: int,
     progress: bool,
 ) -> Inputs:
     """Write the inputs of a cross-validation or of a fit on everything.
@@ -69,8 +69,8 @@ def gather_run(
         Total counts of every row of the table, where a model or a baseline is trained with them.
     tiles
         Whether any model looks at pixels.
-    workers, threads
-        Slides that are encoded at once, and threads of each.
+    workers
+        Slides that are read at once; what encodes them is shared by all.
     progress
         Show a progress bar.
     """
@@ -87,7 +87,7 @@ def gather_run(
         return slide_colors(slide, design, by, cache, rows=used[slide.name])
 
     matrix, ranking = target_source(table, layer)
-    with thread_pool(workers, threads) as pool:
+    with thread_pool(workers, 1) as pool:
         found = list(tqdm(pool.map(look, slides), total=len(slides), desc="features", disable=not progress))
         return write_inputs(
             folder,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ import numpy as np
 from spatialhist._runtime.executor import run_tasks
 from spatialhist._runtime.files import load_array, write_array
 from spatialhist._runtime.threads import pinned_threads
-from spatialhist.nn import get_encoder
+from spatialhist.tiles._features.compute import DEFAULT, Compute
+from spatialhist.tiles._features.engines import SentEncoder
 from spatialhist.tl._data.features import SlideFeatures, Tissue, View, own_tissue, slide_position
 from spatialhist.tl._inference.grid import areas
 
@@ -41,7 +41,7 @@ class Block:
     training_slide
         Name under which the run was trained on the slide.
     encoder
-        Its name, or the callable.
+        The encoder, and how it runs.
     trained
         The model.
     """
@@ -49,11 +49,11 @@ class Block:
     view: View
     tissue: Tissue
     training_slide: str | None
-    encoder: str | Callable[..., Any]
+    encoder: SentEncoder
     trained: Trained
 
     @classmethod
-    def of(cls, grid: Grid, trained: Trained, cache: Path | None = None) -> Block:
+    def of(cls, grid: Grid, trained: Trained, cache: Path | None = None, *, compute: Compute = DEFAULT) -> Block:
         """Take it from a slide; its tissue is encoded, once for all calls where there is a folder for its features.
 
         Raises
@@ -63,10 +63,11 @@ class Block:
         """
         design = grid.design
         view = View.of(grid.slide, design, tiles=trained.needs_tiles)
+        encoder = SentEncoder(design.encoder, compute)
         with pinned_threads(trained.threads):
-            tissue = own_tissue(grid.slide, view, design, _encoder(design.encoder), cache and cache / TISSUE)
+            tissue = own_tissue(grid.slide, view, design, encoder.engine, cache and cache / TISSUE)
         _refuse_other_width(tissue, trained, len(design.extents))
-        return cls(view, tissue, grid.training_slide, design.encoder, trained)
+        return cls(view, tissue, grid.training_slide, encoder, trained)
 
     def predict(self, points: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``(n, genes)`` at points of the image, and say ``(n,)`` how far they are from training spots."""
@@ -75,9 +76,8 @@ class Block:
 
     def predict_parts(self, points: np.ndarray, position: np.ndarray, parts: Sequence[slice]) -> Iterator[Result]:
         """Encode points of the image in one pass over the pixels, and predict them part by part."""
-        encode = _encoder(self.encoder)
         with pinned_threads(self.trained.threads):
-            spots, _ = self.view.encode_spots(points, encode)
+            spots, _ = self.view.encode_spots(points, self.encoder.engine)
             features = SlideFeatures(self.view, self.tissue, points, position, spots)
             for part in parts:
                 samples = features.samples(part)
@@ -95,7 +95,14 @@ def _refuse_other_width(tissue: Tissue, trained: Trained, n_extents: int) -> Non
 
 
 def predict_blocks(
-    grid: Grid, trained: Trained, *, block: int, executor: Any, cache: Path | None, progress: bool
+    grid: Grid,
+    trained: Trained,
+    *,
+    block: int,
+    executor: Any,
+    cache: Path | None,
+    progress: bool,
+    compute: Compute = DEFAULT,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict ``(n, genes)`` at all points of a grid, and say ``(n,)`` how far they are from training spots."""
     from tqdm.auto import tqdm
@@ -103,16 +110,16 @@ def predict_blocks(
     values = np.empty((len(grid.slide.spots), len(trained.genes)), dtype=np.float32)
     ood = np.empty(len(values), dtype=np.float32)
     with tqdm(total=len(values), desc=f"predict {grid.slide.name}", unit="spot", disable=not progress) as bar:
-        for rows, (predicted, score) in _parts(grid, trained, block, executor, cache):
+        for rows, (predicted, score) in _parts(grid, trained, block, executor, cache, compute):
             values[rows], ood[rows] = predicted, score
             bar.update(len(rows))
     return values, ood
 
 
 def _parts(
-    grid: Grid, trained: Trained, block: int, executor: Any, cache: Path | None
+    grid: Grid, trained: Trained, block: int, executor: Any, cache: Path | None, compute: Compute
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    slide, shared = grid.slide, Block.of(grid, trained, cache)
+    slide, shared = grid.slide, Block.of(grid, trained, cache, compute=compute)
     points, position = slide.spots, slide_position(slide)
     # squares of an area that holds about as many spots as a block
     parts = areas(points, grid.spacing_px / slide.image().px * np.sqrt(block))
@@ -124,16 +131,6 @@ def _parts(
     names = [block_name(facts, [*shared.tissue.statistics, *task[1:]]) for task in tasks]
     kept = keep_blocks(cache, names, lambda some: run_tasks(Block.predict, [tasks[i] for i in some], executor))
     yield from zip(parts, kept, strict=True)
-
-
-def _encoder(encoder: str | Callable[..., Any]) -> Callable[..., Any]:
-    return _named_encoder(encoder) if isinstance(encoder, str) else get_encoder(encoder)
-
-
-@lru_cache(maxsize=1)
-def _named_encoder(name: str) -> Callable[..., Any]:
-    """Keep the weights between the blocks of a process."""
-    return get_encoder(name)
 
 
 def block_name(facts: Sequence[str], arrays: Sequence[np.ndarray]) -> str:

@@ -22,6 +22,8 @@ from spatialhist._sdata.cohort import usable_rows
 from spatialhist._sdata.counts import spot_depth
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist.nn import get_encoder
+from spatialhist.tiles._features.compute import DEFAULT, Compute
+from spatialhist.tiles._features.engines import as_engine
 from spatialhist.tl._data.design import COLOR_TEXTURE, Design
 from spatialhist.tl._data.features import check_slide
 from spatialhist.tl._data.gather import fingerprint, gather_run
@@ -71,6 +73,8 @@ class Task:
         Of every fit.
     depth
         Total counts of every row of the table, where a model is trained with them.
+    compute
+        Where and how exactly the encoder runs.
     """
 
     table: AnnData
@@ -83,6 +87,7 @@ class Task:
     seed: int
     threads: int
     depth: np.ndarray | None = None
+    compute: Compute = DEFAULT
 
     @classmethod
     def of(
@@ -95,6 +100,7 @@ class Task:
         design: Design,
         seed: int,
         threads: int,
+        compute: Compute = DEFAULT,
     ) -> Task:
         """Check the arguments of a run.
 
@@ -123,7 +129,7 @@ class Task:
         warn_of_upsampling(used, looks, encoder)
         resolved = resolve_models(models)
         depth = _depth(table, used, layer, resolved)
-        return cls(table, used, rows, layer, looks, encoder, resolved, int(seed), threads, depth)
+        return cls(table, used, rows, layer, looks, encoder, resolved, int(seed), threads, depth, compute)
 
     @cached_property
     def signatures(self) -> dict[str, Signature]:
@@ -231,11 +237,13 @@ class Task:
         executor: Any,
         progress: bool,
         for_baselines: bool = False,
+        features: Path | None = None,
     ) -> Inputs:
         """Gather the inputs and claim the folder with them and the manifest.
 
         Inputs are gathered beside those of the run that the folder may hold, so that a refused call changes nothing.
         ``for_baselines`` adds what baselines alone see: color and texture where the encoder is another one, and depth.
+        ``features`` is where features are kept, a folder of the run by default.
 
         Raises
         ------
@@ -252,18 +260,17 @@ class Task:
                 self.table,
                 self.slides,
                 beside,
-                folder / "cache",
+                features or folder / "cache",
                 rows=self.rows,
                 assigned=assigned,
                 columns=columns,
                 layer=self.layer,
                 design=self.design,
-                encoder=self.encoder,
+                encoder=as_engine(self.encoder, self.compute),
                 colors=get_encoder(COLOR_TEXTURE) if for_baselines and self.design.encoder != COLOR_TEXTURE else None,
                 depth=self.known_depth if for_baselines else self.depth,
                 tiles=any(m.needs_tiles for m in self.models),
                 workers=n_workers(executor),
-                threads=self.threads,
                 progress=progress,
             )
             gathered = manifest.of_inputs(fingerprint(beside, manifest.genes), inputs.meta["ranking"])
