@@ -5,6 +5,9 @@ PORT    ?= 8888
 # the environment of `make test-next`, and its Python
 NEXT        ?= .venv-next
 NEXT_PYTHON ?= python3.12
+# the environment of `make test-encoders`, and a torch and torchvision that import together
+ENCODERS       ?= .venv-encoders
+ENCODERS_TORCH ?= torch==2.14.1 torchvision==0.29.1
 NEXT_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # JupyterLab refuses to run as root, as in many containers, unless it is told to
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -19,7 +22,7 @@ BIN   := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-next tutorials lint docs lab image nightly build clean
+.PHONY: help env demo test test-next test-encoders tutorials lint docs lab image nightly build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -36,6 +39,13 @@ demo: $(READY) ## a simulated cohort, from slides to report, in under 5 minutes
 test: $(READY) ## all tests that are not slow, with coverage of at least 90 % of lines
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal \
 		--cov --cov-report=term --cov-fail-under=90
+
+test-encoders: ## encoders of timm, transformers, lazyslide-models and ONNX for real (5.6 GB on Linux)
+	$(NEXT_PYTHON) -m venv $(ENCODERS)
+	$(ENCODERS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(ENCODERS)/bin/python -m pip install --quiet $(ENCODERS_TORCH)
+	$(ENCODERS)/bin/python -m pip install --quiet --group test --editable ".[encoders]" onnx onnxruntime
+	OMP_NUM_THREADS=1 $(ENCODERS)/bin/python -m pytest tests/nn tests/tl/test_encoders_of_others.py
 
 tutorials: $(READY) ## the notebooks, on cohorts smaller than what they show
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m tutorial -n $(WORKERS) --no-cov tests/test_tutorials.py
@@ -74,4 +84,4 @@ build: $(READY) ## source distribution and wheel, in dist/
 	$(BIN)/python -m build
 
 clean: ## everything that the targets above made
-	rm -rf $(VENV) $(NEXT) build dist demo docs/_build docs/generated .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(NEXT) $(ENCODERS) build dist demo docs/_build docs/generated .coverage* .mypy_cache .pytest_cache .ruff_cache

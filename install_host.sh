@@ -2,7 +2,7 @@
 # Sets up spatialhist for this machine in a virtual environment: Linux, macOS, Windows (Git Bash).
 #
 #   sh install_host.sh            this checkout, with everything to test, document and change it
-#   sh install_host.sh '.[timm]'  what pip is given instead: only the package, with an extra
+#   sh install_host.sh '.[encoders]'  what pip is given instead: only the package, with an extra
 #
 # Variables: VENV             where the environment goes (.venv); what was there is replaced
 #            PYTHON           the interpreter, 3.11 or newer

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import importlib.util
 import inspect
 import re
+import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -262,7 +262,8 @@ def test_options_in_messages_exist():
 
 
 def test_extras_in_messages_exist():
-    known = set(importlib.metadata.metadata("spatialhist").get_all("Provides-Extra"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = set(project["optional-dependencies"])
     named = {extra for m in messages() for extra in re.findall(r"spatialhist\[(\w+)\]", m.text)}
     assert named and named <= known
 

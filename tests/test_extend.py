@@ -83,7 +83,7 @@ def test_every_kind_has_a_recipe_of_one_or_two_files(kind):
 def test_names_in_recipes_are_in_the_files_that_they_name():
     src = ROOT / "src" / "spatialhist"
     named = {
-        "nn/_encoders/by_name.py": "def _named_encoder(",
+        "nn/_encoders/by_name.py": "\nMADE_HERE",
         "tl/_predictors/registry.py": "\nFILES = ",
         "tl/_predictors/linear.py": "\nPRESETS = ",
         "tl/_scores/metrics.py": "\nMETRICS = ",

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_color_texture.encoder": ["ColorTexture"],
         "_encoders.by_name": ["get_encoder"],
         "_encoders.frozen": ["FrozenEncoder"],
+        "_encoders.listing": ["encoders"],
         "_encoders.protocol": ["Encoder"],
         "_feature_head": ["FeatureHead"],
         "_fingerprint": ["encoder_fingerprint"],

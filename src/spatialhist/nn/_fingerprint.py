@@ -181,6 +181,8 @@ class _Walk:
             self._text(type(value).__name__, str(len(kept)))
             for i, item in enumerate(kept):
                 self.add(item, f"{path}[{i}]")
+        elif isinstance(value, re.Pattern):
+            self._text("pattern", repr(value.pattern), str(value.flags))
         elif isinstance(value, ModuleType | logging.Logger):
             self._text("named", value.__name__ if isinstance(value, ModuleType) else value.name)
         else:

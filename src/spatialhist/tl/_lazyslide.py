@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spatialhist._runtime.threads import pinned_threads
+from spatialhist.nn._encoders.catalog import find_named, is_built_in
 from spatialhist.tl._data.samples import Samples, standardize
 from spatialhist.tl._load import Source, as_trained
 
@@ -23,8 +24,8 @@ class LazySlideModel:
     ----------
     source
         A stack, a cross-validation, a fitted model, or a run folder. It must have been trained without ``context``, on
-        the encoder of the features and with tiles of the same size: ``encoder="lazyslide:NAME"``, ``extents`` of the
-        tile's side and ``pixels`` of the encoder's input.
+        the encoder of the features and with tiles of the same size: ``encoder="uni2"``, or another of its names, ``extents`` of
+        the tile's side and ``pixels`` of the encoder's input.
     name
         How LazySlide calls its predictions.
 
@@ -68,7 +69,10 @@ class LazySlideModel:
     def features_model_name(self) -> str | None:
         """Name of LazySlide's encoder that the model was trained on."""
         encoder = self.model.manifest.encoder
-        return encoder.removeprefix(SOURCE) if encoder.startswith(SOURCE) else None
+        if encoder.startswith(SOURCE):
+            return encoder.removeprefix(SOURCE)
+        named = find_named(encoder)
+        return None if named is None or is_built_in(named.name) else named.name
 
     def get_transform(self) -> Callable[..., Any] | None:
         """Nothing is done to features."""

