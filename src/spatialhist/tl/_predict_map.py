@@ -23,6 +23,7 @@ from spatialhist._sdata.layers import check_key
 from spatialhist._sdata.maps import add_map, check_map_size
 from spatialhist._sdata.scale import slide_info
 from spatialhist.io._saving.store import save_image
+from spatialhist.tiles._features.compute import Compute
 from spatialhist.tl._data.features import slide_tissue
 from spatialhist.tl._inference.blocks import Block
 from spatialhist.tl._inference.grid import Grid, as_trained_on, spacing_px
@@ -61,6 +62,8 @@ def predict_map(
     composition: bool = False,
     encoder: Any = None,
     executor: Any = None,
+    device: str = "auto",
+    precision: str = "auto",
     progress: bool = True,
 ) -> None:
     """Predict genes all over the tissue of a slide, as an image that lies on its H&E image.
@@ -93,6 +96,8 @@ def predict_map(
     executor
         Where squares are predicted: None for here, a number of processes, a ``concurrent.futures`` executor or a
         ``dask.distributed`` client. The result is the same, byte for byte.
+    device, precision
+        Where the encoder runs, and in which precision, as in :func:`predict_grid`.
     progress
         Show a progress bar.
 
@@ -149,6 +154,7 @@ def predict_map(
     check_key(key)
     # refuses what is no executor, before a slide is opened
     n_workers(executor)
+    compute = Compute(device, precision)
     trained = as_trained(model)
     columns = _columns(trained, genes)
     if composition:
@@ -164,9 +170,11 @@ def predict_map(
     with ExitStack() as stack:
         folder = _folder(sdata.path and Path(sdata.path), key, stack)
         grid = Grid(bare, raster.step * bare.image().px, design, training_slide)
-        task = _task(grid, trained, raster, columns, composition=composition)
-        paths = _predict(task, raster, folder, [trained.run_id, trained.name, opened.pixel_hash], executor, progress)
-        warn_of_far(name, np.concatenate([np.load(path, mmap_mode="r")[:, -1] for path in paths]))
+        task = _task(grid, trained, raster, columns, compute, composition=composition)
+        paths, away = _predict(
+            task, raster, folder, [trained.run_id, trained.name, opened.pixel_hash], executor, progress
+        )
+        warn_of_far(name, np.concatenate(away))
         values = _assembled(raster, paths, len(columns) + 1)
         channels = [*(trained.genes[i] for i in columns), _keys.OUT_OF_DISTRIBUTION]
         image = opened.image().pyramid.key
@@ -231,7 +239,9 @@ def _folder(store: Path | None, key: str, stack: ExitStack) -> Path:
     return inside(store, _keys.STORE_FOLDER, UNFINISHED, key)
 
 
-def _task(grid: Grid, trained: Trained, raster: Raster, columns: tuple[int, ...], *, composition: bool) -> SquareTask:
+def _task(
+    grid: Grid, trained: Trained, raster: Raster, columns: tuple[int, ...], compute: Compute, *, composition: bool
+) -> SquareTask:
     slide = grid.slide
     mask, factors = slide.tissue
     # of the tissue, as a model that looks at positions knows them of spots: from their center, in spot spacings
@@ -239,7 +249,7 @@ def _task(grid: Grid, trained: Trained, raster: Raster, columns: tuple[int, ...]
     center = ((x + 0.5) * factors[0], (y + 0.5) * factors[1])
     pitch = slide.scale.pitch_px
     unit = pitch / slide.image().px if pitch else 1.0
-    block = Block.of(grid, trained)
+    block = Block.of(grid, trained, compute=compute)
     # a pixel is looked at from its center, also where spots are looked at as many pixels
     block = replace(block, view=replace(block.view, disc=None))
     return SquareTask(block, raster.step, center, unit, columns, composition)
@@ -247,19 +257,19 @@ def _task(grid: Grid, trained: Trained, raster: Raster, columns: tuple[int, ...]
 
 def _predict(
     task: SquareTask, raster: Raster, folder: Path, facts: list[str], executor: Any, progress: bool
-) -> list[Path]:
-    """Predict all squares and return their files."""
+) -> tuple[list[Path], list[np.ndarray]]:
+    """Predict all squares, and return their files and how far ``(n,)`` their pixels are from training."""
     from tqdm.auto import tqdm
 
-    paths = []
-    sizes = repr(task.block.view.sizes)
+    paths, away = [], []
+    facts = [*facts, repr(task.block.view.sizes)]
     with tqdm(total=raster.n, desc=f"predict {task.block.view.slide}", unit="pixel", disable=not progress) as bar:
-        for square, path in zip(
-            raster.squares, keep_squares(task, raster, folder, [*facts, sizes], executor), strict=True
-        ):
+        for path, ood in keep_squares(task, raster, folder, facts, executor):
             paths.append(path)
-            bar.update(int(square.tissue.sum()))
-    return paths
+            # a copy: a column would keep the predictions of its square in memory
+            away.append(ood.copy())
+            bar.update(len(ood))
+    return paths, away
 
 
 def _assembled(raster: Raster, paths: Sequence[Path], n: int) -> Array:

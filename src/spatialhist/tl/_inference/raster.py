@@ -162,16 +162,18 @@ class SquareTask:
         return values[:, list(self.columns)], ood
 
 
-def keep_squares(task: SquareTask, raster: Raster, folder: Path, facts: Sequence[str], executor: Any) -> Iterator[Path]:
-    """Predict the squares of a map, each kept when it is done, and yield the file that holds it."""
+def keep_squares(
+    task: SquareTask, raster: Raster, folder: Path, facts: Sequence[str], executor: Any
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Predict the squares of a map, each kept when it is done, and yield its file and how far it is from training."""
     about = [*facts, repr((task.step, task.center, task.pitch, task.columns, task.composition))]
     names = [block_name(about, [*task.block.tissue.statistics, s.pixels()]) for s in raster.squares]
 
     def run(some: list[int]) -> Iterator[Result]:
         return run_tasks(SquareTask.predict, [(task, raster.squares[i]) for i in some], executor)
 
-    for name, _ in zip(names, keep_blocks(folder, names, run), strict=True):
-        yield folder / f"{name}.npy"
+    for name, (_, ood) in zip(names, keep_blocks(folder, names, run), strict=True):
+        yield folder / f"{name}.npy", ood
 
 
 def read_square(path: Path, square: Square) -> np.ndarray:
