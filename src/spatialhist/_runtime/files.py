@@ -181,12 +181,9 @@ def _foreign(file: h5py.File, name: bytes, info: Any) -> str | None:
     """Name of a node that may lead to another file; None, which goes on, for others."""
     import h5py
 
-    if info.type != h5py.h5l.TYPE_HARD:
-        return name.decode(errors="replace")
-    node = file[name]
-    if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
-        return name.decode(errors="replace")
-    return None
+    node = file[name] if info.type == h5py.h5l.TYPE_HARD else None
+    own = node is not None and not (isinstance(node, h5py.Dataset) and (node.external or node.is_virtual))
+    return None if own else name.decode(errors="replace")
 
 
 def remove(path: Path) -> None:

@@ -32,12 +32,9 @@ def alone(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
     # opening it would make a file wherever the link leads
     if lock.is_symlink():
         raise ValueError(f"{lock} is a link, which this package never makes: remove it")
-    held = FileLock(lock)
     try:
-        held.acquire(timeout=wait_s)
+        held = FileLock(lock).acquire(timeout=wait_s)
     except Timeout as error:
         raise RuntimeError(busy) from error
-    try:
+    with held:
         yield
-    finally:
-        held.release()

@@ -16,20 +16,18 @@ def store_facts(sdata: SpatialData) -> dict[str, Any]:
     from spatialhist._sdata.cohort import open_images
     from spatialhist._sdata.compat import layer_names
     from spatialhist._sdata.layers import recorded
-    from spatialhist._sdata.scale import scale
     from spatialhist.tl._scores.card import count_verdicts
 
     cohort = open_images(sdata)
     slides = {}
-    for slide in cohort.slides:
-        s = scale(sdata, slide)
-        slides[slide] = {
-            "spots": len(cohort.rows(slide)),
-            **_grids(sdata, slide),
-            "patient": cohort.slide(slide).patient,
-            "mpp": s.mpp,
-            "pitch_px": s.pitch_px,
-            "images": [k for k in sdata.images if k.startswith(f"{slide}_")],
+    for slide in cohort.every_slide():
+        slides[slide.name] = {
+            "spots": len(slide.rows),
+            **_grids(sdata, slide.name),
+            "patient": slide.patient,
+            "mpp": slide.scale.mpp,
+            "pitch_px": slide.scale.pitch_px,
+            "images": [k for k in sdata.images if k.startswith(f"{slide.name}_")],
         }
     layers = {
         layer: {k: str(v) for k, v in recorded(cohort.table, layer).items()} for layer in layer_names(cohort.table)
@@ -71,11 +69,8 @@ def model_facts(trained: Trained) -> dict[str, Any]:
 def _field_of_view(field: dict[str, Any]) -> str:
     """Side and pixels of tiles, and how fine they are."""
     unit, side = field["extent"]
-    sizes = (
-        ""
-        if field["um_per_pixel"] is None
-        else f", {' to '.join(map(str, dict.fromkeys(field['um_per_pixel'])))} um each"
-    )
+    um = field["um_per_pixel"]
+    sizes = "" if um is None else f", {' to '.join(map(str, dict.fromkeys(um)))} um each"
     return f"{side:g} {unit}: {field['pixels']} pixels{sizes}"
 
 

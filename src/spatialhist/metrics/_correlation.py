@@ -164,6 +164,11 @@ def _pearson(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> ND
     product = np.einsum("ij,ij->j", truth, predicted)
     # roots before the product: the product of two large sums of squares may exceed what a float holds
     scale = np.sqrt(truth_squares) * np.sqrt(predicted_squares)
+    return over_scale(product, scale, truth_constant, predicted_constant)
+
+
+def over_scale(product: NDArray, scale: NDArray, truth_constant: NDArray, predicted_constant: NDArray) -> NDArray:
+    """Return correlations from sums of products: NaN where the truth is constant, 0 where the prediction alone is."""
     result = np.divide(product, scale, out=np.zeros_like(product), where=~(truth_constant | predicted_constant))
     result[truth_constant] = np.nan
     # rounding takes the correlation of equal columns just beyond 1

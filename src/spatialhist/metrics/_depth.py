@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatialhist.metrics._correlation import ROUNDING
+from spatialhist.metrics._correlation import ROUNDING, over_scale
 from spatialhist.metrics._shared.arrays import as_floating, as_matrices, map_columns
 from spatialhist.metrics._shared.docs import paired
 
@@ -101,7 +101,5 @@ def _residual(block: NDArray[np.floating], basis: NDArray[np.float64]) -> NDArra
 
 def _correlation(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:
     truth_size, predicted_size = np.linalg.norm(truth, axis=0), np.linalg.norm(predicted, axis=0)
-    product, scale = np.einsum("ij,ij->j", truth, predicted), truth_size * predicted_size
-    result = np.divide(product, scale, out=np.zeros_like(product), where=(truth_size > 0) & (predicted_size > 0))
-    result[truth_size == 0] = np.nan
-    return np.clip(result, -1.0, 1.0)
+    product = np.einsum("ij,ij->j", truth, predicted)
+    return over_scale(product, truth_size * predicted_size, truth_size == 0, predicted_size == 0)

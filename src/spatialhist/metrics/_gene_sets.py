@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from spatialhist.metrics._correlation import center, pearson
+from spatialhist.metrics._correlation import center, over_scale, pearson
 from spatialhist.metrics._depth import pearson_beyond_depth, without_depth
 from spatialhist.metrics._shared.arrays import as_matrices, scored_columns
 from spatialhist.metrics._shared.gene_sets import MIN_GENES, GeneSets, as_gene_sets, members
@@ -174,9 +174,7 @@ def _of_means(sets: NDArray[np.intp], grams: Sequence[NDArray[np.float64]]) -> N
     constant = ROUNDING * sets.shape[1] ** 2
     # a sum of squares that rounding took below 0 has no root
     scale = np.sqrt(np.maximum(measured, 0)) * np.sqrt(np.maximum(predicted, 0))
-    result = np.divide(product, scale, out=np.zeros_like(product), where=(measured > constant) & (predicted > constant))
-    result[measured <= constant] = np.nan
-    return np.clip(result, -1.0, 1.0)
+    return over_scale(product, scale, measured <= constant, predicted <= constant)
 
 
 def _standardized(values: NDArray[np.floating]) -> NDArray[np.float64]:

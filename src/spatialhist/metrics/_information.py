@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, xlogy
@@ -44,7 +42,15 @@ def mutual_information(truth: ArrayLike, predicted: ArrayLike, *, bins: int = 8)
     """
     if bins < 2:
         raise ValueError(f"bins must be at least 2, found {bins}")
-    return map_columns(partial(_mutual_information, bins=bins), truth=truth, predicted=predicted)
+
+    def of_block(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
+        joint = _joint_counts(_bin(truth, bins), _bin(predicted, bins), bins)
+        rows, columns = joint.sum(axis=2), joint.sum(axis=1)
+        information = _entropy(rows) + _entropy(columns) - _entropy(joint.reshape(len(joint), -1))
+        information[center(truth)[2]] = np.nan
+        return information
+
+    return map_columns(of_block, truth=truth, predicted=predicted)
 
 
 @paired
@@ -80,16 +86,6 @@ def jensen_shannon(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64
     array([1.])
     """
     return map_columns(_jensen_shannon, truth=truth, predicted=predicted)
-
-
-def _mutual_information(
-    truth: NDArray[np.floating], predicted: NDArray[np.floating], *, bins: int
-) -> NDArray[np.float64]:
-    joint = _joint_counts(_bin(truth, bins), _bin(predicted, bins), bins)
-    rows, columns = joint.sum(axis=2), joint.sum(axis=1)
-    information = _entropy(rows) + _entropy(columns) - _entropy(joint.reshape(len(joint), -1))
-    information[center(truth)[2]] = np.nan
-    return information
 
 
 def _bin(block: NDArray[np.floating], bins: int) -> NDArray[np.intp]:

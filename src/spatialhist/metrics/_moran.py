@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -48,7 +46,13 @@ def morans_i(values: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix
     weights = neighbor_weights(connectivities, n_spots)
     if not weights.nnz:
         raise ValueError("no spot has a neighbor; build the graph with a larger radius")
-    return map_columns(partial(_morans_i, weights=weights), values=values)
+
+    def of_block(block: NDArray[np.floating]) -> NDArray[np.float64]:
+        centered, squares, constant = center(block)
+        product = np.einsum("ij,ij->j", centered, weights @ centered) * len(block) / weights.sum()
+        return product / np.where(constant, np.nan, squares)
+
+    return map_columns(of_block, values=values)
 
 
 def moran_agreement(truth: ArrayLike, predicted: ArrayLike, connectivities: sparse.sparray | sparse.spmatrix) -> float:
@@ -89,12 +93,6 @@ def moran_agreement(truth: ArrayLike, predicted: ArrayLike, connectivities: spar
     b[np.isnan(b) & has_values] = 0.0
     both = ~(np.isnan(a) | np.isnan(b))
     return _concordance(a[both], b[both]) if both.sum() > 1 else float("nan")
-
-
-def _morans_i(block: NDArray[np.floating], weights: sparse.csr_array) -> NDArray[np.float64]:
-    centered, squares, constant = center(block)
-    product = np.einsum("ij,ij->j", centered, weights @ centered) * len(block) / weights.sum()
-    return product / np.where(constant, np.nan, squares)
 
 
 def _concordance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

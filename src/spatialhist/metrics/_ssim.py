@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
@@ -70,7 +68,13 @@ def ssim(
         raise ValueError(f"window must be odd and at least 3, found {window}")
     n_spots = as_matrices(truth=truth)["truth"].shape[0]
     spot, known = lattice(xy, pitch, n_spots)
-    return map_columns(partial(_ssim, spot=spot, known=known, window=window), truth=truth, predicted=predicted)
+
+    def of_block(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> NDArray[np.float64]:
+        # both are scaled by the range of the truth, which makes the two stabilizing constants the same for every gene
+        extent = np.where(center(truth)[2], np.nan, np.ptp(truth, axis=0))
+        return _similarity(truth[spot] / extent, predicted[spot] / extent, known, window)[known].mean(axis=0)
+
+    return map_columns(of_block, truth=truth, predicted=predicted)
 
 
 def lattice(xy: ArrayLike, pitch: float, n_spots: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -91,20 +95,6 @@ def lattice(xy: ArrayLike, pitch: float, n_spots: int) -> tuple[NDArray[np.intp]
     y, x = np.mgrid[:height, :width]
     distance, spot = cKDTree(centers).query(origin + pitch * np.stack([x, y], axis=-1))
     return spot, distance <= REACH * pitch
-
-
-def _ssim(
-    truth: NDArray[np.floating],
-    predicted: NDArray[np.floating],
-    *,
-    spot: NDArray[np.intp],
-    known: NDArray[np.bool_],
-    window: int,
-) -> NDArray[np.float64]:
-    # both are scaled by the range of the truth, which makes the two stabilizing constants the same for every gene
-    extent = np.where(center(truth)[2], np.nan, np.ptp(truth, axis=0))
-    similarity = _similarity(truth[spot] / extent, predicted[spot] / extent, known, window)
-    return similarity[known].mean(axis=0)
 
 
 def _similarity(

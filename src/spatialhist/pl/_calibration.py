@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
-from spatialhist._sdata.layers import get_dense_layer, get_layer, recorded
+from spatialhist._sdata.layers import dense_columns, get_dense_layer, get_layer, recorded
 from spatialhist.pl._draw.style import CYCLE, FONT, chart, entry, new_axes
 from spatialhist.pl._draw.units import is_predicted, target_of, unit_of
 
@@ -107,16 +107,15 @@ def _pairs_by_slide(table: AnnData, slides: Sequence[Slide], layer: str) -> Iter
             yield slide.name, (predicted.ravel(), actual.ravel())
 
 
-def _truth(table: AnnData, layer: str, rows: np.ndarray, columns: np.ndarray) -> Any:
+def _truth(table: AnnData, layer: str, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """What was measured; where ranks were predicted, ranked within the same genes."""
     from spatialhist.pp._expression.ranks import rank_rows
 
     target = target_of(table, layer)
     ranking = recorded(table, layer).get("ranking")
     source = recorded(table, target)["layer"] if ranking else target
-    part = get_layer(table, source)[rows][:, columns]
-    part = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float32)
-    return rank_rows(part, **ranking).astype(np.float32) if ranking else part
+    part = dense_columns(get_layer(table, source), rows, columns)
+    return rank_rows(part, **ranking) if ranking else part
 
 
 def _binned(pairs: Pairs) -> Pairs:

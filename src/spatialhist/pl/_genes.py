@@ -119,10 +119,12 @@ def genes(
     check_choice("color_range", color_range, ColorRange)
     panels = _panels(cohort.table, cohort.every_slide(), names, shown)
     _warn_of_not_modeled(panels)
+    if color_range == "zscore":
+        panels = np.vectorize(_z_scored, otypes="O")(panels)
     cells = _cells(panels, slides_per_row, image=image) if axes is None else check_axes(axes, panels.shape, SHAPE)
     every = open_cohort(sdata, table_key=table_key).every_slide()
     for gene, row, drawn in zip(names, panels, cells, strict=True):
-        _draw_row(cohort.table, row, drawn, partial(color_ends, cohort.table, every, gene), color_range, cmap)
+        _draw_row(cohort.table, row, drawn, partial(color_ends, cohort.table, every, gene, how=color_range), cmap)
     return cells
 
 
@@ -167,23 +169,20 @@ def _cells(panels: np.ndarray, per_row: int, *, image: bool) -> np.ndarray:
     return cells
 
 
+def _z_scored(panel: Panel) -> Panel:
+    return replace(panel, values=z_scores(panel.values), unit=Z_UNIT)
+
+
 def _draw_row(
-    table: AnnData,
-    row: np.ndarray,
-    axes: np.ndarray,
-    ends: Callable[..., tuple[float, float]],
-    how: ColorRange,
-    cmap: str,
+    table: AnnData, row: np.ndarray, axes: np.ndarray, ends: Callable[..., tuple[float, float]], cmap: str
 ) -> None:
     """Draw a gene, and one color bar for the layers of the same units."""
     from matplotlib.colors import Normalize
 
-    if how == "zscore":
-        row = np.vectorize(lambda panel: replace(panel, values=z_scores(panel.values), unit=Z_UNIT), otypes="O")(row)
     for unit in dict.fromkeys(panel.unit for panel in row.flat):
         alike = [(panel, ax) for panel, ax in zip(row.flat, axes.flat, strict=True) if panel.unit == unit]
         shown = np.concatenate([panel.values for panel, _ in alike])
-        norm = Normalize(*ends([panel.layer for panel, _ in alike], shown, how))
+        norm = Normalize(*ends([panel.layer for panel, _ in alike], shown))
         for panel, ax in alike:
             draw_panel(ax, table, panel, norm, cmap)
     add_color_bars(row, axes)

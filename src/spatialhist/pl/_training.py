@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,19 +13,14 @@ from spatialhist.pl._draw.style import CYCLE, FONT, chart, entry, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from spatialhist.tl import CrossValidation
+
 
 Curve = tuple[str, pd.DataFrame]
 """Fold, and loss by epoch of one of its networks."""
 
 
-class Run(Protocol):
-    """A run of :func:`spatialhist.tl.cross_validate`."""
-
-    folder: Path
-    models: Sequence[Any]
-
-
-def training(cv: Run, *, ax: Axes | None = None) -> Axes:
+def training(cv: CrossValidation, *, ax: Axes | None = None) -> Axes:
     """Draw the training loss of every network of a cross-validation, one line per network.
 
     Parameters
@@ -47,12 +42,12 @@ def training(cv: Run, *, ax: Axes | None = None) -> Axes:
     """
     from matplotlib.ticker import MaxNLocator
 
-    logs = _logs(Path(cv.folder))
+    logs = _logs(cv.folder)
     if not logs:
         names = [model.name for model in cv.models]
         raise ValueError(f"none of the models {names} was trained by epochs, so {cv.folder} holds no training log")
     ax = new_axes(ax, (5, 3.2))
-    for color, (model, curves) in zip(_cycle(len(logs)), logs.items(), strict=True):
+    for color, (model, curves) in zip(cycle(CYCLE), logs.items(), strict=False):
         for i, (_, curve) in enumerate(curves):
             ax.plot(
                 curve["epoch"], curve["loss"], color=color, linewidth=1, alpha=0.7, label=None if i else entry(model)
@@ -77,7 +72,3 @@ def _logs(folder: Path) -> dict[str, list[Curve]]:
         fold, model, *_ = path.relative_to(folder / "folds").parts
         found.setdefault(model, []).append((fold, pd.read_csv(path).dropna(subset="loss").sort_values("epoch")))
     return found
-
-
-def _cycle(n: int) -> list[str]:
-    return [CYCLE[i % len(CYCLE)] for i in range(n)]

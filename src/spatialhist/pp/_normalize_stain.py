@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COHORT = "cohort"
+Facts: TypeAlias = dict[str, dict[str, Any]]
+"""Of slides, by their names."""
 
 
 def normalize_stain(
@@ -110,19 +112,19 @@ def normalize_stain(
         pooled: Any = cohort.slides if isinstance(reference, str) and reference == COHORT else reference
         target = fit_stain_reference(sdata, slides=pooled, method=method, image=image, seed=seed, table_key=table_key)
     called = reference if isinstance(reference, str) else COHORT if len(target.fitted_on) > 1 else "fitted"
-    entries: dict[str, dict[str, Any]] = {}
-    windows: dict[str, dict[str, Any]] = {}
+    entries: Facts = {}
+    told_by: Facts = {}
     for slide in opened:
         pixels, found = _normalize(slide, image, target)
         add_image(sdata, added[slide.name], pixels, like=sources[slide.name])
         entries[slide.name] = {**found, "reference": called}
-        if found["applied"] and target.fitted_on:
-            windows[slide.name] = _telling_window(slide, image, pixels)
+        window = _telling_window(slide, image, pixels) if found["applied"] and target.fitted_on else {}
+        told_by[slide.name] = {"pixel_hashes": list(target.pixel_hashes), "windows": window}
     # other tables may hold other spots on the same images
     for table, slide_of in cohort.tables_on_same_images():
         for name, slide_id in slide_of.items():
             slide_info(sdata, name)["stain"] = entries[slide_id]
-        _record(table, slide_of, entries, added, target, windows)
+        _record(table, slide_of, entries, added, told_by)
     logger.info("added stain-normalized images (%s, %s) of slides %s", target.method, called, cohort.slides)
 
 
@@ -196,20 +198,12 @@ def _telling_window(slide: Slide, image: str | None, recolored: da.Array) -> dic
     return {} if made == hash_window(source.levels[0], **place) else {**place, "hash": made}
 
 
-def _record(
-    table: AnnData,
-    slide_of: dict[str, str],
-    entries: dict[str, dict[str, Any]],
-    added: dict[str, str],
-    target: StainReference,
-    windows: dict[str, dict[str, Any]],
-) -> None:
+def _record(table: AnnData, slide_of: dict[str, str], entries: Facts, added: dict[str, str], told_by: Facts) -> None:
     known = recorded(table, "stain").get("slides", {})
     brief = {}
     for name, slide in slide_of.items():
         key, before, entry = added[slide], known.get(_keys.sanitize(name), {}), entries[slide]
-        about = {"pixel_hashes": list(target.pixel_hashes), "windows": windows.get(slide)}
-        kept = {what: {**before.get(what, {}), key: value} for what, value in about.items() if value}
+        kept = {what: {**before.get(what, {}), key: value} for what, value in told_by[slide].items() if value}
         kept["images"] = {**before.get("images", {}), key: entry["fitted_on"]}
         brief[name] = {k: entry[k] for k in ("method", "reference", "fitted_on", "applied")} | kept
     record_slides(table, "stain", brief)

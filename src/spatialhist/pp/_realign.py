@@ -130,15 +130,14 @@ def realign(
 
 def _report(slide: Slide, values: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Register one slide, and say how far its spots move, or why not."""
-    xy = slide.original_spots
-    best = footprint = _register(slide, xy, _in_tissue(slide), None, options)
+    best = footprint = _register(slide, _in_tissue(slide), None, options)
     # spots without measurements have no activity, and would look like glass
     if values is not None and slide.measured.all():
-        best = _register(slide, xy, np.ones(len(xy), bool), _activity(values[slide.rows]), options)
+        best = _register(slide, np.ones(len(slide.rows), bool), _activity(values[slide.rows]), options)
     if best.scores.get(Activity.certainty_is, MIN_LEAD) < MIN_LEAD:
         best = footprint
     by_expression = best is not footprint
-    _log(slide, best, xy, by="" if values is None else "expression" if by_expression else "footprint")
+    _log(slide, best, by="" if values is None else "expression" if by_expression else "footprint")
     to_slide = slide.image().to_slide
 
     def in_slide(matrix: np.ndarray) -> list[list[float]]:
@@ -154,10 +153,11 @@ def _report(slide: Slide, values: Any, options: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _log(slide: Slide, found: Registration, xy: np.ndarray, *, by: str) -> None:
+def _log(slide: Slide, found: Registration, *, by: str) -> None:
     """One line: what was done to a slide, by how much, or why not."""
     why = f" by its {by}" if by else ""
     if found.accepted:
+        xy = slide.original_spots
         way = float(np.nanmean(np.linalg.norm(apply(found.matrix, xy) - xy, axis=1)))
         turn = float(np.degrees(np.arctan2(found.matrix[1, 0], found.matrix[0, 0])))
         spacings = way / slide.px(("pitch", 1.0))
@@ -191,23 +191,14 @@ def _activity(values: Any) -> np.ndarray:
     return np.log1p(np.maximum(totals, 0))
 
 
-def _register(
-    slide: Slide,
-    xy: np.ndarray,
-    keep: np.ndarray,
-    activity: np.ndarray | None,
-    options: dict[str, Any],
-) -> Registration:
+def _register(slide: Slide, keep: np.ndarray, activity: np.ndarray | None, options: dict[str, Any]) -> Registration:
+    xy = slide.original_spots
     keep = keep & np.isfinite(xy).all(axis=1)
     if keep.sum() < MIN_SPOTS:
-        return _identity(f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
+        return Registration(np.eye(3), False, f"{keep.sum()} spots are too few, {MIN_SPOTS} are needed")
     pixels, mask, factors = overview(slide)
     pitch = slide.px(("pitch", 1.0))
     if activity is None:
         # whoever places spots by eye looks at what is stained, not at where it fades out
         return register(stain_amount(pixels, mask), factors, xy[keep], pitch, **options)
     return register(hematoxylin_amount(pixels, mask), factors, xy[keep], pitch, activity=activity[keep], **options)
-
-
-def _identity(reason: str) -> Registration:
-    return Registration(np.eye(3), False, reason)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from spatialhist import _keys
@@ -109,11 +110,12 @@ def smooth_expression(
     values = get_layer(table, layer)
     if not sp.issparse(values):
         check_layer_size(*table.shape, max_layer_gb=max_layer_gb)
-    averaging, masked = _averaging(table, cohort.every_slide(), weights, radius, n_neighs)
+    averaging = _averaging(table, cohort.every_slide(), weights, radius, n_neighs)
     if sp.issparse(values):
         _check_filled(averaging, values, max_layer_gb)
     table.layers[key] = _average(averaging, values)
     params = {"weights": weights, "radius": radius and [str(r) for r in radius], "n_neighs": n_neighs}
+    masked = [slide.name for slide in cohort.every_slide() if slide.has_tissue]
     record(table, key, {**recorded(table, layer), **params, "layer": layer, "smoothed": True, "edge_aware": masked})
     logger.info("added layers[%r]: %s smoothed, %s weights", key, layer, weights)
 
@@ -124,29 +126,27 @@ def _averaging(
     weights: Weights,
     radius: tuple[str, float] | None,
     n_neighs: int | None,
-) -> tuple[sp.csr_matrix, list[str]]:
-    """Return the matrix that averages, rows not yet normalized, and the slides whose gaps it respects."""
-    graph = table.obsp.get(_keys.DISTANCES)
-    graph = None if graph is None else as_matrix(graph, f"obsp[{_keys.DISTANCES!r}]")
+) -> sp.csr_matrix:
+    """Return the matrix that averages, rows not yet normalized; it respects the gaps of slides with a tissue mask."""
     facts = recorded(table, _keys.DISTANCES).get("slides", {})
-    if graph is None or any(slide.name not in facts for slide in slides):
+    if _keys.DISTANCES not in table.obsp or any(slide.name not in facts for slide in slides):
         raise KeyError("the table has no graph of neighboring spots: make it with sh.pp.spot_distances(sdata)")
+    graph = as_matrix(table.obsp[_keys.DISTANCES], f"obsp[{_keys.DISTANCES!r}]")
     in_um = recorded(table, _keys.DISTANCES)["unit"] == "um"
-    blocks, masked = [], []
+    blocks = []
     for slide in slides:
         of_graph = facts[slide.name]
         edges = sp.coo_matrix(graph[slide.rows][:, slide.rows])
         length = edges.data / of_graph["mpp"] if in_um else edges.data
         keep = _near(slide, length, radius, of_graph["radius_px"])
-        on_tissue = _on_tissue(slide, edges.row, edges.col)
-        masked += [slide.name] if on_tissue is not None else []
-        keep &= True if on_tissue is None else on_tissue
+        if slide.has_tissue:
+            keep &= _on_tissue(slide, edges.row, edges.col)
         block = sp.csr_matrix((length[keep], (edges.row[keep], edges.col[keep])), shape=edges.shape)
         block = block if n_neighs is None else _nearest(block, n_neighs)
         blocks.append(_weigh(block, weights, of_graph.get("pitch_px")))
     # blocks lie slide by slide: back into the order of the table
     rows = np.argsort(np.concatenate([slide.rows for slide in slides]))
-    return sp.block_diag(blocks, format="csr")[rows][:, rows], masked
+    return sp.block_diag(blocks, format="csr")[rows][:, rows]
 
 
 def _near(slide: Slide, length: np.ndarray, radius: tuple[str, float] | None, limit: float) -> np.ndarray:
@@ -162,10 +162,8 @@ def _near(slide: Slide, length: np.ndarray, radius: tuple[str, float] | None, li
     return length <= wanted
 
 
-def _on_tissue(slide: Slide, start: np.ndarray, stop: np.ndarray) -> np.ndarray | None:
-    """Boolean per edge: enough of it lies on tissue; None for a slide without a mask."""
-    if not slide.has_tissue:
-        return None
+def _on_tissue(slide: Slide, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Boolean per edge: enough of it lies on tissue."""
     mask, pixel = slide.tissue
     xy = slide.centers() / pixel
     found = np.zeros(len(start))
@@ -180,12 +178,10 @@ def _on_tissue(slide: Slide, start: np.ndarray, stop: np.ndarray) -> np.ndarray 
 def _nearest(block: sp.csr_matrix, n_neighs: int) -> sp.csr_matrix:
     """Keep the ``n_neighs`` shortest edges of every row."""
     coo = block.tocoo()
+    edges = pd.DataFrame({"row": coo.row, "length": coo.data, "column": coo.col})
     # by column last, so that neighbors at one distance are always taken in the same order
-    order = np.lexsort((coo.col, coo.data, coo.row))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(coo.row, minlength=block.shape[0]))])
-    place = np.arange(len(order)) - starts[coo.row[order]]
-    kept = order[place < n_neighs]
-    return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=block.shape)
+    kept = edges.sort_values(["row", "length", "column"]).groupby("row").head(n_neighs)
+    return sp.csr_matrix((kept["length"], (kept["row"], kept["column"])), shape=block.shape)
 
 
 def _weigh(block: sp.csr_matrix, weights: Weights, pitch_px: float | None) -> sp.csr_matrix:
@@ -212,11 +208,8 @@ def _average(averaging: sp.csr_matrix, values: Any) -> Any:
     """Apply row-normalized weights; NaN neither count nor change."""
     weights = averaging.astype(np.float32)
     if sp.issparse(values):
-        return (
-            sp.diags(1 / np.asarray(weights.sum(axis=1)).ravel()).astype(np.float32)
-            @ weights
-            @ values.astype(np.float32)
-        )
+        total = np.asarray(weights.sum(axis=1)).ravel()
+        return sp.diags(1 / total).astype(np.float32) @ weights @ values.astype(np.float32)
     known = np.isfinite(values)
     total = weights @ np.where(known, values, 0).astype(np.float32)
     # a spot without known neighbors is NaN below, so any divisor above 0 will do

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -79,13 +79,14 @@ def spot_distances(
     check_key(key_added)
     cohort = open_cohort(sdata, table_key=table_key)
     table = cohort.table
-    per_slide = {slide.name: _slide_facts(slide, radius, unit) for slide in cohort.every_slide()}
-    trees = {slide.name: cKDTree(slide.known_xy, balanced_tree=False) for slide in cohort.every_slide()}
-    for slide in cohort.slides:
-        _refuse_too_many(trees[slide], per_slide[slide]["radius_px"], slide)
-    blocks = [_within_radius(trees[s], per_slide[s]["radius_px"]) for s in cohort.slides]
-    factors = [per_slide[s]["mpp"] if unit == "um" else 1.0 for s in cohort.slides]
-    rows = [cohort.rows(slide) for slide in cohort.slides]
+    slides = cohort.every_slide()
+    radii = [_radius_px(slide, radius, unit) for slide in slides]
+    trees = [cKDTree(slide.known_xy, balanced_tree=False) for slide in slides]
+    for slide, tree, radius_px in zip(slides, trees, radii, strict=True):
+        _refuse_too_many(tree, radius_px, slide.name)
+    blocks = [_within_radius(tree, radius_px) for tree, radius_px in zip(trees, radii, strict=True)]
+    factors = [slide.scale.mpp if unit == "um" else 1.0 for slide in slides]
+    rows = [slide.rows for slide in slides]
     distances, connectivities = f"{key_added}_distances", f"{key_added}_connectivities"
     table.obsp[distances] = _assemble([d * f for (_, d), f in zip(blocks, factors, strict=True)], rows, table.n_obs)
     table.obsp[connectivities] = _assemble([c for c, _ in blocks], rows, table.n_obs)
@@ -94,25 +95,20 @@ def spot_distances(
         "distances_key": distances,
         "params": {"coord_type": "generic", "radius": float(radius[1]), "radius_unit": radius[0]},
     }
-    record(table, distances, {"radius": [str(r) for r in radius], "unit": unit, "slides": per_slide})
+    sizes = {
+        s.name: {"radius_px": r, "pitch_px": s.scale.pitch_px, "mpp": s.scale.mpp}
+        for s, r in zip(slides, radii, strict=True)
+    }
+    record(table, distances, {"radius": [str(r) for r in radius], "unit": unit, "slides": sizes})
     logger.info(
         "added obsp[%r] in %s and obsp[%r]: neighbors within %g %s", distances, unit, connectivities, *radius[::-1]
     )
 
 
-class _Facts(TypedDict):
-    """What is recorded of a slide."""
-
-    radius_px: float
-    pitch_px: float | None
-    mpp: float | None
-
-
-def _slide_facts(slide: Slide, radius: tuple[str, float], unit: Unit) -> _Facts:
-    size = slide.scale
+def _radius_px(slide: Slide, radius: tuple[str, float], unit: Unit) -> float:
     # asked for its error: a slide without a scale is refused before anything is computed
-    size.px((unit, 1.0), slide.name)
-    return {"radius_px": size.px(radius, slide.name), "pitch_px": size.pitch_px, "mpp": size.mpp}
+    slide.scale.px((unit, 1.0), slide.name)
+    return slide.scale.px(radius, slide.name)
 
 
 def _refuse_too_many(tree: cKDTree, radius_px: float, slide: str) -> None:

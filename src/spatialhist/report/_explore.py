@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from spatialhist import _keys
 from spatialhist._runtime.checks import check_range
 from spatialhist._runtime.files import whole_file
-from spatialhist._sdata.cohort import Cohort, open_cohort
+from spatialhist._sdata.cohort import open_cohort
 from spatialhist.report._explore_page.content import Content
 from spatialhist.report._explore_page.genes import choose_genes, rate
 from spatialhist.report._explore_page.page import render
-from spatialhist.report._explore_page.values import Table
 from spatialhist.report._explore_page.views import choose_layers, views_of
 
 if TYPE_CHECKING:
@@ -114,9 +113,9 @@ def explore(
     views = views_of(cohort.table, choose_layers(cohort.table, layers))
     ratings = rate(cohort.table, views, scores)
     content = Content(
-        shown=_table(cohort),
-        every=_table(open_cohort(sdata, table_key=table_key)),
-        training=None if training is None else _table(open_cohort(training)),
+        shown=cohort,
+        every=open_cohort(sdata, table_key=table_key),
+        training=None if training is None else open_cohort(training),
         genes=choose_genes(cohort.table, views, genes, ratings),
         views=views,
         ratings=ratings,
@@ -127,7 +126,3 @@ def explore(
         file.writelines(render(title or target.stem, content.facts(), content.slides()))
     logger.info("explore: wrote %s (%.1f MB)", target, target.stat().st_size / 1e6)
     return target
-
-
-def _table(cohort: Cohort) -> Table:
-    return Table(cohort.table, cohort.every_slide())

@@ -27,7 +27,7 @@ def map_columns(function: Callable[..., NDArray], **arrays: ArrayLike) -> NDArra
     n_spots, n_targets = next(iter(matrices.values())).shape
     result = np.full(n_targets, np.nan)
     for block in blocks(scored.size, n_spots):
-        columns = _as_slice(scored[block])
+        columns = as_slice(scored[block])
         result[columns] = function(*(matrix[:, columns] for matrix in matrices.values()))
     return result
 
@@ -100,7 +100,7 @@ def _of_pandas(array: Any) -> NDArray[Any]:
         return plain
 
 
-def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    # a slice is a view; picking columns one by one copies, several times slower
-    contiguous = columns[-1] - columns[0] + 1 == columns.size
-    return slice(columns[0], columns[-1] + 1) if contiguous else columns
+def as_slice(positions: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Ascending positions as a slice where none is left out: a view, where picking one by one copies, much slower."""
+    contiguous = positions[-1] - positions[0] + 1 == positions.size
+    return slice(positions[0], positions[-1] + 1) if contiguous else positions

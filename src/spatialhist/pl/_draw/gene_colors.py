@@ -36,8 +36,10 @@ def slide_values(table: AnnData, slide: Slide, gene: str, layer: str) -> np.ndar
 def z_scores(values: np.ndarray) -> np.ndarray:
     """Values in standard deviations from their mean; as they are where they do not vary."""
     known = values[np.isfinite(values)]
-    spread = known.std() if len(known) else 0.0
-    return (values - known.mean()) / spread if spread > 0 else values - (known.mean() if len(known) else 0.0)
+    if not len(known):
+        return values
+    centered, spread = values - known.mean(), known.std()
+    return centered / spread if spread > 0 else centered
 
 
 def color_ends(
@@ -64,9 +66,7 @@ def color_ends(
     found = _measured(table, slides, gene, layers) if how == "measured" else None
     if found is None:
         known = shown[np.isfinite(shown)]
-        found = (
-            (float(np.percentile(known, ENDS[0])), float(np.percentile(known, ENDS[1]))) if len(known) else (0.0, 1.0)
-        )
+        found = np.percentile(known, ENDS).tolist() if len(known) else (0.0, 1.0)
     low, high = found
     return low, high if high > low else low + 1
 

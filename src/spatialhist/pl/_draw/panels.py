@@ -103,8 +103,7 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
     with quiet():
         import squidpy as sq
 
-    rows, name, known = panel.slide.rows, panel.slide.name, panel.slide.scale
-    diameter = panel.slide.spot_diameter_px
+    rows, name, diameter = panel.slide.rows, panel.slide.name, panel.slide.spot_diameter_px
     entry = table.uns[_keys.SPATIAL][name]
     one = ad.AnnData(
         panel.values[:, None],
@@ -119,7 +118,8 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
         library_key=_keys.REGION,
         img=image,
         img_alpha=0.5 if image else None,
-        size=_size(known.pitch_px, diameter),
+        # relative to the true diameter
+        size=drawn_diameter(panel.slide) / diameter,
         cmap=cmap,
         norm=norm,
         na_color=MISSING,
@@ -130,15 +130,16 @@ def draw_panel(ax: Axes, table: AnnData, panel: Panel, norm: Any, cmap: str) -> 
     factor = entry["scalefactors"]["tissue_hires_scalef"] if image else 1.0
     drawn = one.obsm[_keys.SPATIAL] * factor
     fit_view(ax, window_of(drawn, 2 * diameter * factor))
-    scale_bar(ax, known.mpp, pixel=1 / factor, spots=drawn)
+    scale_bar(ax, panel.slide.scale.mpp, pixel=1 / factor, spots=drawn)
     if panel.not_modeled:
         plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         ax.text(0.5, 0.5, "not modeled", transform=ax.transAxes, ha="center", va="center", fontsize=FONT, bbox=plate)
 
 
-def _size(pitch: float | None, diameter: float) -> float:
-    """Drawn diameter of a spot over its true one."""
-    return SPOT_SHARE * pitch / diameter if pitch else 1.0
+def drawn_diameter(slide: Slide) -> float:
+    """Diameter of a spot in plots, in full-resolution pixels: its own where the spacing is not known."""
+    pitch = slide.scale.pitch_px
+    return SPOT_SHARE * pitch if pitch else slide.spot_diameter_px
 
 
 def add_color_bars(panels: np.ndarray, axes: np.ndarray, *, extend: str = "both") -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from spatialhist.tl._scores.means import gene_means, group_means, rows_of
-from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE, named
+from spatialhist.tl._scores.metrics import HEADLINE
+from spatialhist.tl._scores.summarize import summarize
 
 SHORT_BOUND = "a lower bound of what is learned about genes"
 """What stands beside the score beyond depth where there is little space."""
@@ -25,17 +26,15 @@ def target_means(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def means_beyond_depth(scores: pd.DataFrame, metric: str) -> pd.Series:
     """Mean beyond depth of every predictor, what stands beside the headline; empty for other metrics and where it is unknown."""
-    part = scores[(scores["metric"] == BEYOND_DEPTH) & (scores["slide"] != "all")]
-    if metric != HEADLINE or part["value"].isna().all():
-        return pd.Series(dtype=float)
-    return group_means(part, ["predictor"]).mean(axis=1).dropna()
+    return summarize(scores)["beyond_depth"].dropna() if metric == HEADLINE else pd.Series(dtype=float)
 
 
 def best_predictor(scores: pd.DataFrame, metric: str) -> str:
     """Stack, else the model with the best mean."""
-    means = group_means(rows_of(scores, metric)).mean(axis=1)
-    for kind in ("stack", "model"):
-        if kind in means.index.get_level_values("kind"):
-            of_kind = means.xs(kind, level="kind")
-            return str(of_kind.idxmin() if named(metric).lower_is_better else of_kind.idxmax())
-    raise KeyError(f"no model or stack in the scores; found {sorted(scores['predictor'].unique())}: pass predictor=")
+    summary = summarize(scores, metric=metric)
+    trained = summary.index[summary["kind"].isin(["stack", "model"])]
+    if trained.empty:
+        raise KeyError(
+            f"no model or stack in the scores; found {sorted(scores['predictor'].unique())}: pass predictor="
+        )
+    return str(trained[0])

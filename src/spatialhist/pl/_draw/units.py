@@ -26,8 +26,7 @@ def unit_of(table: AnnData, layer: str | None) -> str:
     target, own = target_of(table, layer), recorded(table, layer or "X")
     # a table that was never measured knows the units of its predictions from the model alone
     params = {**recorded(table, target), **own.get("units", {})}
-    ranked = {"method", "scale"} <= set(params) or "ranking" in own or own.get("space") == _keys.RANKS
-    if ranked:
+    if {"method", "scale"} <= set(params) or "ranking" in own or own.get("space") == _keys.RANKS:
         unit = "rank within panel" if is_predicted(table, layer) else "rank within spot"
     elif "unit" in params:
         unit = params["unit"]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from spatialhist._sdata.cohort import usable_rows
+from spatialhist._sdata.slide import Slide
 from spatialhist.metrics._depth import without_depth
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spatialhist._sdata.slide import Slide
 
 
 def spots_by_slide(slides: Sequence[Slide]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spatialhist._runtime.checks import check_choice
+from spatialhist.metrics._shared.arrays import as_slice
 
 Method = Literal["average", "min", "dense", "ordinal"]
 Scale = Literal["raw", "unit", "normal"]
@@ -84,15 +85,10 @@ def rank_into(
     for start in range(0, len(rows), BLOCK_ROWS):
         some = rows[start : start + BLOCK_ROWS]
         whole = np.zeros(len(some), dtype=bool)
-        _rank_block(matrix[_span(some)], ranks, some, absent, plain, steps, whole, get_args(Method).index(method))
+        _rank_block(matrix[as_slice(some)], ranks, some, absent, plain, steps, whole, get_args(Method).index(method))
         rest = some if later else some[~whole]
         if len(rest) and scale != "raw":
             ranks[rest] = _rescaled(ranks[rest], _sizes(ranks[rest], method), scale)
-
-
-def _span(rows: np.ndarray) -> slice | np.ndarray:
-    # a slice of an array is a view; picking rows one by one copies
-    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
 
 
 def _rank_block(

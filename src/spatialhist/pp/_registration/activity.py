@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spatialhist.pp._registration.likelihood import independent_spots, log_likelihood
+from spatialhist.pp._registration.likelihood import independent_spots, log_likelihood, standard
 from spatialhist.pp._registration.scene import Scene, sums_at_shifts
 from spatialhist.pp._registration.transforms import move
 
@@ -50,7 +50,7 @@ class Activity:
     @classmethod
     def of(cls, scene: Scene, activity: np.ndarray) -> Activity:
         """Standardize the activity."""
-        return cls(scene, scene.smooth(scene.picture, BLUR), _standard(activity, 0.0))
+        return cls(scene, scene.smooth(scene.picture, BLUR), standard(activity))
 
     def score(self, matrix: np.ndarray) -> float:
         """Correlation at a registration."""
@@ -62,7 +62,7 @@ class Activity:
 
     def _nuclei(self, matrix: np.ndarray) -> np.ndarray:
         """Nuclei under spots, mean 0 and variance 1."""
-        return _standard(self.scene.values(self.field, move(matrix, self.scene.points)), FLAT * self.field.var())
+        return standard(self.scene.values(self.field, move(matrix, self.scene.points)), FLAT * self.field.var())
 
     def _lead(self, matrix: np.ndarray, other: float) -> float:
         """Log-likelihood of a registration over one with another correlation."""
@@ -93,10 +93,3 @@ class Activity:
         if lead >= MIN_LEAD:
             return ""
         return f"expression does not determine the position (log-likelihood over others {lead:.1f} < {MIN_LEAD:g})"
-
-
-def _standard(values: np.ndarray, floor: float) -> np.ndarray:
-    """Mean 0 and variance 1, or less where the variance is below a floor."""
-    centered = values - values.mean()
-    variance = max(float(values.var()), floor)
-    return centered / np.sqrt(variance) if variance > 0 else np.zeros(len(values))

@@ -31,10 +31,12 @@ def independent_spots(points: np.ndarray, first: np.ndarray, second: np.ndarray)
     n, (i, j) = len(points), cKDTree(points).query_pairs(REACH, output_type="ndarray").T
     ring = np.linalg.norm(points[i] - points[j], axis=1).astype(int)
     pairs = np.maximum(np.bincount(ring), 1)
-    alike = [np.bincount(ring, v[i] * v[j]) / pairs for v in (_standard(first), _standard(second))]
+    alike = [np.bincount(ring, v[i] * v[j]) / pairs for v in (standard(first), standard(second))]
     return float(n / (1 + 2 / n * (pairs * np.maximum(alike[0], 0) * np.maximum(alike[1], 0)).sum()))
 
 
-def _standard(values: np.ndarray) -> np.ndarray:
-    centered, spread = values - values.mean(), values.std()
-    return centered / spread if spread > 0 else centered
+def standard(values: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """Mean 0 and variance 1, or less where the variance is below a floor."""
+    centered = values - values.mean()
+    variance = max(float(values.var()), floor)
+    return centered / np.sqrt(variance) if variance > 0 else np.zeros(len(values))

@@ -88,7 +88,11 @@ def register(
         For the random registrations.
     """
     unit = max(pitch, float(np.ptp(xy, axis=0).max()) / MAX_ACROSS)
-    objective = _objective(picture, factors, xy / unit, unit, activity, dense=unit > pitch)
+    points, values = xy / unit, np.zeros(len(xy)) if activity is None else activity
+    if unit > pitch:
+        points, values = binned(points, values)
+    scene = make_scene(picture, factors, points, unit)
+    objective: Objective = Footprint.of(scene) if activity is None else Activity.of(scene, values)
     found = _simplest(objective, candidates(objective, model, orientations, max_shift * pitch / unit))
     after = objective.score(found)
     random = np.sort(_random_scores(objective, np.random.default_rng(seed)))
@@ -110,22 +114,6 @@ def register(
             objective.certainty_is: certainty,
         },
     )
-
-
-def _objective(
-    picture: np.ndarray,
-    factors: tuple[float, float],
-    points: np.ndarray,
-    unit: float,
-    activity: np.ndarray | None,
-    *,
-    dense: bool,
-) -> Objective:
-    values = np.zeros(len(points)) if activity is None else activity
-    if dense:
-        points, values = binned(points, values)
-    scene = make_scene(picture, factors, points, unit)
-    return Footprint.of(scene) if activity is None else Activity.of(scene, values)
 
 
 def _simplest(objective: Objective, found: Iterator[np.ndarray]) -> np.ndarray:

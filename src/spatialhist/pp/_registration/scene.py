@@ -67,15 +67,12 @@ def make_scene(picture: np.ndarray, factors: tuple[float, float], points: np.nda
     unit
         Image pixels per unit.
     """
+    from skimage.transform import downscale_local_mean
+
     shrink = max(1, int(unit / STEPS / max(factors)))
-    return Scene(_block_mean(picture, shrink), unit / (np.array(factors) * shrink), points)
-
-
-def _block_mean(picture: np.ndarray, k: int) -> np.ndarray:
-    """Average k x k pixels; what does not fill a block counts as empty."""
-    padded = np.pad(picture.astype(np.float32), [(0, -n % k) for n in picture.shape])
-    height, width = (n // k for n in padded.shape)
-    return padded.reshape(height, k, width, k).mean(axis=(1, 3))
+    # what does not fill a block counts as empty
+    small = downscale_local_mean(picture.astype(np.float32), (shrink, shrink))
+    return Scene(small, unit / (np.array(factors) * shrink), points)
 
 
 def binned(points: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Protocol
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.optimize import minimize
 
-from spatialhist.pp._registration.scene import Scene
+from spatialhist.pp._registration.activity import Activity
+from spatialhist.pp._registration.footprint import Footprint
 from spatialhist.pp._registration.transforms import flips_and_rotations, move, similarity
 
 Model = Literal["translation", "rigid", "similarity"]
+Objective: TypeAlias = Activity | Footprint
+"""What makes a registration good."""
 
 FREEDOM: dict[Model, int] = {"translation": 2, "rigid": 3, "similarity": 4}
 ANGLES = np.deg2rad(np.arange(-12.0, 12.1, 1.5))
@@ -23,34 +26,6 @@ MAX_STRETCH = 0.1
 
 Start = tuple[float, float, float, float]
 """Score, dx, dy and angle."""
-
-
-class Objective(Protocol):
-    """What makes a registration good."""
-
-    measure: ClassVar[str]
-    """What the score is."""
-    certainty_is: ClassVar[str]
-    """What the certainty is."""
-
-    @property
-    def scene(self) -> Scene:
-        """The spots and the map."""
-
-    def score(self, matrix: np.ndarray) -> float:
-        """How well a registration fits."""
-
-    def is_better(self, new: np.ndarray, old: np.ndarray) -> bool:
-        """Whether a registration gains more than noise over a simpler one."""
-
-    def at_shifts(self, cells: np.ndarray) -> np.ndarray:
-        """Order all shifts of cells by their score."""
-
-    def certainty(self, matrix: np.ndarray) -> float:
-        """How clearly a registration is better than others, in a quantity of its own."""
-
-    def reason(self, certainty: float) -> str:
-        """Say why so uncertain an optimum is not to be trusted; empty if it is certain enough."""
 
 
 def candidates(objective: Objective, model: Model, orientations: bool, reach: float) -> Iterator[np.ndarray]:

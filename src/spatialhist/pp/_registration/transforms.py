@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 
@@ -33,15 +35,12 @@ def similarity(points: np.ndarray, orientation: np.ndarray, parameters: np.ndarr
 
 def flips_and_rotations(size: np.ndarray) -> list[np.ndarray]:
     """Flips and quarter turns that carry an image of this width and height, or the image on its side, onto itself."""
-    width, height = size
     found = []
-    for swap in (False, True):
-        for flip_x in (False, True):
-            for flip_y in (False, True):
-                base = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]]) if swap else np.eye(3)
-                flip = np.diag([-1.0 if flip_x else 1.0, -1.0 if flip_y else 1.0, 1.0])
-                flip[:2, 2] = [width * flip_x, height * flip_y]
-                found.append(flip @ base)
+    for swap, *flipped in product((False, True), repeat=3):
+        flip = np.diag([*np.where(flipped, -1.0, 1.0), 1.0])
+        flip[:2, 2] = size * flipped
+        found.append(flip[:, [1, 0, 2]] if swap else flip)
+    # the first of them changes nothing
     return found[1:]
 
 

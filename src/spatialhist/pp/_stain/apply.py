@@ -36,8 +36,8 @@ def recolor_basis(
     """Recolour the tissue of a block ``(3, y, x)`` by :func:`basis_tables`."""
     if not has_tissue(mask, rows, columns):
         return block
-    out = np.empty(block.shape, dtype=np.uint8)
-    _multiply(np.ascontiguousarray(block), mask, rows, columns, tables, out)
+    out = block.copy()
+    _multiply(out, mask, rows, columns, tables)
     return out
 
 
@@ -54,39 +54,33 @@ def recolor_lab(
     """Recolour the tissue of a block ``(3, y, x)`` by a linear map of log lms."""
     if not has_tissue(mask, rows, columns):
         return block
-    out = np.empty(block.shape, dtype=np.uint8)
+    out = block.copy()
     arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in (to_lms, slope, intercept, np.linalg.inv(to_lms))]
-    _transfer(np.ascontiguousarray(block), mask, rows, columns, *arrays, out)
+    _transfer(out, mask, rows, columns, *arrays)
     return out
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _multiply(block, mask, rows, columns, tables, out):  # type: ignore[no-untyped-def]
-    """Relies on a block of uint8, tables ``(3, 3, 256)``, and a row and column of the mask for each of the block's."""
+def _multiply(block, mask, rows, columns, tables):  # type: ignore[no-untyped-def]
+    """Recolor in place; relies on a block of uint8, tables ``(3, 3, 256)``, and a row and column of the mask for each of the block's."""
     for y in range(block.shape[1]):
         for x in range(block.shape[2]):
-            if not mask[rows[y], columns[x]]:
-                for c in range(3):
-                    out[c, y, x] = block[c, y, x]
-            else:
+            if mask[rows[y], columns[x]]:
                 r, g, b = block[0, y, x], block[1, y, x], block[2, y, x]
                 for c in range(3):
                     # less the 1 that was added to every intensity, but half a step more: the cast to uint8 cuts off
                     value = tables[c, 0, r] * tables[c, 1, g] * tables[c, 2, b] - 0.5
-                    out[c, y, x] = np.uint8(min(max(value, 0.0), 255.0))
+                    block[c, y, x] = np.uint8(min(max(value, 0.0), 255.0))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _transfer(block, mask, rows, columns, to_lms, slope, intercept, to_rgb, out):  # type: ignore[no-untyped-def]
-    """Relies on matrices ``(3, 3)``, and on a row and column of the mask for each of the block's."""
+def _transfer(block, mask, rows, columns, to_lms, slope, intercept, to_rgb):  # type: ignore[no-untyped-def]
+    """Recolor in place; relies on matrices ``(3, 3)``, and on a row and column of the mask for each of the block's."""
     one, half, white = np.float32(1), np.float32(0.5), np.float32(255)
     log, lms = np.empty(3, np.float32), np.empty(3, np.float32)
     for y in range(block.shape[1]):
         for x in range(block.shape[2]):
-            if not mask[rows[y], columns[x]]:
-                for c in range(3):
-                    out[c, y, x] = block[c, y, x]
-            else:
+            if mask[rows[y], columns[x]]:
                 r, g, b = np.float32(block[0, y, x]), np.float32(block[1, y, x]), np.float32(block[2, y, x])
                 for k in range(3):
                     log[k] = np.log(to_lms[k, 0] * r + to_lms[k, 1] * g + to_lms[k, 2] * b + one)
@@ -95,4 +89,4 @@ def _transfer(block, mask, rows, columns, to_lms, slope, intercept, to_rgb, out)
                     lms[k] -= one
                 for c in range(3):
                     value = to_rgb[c, 0] * lms[0] + to_rgb[c, 1] * lms[1] + to_rgb[c, 2] * lms[2] + half
-                    out[c, y, x] = np.uint8(min(max(value, np.float32(0)), white))
+                    block[c, y, x] = np.uint8(min(max(value, np.float32(0)), white))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from spatialhist._keys import CHANNELS
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.images import read_level
-from spatialhist.pp._stain.reference import StainMethod, StainReference, array_of
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.slide import Slide
-
+from spatialhist._sdata.slide import Slide
+from spatialhist.pp._stain.reference import SHAPES, StainMethod, StainReference, array_of
 
 MIN_ANGLE_DEG = 5.0
 """Stain vectors closer than this are one stain seen twice: taking them apart would only amplify noise."""
@@ -86,13 +81,7 @@ def _fit(pixels: np.ndarray, tissue: np.ndarray, method: StainMethod, white_poin
     sdata = sd.SpatialData.init_from_elements({"image": image, "image_tissue": labels})
     try:
         fitted = fit_stain_reference(sdata, "image", method=method, white_point=white_point)
-        return StainReference(
-            method=method,
-            stain_matrix=fitted.stain_matrix,
-            white_point=fitted.white_point,
-            mu=fitted.mu,
-            sigma=fitted.sigma,
-        )
+        return StainReference(method=method, **{name: getattr(fitted, name) for name in SHAPES})
     except (StainFittingError, ValueError) as error:
         raise StainError(str(error)) from error
 

@@ -19,7 +19,7 @@ CANONICAL = "canonical"
 _CANONICAL_FILE = Path(__file__).with_name("canonical_stain.json")
 _ARRAYS = {"macenko": ("stain_matrix", "white_point"), "reinhard": ("mu", "sigma")}
 _ARRAYS["vahadane"] = _ARRAYS["macenko"]
-_SHAPES = {"stain_matrix": (3, 3), "white_point": (3,), "mu": (3,), "sigma": (3,)}
+SHAPES = {"stain_matrix": (3, 3), "white_point": (3,), "mu": (3,), "sigma": (3,)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,8 @@ class StainReference:
         check_choice("method", self.method, StainMethod)
         for name in _ARRAYS[self.method]:
             value = np.asarray(getattr(self, name), dtype=float)
-            if value.shape != _SHAPES[name] or not np.isfinite(value).all():
-                raise ValueError(f"{name} of a {self.method!r} reference must be {_SHAPES[name]} finite numbers")
+            if value.shape != SHAPES[name] or not np.isfinite(value).all():
+                raise ValueError(f"{name} of a {self.method!r} reference must be {SHAPES[name]} finite numbers")
             object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from spatialhist.pp._tissue.ink import find_ink, foreign
-from spatialhist.pp._tissue.morphology import closed, dilated, eroded
+from spatialhist.pp._tissue.morphology import closed, connected, dilated, eroded
 from spatialhist.pp._tissue.optical_density import optical_density
 
 TEXTURE_UM = 15.0
@@ -60,7 +60,7 @@ def density_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
     # what hangs together with a seed needs less: some texture, or half of the density that seeds have
     strong = max(4 * floor, float(np.median(green[seeds])) / 2)
     weak = ((texture > floor) | (green > strong)) & (sharp > floor) & ~other
-    return _solid(_connected(weak, seeds & weak), _opened(ink, sigma), um_per_px)
+    return _solid(connected(weak, seeds & weak, np.ones((3, 3))), _opened(ink, sigma), um_per_px)
 
 
 def ink_mask(pixels: np.ndarray, *, um_per_px: float = 6.0) -> np.ndarray:
@@ -123,14 +123,6 @@ def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
     # as it is where there is no ink: nothing to dilate
     opened = dilated(core, radius) if core.any() else core
     return opened[margin:-margin, margin:-margin]
-
-
-def _connected(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Pieces of the mask that hold a seed."""
-    pieces, n = ndi.label(mask, np.ones((3, 3)))
-    keep = np.zeros(n + 1, dtype=bool)
-    keep[pieces[seeds]] = True
-    return keep[pieces]
 
 
 def _solid(mask: np.ndarray, ink: np.ndarray, um_per_px: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -11,12 +11,9 @@ from spatialhist import _keys
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.images import read_overview
 from spatialhist._sdata.known_scale import VISIUM_PITCH_UM
+from spatialhist._sdata.scale import Scale
+from spatialhist._sdata.slide import Slide
 from spatialhist.pp._tissue.density import density_mask
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.scale import Scale
-    from spatialhist._sdata.slide import Slide
-
 
 MaskMethod = Literal["density", "otsu", "felzenszwalb", "weka"]
 

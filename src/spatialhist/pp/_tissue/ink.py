@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage as ndi
 
-from spatialhist.pp._tissue.morphology import dilated
+from spatialhist.pp._tissue.morphology import connected, dilated
 
 GREEN_LEAD = 0.95
 """Hematoxylin and eosin absorb green most; red and blue together reach less than this share of it."""
@@ -88,7 +88,7 @@ def _of_one_hue(density: np.ndarray, smooth: np.ndarray, sigma: float, pixels: f
     ]
     # Edges are mixed with what lies beside them.
     edges = (density.max(axis=0) > FOREIGN_DENSITY) & dilated(pen & smooth, EDGE_SIGMAS * sigma)
-    return _touching(np.any([edges, pen, *through], axis=0), pen)
+    return connected(np.any([edges, pen, *through], axis=0), pen)
 
 
 def _under(density: np.ndarray, pen: np.ndarray) -> np.ndarray:
@@ -96,15 +96,6 @@ def _under(density: np.ndarray, pen: np.ndarray) -> np.ndarray:
     left = density - pen[:, None, None]
     none = (np.abs(left) < UNDER_NOISE * pen.max()).all(axis=0)
     return (left > -UNDER_NOISE * pen.max()).all(axis=0) & (none | ~foreign(left))
-
-
-def _touching(mask: np.ndarray, pen: np.ndarray) -> np.ndarray:
-    """Pieces of a mask that hold a part of a pen's stroke."""
-    pieces, n = ndi.label(mask)
-    keep = np.zeros(n + 1, dtype=bool)
-    keep[pieces[pen]] = True
-    keep[0] = False
-    return keep[pieces]
 
 
 def _hue(density: np.ndarray, total: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Dilation and erosion of masks by discs, equal to a distance transform's to the pixel and faster; pure arrays."""
+"""Dilation and erosion of masks by discs, equal to a distance transform's to the pixel and faster; pieces; pure arrays."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from scipy import ndimage as ndi
 
 
 def dilated(mask: np.ndarray, radius: float) -> np.ndarray:
@@ -28,6 +29,14 @@ def dilated(mask: np.ndarray, radius: float) -> np.ndarray:
 def eroded(mask: np.ndarray, radius: float) -> np.ndarray:
     """Pixels farther than ``radius`` from every pixel outside of the mask; what lies beyond the image counts for nothing."""
     return ~dilated(~mask, radius)
+
+
+def connected(mask: np.ndarray, seeds: np.ndarray, neighbors: np.ndarray | None = None) -> np.ndarray:
+    """Pieces of a mask that hold a seed; seeds lie on the mask. Pixels that share a side are neighbors by default."""
+    pieces, n = ndi.label(mask, neighbors)
+    keep = np.zeros(n + 1, dtype=bool)
+    keep[pieces[seeds]] = True
+    return keep[pieces]
 
 
 def closed(mask: np.ndarray, radius: float) -> np.ndarray:

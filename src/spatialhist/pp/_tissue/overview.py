@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from spatialhist._sdata.images import read_overview
+from spatialhist._sdata.slide import Slide
 from spatialhist.pp._tissue.find import OVERVIEW_PX, find_tissue
 from spatialhist.pp._tissue.masked_blocks import nearest
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.slide import Slide
 
 
 def overview(slide: Slide) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spatialhist import _keys
 from spatialhist._runtime.text import printable
+from spatialhist._sdata.cohort import Cohort
+from spatialhist._sdata.slide import Slide
 from spatialhist._sdata.values import as_numbers
 from spatialhist.pl._out_of_distribution import FAR as FAR_ABOVE
 from spatialhist.report._explore_page.codes import as_text, choose_bits, encode
 from spatialhist.report._explore_page.figures import palettes
+from spatialhist.report._explore_page.genes import UNKNOWN, Rating
 from spatialhist.report._explore_page.picture import place
 from spatialhist.report._explore_page.ranges import Range, ranges_of
-from spatialhist.report._explore_page.values import Layer, Table
+from spatialhist.report._explore_page.values import Layer
 from spatialhist.report._explore_page.views import FAR, STORED, View
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.slide import Slide
-    from spatialhist.report._explore_page.genes import Rating
 
 MOST_SPOTS = 20_000
 """Of a slide that are shown as circles; values of more are shown as an image."""
@@ -50,9 +49,9 @@ class Content:
         Longer side of the H&E images.
     """
 
-    shown: Table
-    every: Table
-    training: Table | None
+    shown: Cohort
+    every: Cohort
+    training: Cohort | None
     genes: list[str]
     views: list[View]
     ratings: Mapping[str, Mapping[str, Rating]]
@@ -66,7 +65,7 @@ class Content:
     @property
     def spots(self) -> int:
         """Of all slides."""
-        return sum(len(slide.rows) for slide in self.shown.slides)
+        return sum(len(slide.rows) for slide in self.shown.every_slide())
 
     @property
     def numbers(self) -> int:
@@ -94,31 +93,30 @@ class Content:
 
     def facts(self) -> dict[str, Any]:
         """What holds for all slides."""
-        ranges, sources = self._ranges()
+        ranges = self._ranges()
         return {
             "genes": self.genes,
             "views": [vars(view) for view in self.views],
-            "ratings": {layer: [_pair(rated.get(g)) for g in self.genes] for layer, rated in self.ratings.items()},
-            "ranges": ranges,
-            "sources": sources,
+            "ratings": {layer: [rated.get(g, UNKNOWN) for g in self.genes] for layer, rated in self.ratings.items()},
+            "ranges": {unit: ends for unit, (ends, _) in ranges.items()},
+            "sources": {unit: source for unit, (_, source) in ranges.items()},
             "bits": self.bits,
             "palettes": palettes(),
             "far": FAR_ABOVE,
-            "slides": [slide.name for slide in self.shown.slides],
+            "slides": self.shown.slides,
         }
 
-    def _ranges(self) -> tuple[dict[str, list[Range]], dict[str, str]]:
+    def _ranges(self) -> dict[str, tuple[list[Range], str]]:
         """Range of every gene, and of what it is the range, by unit."""
-        ranges, sources = {}, {}
-        for unit in dict.fromkeys(view.unit for view in self.stored):
-            views = [view for view in self.stored if view.unit == unit]
-            ranges[unit], sources[unit] = ranges_of(views, self.genes, self.every, self.training)
-        return ranges, sources
+        views: dict[str, list[View]] = {}
+        for view in self.stored:
+            views.setdefault(view.unit, []).append(view)
+        return {unit: ranges_of(alike, self.genes, self.every, self.training) for unit, alike in views.items()}
 
     def slides(self) -> Iterator[dict[str, Any]]:
         """One slide after the other."""
         layers = {view.layer: Layer.of(self.shown, view.layer, self.genes) for view in self.stored}
-        for slide in self.shown.slides:
+        for slide in self.shown.every_slide():
             yield self._where(slide) | {
                 "values": {
                     name: [encode(layer.gene(i)[slide.rows], self.bits) for i in range(len(self.genes))]
@@ -141,7 +139,7 @@ class Content:
             "spacing": at.spacing,
             "radius": at.radius,
             "raster": len(names) > MOST_SPOTS,
-            "picture": vars(at.picture) if at.picture else None,
+            "picture": at.picture,
         }
 
     def _far(self, slide: Slide) -> list[Any] | None:
@@ -150,7 +148,3 @@ class Content:
             return None
         scores: np.ndarray = as_numbers(self.shown.table.obs[_keys.OUT_OF_DISTRIBUTION])
         return encode(scores[slide.rows], self.bits)
-
-
-def _pair(rating: Rating | None) -> list[Any]:
-    return [None, None] if rating is None else [rating.verdict, rating.score]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bokeh.plotting import figure
 
 SIDES = ("left", "right")
+RASTER = ("image", "x", "y", "width", "height")
 DIVERGING = "RdBu"
 """Palette of residuals; those of expression and of out-of-distribution scores are the ones of `pl`."""
 CLEAR, DIM = "rgba(0, 0, 0, 0)", "rgba(255, 255, 255, 0.7)"
@@ -37,30 +38,26 @@ class Shared:
     picture: ColumnDataSource
     veil: ColumnDataSource
 
-    @classmethod
-    def empty(cls) -> Shared:
-        """Nothing yet."""
-        from bokeh.models import ColumnDataSource, Range1d
-
-        return cls(
-            Range1d(0, 1, name="x"),
-            Range1d(-1, 0, name="y"),
-            ColumnDataSource({name: [] for name in ("x", "y", *SIDES)}, name="spots"),
-            ColumnDataSource({name: [] for name in ("url", "width", "height")}, name="picture"),
-            _raster("veil"),
-        )
-
-
-def _raster(name: str) -> ColumnDataSource:
-    from bokeh.models import ColumnDataSource
-
-    return ColumnDataSource({key: [] for key in ("image", "x", "y", "width", "height")}, name=name)
-
 
 def panels() -> list[figure]:
     """The left and the right panel, in one window."""
-    shared = Shared.empty()
+    from bokeh.models import Range1d
+
+    shared = Shared(
+        Range1d(0, 1, name="x"),
+        Range1d(-1, 0, name="y"),
+        _source("spots", "x", "y", *SIDES),
+        _source("picture", "url", "width", "height"),
+        _source("veil", *RASTER),
+    )
     return [_panel(side, shared) for side in SIDES]
+
+
+def _source(name: str, *columns: str) -> ColumnDataSource:
+    """Nothing yet."""
+    from bokeh.models import ColumnDataSource
+
+    return ColumnDataSource({column: [] for column in columns}, name=name)
 
 
 def _panel(side: str, shared: Shared) -> figure:
@@ -88,7 +85,7 @@ def _add_values(panel: figure, side: str, shared: Shared) -> None:
         nonselection_fill_color=fill, nonselection_line_color=None, selection_fill_color=fill, selection_line_color=None,
     )  # fmt: skip
     place = {"x": "x", "y": "y", "dw": "width", "dh": "height"}
-    own, veil = _raster(f"{side}_raster_data"), LinearColorMapper(palette=[CLEAR, DIM], low=0, high=1)
+    own, veil = _source(f"{side}_raster_data", *RASTER), LinearColorMapper(palette=[CLEAR, DIM], low=0, high=1)
     panel.image("image", **place, source=own, color_mapper=colors, name=f"{side}_raster")
     panel.image("image", **place, source=shared.veil, color_mapper=veil)
 

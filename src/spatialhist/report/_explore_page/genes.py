@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,12 +23,14 @@ N_GENES = 300
 """As many as a reader will look through."""
 
 
-@dataclass(frozen=True)
-class Rating:
+class Rating(NamedTuple):
     """Verdict on a gene, and its within-slide Pearson on groups that were held out; None where it is not known."""
 
     verdict: str | None
     score: float | None
+
+
+UNKNOWN = Rating(None, None)
 
 
 def choose_genes(
@@ -52,7 +53,8 @@ def choose_genes(
     modeled = np.logical_or.reduce([_any_known(get_layer(table, layer)) for layer in predicted])
     rated = ratings.get(predicted[0], {})
     names = [str(g) for g in table.var_names[modeled]]
-    return sorted(names, key=lambda g: -_score(rated.get(g)))[:N_GENES]
+    scores = pd.Series([rated.get(g, UNKNOWN).score for g in names], names, dtype=float).fillna(-1.0)
+    return list(scores.sort_values(ascending=False, kind="stable").index[:N_GENES])
 
 
 def _named(table: AnnData, names: list[str]) -> list[str]:
@@ -62,10 +64,6 @@ def _named(table: AnnData, names: list[str]) -> list[str]:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"genes {names[:5]}: name at least one gene, and none of them twice")
     return names
-
-
-def _score(rating: Rating | None) -> float:
-    return -1.0 if rating is None or rating.score is None else rating.score
 
 
 def _any_known(values: object) -> np.ndarray:

@@ -6,27 +6,16 @@ import base64
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from spatialhist._sdata.images import read_overview
-from spatialhist.pl._draw.panels import SPOT_SHARE
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.slide import Slide, SlideImage
+from spatialhist._sdata.slide import Slide, SlideImage
+from spatialhist.pl._draw.panels import drawn_diameter
 
 QUALITY = 80
 """Of JPEG: stain and nuclei look as they did, at a twentieth of the size of the pixels."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image as a data address, and its size in the unit of the spots."""
-
-    source: str
-    width: float
-    height: float
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Place:
     physical: bool
     spacing: float
     radius: float
-    picture: Picture | None
+    picture: dict[str, Any] | None
 
 
 def place(slide: Slide, image_px: int) -> Place:
@@ -60,9 +49,8 @@ def place(slide: Slide, image_px: int) -> Place:
         If there is no image; it says why.
     """
     scale = slide.scale
-    unit, diameter = scale.mpp or 1.0, slide.spot_diameter_px
-    spacing = scale.pitch_px or diameter
-    lengths = (scale.mpp is not None, spacing * unit, _radius(scale.pitch_px, diameter) * unit)
+    unit, spacing = scale.mpp or 1.0, scale.pitch_px or slide.spot_diameter_px
+    lengths = (scale.mpp is not None, spacing * unit, drawn_diameter(slide) / 2 * unit)
     try:
         image = slide.image()
     except KeyError as error:
@@ -73,15 +61,12 @@ def place(slide: Slide, image_px: int) -> Place:
     return Place(slide.centers() * (image.px * unit), *lengths, _picture(image, image_px, image.px * unit))
 
 
-def _radius(pitch: float | None, diameter: float) -> float:
-    return (SPOT_SHARE * pitch if pitch else diameter) / 2
-
-
-def _picture(image: SlideImage, image_px: int, unit: float) -> Picture:
+def _picture(image: SlideImage, image_px: int, unit: float) -> dict[str, Any]:
+    """An image as a data address, and its size in the unit of the spots."""
     from PIL import Image
 
     pixels, (x, y) = read_overview(image.pyramid, image_px)
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, "JPEG", quality=QUALITY, optimize=True)
     source = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Picture(source, pixels.shape[1] * x * unit, pixels.shape[0] * y * unit)
+    return {"source": source, "width": pixels.shape[1] * x * unit, "height": pixels.shape[0] * y * unit}

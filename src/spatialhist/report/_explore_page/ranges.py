@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spatialhist._sdata.cohort import Cohort
 from spatialhist.pl._draw.gene_colors import ENDS
 from spatialhist.pl._draw.units import target_of
-from spatialhist.report._explore_page.values import Layer, Table
+from spatialhist.report._explore_page.values import Layer
 from spatialhist.report._explore_page.views import MEASURED, View
 
 Range = tuple[float, float]
@@ -16,7 +17,7 @@ BY_TRAINING, BY_MEASUREMENTS, BY_PREDICTIONS = "training measurements", "measure
 
 
 def ranges_of(
-    views: Sequence[View], genes: Sequence[str], own: Table, training: Table | None
+    views: Sequence[View], genes: Sequence[str], own: Cohort, training: Cohort | None
 ) -> tuple[list[Range], str]:
     """Range of every gene for views of one unit, and of what it is the range.
 
@@ -38,7 +39,7 @@ def ranges_of(
 
 
 def _sources(
-    views: Sequence[View], genes: Sequence[str], own: Table, training: Table | None
+    views: Sequence[View], genes: Sequence[str], own: Cohort, training: Cohort | None
 ) -> list[tuple[str, Layer]]:
     """What a range may come from, the best first."""
     found = []

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from spatialhist._sdata.cohort import Cohort
 from spatialhist._sdata.layers import get_layer, recorded
 from spatialhist.pl._draw.units import is_predicted
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-    from spatialhist._sdata.slide import Slide
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with the slides of it that are looked at."""
-
-    table: AnnData
-    slides: Sequence[Slide]
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class Layer:
     known: tuple[Known, ...]
 
     @classmethod
-    def of(cls, source: Table, layer: str, genes: Sequence[str]) -> Layer:
+    def of(cls, source: Cohort, layer: str, genes: Sequence[str]) -> Layer:
         """Take some genes out of a layer."""
         table, positions = source.table, source.table.var_names.get_indexer(genes)
         held = positions >= 0
@@ -62,7 +50,7 @@ class Layer:
             columns = columns.tocsc()
         if is_predicted(table, layer) or "of" in recorded(table, layer):
             return cls(columns, held, ())
-        known = (Known(s.rows, s.measured, held & s.genes_measured[positions]) for s in source.slides)
+        known = (Known(s.rows, s.measured, held & s.genes_measured[positions]) for s in source.every_slide())
         return cls(columns, held, tuple(known))
 
     def gene(self, i: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+from collections import Counter
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ from spatialhist._sdata.alignment import alignment, alignment_scores
 from spatialhist._sdata.counts import counts_behind
 from spatialhist._sdata.geometry import apply, spot_centers
 from spatialhist._sdata.layers import recorded
-from spatialhist._sdata.scale import scale, slide_info
+from spatialhist._sdata.scale import slide_info
 from spatialhist.report._page.headline import gene_table, headline, layer_of
 from spatialhist.report._page.score_tables import Table
 from spatialhist.tl._calibrate import SKIPPED
@@ -48,7 +49,7 @@ def collect(cohort: Cohort, cv: CrossValidation, stack: Stack | None, scores: pd
         "no_intervals": recorded(cohort.table, SKIPPED).get("reason"),
         "folds": _folds(cv),
         "settings": _settings(cv),
-        "standardized": [d["name"] for d in _described(cv) if d.get("standardized")],
+        "standardized": [d["name"] for d in [*cv.manifest.models, *cv.manifest.baselines] if d.get("standardized")],
         "placed_by_expression": _placed_by_expression(cohort),
         "stain_fitted_on": list(recorded(cohort.table, "stain").get("fitted_on", [])),
         "weights": _weights(stack),
@@ -74,22 +75,13 @@ def _slides(cohort: Cohort, cv: CrossValidation) -> Table:
     counts = counts_behind(cohort.table, cohort.every_slide(), cv.manifest.layer)
     totals = None if counts is None else np.asarray(counts.sum(axis=1)).ravel()
     rows = []
-    for slide, entry in cv.manifest.slides.items():
-        s = scale(cohort.sdata, slide)
-        um = s.pitch_px * s.mpp if s.pitch_px and s.mpp else None
-        median = None if totals is None else float(np.median(totals[cohort.rows(slide)]))
-        rows.append(
-            [
-                slide,
-                entry.group,
-                cohort.slide(slide).patient,
-                entry.spots,
-                _round(s.mpp, 3),
-                _round(s.pitch_px, 1),
-                _round(um, 1),
-                _round(median, 0),
-            ]
-        )
+    for name, entry in cv.manifest.slides.items():
+        slide = cohort.slide(name)
+        mpp, pitch = slide.scale.mpp, slide.scale.pitch_px
+        um = pitch * mpp if pitch and mpp else None
+        median = None if totals is None else float(np.median(totals[slide.rows]))
+        sizes = [_round(mpp, 3), _round(pitch, 1), _round(um, 1), _round(median, 0)]
+        rows.append([name, entry.group, slide.patient, entry.spots, *sizes])
     return Table(columns, rows)
 
 
@@ -99,12 +91,10 @@ def _round(value: float | None, digits: int) -> str | None:
 
 def _shared_patients(cohort: Cohort, cv: CrossValidation) -> list[str]:
     """Patients whose sections lie in several groups."""
-    groups: dict[str, set[str]] = {}
-    for slide, group in cv.manifest.group_of.items():
-        patient = cohort.slide(slide).patient
-        if patient is not None:
-            groups.setdefault(patient, set()).add(group)
-    return [patient for patient, held in groups.items() if len(held) > 1]
+    # a dict, which keeps the order
+    held = dict.fromkeys((cohort.slide(slide).patient, group) for slide, group in cv.manifest.group_of.items())
+    groups = Counter(patient for patient, _ in held)
+    return [patient for patient, n in groups.items() if patient is not None and n > 1]
 
 
 def _alignment(cohort: Cohort) -> Table | None:
@@ -117,7 +107,7 @@ def _alignment(cohort: Cohort) -> Table | None:
 
 def _move(cohort: Cohort, slide: str, report: dict[str, Any]) -> list[Any]:
     """Mean way of a spot, rotation, and what realignment says of itself."""
-    matrix, pitch = alignment(cohort.sdata, slide), scale(cohort.sdata, slide).pitch_px
+    matrix, pitch = alignment(cohort.sdata, slide), cohort.slide(slide).scale.pitch_px
     after = spot_centers(cohort.sdata, cohort.table, slide)
     way = float(np.nanmean(np.linalg.norm(after - apply(np.linalg.inv(matrix), after), axis=1)))
     turn = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
@@ -173,10 +163,6 @@ def _field_of_view(field: dict[str, Any]) -> str:
 def _extent(extent: tuple[str, float]) -> str:
     unit, value = extent
     return f"{value:g} {({'um': 'µm', 'px': 'px', 'pitch': 'spot spacings'})[unit]}"
-
-
-def _described(cv: CrossValidation) -> list[dict[str, Any]]:
-    return [*cv.manifest.models, *cv.manifest.baselines]
 
 
 def _placed_by_expression(cohort: Cohort) -> list[str]:

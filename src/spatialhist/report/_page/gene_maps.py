@@ -11,7 +11,7 @@ import pandas as pd
 
 from spatialhist.pl._draw.gene_colors import Z_ENDS, Z_UNIT, color_ends, slide_values, z_scores
 from spatialhist.pl._draw.units import unit_of
-from spatialhist.report._page.headline import gene_means, gene_means_beyond_depth, headline, layer_of
+from spatialhist.report._page.headline import gene_means, headline, layer_of
 from spatialhist.report._page.maps import Map, Tissue, colors, make_map, make_tissue
 from spatialhist.tl._scores.metrics import BEYOND_DEPTH, HEADLINE
 
@@ -62,7 +62,7 @@ def collect(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> dict[s
     if layer is None:
         return {"tissues": [], "genes": {}, "stops": []}
     tissues = [make_tissue(cohort.slide(s), f"tissue{i}") for i, s in enumerate(_one_slide_a_group(cv))]
-    means, beyond = gene_means(scores, name), gene_means_beyond_depth(scores, name)
+    means, beyond = gene_means(scores, name), gene_means(scores, name, BEYOND_DEPTH)
     mine = scores[(scores["predictor"] == name) & scores["metric"].isin([HEADLINE, BEYOND_DEPTH])]
     genes = {
         rank: [

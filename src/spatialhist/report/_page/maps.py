@@ -5,17 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist.pl._draw.panels import SPOT_SHARE
+from spatialhist._sdata.slide import Slide
+from spatialhist.pl._draw.panels import drawn_diameter
 from spatialhist.pl._draw.style import EXPRESSION, MISSING, length_label, round_length
-from spatialhist.pl._draw.tissue import read_detail, window_of
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.slide import Slide
-    from spatialhist.pl._draw.tissue import Window
+from spatialhist.pl._draw.tissue import Window, read_detail, window_of
 
 SIDE = 1000
 """Units a map is wide."""
@@ -94,11 +90,10 @@ class Map:
 
 def make_tissue(slide: Slide, key: str) -> Tissue:
     """Place a slide's spots and its H&E image in a map."""
-    diameter, pitch = slide.spot_diameter_px, slide.scale.pitch_px
-    window = window_of(slide.xy, 2 * diameter)
+    window = window_of(slide.xy, 2 * slide.spot_diameter_px)
     left, top, right, bottom = window
     unit = SIDE / (right - left)
-    places = make_places((slide.xy - (left, top)) * unit, unit * (SPOT_SHARE * pitch if pitch else diameter))
+    places = make_places((slide.xy - (left, top)) * unit, unit * drawn_diameter(slide))
     source, lies = _picture(slide, window) if slide.has_image else ("", window)
     x0, y0, x1, y1 = (np.reshape(lies, (2, 2)) - (left, top)).ravel() * unit
     mpp = slide.scale.mpp

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from spatialhist._sdata.cohort import Cohort
     from spatialhist.tl import CrossValidation
 
-DPI = 140
-WEBP = {"method": 2}
-"""Effort of the encoder: 4, as it is otherwise, takes twice as long for two hundredths less."""
+SVG: dict[str, Any] = {"format": "svg", "metadata": {"Date": None}}
+WEBP: dict[str, Any] = {"format": "webp", "dpi": 140, "pil_kwargs": {"method": 2}}
+"""Of effort 2: 4, as it is otherwise, takes twice as long for two hundredths less."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,24 @@ class Picture:
 def collect(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> dict[str, Any]:
     """All pictures; None or empty where there is nothing to show."""
     return {
-        "scores": _embed(
-            pl.scores(scores), f"Score of every predictor in every held-out group. {LOWER_BOUND}", vector=True
-        ),
-        "alignment": [_alignment(cohort, s, table_key) for s in cohort.slides],
-        "stain": [_stain(cohort, s, table_key) for s in cohort.slides if _is_normalized(cohort, s)],
+        "scores": _chart(pl.scores(scores), f"Score of every predictor in every held-out group. {LOWER_BOUND}"),
+        "alignment": [
+            _embed(pl.alignment(cohort.sdata, s, table_key=table_key), f"Slide {s} with its spots")
+            for s in cohort.slides
+        ],
+        "stain": [
+            _embed(pl.stain(cohort.sdata, s, table_key=table_key), f"Slide {s} before and after stain normalization")
+            for s in cohort.slides
+            if _keys.normalized(cohort.slide(s).full_image) in cohort.sdata.images
+        ],
         "gene_scores": _gene_scores(scores),
         "calibration": _calibration(cohort, cv, scores, table_key),
         "training": _training(cv),
     }
+
+
+def _chart(axes: Axes, caption: str) -> Picture:
+    return _embed(axes, caption, vector=True)
 
 
 def _embed(axes: Axes | np.ndarray, caption: str, *, vector: bool = False) -> Picture:
@@ -57,30 +66,12 @@ def _embed(axes: Axes | np.ndarray, caption: str, *, vector: bool = False) -> Pi
         # what lies outside the axes is found when the figure is written; to lay it out before takes as long again
         figure.set_layout_engine("none")
     buffer = io.BytesIO()
+    kind, options = ("svg+xml", SVG) if vector else ("webp", WEBP)
     # without salt and date the same run gives the same file
     with mpl.rc_context({"svg.hashsalt": "spatialhist"}):
-        options = (
-            {"format": "svg", "metadata": {"Date": None}}
-            if vector
-            else {"format": "webp", "dpi": DPI, "pil_kwargs": WEBP}
-        )
         figure.savefig(buffer, bbox_inches="tight", **options)
     plt.close(figure)
-    kind = "svg+xml" if vector else "webp"
     return Picture(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}", caption)
-
-
-def _alignment(cohort: Cohort, slide: str, table_key: str) -> Picture:
-    return _embed(pl.alignment(cohort.sdata, slide, table_key=table_key), f"Slide {slide} with its spots")
-
-
-def _is_normalized(cohort: Cohort, slide: str) -> bool:
-    return _keys.normalized(cohort.slide(slide).full_image) in cohort.sdata.images
-
-
-def _stain(cohort: Cohort, slide: str, table_key: str) -> Picture:
-    axes = pl.stain(cohort.sdata, slide, table_key=table_key)
-    return _embed(axes, f"Slide {slide} before and after stain normalization")
 
 
 def _gene_scores(scores: pd.DataFrame) -> Picture | None:
@@ -88,9 +79,7 @@ def _gene_scores(scores: pd.DataFrame) -> Picture | None:
         return None
     name = headline(scores)
     axes = pl.gene_scores(scores, predictor=name)
-    return _embed(
-        axes, f"Score of every gene, as {name} predicts it, against its noise ceiling. {LOWER_BOUND}", vector=True
-    )
+    return _chart(axes, f"Score of every gene, as {name} predicts it, against its noise ceiling. {LOWER_BOUND}")
 
 
 def _training(cv: CrossValidation) -> Picture | None:
@@ -98,7 +87,7 @@ def _training(cv: CrossValidation) -> Picture | None:
         axes = pl.training(cv)
     except ValueError:
         return None
-    return _embed(axes, "Training loss of the networks, one line per network", vector=True)
+    return _chart(axes, "Training loss of the networks, one line per network")
 
 
 def _calibration(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, table_key: str) -> Picture | None:
@@ -107,4 +96,4 @@ def _calibration(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame, tabl
     if layer is None:
         return None
     axes = pl.calibration(cohort.sdata, layer=layer, table_key=table_key)
-    return _embed(axes, f"Measured against predicted by {name}", vector=True)
+    return _chart(axes, f"Measured against predicted by {name}")

@@ -72,21 +72,14 @@ def _rows(cohort: Cohort, cv: CrossValidation, scores: pd.DataFrame) -> Iterator
     yield "groups", chosen.get("groups", "")
     yield "what the encoder says it was trained on", chosen.get("encoder_trained_on", "")
     yield "slides left out of the run", ", ".join(chosen.get("slides_left_out", []))
-    yield "spots left out of the run", _counted(chosen.get("spots_left_out", {}))
-    yield (
-        "spots pooled from bins or cells",
-        ", ".join(f"{slide} to {size}" for slide, size in chosen.get("pooled", {}).items()),
-    )
+    yield "spots left out of the run", ", ".join(f"{n} of {s}" for s, n in chosen.get("spots_left_out", {}).items())
+    yield "spots pooled from bins or cells", ", ".join(f"{s} to {um}" for s, um in chosen.get("pooled", {}).items())
     for step, made in chosen.get("steps", {}).items():
         yield step, ", ".join(f"{key}={value}" for key, value in made.items())
     yield "slides of the run that are not scored", ", ".join(_not_scored(cv, scores))
     yield "spots that are scored", _scored(cv, scores)
     yield "min_counts of scored spots", str(about.get("min_counts", ""))
     yield "layers that were predicted", _runs(cohort, cv)
-
-
-def _counted(spots: dict[str, int]) -> str:
-    return ", ".join(f"{n} of {slide}" for slide, n in spots.items())
 
 
 def _not_scored(cv: CrossValidation, scores: pd.DataFrame) -> list[str]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from spatialhist import _keys, tl
+from spatialhist._sdata.cohort import Cohort
 from spatialhist.report._page.score_tables import Table
-
-if TYPE_CHECKING:
-    from spatialhist._sdata.cohort import Cohort
 
 
 def collect(cohort: Cohort, table_key: str) -> Table | None:
