@@ -54,8 +54,9 @@ def names_model(model: Path) -> bool:
 def open_model(model: Path, *, encoder: str | None = None) -> Trained:
     """Open a run or model folder, or the model of this name that ships with the package, where no folder is one."""
     import spatialhist as sh
+    from spatialhist.datasets._pretrained import MODELS
 
-    return sh.datasets.pretrained(str(model)) if _ships(model) else sh.tl.load(model, encoder=encoder)
+    return sh.tl.load(MODELS / model) if _ships(model) else sh.tl.load(model, encoder=encoder)
 
 
 def _ships(model: Path) -> bool:
