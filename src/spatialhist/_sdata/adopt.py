@@ -107,7 +107,6 @@ def _note_image(info: dict[str, Any], sdata: SpatialData, slide: str) -> None:
     if is_small(key):
         warnings.warn(
             f"slide {slide!r} has no image but the small copy {key!r}, which stands for its H&E image: nuclei cannot be seen",
-            UserWarning,
             stacklevel=5,
         )
 

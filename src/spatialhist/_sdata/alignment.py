@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatialhist import _keys
+from spatialhist._sdata.coordinates import AXES, transformations
+from spatialhist._sdata.coordinates import matrix as place
 from spatialhist._sdata.geometry import apply, copied_centers, has_spots, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.own_shapes import spots_of
@@ -53,16 +55,14 @@ def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.nda
     The geometry stays; the move is composed into every coordinate system the shapes carry, ``obsm["spatial"]`` is
     refreshed, and the matrix is remembered so that the next call starts from the original coordinates again.
     """
-    from spatialdata.transformations import Affine, get_transformation, set_transformation
+    from spatialdata.transformations import Affine, set_transformation
 
     shapes = spots_of(sdata, slide)
     placed = affine(shapes, slide)
     # The move in the shapes' own coordinates: into the slide, undo the old move, do the new one, and back.
     inner = np.linalg.inv(placed) @ matrix @ np.linalg.inv(alignment(sdata, slide)) @ placed
-    every: dict[str, Any] = get_transformation(shapes, get_all=True)
-    moved = {name: t.to_affine_matrix(("x", "y"), ("x", "y")) @ inner for name, t in every.items()}
-    axes = ("x", "y")
-    set_transformation(shapes, {k: Affine(m, axes, axes) for k, m in moved.items()}, set_all=True)
+    moved = {system: Affine(place(shapes, system) @ inner, AXES, AXES) for system in transformations(shapes)}
+    set_transformation(shapes, moved, set_all=True)
     slide_info(sdata, slide)["alignment"] = np.asarray(matrix, dtype=float).tolist()
     # by identity, since the table given may be among those of the object, and is refreshed once
     for each in {id(t): t for t in (table, *_tables_of(sdata, slide))}.values():

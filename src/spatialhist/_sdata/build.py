@@ -16,12 +16,12 @@ from spatialhist._sdata.gene_names import IDS, joined_ids, with_common_names
 from spatialhist._sdata.geometry import has_spots
 from spatialhist._sdata.images import as_element
 from spatialhist._sdata.lattice import lattice_pitch
+from spatialhist._sdata.own_shapes import circles
 from spatialhist._sdata.scale import DIAMETER_IN_PITCHES, slide_info
+from spatialhist._sdata.shadow import shallow
 from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
@@ -43,7 +43,6 @@ def build_slide(
     spot_diameter_px: float | None = None,
     measured: bool = True,
     obs: pd.DataFrame | None = None,
-    store: Path | None = None,
 ) -> SpatialData:
     """Make a one-slide SpatialData as the data contract wants it.
 
@@ -73,28 +72,18 @@ def build_slide(
         False if ``counts`` are only a placeholder for a slide to be predicted.
     obs
         Further columns, in the order of ``xy``.
-    store
-        Write the image there and read it back lazily, so that no copy stays in memory.
     """
     import spatialdata as sd
-    from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity
 
     pitch = pitch_px or lattice_pitch(xy)
     diameter = spot_diameter_px or (DIAMETER_IN_PITCHES * pitch if pitch else 1.0)
     ids = np.arange(len(xy)) if spot_ids is None else np.asarray(spot_ids)
     here = {slide: Identity()}
-    shapes = ShapesModel.parse(
-        np.asarray(xy, dtype=float), geometry=0, radius=diameter / 2, index=pd.Index(ids, name=_keys.INSTANCE),
-        transformations=here,
-    )  # fmt: skip
-    elements: dict[str, Any] = {slide: shapes}
+    elements: dict[str, Any] = {slide: circles(np.asarray(xy, dtype=float), diameter, ids, here)}
     if image is not None:
         elements[_keys.image(slide)] = as_element(image, here, f"image of slide {slide!r}")
     sdata = sd.SpatialData.init_from_elements(elements)
-    if store is not None:
-        sdata.write(store)
-        sdata = sd.read_zarr(store)
     sdata.tables[_keys.TABLE] = parse_table(counts, xy, ids, slide, genes, patient, measured, obs)
     slide_info(sdata, slide).update(mpp=mpp, pitch_px=pitch, spot_diameter_px=diameter)
     open_cohort(sdata)
@@ -199,7 +188,6 @@ def _other_tables(parts: Sequence[SpatialData]) -> dict[str, tuple[AnnData, list
         warnings.warn(
             f"tables {left} are left out: they do not annotate spots by obs[{_keys.REGION!r}] and "
             f"obs[{_keys.INSTANCE!r}]",
-            UserWarning,
             stacklevel=4,
         )
     regions = {key: [s for c in cohorts for s in c.slides] for key, cohorts in found.items()}
@@ -214,7 +202,7 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
     tables = _with_common_layers([_with_unique_names(t) for t in named])
     if len(tables) == 1 and tables[0].raw is None and not tables[0].is_view:
         # a table that is joined to none needs no second copy of its counts
-        table = _shallow(tables[0])
+        table = shallow(tables[0])
     else:
         table = ad.concat(tables, join="outer", fill_value=0, pairwise=True, uns_merge="unique", merge="first")
     ids = joined_ids(named, table.var_names)
@@ -231,14 +219,6 @@ def _concat_tables(cohorts: Sequence[Cohort], slides: list[str]) -> AnnData:
     # it names the slides of one part; the caller writes that of all
     table.uns.pop(TableModel.ATTRS_KEY, None)
     return table
-
-
-def _shallow(table: AnnData) -> AnnData:
-    """Another table of the same arrays."""
-    import anndata as ad
-
-    mappings = {name: dict(getattr(table, name)) for name in ("uns", "obsm", "varm", "layers", "obsp", "varp")}
-    return ad.AnnData(table.X, obs=table.obs.copy(), var=table.var.copy(), **mappings)
 
 
 def _with_unique_names(table: AnnData) -> AnnData:

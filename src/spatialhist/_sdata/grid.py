@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from spatialhist import _keys
 from spatialhist._sdata.adopt import fill_thumbnail
@@ -14,6 +13,7 @@ from spatialhist._sdata.build import parse_table
 from spatialhist._sdata.compat import layer_names
 from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.geometry import apply
+from spatialhist._sdata.own_shapes import circles
 from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def add_grid(
     UserWarning
         Naming the layers that are lost with a grid of other spots or genes.
     """
-    from spatialdata.models import ShapesModel
+    from scipy.sparse import csr_matrix
     from spatialdata.transformations import Identity
 
     sdata, key, table_key = cohort.sdata, _keys.grid(slide, within), _keys.grid_table(slide, within)
@@ -73,23 +73,13 @@ def add_grid(
         warnings.warn(
             f"table {table_key!r} is replaced by one of {len(xy)} spots and {len(genes)} genes; with it go its layers "
             f"{layer_names(held)} of {held.n_obs} spots and {held.n_vars} genes",
-            UserWarning,
             stacklevel=3,
         )
     ids, diameter = np.arange(len(xy)), scale.diameter(slide)
-    table = parse_table(_no_counts(len(xy), len(genes)), xy, ids, key, genes, cohort.slide(slide).patient, False)
+    nothing = csr_matrix((len(xy), len(genes)), dtype=np.float32)
+    table = parse_table(nothing, xy, ids, key, genes, cohort.slide(slide).patient, False)
     slide_info(sdata, key).update(mpp=scale.mpp, pitch_px=scale.pitch_px, spot_diameter_px=scale.spot_diameter_px)
     fill_thumbnail(table.uns.setdefault(_keys.SPATIAL, {}).setdefault(key, {}), sdata, slide, diameter)
-    shapes = ShapesModel.parse(
-        xy, geometry=0, radius=diameter / 2, index=pd.Index(ids, name=_keys.INSTANCE),
-        transformations={slide: Identity(), key: Identity()},
-    )  # fmt: skip
-    put_element(sdata.shapes, key, shapes)
+    put_element(sdata.shapes, key, circles(xy, diameter, ids, {slide: Identity(), key: Identity()}))
     put_element(sdata.tables, table_key, table)
     return table
-
-
-def _no_counts(n: int, n_genes: int) -> Any:
-    from scipy.sparse import csr_matrix
-
-    return csr_matrix((n, n_genes), dtype=np.float32)

@@ -31,16 +31,11 @@ def full_image(sdata: SpatialData, slide: str) -> str:
     # the conventional name before what is noted: an image that was added later is meant
     if named in sdata.images:
         return named
-    noted = noted_image(sdata, slide)
+    noted = sdata.attrs.get(_keys.ROOT, {}).get("slides", {}).get(slide, {}).get(NOTED)
     if noted in sdata.images:
         return str(noted)
     found = candidates(sdata, slide)
     return found[0] if len(found) == 1 else named
-
-
-def noted_image(sdata: SpatialData, slide: str) -> str | None:
-    """Name of the H&E image of a slide that ``sdata.attrs`` gives; None where it does not."""
-    return sdata.attrs.get(_keys.ROOT, {}).get("slides", {}).get(slide, {}).get(NOTED)
 
 
 def candidates(sdata: SpatialData, slide: str) -> list[str]:
@@ -63,7 +58,7 @@ def candidates(sdata: SpatialData, slide: str) -> list[str]:
 
 def _small_alone(sdata: SpatialData, slide: str, small: list[str]) -> list[str]:
     """The largest of small copies; none where names of Space Ranger say what they are copies of."""
-    if small_names(slide) & set(sdata.images):
+    if {_keys.hires(slide), _keys.lowres(slide)} & set(sdata.images):
         return []
     # the CytAssist image is not of the H&E stain
     size = {key: _finest(sdata.images[key]).sizes["x"] for key in small if "cytassist" not in key.lower()}
@@ -113,11 +108,6 @@ def own_images(sdata: SpatialData, slide: str) -> list[str]:
     """Keys of the images of a slide that there are, the largest first."""
     full = full_image(sdata, slide)
     return [key for key in (full, *small_images(sdata, slide)) if key in sdata.images]
-
-
-def small_names(slide: str) -> set[str]:
-    """Keys of Space Ranger's small images of a slide."""
-    return {_keys.hires(slide), _keys.lowres(slide)}
 
 
 def small_images(sdata: SpatialData, slide: str) -> list[str]:

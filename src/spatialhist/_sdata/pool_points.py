@@ -56,14 +56,9 @@ def pool_points(
         counts.append(matrix)
         told[slide.name] = {"points": name, "spacing_px": spacing, "counted": int(matrix.sum()), **left}
     patients = np.repeat([p.slide.patient or "" for p in pooled], [len(p.centers) for p in pooled])
-    obs = (
-        pd.DataFrame({_keys.PATIENT: patients})
-        if patients.astype(bool).all()
-        else pd.DataFrame(index=range(len(patients)))
-    )
-    table = ad.AnnData(
-        sp.vstack(counts, format="csr"), obs=obs.set_axis(obs.index.astype(str)), var=cohort.table.var.copy()
-    )
+    known = {_keys.PATIENT: patients} if patients.astype(bool).all() else {}
+    obs = pd.DataFrame(known, index=pd.RangeIndex(len(patients)).astype(str))
+    table = ad.AnnData(sp.vstack(counts, format="csr"), obs=obs, var=cohort.table.var.copy())
     record(table, step, {"size": [str(v) for v in size], "lattice": lattice, "min_qv": min_qv, "slides": told})
     add_pooled(cohort, key_added, pooled, table, step)
     logger.info("added table %r: %d spots; %s", key_added, table.n_obs, told)

@@ -12,11 +12,11 @@ import pandas as pd
 from spatialhist import _keys
 from spatialhist._sdata.added_tables import put_table, regions_of
 from spatialhist._sdata.adopt import adopt
-from spatialhist._sdata.coordinates import matrix, transformations
+from spatialhist._sdata.coordinates import AXES, matrix, transformations
 from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.layers import carry_records
 from spatialhist._sdata.own_images import NOTED
-from spatialhist._sdata.own_shapes import spots_of
+from spatialhist._sdata.own_shapes import circles, spots_of
 from spatialhist._sdata.scale import slide_info
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from spatialhist._sdata.cohort import Cohort
     from spatialhist._sdata.slide import Slide
-
-AXES = ("x", "y")
 
 
 @dataclass(frozen=True)
@@ -89,16 +87,12 @@ def add_pooled(cohort: Cohort, key: str, slides: list[PooledSlide], table: AnnDa
 
 def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -> None:
     """Add the circles of a slide, and what the object knows of it."""
-    from spatialdata.models import ShapesModel
     from spatialdata.transformations import Affine
 
     slide, diameter = pooled.slide.name, pooled.spacing_px
     placed = {system: Affine(move, AXES, AXES) for system, move in _moves(spots_of(cohort.sdata, slide), slide).items()}
-    ids = pd.RangeIndex(len(pooled.centers), name=_keys.INSTANCE)
-    shapes = ShapesModel.parse(
-        pooled.centers, geometry=0, radius=diameter / 2, index=ids,
-        transformations={**placed, name: placed[slide]},
-    )  # fmt: skip
+    ids = pd.RangeIndex(len(pooled.centers))
+    shapes = circles(pooled.centers, diameter, ids, {**placed, name: placed[slide]})
     put_element(cohort.sdata.shapes, name, shapes)
     # a copy: what a later step notes of one must not show in the other
     known = copy.deepcopy(slide_info(cohort.sdata, slide))
@@ -112,14 +106,13 @@ def _add_slide(cohort: Cohort, pooled: PooledSlide, name: str, table: AnnData) -
 def replace_by_pooled(sdata: SpatialData, key: str, slides: list[str]) -> None:
     """Put pooled spots in the place of what they were made from, under the slides' own names."""
     from spatialdata.models import TableModel
-    from spatialdata.transformations import get_transformation, set_transformation
+    from spatialdata.transformations import set_transformation
 
     table = sdata.tables[key]
     called = {_keys.pooled(slide, key): slide for slide in slides}
     for name, slide in called.items():
         shapes = sdata.shapes[name]
-        placed = get_transformation(shapes, get_all=True)
-        placed.pop(name, None)
+        placed = {system: move for system, move in transformations(shapes).items() if system != name}
         set_transformation(shapes, placed, set_all=True)
         put_element(sdata.shapes, slide, shapes)
         del sdata.shapes[name]

@@ -48,18 +48,9 @@ def _is_written_as_text() -> bool:
 
 
 def _write(group: Any, key: str, record: Record, *, _writer: Any, dataset_kwargs: Mapping[str, Any] = {}) -> None:
-    _writer.write_elem(group, key, to_text(record), dataset_kwargs=dataset_kwargs)
-
-
-def to_text(record: Mapping[str, Any]) -> str:
-    """Write a record as JSON.
-
-    Raises
-    ------
-    TypeError
-        If it holds what JSON cannot.
-    """
-    return json.dumps(record, default=_plain, ensure_ascii=False)
+    _writer.write_elem(
+        group, key, json.dumps(record, default=_plain, ensure_ascii=False), dataset_kwargs=dataset_kwargs
+    )
 
 
 def _plain(value: Any) -> Any:

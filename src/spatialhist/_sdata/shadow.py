@@ -31,17 +31,16 @@ def shadow(sdata: SpatialData, table_key: str) -> SpatialData:
 
 
 def _table(table: AnnData) -> AnnData:
+    other = shallow(table)
+    # records are nested dicts that steps change in place
+    other.uns[_keys.ROOT] = copy.deepcopy(other.uns.get(_keys.ROOT, {}))
+    return other
+
+
+def shallow(table: AnnData) -> AnnData:
+    """Another table of the same arrays."""
     import anndata as ad
 
-    uns = dict(table.uns)
-    return ad.AnnData(
-        table.X,
-        obs=table.obs.copy(),
-        var=table.var.copy(),
-        # records are nested dicts that steps change in place
-        uns={**uns, _keys.ROOT: copy.deepcopy(uns.get(_keys.ROOT, {}))},
-        obsm=dict(table.obsm),
-        varm=dict(table.varm),
-        obsp=dict(table.obsp),
-        layers={name: table.layers[name] for name in layer_names(table)},
-    )
+    mappings = {name: dict(getattr(table, name)) for name in ("uns", "obsm", "varm", "obsp", "varp")}
+    layers = {name: table.layers[name] for name in layer_names(table)}
+    return ad.AnnData(table.X, obs=table.obs.copy(), var=table.var.copy(), layers=layers, **mappings)

@@ -177,13 +177,11 @@ def check_distance(pitch_px: float | None, mpp: float | None, slide: str, *, kno
             f"spots of slide {slide!r} lie {pitch_px:.4g} pixels apart, which are {found:.3g} um at {mpp:.4g} um per pixel, "
             f"but the array has {known_um:g} um: the image is a copy at {known_um / found:.2g} times the size, or its scale "
             "is wrong",
-            UserWarning,
             stacklevel=4,
         )
     elif known_um is None and not PITCH_UM[0] <= found <= PITCH_UM[1]:
         warnings.warn(
             f"spots of slide {slide!r} lie {found:.3g} um apart by mpp={mpp:g}, which no array has: mpp is that of another "
             "image, or positions are",
-            UserWarning,
             stacklevel=4,
         )

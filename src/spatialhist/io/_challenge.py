@@ -170,15 +170,11 @@ def _build(file: h5py.File, part: str, slide: str, spots: np.ndarray, targets: l
 def _read_image(file: h5py.File, key: str) -> np.ndarray:
     """Pixels as uint8, converted block by block."""
     from spatialhist._sdata.rgb import to_uint8
-    from spatialhist.io._images.arrays import ROWS, check_pixels
+    from spatialhist.io._images.arrays import check_pixels, convert_rows
 
     image: Any = _members(file, key.rpartition("/")[0]).get(key.rpartition("/")[2])
     name = f"{file.filename}: {key}"
     if image is None or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} is missing or not of shape (height, width, 3)")
     check_pixels(image.shape[0], image.shape[1], name)
-    pixels = np.empty(image.shape, dtype=np.uint8)
-    for top in range(0, len(pixels), ROWS):
-        block = image[top : top + ROWS]
-        pixels[top : top + ROWS] = block if block.dtype == np.uint8 else to_uint8(block, name)
-    return pixels
+    return convert_rows(image, lambda rows: rows if rows.dtype == np.uint8 else to_uint8(rows, name))

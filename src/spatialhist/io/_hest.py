@@ -109,7 +109,6 @@ def _tell_patients(samples: Sequence[Sample], patients: Mapping[str, str | None]
     if corrections:
         warnings.warn(
             f"patients of the metadata that are known to be wrong are corrected: {corrections}",
-            UserWarning,
             stacklevel=3,
         )
     # labels such as 'Patient 1' are given anew in every study
@@ -123,7 +122,6 @@ def _tell_patients(samples: Sequence[Sample], patients: Mapping[str, str | None]
         warnings.warn(
             f"the labels {shared} of patients are used by several studies: their samples are kept together as of one patient. "
             "Set obs['patient'] where they are not",
-            UserWarning,
             stacklevel=3,
         )
 
@@ -158,7 +156,6 @@ def _without_controls(adata: AnnData, sample: Sample) -> AnnData:
     if controls.any():
         warnings.warn(
             f"{int(controls.sum())} controls of sample {sample.id!r}, which are no genes, are left out",
-            UserWarning,
             stacklevel=5,
         )
     return adata[:, ~controls]

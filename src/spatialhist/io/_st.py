@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from spatialhist import _keys
-from spatialhist._runtime.files import inside
+from spatialhist._runtime.files import inside, intact
 from spatialhist.io._st_files.counts import read_matrix
 
 if TYPE_CHECKING:
@@ -126,10 +126,8 @@ def _read_csv(path: Path, columns: list[str], *, text: list[str], numbers: list[
     """Read a table that must have ``columns``, without gaps; ``text`` and ``numbers`` say what columns hold."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; a folder for read_st holds slides.csv, counts/, spots/ and images/")
-    try:
+    with intact(path, "{path} cannot be read as CSV: {error}", errors=(ValueError,)):
         frame = pd.read_csv(path, dtype=dict.fromkeys(text, str))
-    except (ValueError, UnicodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
     missing = [c for c in columns if c not in frame]
     if missing:
         raise ValueError(f"{path} lacks columns {missing}; it has {list(frame)}")
@@ -162,7 +160,6 @@ def _read_spots(folder: Path, slide: str) -> _Spots:
         warnings.warn(
             f"slide {slide!r}: left out {len(frame) - len(both)} spots without counts and "
             f"{len(ids) - len(both)} rows of counts without a spot; {len(both)} spots remain",
-            UserWarning,
             stacklevel=2,
         )
     return _Spots(frame.loc[both], matrix[ids.get_indexer(both)], genes)
@@ -178,7 +175,6 @@ def _read_expression(folder: Path, slide: str) -> tuple[pd.Index, sparse.csr_mat
         raise FileNotFoundError(f"slide {slide!r} has no {counts}")
     warnings.warn(
         f"slide {slide!r} has only {log}: X holds log expression, not raw counts, so skip sh.pp.log_normalize",
-        UserWarning,
         stacklevel=2,
     )
     return read_matrix(log)

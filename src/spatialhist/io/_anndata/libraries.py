@@ -126,16 +126,13 @@ def slide_ids(libraries: Sequence[Library], slide: str | Mapping[str, str] | Non
             "ids by library, or choose one with library="
         )
     given = per_library(libraries, slide, "slide")
-    ids = [_slide_id(one) if new is None else new for one, new in zip(libraries, given, strict=True)]
+    usual = [_keys.sanitize(one.name or "").strip("_.-") or "S1" for one in libraries]
+    ids = [name if new is None else new for name, new in zip(usual, given, strict=True)]
     if len(set(ids)) < len(ids):
         raise ValueError(
             f"libraries {[one.name for one in libraries]} would become slides {ids}: give slide=, a dict of ids"
         )
     return ids
-
-
-def _slide_id(library: Library) -> str:
-    return _keys.sanitize(library.name or "").strip("_.-") or "S1"
 
 
 def per_library(libraries: Sequence[Library], value: Any, name: str) -> list[Any]:

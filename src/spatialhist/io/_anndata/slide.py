@@ -105,7 +105,6 @@ def _tell_small(picture: Picture, mpp: float | None, slide: str) -> None:
         f"slide {slide!r} has no full-resolution image: positions are scaled by {picture.factor:.4g} onto its {picture.key} "
         f"picture of {size}{um}. Nuclei do not show there: give the image that positions were measured on, where you have it, "
         "by image=",
-        UserWarning,
         stacklevel=4,
     )
 

@@ -49,13 +49,13 @@ def check_new(store: str | Path | None) -> None:
     ValueError
         If zarr would take it for another path.
     """
-    path = None if store is None else Path(store)
-    if path is not None:
-        check_path(path)
-    if path is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if store is None:
+        return
+    path = Path(store)
+    check_path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"store {path} exists: choose another path, or read it with spatialdata.read_zarr")
-    if path is not None:
-        _check_place(path)
+    _check_place(path)
 
 
 def _check_place(store: Path) -> None:
@@ -78,15 +78,11 @@ def assemble(parts: Iterable[SpatialData], store: str | Path | None) -> SpatialD
     if store is None:
         return concat_slides(list(parts))
     check_new(store)
-    return _write_cohort(parts, Path(store))
-
-
-def _write_cohort(parts: Iterable[SpatialData], store: Path) -> SpatialData:
-    with new_folder(store) as folder, quiet():
+    with new_folder(Path(store)) as folder, quiet():
         _write_parts(parts, folder)
     # else what was written would stay in memory beside what is read
     gc.collect()
-    return open_store(store)
+    return open_store(Path(store))
 
 
 def _write_parts(parts: Iterable[SpatialData], folder: Path) -> None:

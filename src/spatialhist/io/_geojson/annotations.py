@@ -58,6 +58,8 @@ def read_annotations(path: Path) -> Annotations:
     ValueError
         If the file is no GeoJSON, has no polygon, or one that is broken.
     """
+    from shapely.errors import ShapelyError
+
     says = "{path} is no GeoJSON ({error}): export it from QuPath, File > Export objects as GeoJSON"
     data = path.read_bytes()
     with intact(path, says, errors=UNDECODABLE):
@@ -65,7 +67,7 @@ def read_annotations(path: Path) -> Annotations:
     areas: list[tuple[Feature, Any]] = []
     for number, feature in enumerate(features, 1):
         says = f"{{path}}: feature {number} is no polygon ({{error}}): draw it again, or remove it from the file"
-        with intact(path, says, errors=(*BROKEN, ValueError, *_shapely_errors())):
+        with intact(path, says, errors=(*BROKEN, ValueError, ShapelyError)):
             areas += [(feature, area) for area in _areas(feature["geometry"])]
     if not areas:
         raise ValueError(
@@ -75,7 +77,8 @@ def read_annotations(path: Path) -> Annotations:
         logger.warning("%s: left out %d of %d features, which are points or lines", path, skipped, len(features))
     about = [feature.get("properties") or {} for feature, _ in areas]
     with intact(path, says="{path} has a name or a classification that cannot be read ({error})"):
-        names, classes = [_name(a.get("name")) for a in about], [_class(a.get("classification")) for a in about]
+        names = [None if a.get("name") is None else str(a["name"]) for a in about]
+        classes = [_class(a.get("classification")) for a in about]
     return Annotations(np.array([area for _, area in areas], dtype=object), names, classes)
 
 
@@ -101,12 +104,6 @@ def _features(found: Any) -> Iterator[Feature]:
         raise ValueError("it holds no features")
 
 
-def _shapely_errors() -> tuple[type[Exception], ...]:
-    from shapely.errors import ShapelyError
-
-    return (ShapelyError,)
-
-
 def _areas(geometry: dict[str, Any] | None) -> Iterator[Any]:
     """Polygon of a geometry, repaired where its outline crosses itself; nothing of points and lines."""
     import shapely
@@ -130,10 +127,6 @@ def _polygons(geometry: Any) -> Any:
 
     parts = shapely.get_parts(shapely.get_parts(geometry))
     return shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
-
-
-def _name(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 def _class(value: Any) -> str | None:

@@ -159,11 +159,9 @@ def _read_sheet(folder: Path) -> tuple[Path | None, dict[str, dict[str, Any]]]:
     sheets = sorted(folder.glob(SHEETS), key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)])
     if not sheets:
         return None, {}
-    try:
+    with intact(sheets[-1], "{path} cannot be read as CSV: {error}", errors=(ValueError,)):
         # as text: an id that looks like a number stays as it is, and "NA" is what was written
         frame = pd.read_csv(sheets[-1], dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeError) as error:
-        raise ValueError(f"{sheets[-1]} cannot be read as CSV: {error}") from error
     if "id" not in frame:
         raise ValueError(f"{sheets[-1]} has no column 'id'; it has {list(frame)}")
     if frame["id"].duplicated().any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,14 @@ def to_rgb8(image: Any, *, name: str = "image") -> np.ndarray:
         return pixels
     if pixels.shape[2] == 4 and not pixels[:, :, 3].any():
         raise ValueError(f"{name} has a fourth channel of 0, which as alpha would hide all of it: give its first three")
+    return convert_rows(pixels, lambda rows: _convert(rows, name))
+
+
+def convert_rows(pixels: Any, to_rgb: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Convert ``(y, x, c)`` into ``(y, x, 3)`` uint8 rows by rows, so that no second full-size copy exists."""
     rgb = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
-    for top in range(0, len(pixels), ROWS):
-        rgb[top : top + ROWS] = _convert(pixels[top : top + ROWS], name)
+    for top in range(0, len(rgb), ROWS):
+        rgb[top : top + ROWS] = to_rgb(pixels[top : top + ROWS])
     return rgb
 
 

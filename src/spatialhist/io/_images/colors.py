@@ -49,12 +49,8 @@ class Colors:
         if self.order is not None:
             return pixels[:, :, list(self.order)]
         n = {"rgb": 3, "ycbcr": 3, "cmyk": 4}.get(self.kind, 1)
-        rgb = _COLORS.get(self.kind, _as_it_is)(pixels[:, :, :n])
-        return _laid_on_white(rgb, pixels[:, :, n:], self.alpha)
-
-
-def _as_it_is(pixels: np.ndarray) -> np.ndarray:
-    return pixels
+        stored, convert = pixels[:, :, :n], _COLORS.get(self.kind)
+        return _laid_on_white(stored if convert is None else convert(stored), pixels[:, :, n:], self.alpha)
 
 
 def _gray(pixels: np.ndarray) -> np.ndarray:
@@ -66,18 +62,20 @@ def _inverted(pixels: np.ndarray) -> np.ndarray:
 
 
 def _of_cmyk(pixels: np.ndarray) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels), "CMYK").convert("RGB"))
+    return _by_pillow(pixels, "CMYK")
 
 
 def _of_ycbcr(pixels: np.ndarray) -> np.ndarray:
-    from PIL import Image
-
-    rgb = np.array(Image.fromarray(np.ascontiguousarray(pixels), "YCbCr").convert("RGB"))
+    rgb = _by_pillow(pixels, "YCbCr")
     # Tiles that were left out are 255 in every channel, which is no color of YCbCr.
     rgb[(pixels == 255).all(axis=2)] = 255
     return rgb
+
+
+def _by_pillow(pixels: np.ndarray, mode: str) -> np.ndarray:
+    from PIL import Image
+
+    return np.array(Image.fromarray(np.ascontiguousarray(pixels), mode).convert("RGB"))
 
 
 _COLORS = {"gray": _gray, "white_is_zero": _inverted, "cmyk": _of_cmyk, "ycbcr": _of_ycbcr}
@@ -103,6 +101,5 @@ def warn_cmyk(name: str) -> None:
     """Say that colors of inks depend on the printer."""
     warnings.warn(
         f"{name} holds CMYK, brought to RGB by the plain formula: its colors are approximate. Save it as RGB to be sure",
-        UserWarning,
         stacklevel=3,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatialhist._runtime.files import UNDECODABLE, reason
+from spatialhist._runtime.files import UNDECODABLE, intact, reason
 from spatialhist.io._images.arrays import check_pixels
 from spatialhist.io._images.plain import read_plain
 from spatialhist.io._images.tiff import is_tiff, read_tiff
@@ -16,6 +16,7 @@ from spatialhist.io._images.tiff_scale import tiff_mpp
 if TYPE_CHECKING:
     import dask.array as da
 
+NO_IMAGE = "{path} cannot be read as an image: {error}"
 MPP_RANGE = (0.02, 20.0)
 """Of microscopes; programs that know no scale write 72 dots an inch, which is 353 um."""
 
@@ -44,7 +45,7 @@ def read_image(path: Path) -> np.ndarray | da.Array:
             "DICOM) have to be converted to OME-TIFF first, with QuPath or bfconvert"
         ) from error
     except UNDECODABLE as error:
-        raise ValueError(f"{path} cannot be read as an image: {reason(error)}") from error
+        raise ValueError(NO_IMAGE.format(path=path, error=reason(error))) from error
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -67,11 +68,9 @@ def in_memory(image: np.ndarray | da.Array, path: Path) -> np.ndarray:
     # again, by the lower limit of what is held in memory
     check_pixels(image.shape[1], image.shape[2], str(path))
     pixels = np.empty(image.shape, dtype=np.uint8)
-    try:
+    with intact(path, NO_IMAGE, errors=UNDECODABLE):
         # no lock: each block is written to a place of its own
         da.store(image, pixels, lock=False)
-    except UNDECODABLE as error:
-        raise ValueError(f"{path} cannot be read as an image: {reason(error)}") from error
     return pixels
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatialhist._sdata.rgb import filled_bits
-from spatialhist.io._images.arrays import ROWS, check_pixels
+from spatialhist.io._images.arrays import check_pixels, convert_rows
 from spatialhist.io._images.colors import Colors, warn_cmyk, warn_gray
 from spatialhist.io._images.upright import TAG, upright
 
@@ -84,13 +84,9 @@ def _check_jpeg_end(data: bytes) -> None:
 
 
 def _to_rgb8(pixels: np.ndarray) -> np.ndarray:
-    """Convert rows by rows, so that no second full-size copy exists."""
     colors = KINDS[pixels.shape[2]]
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return pixels
     if pixels.dtype != np.uint8:
         colors = Colors(colors.kind, filled_bits(int(pixels.max())), alpha=colors.alpha)
-    rgb = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
-    for top in range(0, len(pixels), ROWS):
-        rgb[top : top + ROWS] = colors.to_rgb(pixels[top : top + ROWS])
-    return rgb
+    return convert_rows(pixels, colors.to_rgb)

@@ -38,7 +38,6 @@ def spooled(pixels: np.ndarray, name: str) -> np.ndarray:
         warnings.warn(
             f"{name} stays in memory, since {tempfile.gettempdir()} has no space for {pixels.nbytes / 1e6:,.0f} MB of decoded "
             f"pixels ({error}): read slides into a store, store=, or set TMPDIR to a folder of a larger disk",
-            UserWarning,
             stacklevel=2,
         )
         return pixels

@@ -168,7 +168,6 @@ def _check_one(file: TiffFile, number: int, path: Path) -> None:
         warnings.warn(
             f"{path} holds {several} images of about the same size: number {number} is read, of "
             f"{file.series[number].shape}; export the others as files of their own",
-            UserWarning,
             stacklevel=4,
         )
 
@@ -182,7 +181,6 @@ def _warn_of_others(file: TiffFile, path: Path) -> None:
         warnings.warn(
             f"{path} names other files in its OME-XML, e.g. {others[0]!r}, which are not read: the slide is what this file "
             "holds. If pixels are missing, export it as one file",
-            UserWarning,
             stacklevel=4,
         )
 

@@ -45,7 +45,6 @@ def stored_colors(file: TiffFile, series: TiffPageSeries, n: int, path: Path) ->
     if kind == "gray" and n == 3:
         warnings.warn(
             f"{path} has three channels that are not named: they are read as red, green and blue",
-            UserWarning,
             stacklevel=2,
         )
         return Colors("rgb")
@@ -80,7 +79,6 @@ def _alpha(extra: list[str], path: Path) -> str:
     if kind not in ALPHA:
         warnings.warn(
             f"{path} has a further channel beside its colors, which is no alpha: it is left out",
-            UserWarning,
             stacklevel=3,
         )
     return ALPHA.get(kind, "")

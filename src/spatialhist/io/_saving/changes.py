@@ -13,6 +13,7 @@ import zarr
 
 from spatialhist import _keys
 from spatialhist._sdata.compat import write_part
+from spatialhist._sdata.coordinates import matrix, transformations
 from spatialhist._sdata.records import as_records, read_text
 from spatialhist.io._saving.exchange import METADATA, read_columns
 
@@ -63,17 +64,9 @@ def same_pixels(element: Any, stored: Any) -> bool:
     return all(bool((da.asarray(a.data) == da.asarray(b.data)).all()) for a, b in zip(new, old, strict=True))
 
 
-def same_place(element: Any, stored: Any) -> bool:
-    """Whether two images or masks lie at the same place in the same coordinate systems."""
-    return place(element) == place(stored)
-
-
 def place(element: Any) -> dict[str, list[list[float]]]:
     """Matrix by which an image or mask lies in each coordinate system."""
-    from spatialdata.transformations import get_transformation
-
-    found = get_transformation(element, get_all=True)
-    return {name: t.to_affine_matrix(("x", "y"), ("x", "y")).tolist() for name, t in found.items()}
+    return {system: matrix(element, system).tolist() for system in transformations(element)}
 
 
 def same_files(a: Path, b: Path) -> bool:

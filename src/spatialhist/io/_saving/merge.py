@@ -95,13 +95,11 @@ def _warn(store: Path, kept: list[str], both: list[str]) -> None:
         warnings.warn(
             f"another process has saved {sorted(kept)} into {store} since this object was read: they are kept; read the "
             "store again to have them",
-            UserWarning,
             stacklevel=5,
         )
     if both:
         warnings.warn(
             f"another process has also changed {sorted(both)} in {store} since this object was read: they now hold what "
             "this object holds",
-            UserWarning,
             stacklevel=5,
         )

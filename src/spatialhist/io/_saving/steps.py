@@ -7,7 +7,7 @@ announces no column that may be missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,30 +80,22 @@ def list_steps(plan: Plan, sdata: SpatialData, store: Path, saves: Sequence[hist
     """
     stage, before, after = store / STAGE, Metadata(store, "before"), Metadata(store, "after")
     parts = [Step(path, None if new is None else new.relative_to(stage).as_posix()) for path, new in plan.parts.items()]
-    hidden = [before.step(""), *_hide_columns(plan, before), *_add_kinds(plan, before)]
-    shown = [*_list_masks(plan, after), *_show_columns(plan, after), *_move(plan, sdata, after)]
+    sure = {frame: _never_missing(frame, plan, store) for frame in plan.columns}
+    hidden = [before.step(""), *_list_columns(sure, before), *_add_kinds(plan, before)]
+    shown = [*_list_masks(plan, after), *_list_columns(plan.columns, after), *_move(plan, sdata, after)]
     history.write_history(stage / history.HISTORY, saves)
     noted = Step(f"{_keys.STORE_FOLDER}/{history.HISTORY}", history.HISTORY)
     return [*hidden, *parts, *shown, noted, _describe(sdata, saves[-1].name, after)]
 
 
-def _hide_columns(plan: Plan, before: Metadata) -> list[Step]:
-    """List the columns that are never missing."""
-    return _columns(
-        plan,
-        before,
-        lambda frame, _: [c for c in read_columns(before.store / frame) if f"{frame}/{c}" not in plan.parts],
-    )
+def _never_missing(frame: str, plan: Plan, store: Path) -> list[str]:
+    return [c for c in read_columns(store / frame) if f"{frame}/{c}" not in plan.parts]
 
 
-def _show_columns(plan: Plan, after: Metadata) -> list[Step]:
-    return _columns(plan, after, lambda _, columns: columns)
-
-
-def _columns(plan: Plan, copies: Metadata, choose: Callable[[str, list[str]], list[str]]) -> list[Step]:
-    for frame, columns in plan.columns.items():
-        copies.group(frame).attrs["column-order"] = choose(frame, columns)
-    return [copies.step(frame) for frame in plan.columns]
+def _list_columns(columns: Mapping[str, list[str]], copies: Metadata) -> list[Step]:
+    for frame, names in columns.items():
+        copies.group(frame).attrs["column-order"] = names
+    return [copies.step(frame) for frame in columns]
 
 
 def _add_kinds(plan: Plan, before: Metadata) -> list[Step]:

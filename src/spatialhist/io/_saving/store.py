@@ -157,7 +157,7 @@ def _changed_images(sdata: SpatialData, stored: SpatialData, store: Path, plan: 
             linked = there is not None and changes.reads_from(element, store / path)
             if there is None or not (linked or changes.same_pixels(element, there)):
                 changed[path] = element
-            elif not changes.same_place(element, there):
+            elif changes.place(element) != changes.place(there):
                 plan.moved[name] = changes.place(there)
     return changed
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from spatialhist import _keys
+from spatialhist._runtime.files import intact
 from spatialhist.io._assembly.slide import check_slide_id, sample_id
 from spatialhist.io._formats.format import Format, tell
 
@@ -64,10 +65,9 @@ def read_sheet(path: Path) -> pd.DataFrame:
     ValueError
         If it is no table, or has no rows or no column ``path``.
     """
-    try:
+    says = "{path} cannot be read as a sample sheet: {error}; save it as CSV in UTF-8"
+    with intact(path, says, errors=(ValueError,)):
         sheet = pd.read_csv(path, dtype=str, sep="\t" if path.suffix.lower() == ".tsv" else ",", skipinitialspace=True)
-    except (ValueError, UnicodeError) as error:
-        raise ValueError(f"{path} cannot be read as a sample sheet: {error}; save it as CSV in UTF-8") from error
     # pandas takes the first of too many cells for the index
     if not isinstance(sheet.index, pd.RangeIndex):
         raise ValueError(

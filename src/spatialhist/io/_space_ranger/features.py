@@ -31,7 +31,6 @@ def warn_other_features(counts: Path) -> None:
         warnings.warn(
             f"{counts} holds features that are no genes, which are left out: {told}. To have them, read the file with "
             "scanpy.read_10x_h5(path, gex_only=False)",
-            UserWarning,
             stacklevel=4,
         )
 

@@ -113,7 +113,6 @@ def _join(counts: Counts, places: pd.DataFrame, files: SpaceRangerFiles) -> tupl
         warnings.warn(
             f"{(~known).sum()} of {len(known)} barcodes of {files.counts} have no place in {files.positions} and are left "
             "out; Space Ranger writes one for each, so one of the files was cut or is of another output",
-            UserWarning,
             stacklevel=6,
         )
         # only where some are lost: taking rows copies the matrix
@@ -131,10 +130,10 @@ def _build(
     patient: str | None,
 ) -> SpatialData:
     import spatialdata as sd
-    from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity, Scale
 
     from spatialhist._sdata.build import parse_table
+    from spatialhist._sdata.own_shapes import circles
     from spatialhist._sdata.scale import slide_info
     from spatialhist.io._assembly.slide import check_counts
 
@@ -143,10 +142,7 @@ def _build(
     matrix = check_counts(counts.matrix, len(xy), names, slide)
     small = {f"{slide}_downscaled_{s}": getattr(factors, s) for s in ("hires", "lowres")}
     placed = {key: Scale([factor, factor], axes=("x", "y")) for key, factor in small.items() if factor is not None}
-    shapes = ShapesModel.parse(
-        xy, geometry=0, radius=diameter / 2, index=pd.Index(ids, name=_keys.INSTANCE),
-        transformations={slide: Identity(), **placed},
-    )  # fmt: skip
+    shapes = circles(xy, diameter, ids, {slide: Identity(), **placed})
     table = parse_table(matrix, xy, ids, slide, names, patient, True, obs)
     table.obs_names = [f"{slide}_{barcode}" for barcode in counts.barcodes]
     table.var[IDS] = counts.genes["id"].to_numpy()
@@ -168,7 +164,6 @@ def _pitch(positions: pd.DataFrame, side: float, slide: str) -> float:
     warnings.warn(
         f"bins of slide {slide!r} lie {found:.4g} pixels apart, but are {side:.4g} pixels wide: positions are of bins of "
         "another size, or of another image than the scale factors",
-        UserWarning,
         stacklevel=6,
     )
     return found

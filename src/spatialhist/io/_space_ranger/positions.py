@@ -56,11 +56,9 @@ def _read_columns(file: pq.ParquetFile) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    try:
+    with intact(path, "{path} cannot be read as CSV: {error}", errors=(ValueError,)):
         # without a header at first, since Space Ranger 1 wrote none; as text, so that barcodes stay as they are
         frame = pd.read_csv(path, header=None, names=range(MAX_COLUMNS), dtype=str, skipinitialspace=True)
-    except (ValueError, UnicodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
     if frame.empty:
         raise ValueError(f"{path} has no rows")
     frame = frame.dropna(axis=1, how="all")

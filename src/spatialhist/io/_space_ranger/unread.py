@@ -6,15 +6,13 @@ from pathlib import Path
 
 from spatialhist._runtime.files import BROKEN, own_hdf5
 from spatialhist.io._space_ranger.hd_layout import hd_mark
+from spatialhist.io._xenium_files.files import MARKS
 
 HD = "is an output of Visium HD: read it with sh.io.read_visium_hd(path)"
 XENIUM = "is a Xenium output: read it with sh.io.read_xenium(path)"
 MATRIX = "is a feature-barcode matrix without positions: give the folder that also has spatial/ to sh.io.read_visium"
 SLIDE = "is a slide in a format other than TIFF: convert it to OME-TIFF with QuPath or bfconvert"
 
-FOLDERS = {
-    XENIUM: ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "cell_feature_matrix.h5"),
-}
 SUFFIXES = dict.fromkeys((".mrxs", ".czi", ".vsi", ".dcm"), SLIDE)
 
 
@@ -26,11 +24,7 @@ def refuse_unread(path: Path) -> None:
     ValueError
         With the kind and a way to read it.
     """
-    mark = hd_mark(path)
-    if mark is not None:
-        raise ValueError(f"{path} {HD} (it has {mark})")
-    for kind, marks in FOLDERS.items():
-        mark = next((m for m in marks if (path / m).exists()), None)
+    for kind, mark in ((HD, hd_mark(path)), (XENIUM, next((m for m in MARKS if (path / m).exists()), None))):
         if mark is not None:
             raise ValueError(f"{path} {kind} (it has {mark})")
     file = SUFFIXES.get(path.suffix.lower()) or (MATRIX if _is_matrix(path) else None)

@@ -171,7 +171,6 @@ def _of_landmarks(points: np.ndarray, pixel_size: float, path: Path) -> Alignmen
         warnings.warn(
             f"landmarks of {path} do not agree: after the fit they lie {residual:.3g} um apart (root mean square), the worst, "
             f"number {worst + 1}, {distance[worst]:.3g} um. Place them again in Xenium Explorer",
-            UserWarning,
             stacklevel=7,
         )
     return Alignment(matrix, residual, str(path))

@@ -106,7 +106,6 @@ class HeImage:
             warnings.warn(
                 f"{self.path} says {recorded:.4g} um per pixel, but by {self.alignment.source} a pixel has {found:.4g} um, which are "
                 "taken: the alignment is inverted, or was made for another copy of the image",
-                UserWarning,
                 stacklevel=5,
             )
 

@@ -68,7 +68,6 @@ def _find_image(
         warnings.warn(
             f"slide {slide!r} has no H&E image, so nothing can be trained on it or predicted: the images in {files.folder} are "
             "fluorescence. Give the H&E image of the section as image=, and what Xenium Explorer exports for it as alignment=",
-            UserWarning,
             stacklevel=4,
         )
     return picture
