@@ -9,7 +9,6 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.coordinates import AXES, transformations
-from spatialhist._sdata.coordinates import matrix as place
 from spatialhist._sdata.geometry import apply, copied_centers, has_spots, spot_centers, spot_pixels
 from spatialhist._sdata.images import affine, image_key
 from spatialhist._sdata.own_shapes import spots_of
@@ -61,7 +60,7 @@ def set_alignment(sdata: SpatialData, table: AnnData, slide: str, matrix: np.nda
     placed = affine(shapes, slide)
     # The move in the shapes' own coordinates: into the slide, undo the old move, do the new one, and back.
     inner = np.linalg.inv(placed) @ matrix @ np.linalg.inv(alignment(sdata, slide)) @ placed
-    moved = {system: Affine(place(shapes, system) @ inner, AXES, AXES) for system in transformations(shapes)}
+    moved = {system: Affine(affine(shapes, system) @ inner, AXES, AXES) for system in transformations(shapes)}
     set_transformation(shapes, moved, set_all=True)
     slide_info(sdata, slide)["alignment"] = np.asarray(matrix, dtype=float).tolist()
     # by identity, since the table given may be among those of the object, and is refreshed once

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from spatialhist._sdata.coordinates import length_factor, matrix, transformation
 from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.geometry import apply, places, positions_of
 from spatialhist._sdata.images import MAX_PIXELS, check_promise, levels_of
+from spatialhist._sdata.own_images import words
 from spatialhist._sdata.values import as_ids
 
 if TYPE_CHECKING:
@@ -69,19 +69,15 @@ def _circles(xy: np.ndarray, radius: np.ndarray, ids: Any, placed: dict[str, Any
 
 def _of_polygons(sdata: SpatialData, obs: pd.DataFrame, slide: str) -> GeoDataFrame | None:
     """Circles of polygons of the same cells, by ids of the instances; None where there are none."""
-    words = _words(slide)
-    alike = [key for key in sdata.shapes if _words(key)[0] == words[0]]
-    for key in sorted(alike, key=lambda key: -len(set(_words(key)) & set(words))):
+    named = words(slide)
+    alike = [key for key in sdata.shapes if words(key)[0] == named[0]]
+    for key in sorted(alike, key=lambda key: -len(set(words(key)) & set(named))):
         shapes = sdata.shapes[key]
         column = shapes.index.name if shapes.index.name in obs else _keys.INSTANCE
         rows = positions_of(obs[column], shapes.index)
         if (rows >= 0).all() and _lie_on_labels(sdata, shapes.iloc[rows], obs[_keys.INSTANCE], slide):
             return _as_circles(shapes.iloc[rows], obs[_keys.INSTANCE])
     return None
-
-
-def _words(name: str) -> list[str]:
-    return re.split(r"[\W_]+", name)
 
 
 def _as_circles(shapes: GeoDataFrame, ids: pd.Series) -> GeoDataFrame:

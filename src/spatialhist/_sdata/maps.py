@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatialhist._sdata.coordinates import transformations
 from spatialhist._sdata.elements import put_element
 from spatialhist._sdata.layers import MAX_LAYER_GB
 
@@ -43,7 +44,7 @@ def add_map(
     """
     import dask.array as da
     from spatialdata.models import Image2DModel
-    from spatialdata.transformations import Scale, get_transformation
+    from spatialdata.transformations import Scale
     from spatialdata.transformations import Sequence as Chain
 
     halve = halve_known if isinstance(values, np.ndarray) else _halve_later
@@ -51,13 +52,12 @@ def add_map(
     while min(levels[-1].shape[1:]) > 1 and (len(levels) == 1 or max(levels[-1].shape[1:]) > MIN_LEVEL_PX):
         levels.append(halve(levels[-1]))
     to_image = Scale([step, step], axes=("x", "y"))
-    placed = get_transformation(sdata.images[image], get_all=True)
     element = Image2DModel.parse(
         levels[0],
         dims=("c", "y", "x"),
         c_coords=list(names),
         scale_factors=[2] * (len(levels) - 1) or None,
-        transformations={name: Chain([to_image, t]) for name, t in placed.items()},
+        transformations={name: Chain([to_image, t]) for name, t in transformations(sdata.images[image]).items()},
     )
     for i, level in enumerate(levels[1:], 1):
         # Those that the parser makes lose what borders on the unknown.

@@ -48,7 +48,7 @@ def candidates(sdata: SpatialData, slide: str) -> list[str]:
     systems = set(transformations(spots_of(sdata, slide)))
     there = [key for key in color_images(sdata) if systems & set(transformations(sdata.images[key]))]
     large = [key for key in there if not is_small(key)]
-    shared = {key: len(_words(key) & _words(slide)) for key in there}
+    shared = {key: len({*words(key)} & {*words(slide)}) for key in there}
     # an image named after another slide is not a candidate, unless its name shares words with this one's
     taken = {_keys.image(other) for other in sdata.shapes}
     free = [key for key in large or _small_alone(sdata, slide, there) if shared[key] or key not in taken]
@@ -100,8 +100,9 @@ def is_small(key: str) -> bool:
     return SMALL.search(key) is not None
 
 
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[\W_]+", name))
+def words(name: str) -> list[str]:
+    """Parts of a name, between what is neither letter nor digit."""
+    return re.split(r"[\W_]+", name)
 
 
 def own_images(sdata: SpatialData, slide: str) -> list[str]:

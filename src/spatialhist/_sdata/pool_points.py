@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +84,9 @@ def _count(
         )
     sums = Sums()
     left = {"of_no_gene": 0, "low_quality": 0}
-    for part in _parts(element, feature):
+    wanted = ["x", "y", feature, *([QUALITY] if QUALITY in element.columns else [])]
+    # one in memory at a time
+    for part in (partition.compute() for partition in element[wanted].partitions):
         gene = _positions(part[feature], genes)
         good = part[QUALITY].to_numpy() >= min_qv if QUALITY in part else np.ones(len(part), dtype=bool)
         kept = (gene >= 0) & good
@@ -101,13 +102,6 @@ def _count(
         )
     codes, matrix = counts_matrix(keys, n, list(range(len(genes))), len(genes))
     return cell_centers(decode_cells(codes), spacing, lattice), matrix, left
-
-
-def _parts(element: Any, feature: str) -> Iterator[pd.DataFrame]:
-    """Partitions, one in memory at a time."""
-    wanted = ["x", "y", feature, *([QUALITY] if QUALITY in element.columns else [])]
-    for partition in element[wanted].partitions:
-        yield partition.compute()
 
 
 def _positions(names: pd.Series, genes: pd.Index) -> np.ndarray:

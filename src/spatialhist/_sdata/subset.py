@@ -43,7 +43,7 @@ def keep_spots(cohort: Cohort, keep: np.ndarray) -> AnnData:
     table = _annotated(cohort.table[keep].copy())
     for slide in cohort.slides:
         _drop_spots(cohort, slide, _gone(cohort, slide, keep))
-    _replace_table(cohort, table)
+    put_element(cohort.sdata.tables, cohort.table_key, table)
     return table
 
 
@@ -94,16 +94,12 @@ def add_genes(cohort: Cohort, genes: Sequence[str]) -> AnnData:
     """Put a table with further genes in the place of a cohort's table, and return it; see :func:`with_genes`."""
     table = with_genes(cohort.table, genes)
     if table is not cohort.table:
-        _replace_table(cohort, table)
+        put_element(cohort.sdata.tables, cohort.table_key, table)
     return table
 
 
 def keep_genes(cohort: Cohort, keep: np.ndarray) -> AnnData:
     """Put a table with some of its columns in the place of a cohort's table, and return it."""
     table = cohort.table[:, keep].copy()
-    _replace_table(cohort, table)
-    return table
-
-
-def _replace_table(cohort: Cohort, table: AnnData) -> None:
     put_element(cohort.sdata.tables, cohort.table_key, table)
+    return table

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialhist import _keys
-from spatialhist._runtime.files import new_folder, reason
-from spatialhist._sdata.compat import quiet
+from spatialhist._runtime.files import reason
 from spatialhist.io._anndata.h5ad import read_h5ad
 from spatialhist.io._anndata.libraries import COLUMN as LIBRARY
-from spatialhist.io._assembly.cohort import assemble, check_new, open_store
+from spatialhist.io._assembly.cohort import assemble, check_new, open_store, write_store
 from spatialhist.io._assembly.slide import sample_id
 from spatialhist.io._challenge import read_challenge
 from spatialhist.io._formats.format import Format, ends, has, tell
@@ -167,10 +166,6 @@ def _read_sheet(path: Path, *, slides: str | Sequence[str] | None = None, store:
     return assemble((read_row(row, lazy=store is not None) for row in rows), store)
 
 
-def _read_challenge(path: Path, *, store: Path | None = None) -> SpatialData:
-    return _stored(read_challenge(path), store)
-
-
 def _read_store(path: Path, *, store: Path | None = None) -> SpatialData:
     try:
         sdata = open_store(path)
@@ -178,15 +173,7 @@ def _read_store(path: Path, *, store: Path | None = None) -> SpatialData:
         raise ValueError(f"{path} is no SpatialData store, or a broken one: {reason(error)}") from error
     if not list(sdata.gen_elements()):
         raise ValueError(f"{path} is no SpatialData store, or an empty one: it has no elements")
-    return _stored(sdata, store)
-
-
-def _stored(sdata: SpatialData, store: Path | None) -> SpatialData:
-    if store is None:
-        return sdata
-    with new_folder(store) as folder, quiet():
-        sdata.write(folder, update_sdata_path=False)
-    return open_store(store)
+    return sdata if store is None else write_store(sdata, store)
 
 
 FORMATS = (
@@ -209,6 +196,6 @@ FORMATS = (
     Format("hest", is_hest, read_hest, {SLIDES: "ids"}, one_slide=False),
     Format("sheet", ends(".csv", ".tsv"), _read_sheet, {SLIDES: "slides"}, one_slide=False),
     Format("store", ends(".zarr"), _read_store, one_slide=False),
-    Format("challenge", ends(".h5", ".hdf5"), _read_challenge, one_slide=False),
+    Format("challenge", ends(".h5", ".hdf5"), read_challenge, one_slide=False),
 )
 """In the order in which they are tried."""

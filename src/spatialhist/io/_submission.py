@@ -87,7 +87,8 @@ def write_submission(
     frame = pd.DataFrame(
         dense, index=_ids(cohort, rows, chosen), columns=[cell(name) for name in cohort.table.var_names]
     )
-    _write_csv(frame, Path(path))
+    with whole_file(Path(path)) as new:
+        frame.to_csv(new)
     logger.info("wrote %d spots x %d targets to %s", *dense.shape, path)
 
 
@@ -112,8 +113,3 @@ def _ids(cohort: Cohort, rows: np.ndarray, slides: list[str]) -> pd.Index:
     if len(slides) > 1:
         ids = pd.Index(cohort.slide_of_row()[rows]) + "_" + ids.astype(str)
     return pd.Index([cell(i) for i in ids], name="ID")
-
-
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    with whole_file(path) as new:
-        frame.to_csv(new)

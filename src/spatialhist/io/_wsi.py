@@ -78,7 +78,9 @@ def read_wsi(
     ...     list(sdata.images)
     ['biopsy_7_full_image']
     """
-    from spatialhist.io._assembly.cohort import check_new
+    from dask.diagnostics import ProgressBar
+
+    from spatialhist.io._assembly.cohort import check_new, write_store
     from spatialhist.io._assembly.slide import check_slide_id
     from spatialhist.io._images.image_file import read_image
 
@@ -93,7 +95,8 @@ def read_wsi(
     sdata = _build(pixels, name, _choose_mpp(mpp, path), patient)
     if store is not None:
         try:
-            sdata = _write(sdata, Path(store), progress)
+            with ProgressBar() if progress else nullcontext():
+                sdata = write_store(sdata, Path(store))
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{path} cannot be decoded: {error}") from error
     logger.info("read slide %r of %d x %d pixels from %s", name, pixels.shape[2], pixels.shape[1], path)
@@ -143,14 +146,3 @@ def _build(pixels: Any, slide: str, mpp: float, patient: str | None) -> SpatialD
     sdata = sd.SpatialData.init_from_elements({_keys.image(slide): parse_image(pixels, {slide: Identity()})})
     slide_info(sdata, slide).update(mpp=mpp, **({} if patient is None else {_keys.PATIENT: patient}))
     return sdata
-
-
-def _write(sdata: SpatialData, store: Path, progress: bool) -> SpatialData:
-    import spatialdata as sd
-    from dask.diagnostics import ProgressBar
-
-    from spatialhist._runtime.files import new_folder
-
-    with new_folder(store) as folder, ProgressBar() if progress else nullcontext():
-        sdata.write(folder, update_sdata_path=False)
-    return sd.read_zarr(store)

@@ -38,7 +38,8 @@ class Signatures:
 def draw_signatures(n_genes: int, rng: np.random.Generator) -> Signatures:
     """Choose genes, about one control to three markers while markers last, and what each cell type makes of them."""
     genes, owner = gene_names(n_genes)
-    base = np.exp(1.6 * rng.permutation(_normal_scores(n_genes)))
+    # evenly spread normal quantiles, so that small panels, too, span orders of magnitude
+    base = np.exp(1.6 * rng.permutation(ndtri((np.arange(n_genes) + 0.5) / n_genes)))
     fold = np.where(owner[:, None] == np.arange(len(CELL_TYPES)), rng.uniform(5, 15, (n_genes, 1)), 0.3)
     control = owner < 0
     share = base[:, None] * fold
@@ -57,8 +58,3 @@ def gene_names(n_genes: int) -> tuple[list[str], np.ndarray]:
     controls = (known + [f"CONTROL{i}" for i in range(len(known), n_controls)])[:n_controls]
     names = [gene for gene, _ in markers[:n_markers]] + controls
     return names, np.array([t for _, t in markers[:n_markers]] + [-1] * n_controls, dtype=np.intp)
-
-
-def _normal_scores(n: int) -> np.ndarray:
-    """Evenly spread normal quantiles, so that small panels, too, span orders of magnitude."""
-    return ndtri((np.arange(n) + 0.5) / n)

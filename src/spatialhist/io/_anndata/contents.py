@@ -206,12 +206,11 @@ def _are_counts(matrix: Any) -> bool:
 
 def obsm(contents: Contents, rows: np.ndarray, index: pd.Index) -> dict[str, Any]:
     """Return all of ``obsm`` but positions, for rows that get other names."""
-    return {name: _of_rows(values, rows, index) for name, values in contents.obsm.items()}
-
-
-def _of_rows(values: Any, rows: np.ndarray, index: pd.Index) -> Any:
     # a copy, since a slice of an array is a view: changing the slide would change the caller's table
-    return values.iloc[rows].set_axis(index) if isinstance(values, pd.DataFrame) else _part(values, rows).copy()
+    return {
+        name: held.iloc[rows].set_axis(index) if isinstance(held, pd.DataFrame) else _part(held, rows).copy()
+        for name, held in contents.obsm.items()
+    }
 
 
 def logarithm(uns: Mapping[str, Any]) -> dict[str, Any]:

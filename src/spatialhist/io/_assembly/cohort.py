@@ -128,6 +128,13 @@ def open_store(store: Path) -> SpatialData:
     return sdata
 
 
+def write_store(sdata: SpatialData, store: Path) -> SpatialData:
+    """Write all of an object into a new store, and return what is read from there."""
+    with new_folder(store) as folder, quiet():
+        sdata.write(folder, update_sdata_path=False)
+    return open_store(store)
+
+
 def _move_images(part: SpatialData, root: SpatialData) -> SpatialData:
     """Write the images of a slide and drop them from memory."""
     for name in list(part.images):

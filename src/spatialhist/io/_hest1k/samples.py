@@ -129,9 +129,8 @@ def find_samples(folder: Path, ids: str | Sequence[str] | None, organ: str | Seq
     chosen = here if ids is None else [ids] if isinstance(ids, str) else list(ids)
     unknown = [i for i in chosen if i not in here]
     if unknown or not chosen:
-        raise KeyError(
-            f"no {TABLES}/<id>.h5ad of samples {unknown} in {folder}; it has {_some(here)}{_elsewhere(unknown, rows)}"
-        )
+        advice = ": download its files from HEST-1k" if unknown and set(unknown) <= set(rows) else ""
+        raise KeyError(f"no {TABLES}/<id>.h5ad of samples {unknown} in {folder}; it has {_some(here)}{advice}")
     samples = [_sample(folder, i, sheet, rows.get(i, {})) for i in chosen]
     wanted = samples if organ is None else _of_organ(samples, organ, folder)
     for sample in wanted:
@@ -147,10 +146,6 @@ def _by_number(sample: str) -> tuple[str, int]:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - MOST_LISTED
     return f"{list(names[:MOST_LISTED])}" + (f" and {more} more" if more > 0 else "")
-
-
-def _elsewhere(unknown: Sequence[str], rows: Mapping[str, Any]) -> str:
-    return ": download its files from HEST-1k" if unknown and set(unknown) <= set(rows) else ""
 
 
 def _read_sheet(folder: Path) -> tuple[Path | None, dict[str, dict[str, Any]]]:

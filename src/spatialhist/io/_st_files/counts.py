@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +78,7 @@ def _read_plain(path: Path) -> tuple[list[str], pd.Index, sparse.csr_matrix] | N
     with _Bounded(path) as file:
         first = file.readline()
         width = None
-        for lines in _blocks(file):
+        while lines := file.readlines(_BLOCK_BYTES):
             plain = (line.removesuffix(b"\n").removesuffix(b"\r") for line in lines)
             cells = [line.partition(b"\t") for line in plain if line]
             if not all(tab for _, tab, _ in cells):
@@ -97,11 +96,6 @@ def _read_plain(path: Path) -> tuple[list[str], pd.Index, sparse.csr_matrix] | N
     if not blocks or _is_odd(first.rstrip(b"\r\n")):
         return None
     return _names(first), pd.Index(ids, dtype=object), sparse.vstack(blocks, format="csr")
-
-
-def _blocks(file: gzip.GzipFile) -> Iterator[list[bytes]]:
-    while lines := file.readlines(_BLOCK_BYTES):
-        yield lines
 
 
 def _is_odd(text: bytes) -> bool:

@@ -102,12 +102,9 @@ def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     words = pa.dictionary(pa.int32(), pa.string())
     types = dict.fromkeys(NEEDED, pa.float64()) | dict.fromkeys((NAME, IS_GENE, CATEGORY), words)
     convert = csv.ConvertOptions(include_columns=wanted, column_types={c: types[c] for c in wanted})
-    with intact(path, DAMAGED, errors=UNDECODABLE), pa.input_stream(path, compression=_compression(path)) as stream:
+    packed = "gzip" if path.suffix == ".gz" else None
+    with intact(path, DAMAGED, errors=UNDECODABLE), pa.input_stream(path, compression=packed) as stream:
         yield from csv.open_csv(stream, csv.ReadOptions(block_size=BLOCK_BYTES), convert_options=convert)
-
-
-def _compression(path: Path) -> str | None:
-    return "gzip" if path.suffix == ".gz" else None
 
 
 def _header(path: Path) -> list[str]:
