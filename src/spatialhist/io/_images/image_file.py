@@ -16,7 +16,6 @@ from spatialhist.io._images.tiff_scale import tiff_mpp
 if TYPE_CHECKING:
     import dask.array as da
 
-NO_IMAGE = "{path} cannot be read as an image: {error}"
 MPP_RANGE = (0.02, 20.0)
 """Of microscopes; programs that know no scale write 72 dots an inch, which is 353 um."""
 
@@ -45,7 +44,7 @@ def read_image(path: Path) -> np.ndarray | da.Array:
             "DICOM) have to be converted to OME-TIFF first, with QuPath or bfconvert"
         ) from error
     except UNDECODABLE as error:
-        raise ValueError(NO_IMAGE.format(path=path, error=reason(error))) from error
+        raise ValueError(f"{path} cannot be read as an image: {reason(error)}") from error
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -68,7 +67,7 @@ def in_memory(image: np.ndarray | da.Array, path: Path) -> np.ndarray:
     # again, by the lower limit of what is held in memory
     check_pixels(image.shape[1], image.shape[2], str(path))
     pixels = np.empty(image.shape, dtype=np.uint8)
-    with intact(path, NO_IMAGE, errors=UNDECODABLE):
+    with intact(path, "{path} cannot be read as an image: {error}", errors=UNDECODABLE):
         # no lock: each block is written to a place of its own
         da.store(image, pixels, lock=False)
     return pixels
