@@ -69,3 +69,9 @@ def test_weights_in_use_are_loaded_once(monkeypatch):
     gc.collect()
     get_encoder("timm:once")
     assert loaded == ["once", "once"]
+
+
+def test_those_made_here_go_by_any_spelling():
+    assert type(get_encoder("Color-Texture")).__name__ == "ColorTexture"
+    with pytest.raises(ValueError, match="did you mean 'uni2' or"):
+        get_encoder("UNI2-h")

@@ -141,3 +141,11 @@ def test_a_call_hands_a_design_in_whole_or_by_its_fields():
         Design.of_call(None, {"encodr": "color_texture"})
     with pytest.raises(TypeError, match="design='masked' is no design"):
         Design.of_call("masked", {})
+
+
+def test_an_encoder_goes_by_its_listed_name():
+    assert Design("Color_Texture") == Design("color_texture")
+    assert Design("Phikon-v2").encoder == "phikonv2"
+    assert Design.from_json(Design("Phikon-v2").to_json(), "PHIKON v2").encoder == "phikonv2"
+    # what is no name of the list stays as it is
+    assert Design("timm:ViT_small").encoder == "timm:ViT_small"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from spatialhist.nn._color_texture.encoder import ColorTexture
-from spatialhist.nn._encoders.catalog import CATALOG, COLOR_TEXTURE, EFFICIENTNET, find_named, near_names
+from spatialhist.nn._encoders.catalog import CATALOG, COLOR_TEXTURE, EFFICIENTNET, find_named, listed_name, near_names
 from spatialhist.nn._encoders.efficientnet import efficientnet_lite0
 from spatialhist.nn._encoders.from_lazyslide import lazyslide_model
 from spatialhist.nn._encoders.from_timm import timm_network
@@ -69,6 +69,7 @@ def get_encoder(encoder: str | Encoder) -> ColorTexture | FrozenEncoder:
 
 
 def _named_encoder(name: str) -> ColorTexture | FrozenEncoder:
+    name = listed_name(name)
     if name in MADE_HERE:
         return MADE_HERE[name]()
     if (encoder := _LOADED.get(name)) is None:

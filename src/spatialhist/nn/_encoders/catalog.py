@@ -104,10 +104,17 @@ def find_named(name: str) -> Named | None:
     return next((entry for entry in CATALOG if letters(entry.name) == letters(name)), None)
 
 
+def listed_name(name: str) -> str:
+    """The name as the list has it; any other name as it is."""
+    found = find_named(name)
+    return name if found is None else found.name
+
+
 def near_names(name: str, known: Iterable[str]) -> list[str]:
     """Names that somebody who wrote this one may have meant, the nearest first."""
     by_letters = {letters(one): one for one in known}
     asked = letters(name)
     started = [one for key, one in by_letters.items() if asked and (key.startswith(asked) or asked.startswith(key))]
+    started.sort(key=lambda one: abs(len(letters(one)) - len(asked)))
     close = [by_letters[key] for key in difflib.get_close_matches(asked, by_letters, n=3, cutoff=0.6)]
     return list(dict.fromkeys([*started, *close]))[:4]

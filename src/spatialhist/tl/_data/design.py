@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from spatialhist import nn
-from spatialhist.nn._encoders.catalog import is_built_in
+from spatialhist.nn._encoders.catalog import is_built_in, listed_name
 from spatialhist.tiles._spec import PIXELS, TileSpec
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class Design:
     spot_resolution: tuple[str, float] | None = None
 
     def __post_init__(self) -> None:
+        # one spelling, by which runs of the same encoder are known
+        object.__setattr__(self, "encoder", one_name(self.encoder))
         object.__setattr__(self, "extents", tuple(self.extents or ()))
         object.__setattr__(self, "context", None if self.context is None else tuple(self.context))
 
@@ -236,7 +238,7 @@ class Design:
         ValueError
             If it is not, or another one is.
         """
-        name, known = data["encoder"], data.get(FINGERPRINT)
+        name, known, encoder = data["encoder"], data.get(FINGERPRINT), one_name(encoder)
         if encoder is None and is_downloaded(name):
             raise ValueError(
                 f"the model names the encoder {name!r}, whose weights would be downloaded, and its folder may be anybody's: if "
@@ -259,6 +261,11 @@ def _as_lengths(pairs: Sequence[tuple[str, float]] | None) -> tuple[tuple[str, f
 
 def _as_length(pair: Sequence[Any]) -> tuple[str, float]:
     return pair[0], float(pair[1])
+
+
+def one_name(encoder: Any) -> Any:
+    """The listed name of an encoder that is given by name, in any spelling; what is no name as it is."""
+    return listed_name(encoder) if isinstance(encoder, str) else encoder
 
 
 def is_downloaded(name: str) -> bool:
