@@ -26,7 +26,9 @@ def test_a_wrong_name_proposes_near_ones(name, meant):
 
 @pytest.mark.parametrize("name", ["resnet", "timm:", "hf:", "lazyslide:", ""])
 def test_a_name_like_none_is_told_where_names_are(name):
-    with pytest.raises(ValueError, match=rf"'{name}' is unknown: sh\.nn\.encoders\(\) lists the names; 'timm:NAME'"):
+    with pytest.raises(
+        ValueError, match=rf"'{name}' is unknown: sh\.nn\.encoders\(\) lists the names, 'color_texture'"
+    ):
         get_encoder(name)
 
 

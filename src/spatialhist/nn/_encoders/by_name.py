@@ -95,6 +95,6 @@ def _downloaded(name: str) -> FrozenEncoder:
     near = near_names(name, (entry.name for entry in CATALOG))
     meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     raise ValueError(
-        f"Encoder {name!r} is unknown: {meant}sh.nn.encoders() lists the names; 'timm:NAME', 'hf:REPO:cls' and "
+        f"Encoder {name!r} is unknown: {meant}sh.nn.encoders() lists the names, 'color_texture' is the default; 'timm:NAME', 'hf:REPO:cls' and "
         "'hf:REPO:mean' reach every network of timm and transformers, and a torch.nn.Module or a function can be passed"
     )

@@ -29,8 +29,9 @@ def encoders() -> pd.DataFrame:
     --------
     >>> import spatialhist as sh
     >>> table = sh.nn.encoders()
-    >>> table.loc["uni2", ["dimension", "pixels", "um_per_pixel", "gated"]].tolist()
-    [1536, 224, 0.5, True]
+    >>> uni2 = table.loc["uni2"]
+    >>> print(uni2.dimension, uni2.pixels, uni2.um_per_pixel, uni2.gated)
+    1536 224 0.5 True
     """
     import pandas as pd
 
