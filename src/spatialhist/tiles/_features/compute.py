@@ -68,8 +68,9 @@ def check_device(device: str) -> None:
     import torch
 
     try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+        # a text: a number would be one of CUDA where torch is built for it
+        found = torch.device(str(device))
+    except RuntimeError as error:
         raise ValueError(f"device={device!r} must be 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'") from error
     check_choice("device", found.type, ("auto", "cpu", "cuda", "mps"))
     if not _is_there(found.type, found.index):
