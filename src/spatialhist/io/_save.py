@@ -85,6 +85,7 @@ def save(
 
 
 def _save_all(sdata: SpatialData, path: Path, *, overwrite: bool) -> None:
+    check_path(path)
     taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
     if taken and not overwrite:
         raise ValueError(
@@ -95,5 +96,4 @@ def _save_all(sdata: SpatialData, path: Path, *, overwrite: bool) -> None:
         check_new(path)
         save_new(sdata, path)
         return
-    check_path(path)
     sdata.write(path, overwrite=True)
