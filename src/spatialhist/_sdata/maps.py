@@ -9,6 +9,7 @@ import numpy as np
 
 from spatialhist._sdata.coordinates import transformations
 from spatialhist._sdata.elements import put_element
+from spatialhist._sdata.images import levels_of
 from spatialhist._sdata.layers import MAX_LAYER_GB
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ def add_map(
         # Those that the parser makes lose what borders on the unknown.
         element[f"scale{i}"]["image"].data = da.asarray(level)
     put_element(sdata.images, key, element)
+
+
+def check_map_name(sdata: SpatialData, key: str) -> None:
+    """Refuse the name of an image that is no map, which would be lost, in the store too.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    if key in sdata.images and levels_of(sdata.images[key])[0].dtype.kind != "f":
+        raise ValueError(f"sdata.images[{key!r}] is a picture, which a map would replace: choose another key_added=")
 
 
 def check_map_size(shape: tuple[int, int], n_channels: int, *, advice: str, max_gb: float = MAX_LAYER_GB) -> None:

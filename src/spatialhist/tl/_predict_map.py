@@ -20,7 +20,7 @@ from spatialhist._runtime.files import inside, remove_folder
 from spatialhist._sdata.cohort import open_images
 from spatialhist._sdata.compat import quiet
 from spatialhist._sdata.layers import check_key
-from spatialhist._sdata.maps import add_map, check_map_size
+from spatialhist._sdata.maps import add_map, check_map_name, check_map_size
 from spatialhist._sdata.scale import slide_info
 from spatialhist.io._saving.store import save_image
 from spatialhist.tiles._features.compute import Compute
@@ -87,7 +87,7 @@ def predict_map(
     genes
         Which genes; None for all that the model predicts.
     key_added
-        Name of the image; ``"<slide>_predicted_map"`` if None. Another image of that name is replaced.
+        Name of the image; ``"<slide>_predicted_map"`` if None. Another map of that name is replaced.
     composition
         Clip predictions at 0 and divide those of a pixel by their sum, as in :func:`predict`.
     encoder
@@ -116,7 +116,7 @@ def predict_map(
     KeyError
         If the slide, its mask, its image or a gene is missing; the message names the call that makes it.
     ValueError
-        As :func:`predict_grid`; also if there are several slides and none is named.
+        As :func:`predict_grid`; also if there are several slides and none is named, or ``key_added`` is that of a picture.
     MemoryError
         If the object has no store, and the map is too large for memory.
 
@@ -152,6 +152,7 @@ def predict_map(
     (name,) = cohort.slides
     key = key_added or _keys.map_image(name, _keys.PREDICTED)
     check_key(key)
+    check_map_name(sdata, key)
     # refuses what is no executor, before a slide is opened
     n_workers(executor)
     compute = Compute(device, precision)

@@ -12,7 +12,7 @@ import numpy as np
 from spatialhist import _keys
 from spatialhist._sdata.cohort import open_cohort
 from spatialhist._sdata.layers import check_key, dense_columns, gene_positions, get_layer
-from spatialhist._sdata.maps import add_map, check_map_size
+from spatialhist._sdata.maps import add_map, check_map_name, check_map_size
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -65,7 +65,7 @@ def to_image(
     KeyError
         If a gene, the layer, the slide or its image is missing.
     ValueError
-        If the step is not positive, or there is a single spot.
+        If the step is not positive, there is a single spot, or ``key_added`` is that of a picture.
     MemoryError
         If the map is too large for memory.
 
@@ -87,6 +87,7 @@ def to_image(
     """
     key = key_added or _keys.map_image(slide, layer)
     check_key(key)
+    check_map_name(sdata, key)
     if table_key is None:
         grids = [k for k in sdata.tables if k.startswith(_keys.grid(slide)) and layer in sdata[k].layers]
         table_key = min(grids, key=len, default=_keys.TABLE)  # the shortest name is that of the whole tissue
