@@ -103,6 +103,14 @@ def test_a_slide_that_fails_does_not_stop_the_others(cohort, tmp_path, caplog):
     np.testing.assert_array_equal(np.isnan(found).all(axis=1), missing)
 
 
+def test_nothing_is_said_of_features_where_every_slide_fails(cohort, tmp_path):
+    for name in ("S1", "S2", "S3"):
+        del cohort.images[f"{name}_full_image"]
+    with pytest.raises(ValueError, match="3 of 3 slides could not be encoded") as refused:
+        sh.tl.encode(cohort, mean_color, out=tmp_path / "f", **LOOK, **QUIET)
+    assert "Features of the others" not in str(refused.value)
+
+
 def test_pixels_that_cannot_be_read_do_not_stop_the_others(cohort, tmp_path):
     cohort.write(tmp_path / "s.zarr")
     chunks = [

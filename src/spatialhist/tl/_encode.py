@@ -270,5 +270,7 @@ def _told(failed: dict[str, str], n: int, folder: Path | None) -> str:
     """Say which slides failed and why."""
     reasons = "; ".join(f"{name}: {reason}" for name, reason in list(failed.items())[:SHOWN])
     more = "" if len(failed) <= SHOWN else f"; and {len(failed) - SHOWN} more"
-    kept = "" if folder is None else f" Features of the others are in {folder}; call again to encode what is missing."
+    kept = ""
+    if folder is not None and len(failed) < n:
+        kept = f" Features of the others are in {folder}; call again to encode what is missing."
     return f"{len(failed)} of {n} slides could not be encoded: {reasons}{more}.{kept}"
