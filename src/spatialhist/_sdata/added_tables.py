@@ -74,7 +74,7 @@ def put_table(sdata: SpatialData, key: str, table: AnnData, regions: list[str]) 
 
     lost = sorted(set(layer_names(sdata.tables[key])) - set(layer_names(table))) if key in sdata.tables else []
     if lost:
-        warnings.warn(f"table {key!r} is replaced; with it go its layers {lost}", UserWarning, stacklevel=4)
+        warnings.warn(f"table {key!r} is replaced; with it go its layers {lost}", stacklevel=4)
     parsed = TableModel.parse(table, region=regions, region_key=_keys.REGION, instance_key=_keys.INSTANCE)
     put_element(sdata.tables, key, parsed)
     return parsed

@@ -168,7 +168,7 @@ def _compare(sdata: SpatialData, slide: str, centers: np.ndarray) -> None:
         xy, size = apply(to_pixels, centers), image_size(sdata.images[key])
         problem = misfit(xy, size, slide, key, small=small_copy(sdata, slide, key))
         if problem:
-            warnings.warn(problem, UserWarning, stacklevel=5)
+            warnings.warn(problem, stacklevel=5)
 
 
 def fill_thumbnail(entry: dict[str, Any], sdata: SpatialData, slide: str, diameter: float) -> None:

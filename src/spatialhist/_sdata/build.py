@@ -236,7 +236,7 @@ def _with_common_layers(tables: list[AnnData]) -> list[AnnData]:
     lost = sorted({layer for t in tables for layer in layer_names(t)} - common)
     if not lost:
         return tables
-    warnings.warn(f"layers {lost} are left out: not all objects have them", UserWarning, stacklevel=4)
+    warnings.warn(f"layers {lost} are left out: not all objects have them", stacklevel=4)
     tables = [t.copy() for t in tables]
     for table in tables:
         for layer in set(layer_names(table)) & set(lost):

@@ -61,7 +61,7 @@ def get_counts(cohort: Cohort, layer: str | None, *, step: str) -> Any:
     matrix = get_layer(cohort.table, layer)
     odd = slides_without_counts(matrix, cohort.every_slide())
     if odd:
-        warnings.warn(_not_counts(cohort, layer, odd, step), UserWarning, stacklevel=3)
+        warnings.warn(_not_counts(cohort, layer, odd, step), stacklevel=3)
     return matrix
 
 

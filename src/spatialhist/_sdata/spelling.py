@@ -72,7 +72,7 @@ def warn_of_spellings(table: AnnData, columns: Sequence[str], table_key: str) ->
     for text in (
         text for column in dict.fromkeys(columns) for text in told(names_in(table, column), column, table_key)
     ):
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, stacklevel=4)
 
 
 def told(names: Sequence[str], column: str, table_key: str) -> list[str]:

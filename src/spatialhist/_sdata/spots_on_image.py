@@ -86,7 +86,7 @@ def check_spots(
     if is_grave(xy, size, radius):
         raise ValueError(problem)
     if problem:
-        warnings.warn(problem, UserWarning, stacklevel=4)
+        warnings.warn(problem, stacklevel=4)
 
 
 def is_grave(xy: np.ndarray, size: tuple[int, int], radius: float = 0.0) -> bool:

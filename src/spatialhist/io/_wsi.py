@@ -113,7 +113,7 @@ def _choose_mpp(given: float | None, path: Path) -> float:
             raise ValueError(f"{path} {says}: pass mpp=, micrometers per pixel (about 0.25 at 40x, 0.5 at 20x)")
         return found
     if found is not None and not 1 / MPP_TOLERANCE < given / found < MPP_TOLERANCE:
-        warnings.warn(f"{path} says {found:g} um per pixel; mpp={given:g} is taken", UserWarning, stacklevel=3)
+        warnings.warn(f"{path} says {found:g} um per pixel; mpp={given:g} is taken", stacklevel=3)
     return float(given)
 
 

@@ -155,7 +155,6 @@ def _warn_of_not_modeled(panels: np.ndarray) -> None:
         warnings.warn(
             f"not modeled, so that there is nothing to draw: {', '.join(notes)}. A fold models the genes of its panel: "
             "train with sh.tl.cross_validate(sdata, genes=[...]) to name the genes, or with always=[...] to add them to every panel",
-            UserWarning,
             stacklevel=3,
         )
 

@@ -117,7 +117,6 @@ def _warn_if_useless(mask: np.ndarray, slide: str) -> None:
         return
     warnings.warn(
         f"slide {slide!r}: {problem}; look at the image, or choose another method= of sh.pp.mask_background",
-        UserWarning,
         stacklevel=3,
     )
 

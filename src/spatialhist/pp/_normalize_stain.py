@@ -169,7 +169,7 @@ def _normalize(slide: Slide, image: str | None, target: StainReference) -> tuple
         # by the white point of the reference, which recoloring takes for both images
         found = fit_stain(pixels, tissue, target.method, white_point=target.white_point)
     except StainError as error:
-        warnings.warn(f"slide {slide.name!r}: stain left as it is, {error}", UserWarning, stacklevel=3)
+        warnings.warn(f"slide {slide.name!r}: stain left as it is, {error}", stacklevel=3)
         return pyr.levels[0], {**entry, "applied": False, "reason": str(error)}
     recolored = map_masked(pyr.levels[0], *_mask_on(slide, pyr), _recolor(found, target))
     return recolored, {**entry, "applied": True, "source": found.to_dict()}

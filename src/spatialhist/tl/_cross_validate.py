@@ -194,7 +194,7 @@ def cross_validate(
     )
     told += [*other_seeds(table, recipe, task.seed), *note_of_parts(task.parts, layer)]
     for text in told:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, stacklevel=2)
     chosen = selection(
         table, used, cohort.slides_of_table(), task.rows, genes=genes, always=always, groups=groups, assigned=assigned,
         encoder=task.encoder, told=told,
@@ -234,7 +234,6 @@ def _tell_of_depth(task: Task) -> None:
         warnings.warn(
             f"baseline_depth is left out: no counts lie behind {task.layer!r} and obs has no 'total_counts', so that nothing says "
             "how deep a spot is (proportions have no depth)",
-            UserWarning,
             stacklevel=3,
         )
 
@@ -259,7 +258,6 @@ def _warn_of_gaps(name: str, values: np.ndarray, cv: CrossValidation) -> None:
             f"model {name!r} predicted NaN or infinite values: {asked - given:,} of {asked:,}, and nothing at all for {spots} of "
             f"{len(values)} spots. They are not scored, and where they are missing no other model is; a network that "
             "diverged needs a smaller learning_rate",
-            UserWarning,
             stacklevel=4,
         )
 

@@ -127,7 +127,7 @@ def evaluate(
     scorer = replace(scorer, gene_sets={} if gene_sets is None else as_gene_sets(gene_sets), seed=seed)
     told = _told(table, every, scorer.rows, truth, chosen)
     for text in told:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, stacklevel=2)
     # layer by layer, gone through more than once: all of them as dense arrays may not fit into memory
     scorer = scorer.on_what_all_predict(lambda: ((layer, get_dense_layer(table, layer)) for layer in chosen))
     records: list[Record] = []
@@ -166,7 +166,6 @@ def _tell_of_depth(scorer: Scorer) -> None:
         warnings.warn(
             f"{BEYOND_DEPTH} is empty: no counts lie behind {scorer.truth!r} and obs has no 'total_counts', so that nothing says "
             "how deep a spot is (proportions have no depth); put total counts into a column of obs and name it by depth=",
-            UserWarning,
             stacklevel=3,
         )
 
@@ -216,7 +215,6 @@ def _found(table: AnnData, truth: str) -> list[str]:
     if stale:
         warnings.warn(
             f"layers {stale} are of an earlier run and not scored: name them in layers=, or delete them",
-            UserWarning,
             stacklevel=3,
         )
     by_predictor: dict[str, str] = {}

@@ -135,11 +135,11 @@ def predict(
     relatives = Relatives.of(trained)
     training = {s.name: relatives.training_slide(s) for s in opened}
     for text in relatives.told(opened):
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, stacklevel=2)
     for name in training.values():
         trained.check_slide(name)
     for text in mismatches(cohort.table, opened, trained):
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, stacklevel=2)
     values, ood = {}, {}
     for slide in tqdm(opened, desc="predict", disable=not progress):
         with pinned_threads(trained.threads):

@@ -182,7 +182,7 @@ def predict_grid(
         check_composition(trained)
     opened = cohort.every_slide()
     for text in [*Relatives.of(trained).told(opened), *mismatches(cohort.table, opened, trained)]:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, stacklevel=2)
     design = trained.design(encoder)
     grids = [lay_grid(s, trained, design, spacing=spacing, lattice=lattice, within=within) for s in opened]
     # all grids, before hours are spent on the first

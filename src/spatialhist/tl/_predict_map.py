@@ -162,7 +162,7 @@ def predict_map(
         check_composition(trained)
     opened = cohort.slide(name)
     for text in [*Relatives.of(trained).told([opened]), *mismatches(cohort.table, [opened], trained)]:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, stacklevel=2)
     bare, design, training_slide = as_trained_on(opened, trained, trained.design(encoder))
     raster = _lay(bare, resolution, square_side(len(columns) + 1))
     if sdata.path is None:

@@ -134,7 +134,6 @@ def _automatic(cv: CrossValidation) -> str:
     warnings.warn(
         f"the run has {len(cv.groups)} groups, too few to fit weights of a stack and evaluate them on others: the "
         f"{len(cv.models)} models are averaged; weights need {MIN_GROUPS_STACKED} groups",
-        UserWarning,
         stacklevel=3,
     )
     return "mean"

@@ -72,7 +72,7 @@ def look_at(adata: AnnData) -> Contents:
         _obsm(adata, renaming),
     )
     if renaming.changed:
-        warnings.warn(f"names are changed: {renaming.told()}", UserWarning, stacklevel=3)
+        warnings.warn(f"names are changed: {renaming.told()}", stacklevel=3)
     return contents
 
 

@@ -92,9 +92,7 @@ def _laid_on_white(rgb: np.ndarray, rest: np.ndarray, alpha: str) -> np.ndarray:
 
 def warn_gray(name: str) -> None:
     """Say that an image has no colors, which H&E lives from."""
-    warnings.warn(
-        f"{name} has one channel: read as gray. Stain and color features need the RGB image", UserWarning, stacklevel=3
-    )
+    warnings.warn(f"{name} has one channel: read as gray. Stain and color features need the RGB image", stacklevel=3)
 
 
 def warn_cmyk(name: str) -> None:

@@ -54,9 +54,7 @@ def place(slide: Slide, image_px: int) -> Place:
     try:
         image = slide.image()
     except KeyError as error:
-        warnings.warn(
-            f"slide {slide.name!r} is shown without its H&E image: {error.args[0]}", UserWarning, stacklevel=4
-        )
+        warnings.warn(f"slide {slide.name!r} is shown without its H&E image: {error.args[0]}", stacklevel=4)
         return Place(slide.xy * unit, *lengths, None)
     return Place(slide.centers() * (image.px * unit), *lengths, _picture(image, image_px, image.px * unit))
 

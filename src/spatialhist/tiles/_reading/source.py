@@ -52,7 +52,7 @@ class PixelSource:
                 f"image {pyramid.key!r} has {channels} channels of {dtype}: tiles need 3 of uint8 (r, g, b)"
             )
         if self.stored and min(self.chunk_shape(0)) > MAX_CHUNK_PX:
-            warnings.warn(_large_chunks(pyramid.key, self.chunk_shape(0)), UserWarning, stacklevel=3)
+            warnings.warn(_large_chunks(pyramid.key, self.chunk_shape(0)), stacklevel=3)
 
     def shape(self, level: int) -> tuple[int, int]:
         """Height and width of a level."""

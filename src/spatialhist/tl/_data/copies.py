@@ -83,6 +83,5 @@ def _warn_of_parts(slides: Sequence[Slide], assigned: Mapping[str, str]) -> None
         warnings.warn(
             f"pictures of slides of different groups go on in each other (correlation of their edges): {', '.join(parts)}; "
             "if they are parts of one section, scores look better than they are: put them into one group with groups=",
-            UserWarning,
             stacklevel=5,
         )

@@ -38,7 +38,6 @@ def warn_of_similar(slides: Sequence[Slide], assigned: dict[str, str]) -> None:
         warnings.warn(
             f"slides of different groups look alike (correlation of their details): {', '.join(alike)}; if they are "
             "sections of one patient, scores look better than they are: put them into one group with groups=",
-            UserWarning,
             stacklevel=4,
         )
 

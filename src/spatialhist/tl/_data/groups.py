@@ -69,7 +69,7 @@ def assign_groups(table: AnnData, slides: Sequence[Slide], groups: str = "auto")
         )
     warn_of_spellings(table, [_keys.PATIENT] if groups == "slide" else [_keys.PATIENT, groups], slides[0].table_key)
     if asked != "auto" and (shared := shared_patients(slides, assigned)):
-        warnings.warn(_flattering(slides, asked, list(shared)), UserWarning, stacklevel=3)
+        warnings.warn(_flattering(slides, asked, list(shared)), stacklevel=3)
     return assigned
 
 
@@ -98,7 +98,7 @@ def _automatic(slides: Sequence[Slide]) -> str:
         return _keys.PATIENT
     if None not in patients and len(known) == len(slides):
         return "slide"  # each is of another patient: the same groups by other names
-    warnings.warn(f"slides are held out one by one: {_why_slides(slides, len(known))}", UserWarning, stacklevel=4)
+    warnings.warn(f"slides are held out one by one: {_why_slides(slides, len(known))}", stacklevel=4)
     return "slide"
 
 
@@ -177,7 +177,7 @@ def refuse_shared_stain(table: AnnData, slides: Sequence[Slide], image: str) -> 
             )
             if key == used.key:
                 raise ValueError(said)
-            warnings.warn(f"{said}. It is known by its pixels, which are those of {key!r}", UserWarning, stacklevel=4)
+            warnings.warn(f"{said}. It is known by its pixels, which are those of {key!r}", stacklevel=4)
 
 
 def _recolored(entry: Mapping[str, Any], used: Pyramid) -> list[str]:

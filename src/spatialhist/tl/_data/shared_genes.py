@@ -47,7 +47,6 @@ def refuse_other_genes(table: AnnData, slides: Sequence[Slide], rows: Mapping[st
     if few:
         warnings.warn(
             f"slides share few genes: {', '.join(few)}; compare their names, sdata['table'].var_names",
-            UserWarning,
             stacklevel=4,
         )
 

@@ -41,7 +41,6 @@ def warn_of_upsampling(slides: Sequence[Slide], design: Design, encoder: ColorTe
         f"{factor:.1f} times to the {pixels} pixels of encoder {_label(design)}, which sees blur where it was "
         f"trained on detail. Read an image of higher resolution, or pass wider fields of view: "
         f"extents={_wide_enough(design, factors)}",
-        UserWarning,
         stacklevel=4,
     )
 

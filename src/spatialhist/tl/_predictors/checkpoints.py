@@ -29,7 +29,6 @@ def read_checkpoint(path: Path, aside: Path) -> dict[str, Any] | None:
         take_place(path, aside)
         warnings.warn(
             f"checkpoint {path} cannot be read ({type(error).__name__}): moved to {aside.name}, training starts again",
-            UserWarning,
             stacklevel=3,
         )
         return None

@@ -36,6 +36,5 @@ def check_same(value: object, what: str, argument: str, known: dict[str, Any]) -
         warnings.warn(
             f"{what} in {argument}=[...] has other settings or code than the one that was trained{python_note()}; it "
             "predicts with what was fitted then",
-            UserWarning,
             stacklevel=4,
         )

@@ -132,7 +132,6 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
     warnings.warn(
         f"scheme='as_written': its score of {score:.3f} is not honest (fold models predict spots they were trained on) and "
         "belongs in no table; scheme='honest' gives one that does",
-        UserWarning,
         stacklevel=3,
     )
     return result

@@ -85,7 +85,7 @@ def gather_given(
         joined = join(name, source, table, rows)
         found.append(Given(name, joined.values, None, joined.notes))
     if notes := [note for g in found for note in g.notes]:
-        warnings.warn(f"predictions were joined in part: {'; '.join(notes)}", UserWarning, stacklevel=3)
+        warnings.warn(f"predictions were joined in part: {'; '.join(notes)}", stacklevel=3)
     return found
 
 

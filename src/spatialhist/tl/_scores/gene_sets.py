@@ -76,6 +76,5 @@ def tell_of_small_sets(scores: pd.DataFrame, gene_sets: Mapping[str, Sequence[st
         warnings.warn(
             f"{len(small)} of {len(gene_sets)} gene sets have fewer than {MIN_GENES} genes among those that are predicted and "
             f"are not scored: {', '.join(small)}",
-            UserWarning,
             stacklevel=3,
         )

@@ -160,7 +160,6 @@ class Scorer:
             warnings.warn(
                 "every layer is scored on the spots and genes that all of them predict. Not predicted, although another "
                 f"layer does: {'; '.join(gaps)}. To score the others on more, leave a layer out with layers=",
-                UserWarning,
                 stacklevel=3,
             )
         return replace(self, rows=rows, columns=columns)
@@ -333,7 +332,7 @@ def _large_enough(rows: dict[str, np.ndarray], min_counts: int) -> dict[str, np.
     text = f"a score needs {MIN_SPOTS} measured spots of {min_counts} counts; there are {told}"
     if len(small) == len(rows):
         raise ValueError(f"{text}: lower min_counts=, or measure more spots")
-    warnings.warn(f"{text}: not scored", UserWarning, stacklevel=4)
+    warnings.warn(f"{text}: not scored", stacklevel=4)
     return {s: r for s, r in rows.items() if s not in small}
 
 
