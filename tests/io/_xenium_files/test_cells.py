@@ -25,9 +25,9 @@ def test_counts_and_places_belong_to_the_same_cell(tmp_path, kind, ids):
     assert order == frame["cell_id"].tolist()[::-1]
     found = cells.matrix.toarray()[::-1]
     assert np.array_equal(found, COUNTS)
-    np.testing.assert_allclose(cells.centers[::-1], frame[["x_centroid", "y_centroid"]])
-    np.testing.assert_allclose(cells.diameter[::-1], 2 * np.sqrt(frame["cell_area"] / np.pi))
-    assert cells.genes["symbol"].tolist() == ["ERBB2", "FASN"] and cells.genes["id"].tolist() == ["ENSG1", "ENSG2"]
+    np.testing.assert_allclose(cells.centers_um[::-1], frame[["x_centroid", "y_centroid"]])
+    np.testing.assert_allclose(cells.diameter_um[::-1], 2 * np.sqrt(frame["cell_area"] / np.pi))
+    assert cells.genes == ["ERBB2", "FASN"] and cells.gene_ids == ["ENSG1", "ENSG2"]
     assert list(cells.obs) == ["transcript_counts", "cell_area", "segmentation_method"]
     assert cells.tally.counted == 15 and cells.tally.controls == {"negative_control_probe": 4}
     assert "left out 4 of no gene" in str(cells.tally)
@@ -50,7 +50,7 @@ def test_a_cell_without_an_area_is_as_large_as_most(tmp_path):
     frame = write_cells(tmp_path)
     frame.assign(cell_area=[np.nan, 64.0, 81.0, 0.0]).to_parquet(tmp_path / "cells.parquet")
     typical = 2 * np.sqrt(72.5 / np.pi)
-    np.testing.assert_allclose(_read(tmp_path).diameter[[0, 3]], typical)
+    np.testing.assert_allclose(_read(tmp_path).diameter_um[[0, 3]], typical)
 
 
 def _other_ids(folder):

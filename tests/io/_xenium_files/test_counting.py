@@ -24,7 +24,7 @@ def test_counts_are_those_of_pandas(tmp_path, lattice):
     frame.to_parquet(tmp_path / "transcripts.parquet")
     counted = count_in_spots(tmp_path / "transcripts.parquet", 17.0, lattice, 20)
     assert counted.genes == sorted(GENES)
-    assert np.array_equal(counted.matrix.toarray(), _expected(frame, counted.centers)[counted.genes])
+    assert np.array_equal(counted.matrix.toarray(), _expected(frame, counted.centers_um)[counted.genes])
     assert counted.matrix.has_canonical_format and counted.matrix.dtype == np.float32
     assert (counted.matrix.sum(axis=1) > 0).all()
 
@@ -88,7 +88,7 @@ def test_parts_of_any_size_sum_to_the_same(tmp_path, monkeypatch, name):
     monkeypatch.setattr(transcripts, "BLOCK_BYTES", 1000)
     monkeypatch.setattr(key_sums, "STRETCH", 5)
     parts = count_in_spots(tmp_path / name, 17.0, "hex", 20)
-    assert parts.tally == whole.tally and np.array_equal(parts.centers, whole.centers)
+    assert parts.tally == whole.tally and np.array_equal(parts.centers_um, whole.centers_um)
     assert (parts.matrix != whole.matrix).nnz == 0
 
 

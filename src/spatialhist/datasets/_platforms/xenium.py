@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 def build_xenium(slide: Segmented, name: str, patient: str, genes: list[str]) -> SpatialData:
     """Make an object of a slide with cells; outlines and transcripts have the names that spatialdata-io gives them."""
     from spatialhist.io._xenium_files.alignment import Alignment
-    from spatialhist.io._xenium_files.counting import Tally
+    from spatialhist.io._xenium_files.counting import Spots, Tally
     from spatialhist.io._xenium_files.slide import build_spots
-    from spatialhist.io._xenium_files.spots import Spots
 
     mpp = slide.scene.design.mpp
     ids = np.arange(len(slide.xy)) + 1

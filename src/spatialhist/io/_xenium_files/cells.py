@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from spatialhist import _keys
 from spatialhist._runtime.files import BROKEN, UNDECODABLE, intact, own_hdf5
 from spatialhist._sdata.gene_names import unique_names
 from spatialhist._sdata.values import check_compressed, check_indices
-from spatialhist.io._xenium_files.counting import Tally
+from spatialhist.io._xenium_files.counting import Spots, Tally
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -25,38 +24,7 @@ ID, CENTROID, AREA = "cell_id", ["x_centroid", "y_centroid"], "cell_area"
 AGAIN = "Copy it again from the Xenium output"
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Cells with their counts.
-
-    Attributes
-    ----------
-    ids
-        Whole numbers or text, as the run has them.
-    centers
-        Centroids ``(n, 2)`` in micrometers.
-    diameter
-        Of the circle of each cell's area, in micrometers.
-    matrix
-        Cells x genes.
-    genes
-        Symbol and id of each.
-    obs
-        What else the run says of each cell.
-    tally
-        What was counted.
-    """
-
-    ids: np.ndarray
-    centers: np.ndarray
-    diameter: np.ndarray
-    matrix: csr_matrix
-    genes: pd.DataFrame
-    obs: pd.DataFrame
-    tally: Tally
-
-
-def read_cells(files: XeniumFiles) -> Cells:
+def read_cells(files: XeniumFiles) -> Spots:
     """Read cells and their counts.
 
     Raises
@@ -85,14 +53,17 @@ def read_cells(files: XeniumFiles) -> Cells:
     # spelled as in transcripts, whose categories are in lower case with underscores
     others = features.loc[~is_gene, "kind"].str.lower().str.replace(" ", "_")
     tally.add_controls({kind: int(n) for kind, n in pd.Series(sums[~is_gene]).groupby(others.to_numpy()).sum().items()})
-    return Cells(
-        frame[ID].to_numpy(),
+    symbols, gene_ids = (features.loc[is_gene, column].tolist() for column in ("symbol", "id"))
+    return Spots(
         frame[CENTROID].to_numpy(dtype=float),
         _diameters(frame, files.cells),
+        None,
         matrix[:, np.flatnonzero(is_gene)],
-        _named(features[is_gene]),
-        _other_columns(frame),
+        unique_names(symbols, gene_ids),
         tally,
+        gene_ids=gene_ids,
+        ids=frame[ID].to_numpy(),
+        obs=_other_columns(frame),
     )
 
 
@@ -186,11 +157,6 @@ def _diameters(frame: pd.DataFrame, path: Path) -> np.ndarray:
         raise ValueError(f"column {AREA!r} of {path} holds no area above 0. {AGAIN}")
     # a cell without an area is as large as most
     return 2 * np.sqrt(np.where(known, area, np.median(area[known])) / np.pi)
-
-
-def _named(features: pd.DataFrame) -> pd.DataFrame:
-    names = unique_names(features["symbol"].tolist(), features["id"].tolist())
-    return pd.DataFrame({"symbol": names, "id": features["id"].to_numpy()})
 
 
 def _other_columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from spatialhist.io._xenium_files.features import GENE
 from spatialhist.io._xenium_files.transcripts import Features, read_parts
 
 if TYPE_CHECKING:
+    import pandas as pd
     from scipy.sparse import csr_matrix
 
     from spatialhist.io._xenium_files.transcripts import Part
@@ -50,28 +51,39 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """Spots with their counts.
+class Spots:
+    """Spots of one slide.
 
     Attributes
     ----------
-    centers
-        ``(n, 2)`` in micrometers.
+    centers_um
+        ``(n, 2)``.
+    diameter_um
+        Of all, or of each.
+    pitch_um
+        Distance of neighbors where it is known.
     matrix
         Spots x genes.
     genes
-        In the order of names, those without a transcript of good quality among them.
+        Names, unique.
+    gene_ids, ids, obs
+        What else the run says, None where it says nothing.
     tally
         What became of transcripts.
     """
 
-    centers: np.ndarray
+    centers_um: np.ndarray
+    diameter_um: float | np.ndarray
+    pitch_um: float | None
     matrix: csr_matrix
     genes: list[str]
     tally: Tally
+    gene_ids: list[str] | None = None
+    ids: np.ndarray | None = None
+    obs: pd.DataFrame | None = None
 
 
-def count_in_spots(path: Path, spacing: float, lattice: str, min_qv: float) -> Counted:
+def count_in_spots(path: Path, spacing: float, lattice: str, min_qv: float) -> Spots:
     """Count the transcripts of a file in spots that touch and do not overlap: each falls into exactly one.
 
     Raises
@@ -97,7 +109,7 @@ def count_in_spots(path: Path, spacing: float, lattice: str, min_qv: float) -> C
     columns = sorted(genes, key=features.names.__getitem__)
     codes, matrix = counts_matrix(*sums.total(), columns, len(features.names))
     centers = cell_centers(decode_cells(codes), spacing, lattice)
-    return Counted(centers, matrix, [features.names[i] for i in columns], tally)
+    return Spots(centers, spacing, spacing, matrix, [features.names[i] for i in columns], tally)
 
 
 def _take_genes(part: Part, min_qv: float, tally: Tally) -> np.ndarray:

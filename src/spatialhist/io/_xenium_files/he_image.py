@@ -13,13 +13,11 @@ import numpy as np
 
 from spatialhist import _keys
 from spatialhist._sdata.spots_on_image import is_grave, misfit
-from spatialhist.io._images.image_file import MPP_RANGE, in_memory, read_image, read_mpp
+from spatialhist.io._images.image_file import MPP_RANGE, read_mpp
 from spatialhist.io._xenium_files.alignment import read_alignment
 from spatialhist.io._xenium_files.files import alignment_names, find_alignment, find_he_image, pixel_size
 
 if TYPE_CHECKING:
-    import dask.array as da
-
     from spatialhist.io._xenium_files.alignment import Alignment
     from spatialhist.io._xenium_files.files import XeniumFiles
 
@@ -44,14 +42,6 @@ class HeImage:
     path: Path
     alignment: Alignment
     pixel_size: float
-
-    def open(self) -> np.ndarray | da.Array:
-        """Pixels ``(3, y, x)``, which stay in the file where its format allows it."""
-        return read_image(self.path)
-
-    def in_memory(self, pixels: np.ndarray | da.Array) -> np.ndarray:
-        """Decoded pixels of :meth:`open`."""
-        return in_memory(pixels, self.path)
 
     def check(self, centers_um: np.ndarray, radius_um: float, pixels: Any, slide: str) -> None:
         """Compare the image with spots that are to lie on it.

@@ -14,9 +14,10 @@ from spatialhist import _keys
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+    from spatialhist.io._xenium_files.counting import Spots
     from spatialhist.io._xenium_files.files import XeniumFiles
     from spatialhist.io._xenium_files.he_image import HeImage
-    from spatialhist.io._xenium_files.spots import Lattice, Spots
+    from spatialhist.io._xenium_files.spots import Lattice
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ def read_part(
     Where `lazy`, pixels of the image stay in its file until they are written to a store.
     """
     from spatialhist.io._assembly.slide import check_slide_id, sample_id
+    from spatialhist.io._images.image_file import in_memory, read_image
     from spatialhist.io._xenium_files.files import find_files
     from spatialhist.io._xenium_files.slide import build_spots
     from spatialhist.io._xenium_files.spots import check_spots_option, read_spots
@@ -48,11 +50,11 @@ def read_part(
     spacing = check_spots_option(spots, lattice, min_qv)
     files = find_files(path)
     picture = _find_image(files, image, alignment, name)
-    pixels = None if picture is None else picture.open()
+    pixels = None if picture is None else read_image(picture.path)
     found = read_spots(files, spacing, lattice, min_qv)
     if picture is not None:
         picture.check(found.centers_um, float(np.median(found.diameter_um)) / 2, pixels, name)
-        pixels = pixels if lazy else picture.in_memory(pixels)
+        pixels = pixels if lazy else in_memory(pixels, picture.path)
     part = build_spots(found, None if picture is None else picture.alignment, pixels, name, patient)
     _log(part, found, picture, name, path)
     return part

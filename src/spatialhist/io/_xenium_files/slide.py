@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from spatialhist.io._xenium_files.alignment import Alignment
-    from spatialhist.io._xenium_files.spots import Spots
+    from spatialhist.io._xenium_files.counting import Spots
 
 RECORD = "xenium"
 """Entry of a slide in ``attrs`` that says what was left out and how the image was placed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +13,7 @@ from spatialhist.io._xenium_files.cells import read_cells
 from spatialhist.io._xenium_files.counting import count_in_spots
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from scipy.sparse import csr_matrix
-
-    from spatialhist.io._xenium_files.counting import Tally
+    from spatialhist.io._xenium_files.counting import Spots
     from spatialhist.io._xenium_files.files import XeniumFiles
 
 CELLS = "cells"
@@ -25,39 +21,6 @@ Lattice = Literal["hex", "square"]
 COUNTED_QV = 20
 """Least quality of transcripts in the cell-feature matrix of every version."""
 EXAMPLES = "give ('um', 55) for spots of 55 um, or 'cells' for segmented cells"
-
-
-@dataclass(frozen=True)
-class Spots:
-    """Spots of one slide.
-
-    Attributes
-    ----------
-    centers_um
-        ``(n, 2)``.
-    diameter_um
-        Of all, or of each.
-    pitch_um
-        Distance of neighbors where it is known.
-    matrix
-        Spots x genes.
-    genes
-        Names, unique.
-    gene_ids, ids, obs
-        What else the run says, None where it says nothing.
-    tally
-        What became of transcripts.
-    """
-
-    centers_um: np.ndarray
-    diameter_um: float | np.ndarray
-    pitch_um: float | None
-    matrix: csr_matrix
-    genes: list[str]
-    tally: Tally
-    gene_ids: list[str] | None = None
-    ids: np.ndarray | None = None
-    obs: pd.DataFrame | None = None
 
 
 def check_spots_option(spots: Any, lattice: str, min_qv: float) -> float | None:
@@ -95,27 +58,11 @@ def read_spots(files: XeniumFiles, spacing: float | None, lattice: str, min_qv: 
         If a file is missing or damaged.
     """
     if spacing is None:
-        return _cells(files)
+        return read_cells(files)
     if files.transcripts is None:
         has_cells = "; to read its cells, give spots='cells'" if files.cells and files.matrix else ""
         raise FileNotFoundError(
             f"missing {files.folder / 'transcripts.parquet'} (or transcripts.csv.gz): copy it there from the Xenium "
             f"output{has_cells}"
         )
-    counted = count_in_spots(files.transcripts, spacing, lattice, min_qv)
-    return Spots(counted.centers, spacing, spacing, counted.matrix, counted.genes, counted.tally)
-
-
-def _cells(files: XeniumFiles) -> Spots:
-    cells = read_cells(files)
-    return Spots(
-        cells.centers,
-        cells.diameter,
-        None,
-        cells.matrix,
-        cells.genes["symbol"].tolist(),
-        cells.tally,
-        gene_ids=cells.genes["id"].tolist(),
-        ids=cells.ids,
-        obs=cells.obs,
-    )
+    return count_in_spots(files.transcripts, spacing, lattice, min_qv)
