@@ -59,7 +59,7 @@ def read_cells(files: XeniumFiles) -> Spots:
         _diameters(frame, files.cells),
         None,
         matrix[:, np.flatnonzero(is_gene)],
-        unique_names(symbols, gene_ids),
+        unique_names(symbols, gene_ids).tolist(),
         tally,
         gene_ids=gene_ids,
         ids=frame[ID].to_numpy(),
