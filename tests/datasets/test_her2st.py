@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -75,11 +76,11 @@ def mirror(monkeypatch):
         return hashlib.sha256(FILES[path]).hexdigest()
 
     positions = "2x3,20.25,30.50\n2x4,20.00,41.75\n3x3,30.00,30.00\n"
-    known = _her2st._Slide(
+    known = [
         "B", "B/B4/scan.jpg", 0.7, 10.0, 5.0, digest("/ST-imgs/B/B4/scan.jpg"), digest("/ST-cnts/B4.tsv.gz"),
         hashlib.sha256(positions.encode()).hexdigest(),
-    )  # fmt: skip
-    monkeypatch.setattr(_her2st, "SLIDES", {"B4": known})
+    ]  # fmt: skip
+    monkeypatch.setattr(_her2st, "SLIDES", pd.DataFrame([known], ["B4"], _her2st.SLIDES.columns).rename_axis("slide"))
     monkeypatch.setattr(Mirror, "asked", [])
     monkeypatch.setattr(Mirror, "stops_after", None)
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
@@ -191,7 +192,7 @@ def test_unknown_slides():
 @pytest.mark.real_data
 def test_pinned_hashes_are_those_of_the_published_files(data_root):
     folder = data_root / "her2st"
-    for slide, known in _her2st.SLIDES.items():
+    for slide, known in _her2st.SLIDES.iterrows():
         image, matrix = folder / "images" / f"{slide}.jpg", folder / "counts" / f"{slide}.tsv.gz"
         assert hashlib.sha256(image.read_bytes()).hexdigest() == known.image_sha256
         assert hashlib.sha256(matrix.read_bytes()).hexdigest() == known.counts_sha256

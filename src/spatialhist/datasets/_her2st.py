@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,52 +26,10 @@ NOTICE = (
 )
 
 
-@dataclass(frozen=True)
-class _Slide:
-    """Where a slide lies, its scale, and what its files are; of the spots, what is read of them."""
-
-    patient: str
-    image: str
-    mpp_um: float
-    spot_pitch_px: float
-    spot_diameter_px: float
-    image_sha256: str
-    counts_sha256: str
-    spots_sha256: str
-
-
-SLIDES = {
-    "B4": _Slide(
-        "B", "B/B4/BT10737_D2_HE.jpg", 0.6901, 289.8, 144.9,
-        image_sha256="3cb165614ce2a13426381e450220dccac980cc9bda6a90fb041c28ca0e2c753d",
-        counts_sha256="e38231c2a38c9bc7e6d550eec0e527c1869ee0e525fc913e708d1323c34f5ebb",
-        spots_sha256="140aa5364df940ff8bc00497a2648cab473993fd687e5b18d75d4f294829fb58",
-    ),
-    "C2": _Slide(
-        "C", "C/C2/5714_HE_BT_C2.jpg", 0.693, 288.6, 144.3,
-        image_sha256="26e2f73ae840cdd46c5bba405aae181f13a56a376b9848dff23f7a9c5de7f19e",
-        counts_sha256="c1c59ea6cffae36b9ecb561b8e2a97e3aa5f4085f748e991a0e330ed9d09773d",
-        spots_sha256="dc99e17e459e4176c8fabd63dbbcd8f0835028757f441eb655dcccc9a3ad5596",
-    ),
-    "C3": _Slide(
-        "C", "C/C3/5714_HE_BT_D1.jpg", 0.6924, 288.83, 144.4,
-        image_sha256="0005a92674014d473040a28f0afca89ce5fa5c44019b479b638ceb3272ceb568",
-        counts_sha256="e00c55a3eb9caac5d9c71b8906aae8be8b38f93e23938f4a0ebee17683ef6a2a",
-        spots_sha256="0b50cbbfa46910b828f8bb22eb0d951bcfd56c315abfcc3b0170b3fbf14eb506",
-    ),
-    "C4": _Slide(
-        "C", "C/C4/5714_HE_BT_D2.jpg", 0.687, 291.12, 145.6,
-        image_sha256="f40607eb1d5f0d125decd71c48b0c5d29cf6776ad92297fd185631208c82d6f2",
-        counts_sha256="33201f76d41d7131dc600a0f87d9a70383af3503e81698b4d11e6f2e8d73e9da",
-        spots_sha256="65f9299246104491ab04fdfd6af9c6ac52a221d4a4348a5ec428617f120f41d2",
-    ),
-    "C5": _Slide(
-        "C", "C/C5/5714_HE_BT_E1.jpg", 0.6819, 293.29, 146.6,
-        image_sha256="34028ea41e376396b50c42b0a11a7e689c85be4a8022e668d0a09cc128c04c65",
-        counts_sha256="c0f310315ca6110d74dbdf7011e5b42432ba0b8eb5f001824764911988f39338",
-        spots_sha256="3b762b5fe3da2ba47d4aa58f31899cc25c248c0492ee15f270bd907f70cb2d15",
-    ),
-}  # fmt: skip
+SHEET = ["patient", "mpp_um", "spot_pitch_px", "spot_diameter_px"]
+"""Columns of the table that is read with the slides."""
+SLIDES = pd.read_csv(Path(__file__).with_suffix(".csv"), index_col="slide", float_precision="round_trip")
+"""Patient, scale and files of every slide with their SHA-256; of the spots, that of what is read of them."""
 
 
 def her2st(
@@ -128,14 +85,14 @@ def her2st(
     """
     from spatialhist.io import read_st
 
-    chosen = list(SLIDES) if slides is None else [slides] if isinstance(slides, str) else list(slides)
-    unknown = [s for s in chosen if s not in SLIDES]
+    chosen = list(SLIDES.index) if slides is None else [slides] if isinstance(slides, str) else list(slides)
+    unknown = [s for s in chosen if s not in SLIDES.index]
     if unknown or not chosen:
-        raise KeyError(f"no slides {unknown} to download; there are {list(SLIDES)}")
+        raise KeyError(f"no slides {unknown} to download; there are {list(SLIDES.index)}")
     folder = cache_folder("her2st", cache)
     for slide in chosen:
         _download(folder, slide, mirror, progress)
-    _write_table(folder / "slides.csv", _sheet())
+    _write_table(folder / "slides.csv", SLIDES[SHEET].reset_index())
     if progress:
         print(NOTICE)
     sdata = read_st(folder, slides=chosen, store=store, progress=progress)
@@ -147,7 +104,7 @@ def her2st(
 
 def _download(folder: Path, slide: str, mirror: str, progress: bool) -> None:
     """Bring the files of a slide into the layout that :func:`spatialhist.io.read_st` reads."""
-    known = SLIDES[slide]
+    known = SLIDES.loc[slide]
     counts, published = folder / "counts" / f"{slide}.tsv.gz", folder / "published" / f"{slide}_selection.tsv"
     fetch(f"{mirror}/ST-imgs/{known.image}", folder / "images" / f"{slide}.jpg", known.image_sha256, progress=progress)
     fetch(f"{mirror}/ST-cnts/{counts.name}", counts, known.counts_sha256, progress=progress)
@@ -180,12 +137,6 @@ def _digest(spots: pd.DataFrame) -> str:
     rows = zip(spots["spot_id"], spots["pixel_x"], spots["pixel_y"], strict=True)
     lines = sorted(f"{spot},{x:.2f},{y:.2f}\n" for spot, x, y in rows)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _sheet() -> pd.DataFrame:
-    columns = ["patient", "mpp_um", "spot_pitch_px", "spot_diameter_px"]
-    rows = [[slide, *(getattr(known, c) for c in columns)] for slide, known in SLIDES.items()]
-    return pd.DataFrame(rows, columns=["slide", *columns])
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
