@@ -40,6 +40,7 @@ def predictors():
         Ridge(components=6),
         Ridge(name="ridge_raw", standardized=False, components=6),
         KernelRidge(landmarks=30, components=6),
+        Ridge(name="ridge_by_component", components=6, by_component=3),
         DepthAdjusted(Ridge(components=6)),
         FeatureNetwork(members=1, epochs=2, dim=8),
         TileNetwork(build=SmallNetwork, epochs=2, members=2, ema=0.9),

@@ -78,7 +78,10 @@ def test_landmarks_are_training_points_and_limited():
     assert np.isfinite(Nystroem.fit(points[:1], 10, 1.0, 0).transform(points)).all()
 
 
-@pytest.mark.parametrize("predictor", [Ridge(components=4), KernelRidge(components=4, landmarks=20)])
+BY_COMPONENT = [Ridge(components=4, by_component=2), KernelRidge(components=4, landmarks=20, by_component=3)]
+
+
+@pytest.mark.parametrize("predictor", [Ridge(components=4), KernelRidge(components=4, landmarks=20), *BY_COMPONENT])
 class TestBoth:
     def test_learns_what_features_tell_of_new_slides(self, predictor):
         fitted = fit(replace(predictor, components=8), draw_samples())
@@ -104,6 +107,22 @@ class TestBoth:
         predicted = fit(predictor, samples).predict(samples)
         level = center_by_slide(samples.targets, samples.slide)[1]
         np.testing.assert_allclose(predicted.mean(axis=0), level, atol=1e-3)
+
+
+@pytest.mark.parametrize("predictor", BY_COMPONENT)
+def test_components_have_regularization_of_their_own(predictor):
+    fitted = fit(predictor, draw_samples(sizes=(30, 25, 20, 35)))
+    assert len(fitted.chosen["strengths"]) == len(fitted.chosen["slopes"]) == predictor.by_component
+    assert np.linalg.matrix_rank(fitted.weights) <= predictor.by_component
+
+
+@pytest.mark.parametrize("predictor", BY_COMPONENT)
+def test_two_inner_groups_choose_one_strength_for_all(predictor):
+    samples = draw_samples(sizes=(30, 25))
+    whole = fit(replace(predictor, by_component=0), samples)
+    few = fit(predictor, samples)
+    assert few.chosen == whole.chosen
+    np.testing.assert_array_equal(few.predict(samples), whole.predict(samples))
 
 
 @pytest.mark.parametrize("predictor", [Ridge(components=6), KernelRidge(components=6, landmarks=30)])

@@ -61,14 +61,21 @@ class HeldSlide:
 
     def score(self, weights: np.ndarray) -> float:
         """Mean Pearson of predictions by weights ``(features, genes)``, as :func:`within_slide_score` takes it."""
-        predicted = self.design @ weights
-        squares = np.einsum("ij,ij->j", predicted, predicted)
+        found = self.correlations(weights)
+        return float(found[self.varies].mean()) if self.varies.any() else 0.0
+
+    def correlations(self, weights: np.ndarray) -> np.ndarray:
+        """Pearson of predictions by weights ``(features, genes)`` of each gene, 0 where there is none."""
+        product, squares = self.regression(weights)
         rounding = ROUNDING * np.finfo(np.float64).eps * (self.first @ weights)
         scored = self.varies & (squares > self.n * rounding**2)
-        product = np.einsum("ij,ij->j", predicted, self.truth)
         scale = self.norm * np.sqrt(squares)
-        found = np.divide(product, scale, out=np.zeros_like(product), where=scored)
-        return float(np.clip(found, -1, 1)[self.varies].mean()) if self.varies.any() else 0.0
+        return np.clip(np.divide(product, scale, out=np.zeros_like(product), where=scored), -1, 1)
+
+    def regression(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of products of predictions with targets, and with themselves, of each gene: the former by the latter is a slope."""
+        predicted = self.design @ weights
+        return np.einsum("ij,ij->j", predicted, self.truth), np.einsum("ij,ij->j", predicted, predicted)
 
     def _rotated(self) -> HeldSlide:
         q, triangle = qr(self.design, mode="economic", overwrite_a=True, check_finite=False)

@@ -1,4 +1,4 @@
-"""Ridge and kernel ridge over features: standardize, reduce, regress. Strength and rank are chosen on inner groups."""
+"""Ridge and kernel ridge over features: standardize, reduce, regress. Regularization is chosen on inner groups."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from spatialhist.tl._data.samples import CLIP, row_parts
 from spatialhist.tl._predictors import ridge_solver as ridge
+from spatialhist.tl._predictors.by_component import choose_by_component
 from spatialhist.tl._predictors.stored import check_arrays
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from spatialhist.tl._data.samples import Blocks, Samples
     from spatialhist.tl._predictors.protocol import State
+
+OF_ALL = ("strength", "rank", "inner_score")
+BY_COMPONENT = ("strengths", "slopes", "inner_score")
+"""What a fit says of its choice: one for all genes, or one a component."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class Ridge:
         Principal components kept.
     ranks
         Candidates for the number of target components, 0 for all.
+    by_component
+        So many leading components of the targets, 32 for instance, get a regularization strength of their own each, and a
+        slope from regressing them on their predictions, both by leaving inner groups out; others are dropped (curds and
+        whey, Breiman and Friedman, J R Stat Soc B 59, 1997). With fewer than three inner groups, or 0, one strength and a
+        rank are chosen for all.
     """
 
     kind: ClassVar[str] = "model"
@@ -46,6 +56,10 @@ class Ridge:
     blocks: Blocks = "own"
     components: int = 128
     ranks: tuple[int, ...] = ridge.RANKS
+    by_component: int = 0
+
+    def __post_init__(self) -> None:
+        _check_components(self.by_component)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
@@ -78,6 +92,11 @@ class KernelRidge:
         Of the kernel, in median distances.
     ranks
         Candidates for the number of target components, 0 for all.
+    by_component
+        So many leading components of the targets, 32 for instance, get a regularization strength of their own each, and a
+        slope from regressing them on their predictions, both by leaving inner groups out; others are dropped (curds and
+        whey, Breiman and Friedman, J R Stat Soc B 59, 1997). With fewer than three inner groups, or 0, one strength and a
+        rank are chosen for all.
     """
 
     kind: ClassVar[str] = "model"
@@ -89,6 +108,10 @@ class KernelRidge:
     landmarks: int = 1000
     width: float = 1.5
     ranks: tuple[int, ...] = ridge.RANKS
+    by_component: int = 0
+
+    def __post_init__(self) -> None:
+        _check_components(self.by_component)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
@@ -99,6 +122,11 @@ class KernelRidge:
     def restore(self, state: State) -> FittedLinear:
         """Rebuild from arrays."""
         return FittedLinear.from_state(self, state)
+
+
+def _check_components(by_component: int) -> None:
+    if not isinstance(by_component, int) or by_component < 0:
+        raise ValueError(f"by_component={by_component!r} must be a whole number of components, or 0 for none")
 
 
 @dataclass(frozen=True)
@@ -212,11 +240,27 @@ def _regress(
     design = ridge.Design(points) if kernel is None else ridge.Design(points, kernel.transform)
     inner = samples.inner_groups()
     sums = ridge.GroupSums.of(design, centered, inner)
-    choice = ridge.choose(design, sums, centered, samples.slide, inner, ranks=predictor.ranks)
     # sums over the inner groups are kept, so that the fit on all spots needs no further pass
-    weights = sums.all().solve(choice.strength, choice.rank)
-    chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}
+    weights, chosen = _chosen_weights(predictor, design, sums, centered, samples.slide, inner)
     return FittedLinear(predictor, reducer, kernel, sums.level, weights.astype(np.float32), intercept, chosen)
+
+
+def _chosen_weights(
+    predictor: Ridge | KernelRidge,
+    design: ridge.Design,
+    sums: ridge.GroupSums,
+    targets: np.ndarray,
+    slide: np.ndarray,
+    inner: np.ndarray,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Coefficients ``(features, genes)`` on all spots with what the inner groups chose, and that."""
+    if predictor.by_component and (
+        own := choose_by_component(design, sums, targets, slide, inner, predictor.by_component)
+    ):
+        return own.solve(sums.all()), own.chosen()
+    choice = ridge.choose(design, sums, targets, slide, inner, ranks=predictor.ranks)
+    chosen = {"strength": choice.strength, "rank": choice.rank, "inner_score": choice.score}
+    return sums.all().solve(choice.strength, choice.rank), chosen
 
 
 @dataclass(frozen=True)
@@ -268,7 +312,7 @@ class FittedLinear:
         level = "D" if lifted else "C"
         fits = {"mean": "F", "scale": "F", "axes": "FC", "level": level, "weights": f"{level}G", "intercept": "G"}
         check_arrays(a, fits | lifted)
-        chosen = {key: stored[key] for key in ("strength", "rank", "inner_score")}
+        chosen = {key: stored[key] for key in (BY_COMPONENT if "slopes" in stored else OF_ALL)}
         kernel = Nystroem(a["landmarks"], a["whiten"], float(a["width"][0])) if "landmarks" in a else None
         reducer = Reducer(a["mean"], a["scale"], a["axes"])
         return cls(predictor, reducer, kernel, a["level"], a["weights"], a["intercept"], chosen)
