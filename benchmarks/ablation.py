@@ -2,14 +2,16 @@
 
     python benchmarks/ablation.py steps --store her2st.zarr [--data FOLDER] [--models default]
     python benchmarks/ablation.py targets --store her2st.zarr [--data FOLDER] [--protocol section]
+    python benchmarks/ablation.py components --store her2st.zarr [--data FOLDER]
     python benchmarks/ablation.py branches [--width 8 --epochs 12]
 
 ``steps`` changes one thing at a time and cross-validates on real slides, one section of patient C and one patient left
 out: the stain, the place of the spots, standardization by slide, ranks as targets. All rows share folds, panels, the cache
 of features and the truth: predictions are compared with measured log1p (a row trained on ranks too, so its Pearson is at a
 disadvantage that its Spearman is not), and with ranks. ``targets`` trains on targets that owe less to the depth of a spot,
-and scores all of them against log1p, with and without depth. ``branches`` trains the network from scratch on simulated slides with
-some of its branches, and with a second, wider view; every row sees pixels of the same size.
+and scores all of them against log1p, with and without depth. ``components`` regularizes each component of the targets by
+itself. ``branches`` trains the network from scratch on simulated slides with some of its branches, and with a second, wider
+view; every row sees pixels of the same size.
 """
 
 from __future__ import annotations
@@ -49,9 +51,11 @@ MIN_COUNTS = 50
 def main() -> None:
     """Run the part that is asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["steps", "targets", "branches"])
+    parser.add_argument("part", choices=["steps", "targets", "components", "branches"])
     parser.add_argument("--models", default="default", help="of steps: a name")
-    parser.add_argument("--protocol", choices=list(PROTOCOLS), help="of targets: one of them; both by default")
+    parser.add_argument(
+        "--protocol", choices=list(PROTOCOLS), help="of targets and components: one of them; both by default"
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data/her2st"))
     parser.add_argument("--store", type=Path, default=Path("runs/her2st.zarr"))
     parser.add_argument("--workers", type=int, default=os.cpu_count())
@@ -63,8 +67,9 @@ def main() -> None:
     if args.part == "branches":
         torch.set_num_threads(1)
         branches(args.width, args.epochs, args.seed)
-    elif args.part == "targets":
-        targets(read_cohort(args.data, args.store), [args.protocol] if args.protocol else list(PROTOCOLS), args.workers)
+    elif args.part in ("targets", "components"):
+        sdata, protocols = prepared(read_cohort(args.data, args.store)), [args.protocol] if args.protocol else PROTOCOLS
+        compare(sdata, target_rows(sdata) if args.part == "targets" else component_rows(), protocols, args.workers)
     else:
         steps(lambda: read_cohort(args.data, args.store), args.models, args.workers)
 
@@ -99,13 +104,12 @@ def steps(read, models: str, workers: int) -> None:
             print(f"\none {name} left out, {models}\n{pd.DataFrame(scores).T.round(3).to_string()}\n", flush=True)
 
 
-def targets(sdata: sd.SpatialData, protocols: Sequence[str], workers: int) -> None:
-    """Print one row a target, for the ridge and for the default stack."""
-    sdata = prepared(sdata)
+def target_rows(sdata: sd.SpatialData) -> dict[str, dict]:
+    """One row a target, for the ridge and for the default stack."""
     sh.pp.pearson_residuals(sdata)
     sh.pp.regress_depth(sdata)
     ridge, default = resolve_models("ridge"), resolve_models("default")
-    rows = {
+    return {
         "ridge, log1p": {"models": ridge},
         "ridge, Pearson residuals": {"models": ridge, "layer": "pearson_residuals"},
         "ridge, log1p beyond depth": {"models": ridge, "layer": "log1p_beyond_depth"},
@@ -113,6 +117,20 @@ def targets(sdata: sd.SpatialData, protocols: Sequence[str], workers: int) -> No
         "default stack, log1p": {"models": default},
         "default stack, depth adjusted, share 0.75": {"models": adjusted(default, 0.75)},
     }
+
+
+def component_rows() -> dict[str, dict]:
+    """Both linear models, with one regularization for all targets and with one a component."""
+    linear = [sh.tl.Ridge(), sh.tl.KernelRidge()]
+    return {
+        f"{model.name}, by_component={n}": {"models": [replace(model, by_component=n)]}
+        for model in linear
+        for n in (0, 32)
+    }
+
+
+def compare(sdata: sd.SpatialData, rows: dict[str, dict], protocols: Sequence[str], workers: int) -> None:
+    """Print one row a set of options, for each protocol."""
     with tempfile.TemporaryDirectory() as folder:
         for name in protocols:
             scores = {}
