@@ -69,7 +69,7 @@ class Mirror(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def mirror(monkeypatch):
+def mirror(monkeypatch, tmp_path_factory):
     """Address of a mirror, and SLIDES that say what it serves."""
 
     def digest(path):
@@ -80,7 +80,9 @@ def mirror(monkeypatch):
         "B", "B/B4/scan.jpg", 0.7, 10.0, 5.0, digest("/ST-imgs/B/B4/scan.jpg"), digest("/ST-cnts/B4.tsv.gz"),
         hashlib.sha256(positions.encode()).hexdigest(),
     ]  # fmt: skip
-    monkeypatch.setattr(_her2st, "SLIDES", pd.DataFrame([known], ["B4"], _her2st.SLIDES.columns).rename_axis("slide"))
+    sheet = tmp_path_factory.mktemp("known") / "slides.csv"
+    pd.DataFrame([["B4", *known]], columns=pd.read_csv(_her2st.SLIDES).columns).to_csv(sheet, index=False)
+    monkeypatch.setattr(_her2st, "SLIDES", sheet)
     monkeypatch.setattr(Mirror, "asked", [])
     monkeypatch.setattr(Mirror, "stops_after", None)
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
@@ -192,7 +194,7 @@ def test_unknown_slides():
 @pytest.mark.real_data
 def test_pinned_hashes_are_those_of_the_published_files(data_root):
     folder = data_root / "her2st"
-    for slide, known in _her2st.SLIDES.iterrows():
+    for slide, known in pd.read_csv(_her2st.SLIDES, index_col="slide").iterrows():
         image, matrix = folder / "images" / f"{slide}.jpg", folder / "counts" / f"{slide}.tsv.gz"
         assert hashlib.sha256(image.read_bytes()).hexdigest() == known.image_sha256
         assert hashlib.sha256(matrix.read_bytes()).hexdigest() == known.counts_sha256

@@ -21,6 +21,29 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
         raise ValueError(f"{name}={value!r} must be {wanted}")
 
 
+def at_least(given: Any, **lowest: int) -> None:
+    """Refuse fields of a model that are no whole numbers, or too small, before anything is computed.
+
+    Parameters
+    ----------
+    given
+        Has a ``name``, and these fields.
+    lowest
+        Least value of each field.
+
+    Raises
+    ------
+    ValueError
+        With the least value.
+    """
+    for field, least in lowest.items():
+        value = getattr(given, field)
+        if not isinstance(value, int) or value < least:
+            raise ValueError(
+                f"{field}={value!r} of {type(given).__name__} {given.name!r} must be a whole number (int) of at least {least}"
+            )
+
+
 def check_choice(name: str, value: str, choices: Any, *, otherwise: str = "") -> None:
     """Refuse a value that is not one of several.
 

@@ -24,11 +24,9 @@ NOTICE = (
     "cancer delineates tumor-associated cell type interactions. Nat Commun 12, 6012 (2021). "
     "doi:10.1038/s41467-021-26271-2"
 )
-
-
 SHEET = ["patient", "mpp_um", "spot_pitch_px", "spot_diameter_px"]
 """Columns of the table that is read with the slides."""
-SLIDES = pd.read_csv(Path(__file__).with_suffix(".csv"), index_col="slide", float_precision="round_trip")
+SLIDES = Path(__file__).with_suffix(".csv")
 """Patient, scale and files of every slide with their SHA-256; of the spots, that of what is read of them."""
 
 
@@ -85,14 +83,15 @@ def her2st(
     """
     from spatialhist.io import read_st
 
-    chosen = list(SLIDES.index) if slides is None else [slides] if isinstance(slides, str) else list(slides)
-    unknown = [s for s in chosen if s not in SLIDES.index]
+    known = pd.read_csv(SLIDES, index_col="slide", float_precision="round_trip")
+    chosen = known.index.tolist() if slides is None else [slides] if isinstance(slides, str) else list(slides)
+    unknown = [s for s in chosen if s not in known.index]
     if unknown or not chosen:
-        raise KeyError(f"no slides {unknown} to download; there are {list(SLIDES.index)}")
+        raise KeyError(f"no slides {unknown} to download; there are {known.index.tolist()}")
     folder = cache_folder("her2st", cache)
     for slide in chosen:
-        _download(folder, slide, mirror, progress)
-    _write_table(folder / "slides.csv", SLIDES[SHEET].reset_index())
+        _download(folder, known.loc[slide], mirror, progress)
+    _write_table(folder / "slides.csv", known[SHEET].reset_index())
     if progress:
         print(NOTICE)
     sdata = read_st(folder, slides=chosen, store=store, progress=progress)
@@ -102,9 +101,9 @@ def her2st(
     return sdata
 
 
-def _download(folder: Path, slide: str, mirror: str, progress: bool) -> None:
+def _download(folder: Path, known: pd.Series, mirror: str, progress: bool) -> None:
     """Bring the files of a slide into the layout that :func:`spatialhist.io.read_st` reads."""
-    known = SLIDES.loc[slide]
+    slide = known.name
     counts, published = folder / "counts" / f"{slide}.tsv.gz", folder / "published" / f"{slide}_selection.tsv"
     fetch(f"{mirror}/ST-imgs/{known.image}", folder / "images" / f"{slide}.jpg", known.image_sha256, progress=progress)
     fetch(f"{mirror}/ST-cnts/{counts.name}", counts, known.counts_sha256, progress=progress)

@@ -88,6 +88,12 @@ def test_a_component_that_is_predicted_well_keeps_its_slope():
     assert told.slopes[0] == pytest.approx(1, abs=0.15)
 
 
+def test_groups_whose_slides_are_too_small_to_score_choose_nothing():
+    design, targets, slide, inner = planted(7)
+    few = np.flatnonzero(slide < 3).tolist() + np.flatnonzero(slide == 3)[:4].tolist()
+    assert chosen(design[few], targets[few], slide[few], inner[few], 4)[1] is None
+
+
 @pytest.mark.parametrize("groups", [[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], ids=["two", "one"])
 def test_fewer_than_three_groups_choose_nothing(groups):
     design, targets, slide, _ = planted(7)
@@ -116,5 +122,5 @@ def test_a_group_is_left_out_of_what_is_judged_on_it(monkeypatch):
 @pytest.mark.parametrize("model", [Ridge, KernelRidge])
 @pytest.mark.parametrize("value", [-1, 2.5, "many"])
 def test_a_wrong_number_of_components_is_refused(model, value):
-    with pytest.raises(ValueError, match="by_component=.*whole number of components, or 0"):
+    with pytest.raises(ValueError, match="by_component=.* must be a whole number .int. of at least 0"):
         model(by_component=value)

@@ -86,6 +86,8 @@ class Spots:
 def count_in_spots(path: Path, spacing: float, lattice: str, min_qv: float) -> Spots:
     """Count the transcripts of a file in spots that touch and do not overlap: each falls into exactly one.
 
+    Genes come in the order of names, those without a transcript of good quality among them.
+
     Raises
     ------
     ValueError

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from spatialhist.tl._predictors.components import Components
 from spatialhist.tl._predictors.held_out import held_slides
 from spatialhist.tl._predictors.ridge_solver import STRENGTHS, Design, GroupSums, Sums
 
@@ -43,9 +42,9 @@ class ByComponent:
         """Ridge coefficients ``(features, genes)``; components beyond those that were chosen for are dropped."""
         components = sums.components(len(self.strengths))
         kept = components.left.shape[1]
-        values, vectors, reduced = _decomposed(sums, components)
-        shrunk = reduced * _shrinkage(values, sums.n, np.array(self.strengths[:kept])) * self.slopes[:kept]
-        return vectors @ shrunk @ components.right
+        values, vectors = np.linalg.eigh(sums.gram)
+        factors = sums.shrinkage(values, np.array(self.strengths[:kept])) * self.slopes[:kept]
+        return vectors @ (vectors.T @ (sums.cross @ components.left) * factors) @ components.right
 
     def chosen(self) -> dict[str, Any]:
         """What JSON can hold of it."""
@@ -81,40 +80,22 @@ def choose_by_component(
 ) -> ByComponent | None:
     """Choose by leaving inner groups out; None where too few of them can be scored.
 
-    Components are found without the group that is left out, so they are the same ones by their order only.
-
-    Parameters
-    ----------
-    design
-        Of all spots.
-    sums
-        Of all spots.
-    targets
-        ``(n, genes)``, centered by slide.
-    slide, inner
-        Slide and inner group of every spot, see :func:`choose`.
-    n_components
-        Leading components.
-    strengths
-        Candidates.
+    Parameters are those of :func:`choose`. Components are found without the group that is left out, so they are the same ones
+    by their order only.
     """
     if len(sums.names) < MIN_INNER_GROUPS:
         return None
     n_components = min(n_components, targets.shape[1])
-    each = []
-    for name in sums.names:
-        held = np.flatnonzero(inner == name)
-        x = design.rows(held) - sums.level
-        others = sums.without(name, x)
-        each.append(_agreement(others, x, targets[held], slide[held], n_components, strengths))
-    scored = [a for a in each if a is not None]
+    parts = sums.leaving_out(design, inner)
+    each = [_agreement(rest, x, targets[held], slide[held], n_components, strengths) for held, x, rest in parts]
+    scored = [agreement for agreement in each if agreement is not None]
     if len(scored) < MIN_INNER_GROUPS:
         return None
     return _choice(scored, strengths)
 
 
 def _choice(each: list[Agreement], strengths: tuple[float, ...]) -> ByComponent:
-    """Best strength of every component, and the slope of what it predicts; groups count alike."""
+    """Best strength of every component, by scores in which groups count alike, and the slope over all their spots."""
     score = np.mean([a.score for a in each], axis=0)
     best = np.argmax(score, axis=0)
     at = best, np.arange(len(best))
@@ -133,7 +114,8 @@ def _agreement(
 ) -> Agreement | None:
     """Agreement on one inner group, None if no slide can be scored; one decomposition of each side serves all strengths."""
     components = others.components(n_components)
-    values, vectors, reduced = _decomposed(others, components)
+    values, vectors = np.linalg.eigh(others.gram)
+    reduced = vectors.T @ (others.cross @ components.left)
     slides = held_slides(design @ vectors, targets @ components.left, slide)
     if not slides:
         return None
@@ -141,20 +123,8 @@ def _agreement(
     # fewer spots span fewer components; what is predicted of the others is nothing
     filled = found[:, :, : reduced.shape[1]]
     for i, strength in enumerate(strengths):
-        weights = reduced * _shrinkage(values, others.n, np.array([strength]))
+        weights = reduced * others.shrinkage(values, strength)
         for held in slides:
             filled[0, i] += held.correlations(weights) / len(slides)
             filled[1:, i] += held.regression(weights)
     return Agreement(*found)
-
-
-def _decomposed(sums: Sums, components: Components) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eigenvalues and eigenvectors of the features, and these with the components ``(features, components)``."""
-    values, vectors = np.linalg.eigh(sums.gram)
-    # a Gram matrix has no negative eigenvalues but by rounding
-    return np.maximum(values, 0), vectors, vectors.T @ (sums.cross @ components.left)
-
-
-def _shrinkage(values: np.ndarray, n: int, strengths: np.ndarray) -> np.ndarray:
-    """Factors ``(features, strengths)`` of a ridge; strengths are those of 1,000 spots."""
-    return 1 / (values[:, None] + strengths * n / 1e3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from spatialhist._runtime.checks import at_least
 from spatialhist.tl._data.samples import CLIP, row_parts
 from spatialhist.tl._predictors import ridge_solver as ridge
 from spatialhist.tl._predictors.by_component import choose_by_component
@@ -59,7 +60,7 @@ class Ridge:
     by_component: int = 0
 
     def __post_init__(self) -> None:
-        _check_components(self.by_component)
+        at_least(self, by_component=0)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
@@ -111,7 +112,7 @@ class KernelRidge:
     by_component: int = 0
 
     def __post_init__(self) -> None:
-        _check_components(self.by_component)
+        at_least(self, by_component=0)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> FittedLinear:
         """Fit on training spots."""
@@ -122,11 +123,6 @@ class KernelRidge:
     def restore(self, state: State) -> FittedLinear:
         """Rebuild from arrays."""
         return FittedLinear.from_state(self, state)
-
-
-def _check_components(by_component: int) -> None:
-    if not isinstance(by_component, int) or by_component < 0:
-        raise ValueError(f"by_component={by_component!r} must be a whole number of components, or 0 for none")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from spatialhist._runtime.checks import at_least
 from spatialhist.nn import FeatureHead, VisionMLPMultiTask, augment, get_loss
 from spatialhist.tl._predictors.batches import Schedule, seeded
 from spatialhist.tl._predictors.ridge_solver import center_by_slide, target_projection
@@ -79,7 +80,7 @@ class FeatureNetwork:
     accelerator: str = "auto"
 
     def __post_init__(self) -> None:
-        _at_least(self, dim=1, rank=0, members=1, epochs=1, max_steps=1, batch=1)
+        at_least(self, dim=1, rank=0, members=1, epochs=1, max_steps=1, batch=1)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
         """Train on training spots, from random weights or from those of a fitted head."""
@@ -172,7 +173,7 @@ class TileNetwork:
     devices: int = 1
 
     def __post_init__(self) -> None:
-        _at_least(self, width=1, grid=1, members=1, epochs=1, batch=1, devices=1)
+        at_least(self, width=1, grid=1, members=1, epochs=1, batch=1, devices=1)
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path, start: State | None = None) -> FittedNetwork:
         """Train on training tiles, from random weights or from those of a fitted network."""
@@ -386,16 +387,6 @@ def _check_sizes(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
 def _member_seed(seed: int, member: int) -> int:
     # a prime above any number of members: runs with seeds 0, 1, 2... share no network
     return seed * 1009 + member
-
-
-def _at_least(predictor: Any, **lowest: int) -> None:
-    """Refuse sizes that no network can have, before anything is computed."""
-    for name, least in lowest.items():
-        value = getattr(predictor, name)
-        if not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"{name}={value!r} of {type(predictor).__name__} {predictor.name!r} must be a whole number (int) of at least {least}"
-            )
 
 
 def _leading(targets: np.ndarray, rank: int) -> np.ndarray:

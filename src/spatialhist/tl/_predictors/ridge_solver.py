@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,21 @@ class Sums:
 
     def solve(self, strength: float, rank: int = 0) -> np.ndarray:
         """Ridge coefficients ``(features, genes)``; strength is per spot, so that it means the same for any cohort."""
-        # the Gram matrix grows with the spots; strengths are those for 1,000 of them
-        ridge = strength * self.n / 1e3 * np.eye(len(self.gram))
+        ridge = self.ridge(strength) * np.eye(len(self.gram))
         weights = np.linalg.solve(self.gram + ridge, self.cross)
         if is_whole(rank, weights.shape[1]):
             return weights
         components = self.components(rank)
         return weights @ components.left @ components.right
+
+    def ridge(self, strength: float | np.ndarray) -> float | np.ndarray:
+        """What is added to the Gram matrix, which grows with the spots; strengths are those for 1,000 of them."""
+        return strength * self.n / 1e3
+
+    def shrinkage(self, values: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
+        """Factors ``(features, strengths)`` of a ridge, by eigenvalues of the Gram matrix."""
+        # there are no negative ones but by rounding
+        return 1 / (np.maximum(values, 0)[:, None] + self.ridge(strength))
 
     def components(self, rank: int) -> Components:
         """Leading components of the targets."""
@@ -143,6 +151,13 @@ class GroupSums:
     def all(self) -> Sums:
         """Of all spots."""
         return self._sums(self.n, self.gram, range(len(self.names)))
+
+    def leaving_out(self, design: Design, inner: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, Sums]]:
+        """One group after the other: its spots, their features ``(m, features)`` relative to the level, the sums of all others."""
+        for name in self.names:
+            held = np.flatnonzero(inner == name)
+            x = design.rows(held) - self.level
+            yield held, x, self.without(name, x)
 
     def without(self, name: Any, design: np.ndarray) -> Sums:
         """Of all groups but one, whose features ``(m, features)`` are relative to the level."""
@@ -207,12 +222,10 @@ def choose(
     """
     if len(sums.names) < 2:
         return Choice(FALLBACK, ranks[0], float("nan"))
-    each = []
-    for name in sums.names:
-        held = np.flatnonzero(inner == name)
-        x = design.rows(held) - sums.level
-        each.append(_held_out_scores(sums.without(name, x), x, targets[held], slide[held], strengths, ranks))
-    scores = np.stack(each)
+    parts = sums.leaving_out(design, inner)
+    scores = np.stack(
+        [_held_out_scores(rest, x, targets[held], slide[held], strengths, ranks) for held, x, rest in parts]
+    )
     # 0 throughout: no slide had spots enough to be scored, or nothing was predicted
     if not scores.any():
         return Choice(FALLBACK, ranks[0], float("nan"))
@@ -258,8 +271,7 @@ def _held_out_scores(
     reduced = projected @ components.left
     scores = np.empty((len(strengths), len(ranks)))
     for i, strength in enumerate(strengths):
-        # a Gram matrix has no negative eigenvalues but by rounding
-        shrink = 1 / (np.maximum(values, 0) + strength * others.n / 1e3)[:, None]
+        shrink = others.shrinkage(values, strength)
         if whole.any():
             scores[i, whole] = mean_score(slides, projected * shrink)
         seen = [s.through(reduced * shrink) for s in slides]
