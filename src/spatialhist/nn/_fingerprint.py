@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -272,9 +273,7 @@ class _Walk:
 
     def _add_module(self, module: nn.Module, attributes: dict[str, Any]) -> dict[str, Any]:
         """Weights, buffers, submodules and hooks by name; what torch keeps beside them (versions) does not count."""
-        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            self._text(name)
-            self._add_tensor(tensor)
+        self._add_tensors(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
         for name, part in module.named_children():
             self._text(name)
             self.add(part, name)
@@ -287,7 +286,10 @@ class _Walk:
     def _add_script(self, module: torch.jit.ScriptModule) -> None:
         """TorchScript shows no Python: its graph with constants and attributes, and its weights."""
         self._text("script", _unmangled(module._c.dump_to_str(True, True, False)))
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        self._add_tensors(module.named_parameters(), module.named_buffers())
+
+    def _add_tensors(self, *named: Iterator[tuple[str, torch.Tensor]]) -> None:
+        for name, tensor in chain(*named):
             self._text(name)
             self._add_tensor(tensor)
 
@@ -302,16 +304,10 @@ class _Walk:
     def _add_bytes(self, dtype: str, shape: str, content: bytes) -> None:
         self.found_arrays = True
         for digest in (self.digest, self.arrays):
-            for data in (dtype.encode(), shape.encode(), content):
-                # the length goes first, so that ("ab", "c") and ("a", "bc") differ
-                digest.update(len(data).to_bytes(8, "little"))
-                digest.update(data)
+            _put(digest, dtype.encode(), shape.encode(), content)
 
     def _text(self, *texts: str) -> None:
-        for text in texts:
-            data = text.encode()
-            self.digest.update(len(data).to_bytes(8, "little"))
-            self.digest.update(data)
+        _put(self.digest, *(text.encode() for text in texts))
 
     def _refuse(self, value: object, path: str) -> None:
         where = "" if path == self.what else f", found at {path},"
@@ -319,6 +315,13 @@ class _Walk:
             f"the {self.what} cannot be told from others: {value!r}{where} cannot be hashed. Give the {self.what} an "
             "attribute `fingerprint` (text that changes whenever it computes something else)"
         )
+
+
+def _put(digest: Any, *parts: bytes) -> None:
+    for data in parts:
+        # the length goes first, so that ("ab", "c") and ("a", "bc") differ
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
 
 
 def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -74,4 +74,3 @@ class Encoder(Protocol):
             Finite floats ``(B, F)``, one row per tile, in the order of the tiles; a numpy array will do. They are stored
             as float32.
         """
-        ...

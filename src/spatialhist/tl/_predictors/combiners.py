@@ -88,17 +88,23 @@ class NonNegative:
     in_ranks: ClassVar[bool] = False
 
     def fit(
-        self,
-        predictions: np.ndarray,
-        targets: np.ndarray,
-        *,
-        slide: np.ndarray,
-        group: np.ndarray,
-        seed: int,
-        scratch: Path,
+        self, predictions: np.ndarray, targets: np.ndarray, *, slide: np.ndarray, group: np.ndarray, **_: Any
     ) -> Weights:
-        """See :func:`fit_weights`."""
-        return fit_weights(predictions, targets, slide, group)
+        """Fit one set of non-negative weights, and per gene a set drawn towards it.
+
+        How strongly it is drawn is chosen by leaving groups out once more: weights fitted on the other groups are scored on
+        the one left out (within-slide Pearson); genes get weights of their own only if that helps in every one. Slide means
+        are removed before fitting, as scores are taken within slides.
+        """
+        each = [center_by_slide(p.astype(np.float64), slide) for p in predictions]
+        centered, base = (np.stack(parts) for parts in zip(*each, strict=True))
+        truth, level = center_by_slide(targets.astype(np.float64), slide)
+        few = len(np.unique(group)) < MIN_GROUPS_CHOOSING
+        shrinkage = np.inf if few else _choose_shrinkage(centered, truth, slide, group)
+        weights = _solve(centered, truth, shrinkage, PULL_OF_FEW if few else PULL)
+        # what the weights make of the models' own levels is taken off, so that the level is that of the measurements
+        intercept = level - (weights * base).sum(axis=0)
+        return Weights(weights.astype(np.float32), intercept.astype(np.float32), float(shrinkage))
 
     def restore(self, state: State) -> Weights:
         """Inverse of ``state``."""
@@ -122,33 +128,6 @@ class Weights:
     def state(self) -> State:
         """Weights and intercepts."""
         return {"weights": self.weights, "intercept": self.intercept}, {"shrinkage": self.shrinkage}
-
-
-def fit_weights(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, group: np.ndarray) -> Weights:
-    """Fit one set of non-negative weights, and per gene a set drawn towards it.
-
-    How strongly it is drawn is chosen by leaving groups out once more: weights fitted on the other groups are scored on
-    the one left out (within-slide Pearson); genes get weights of their own only if that helps in every one. Slide means
-    are removed before fitting, as scores are taken within slides.
-
-    Parameters
-    ----------
-    predictions
-        ``(models, n, genes)``, made by models that saw neither the spot's group nor the evaluated one.
-    targets
-        ``(n, genes)``.
-    slide, group
-        Of every spot.
-    """
-    centered = np.stack([center_by_slide(p.astype(np.float64), slide)[0] for p in predictions])
-    truth, level = center_by_slide(targets.astype(np.float64), slide)
-    few = len(np.unique(group)) < MIN_GROUPS_CHOOSING
-    shrinkage = np.inf if few else _choose_shrinkage(centered, truth, slide, group)
-    weights = _solve(centered, truth, shrinkage, PULL_OF_FEW if few else PULL)
-    base = np.stack([center_by_slide(p.astype(np.float64), slide)[1] for p in predictions])
-    # what the weights make of the models' own levels is taken off, so that the level is that of the measurements
-    intercept = level - (weights * base).sum(axis=0)
-    return Weights(weights.astype(np.float32), intercept.astype(np.float32), float(shrinkage))
 
 
 def _choose_shrinkage(predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, group: np.ndarray) -> float:
@@ -212,17 +191,28 @@ class StackingNetwork:
     in_ranks: ClassVar[bool] = False
 
     def fit(
-        self,
-        predictions: np.ndarray,
-        targets: np.ndarray,
-        *,
-        slide: np.ndarray,
-        group: np.ndarray,
-        seed: int,
-        scratch: Path,
+        self, predictions: np.ndarray, targets: np.ndarray, *, slide: np.ndarray, seed: int, scratch: Path, **_: Any
     ) -> StackedNetwork:
-        """See :func:`fit_network`."""
-        return fit_network(predictions, targets, slide, seed=seed, scratch=scratch)
+        """Train the stacking network for a fixed number of epochs; nothing is monitored. Resumes from ``scratch``."""
+        import torch
+
+        from spatialhist.nn import StackingMLP, get_loss
+        from spatialhist.tl._predictors.batches import Schedule, seeded
+        from spatialhist.tl._predictors.networks import ArrayData
+        from spatialhist.tl._predictors.short_training import train_together
+
+        flat = _flat(predictions)
+        # a column that never varies has no deviation to divide by
+        mean, deviation = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-6)
+        centered, level = center_by_slide(targets, slide)
+        spread = np.maximum(centered.std(axis=0), 1e-6).astype(np.float32)
+        scaled = torch.from_numpy((centered / spread).astype(np.float32))
+        data = ArrayData(_inputs(predictions, mean, deviation), scaled)
+        schedule = Schedule(epochs=20, batch=64, learning_rate=1e-3, weight_decay=1e-3, accelerator="cpu")
+        with seeded(seed):
+            network = StackingMLP(flat.shape[1], targets.shape[1])
+            train_together([network], get_loss("mse"), data, schedule, [seed], scratch)
+        return StackedNetwork(network.eval(), mean, deviation, level.astype(np.float32), spread)
 
     def restore(self, state: State) -> StackedNetwork:
         """Inverse of ``state``."""
@@ -267,31 +257,6 @@ class StackedNetwork:
         """Network weights and scaling."""
         arrays = {"mean": self.mean, "deviation": self.deviation, "level": self.level, "spread": self.spread}
         return arrays | {f"network/{k}": v.numpy() for k, v in self.network.state_dict().items()}, {}
-
-
-def fit_network(
-    predictions: np.ndarray, targets: np.ndarray, slide: np.ndarray, *, seed: int, scratch: Path
-) -> StackedNetwork:
-    """Train the stacking network for a fixed number of epochs; nothing is monitored. Resumes from ``scratch``."""
-    import torch
-
-    from spatialhist.nn import StackingMLP, get_loss
-    from spatialhist.tl._predictors.batches import Schedule, seeded
-    from spatialhist.tl._predictors.networks import ArrayData
-    from spatialhist.tl._predictors.short_training import train_together
-
-    flat = _flat(predictions)
-    # a column that never varies has no deviation to divide by
-    mean, deviation = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-6)
-    centered, level = center_by_slide(targets, slide)
-    spread = np.maximum(centered.std(axis=0), 1e-6).astype(np.float32)
-    scaled = torch.from_numpy((centered / spread).astype(np.float32))
-    data = ArrayData(_inputs(predictions, mean, deviation), scaled)
-    schedule = Schedule(epochs=20, batch=64, learning_rate=1e-3, weight_decay=1e-3, accelerator="cpu")
-    with seeded(seed):
-        network = StackingMLP(flat.shape[1], targets.shape[1])
-        train_together([network], get_loss("mse"), data, schedule, [seed], scratch)
-    return StackedNetwork(network.eval(), mean, deviation, level.astype(np.float32), spread)
 
 
 def _flat(predictions: np.ndarray) -> np.ndarray:

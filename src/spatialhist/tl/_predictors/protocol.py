@@ -41,7 +41,6 @@ class Fitted(Protocol):
             ``(n, genes)`` float32, in the order of the spots and of the columns of the training targets, and in their units.
             A model predicts finite values; a baseline may return NaN where it cannot tell.
         """
-        ...
 
     def state(self) -> State:
         """Return all that is needed to predict again.
@@ -53,7 +52,6 @@ class Fitted(Protocol):
             hold numbers; text goes into the dictionary, whose keys are text. A single number comes back as an array
             of shape ``(1,)``, a tuple as a list.
         """
-        ...
 
 
 @runtime_checkable
@@ -106,17 +104,14 @@ class Predictor(Protocol):
     @property
     def name(self) -> str:
         """Name of the layer of its out-of-fold predictions, ``oof_NAME``, of letters, digits and ``_.-``."""
-        ...
 
     @property
     def kind(self) -> str:
         """``"model"``, or ``"baseline"`` for one that models are compared with."""
-        ...
 
     @property
     def needs_tiles(self) -> bool:
         """Whether it looks at pixels; ``samples.tiles`` is None where no predictor of a run does."""
-        ...
 
     def fit(self, samples: Samples, *, seed: int, scratch: Path) -> Fitted:
         """Fit on training spots.
@@ -138,7 +133,6 @@ class Predictor(Protocol):
         Fitted
             What predicts.
         """
-        ...
 
     def restore(self, state: State) -> Fitted:
         """Rebuild what :meth:`fit` returned.
@@ -153,7 +147,6 @@ class Predictor(Protocol):
         Fitted
             What predicts, with the same result.
         """
-        ...
 
 
 @runtime_checkable
@@ -173,7 +166,6 @@ class FittedCombiner(Protocol):
         numpy.ndarray
             ``(n, genes)`` float32.
         """
-        ...
 
     def state(self) -> State:
         """Return all that is needed to combine again.
@@ -183,7 +175,6 @@ class FittedCombiner(Protocol):
         tuple
             Arrays by name, which are stored as safetensors, and a dictionary that JSON can hold.
         """
-        ...
 
 
 @runtime_checkable
@@ -221,22 +212,18 @@ class Combiner(Protocol):
     @property
     def name(self) -> str:
         """Name of the stack in tables of scores, ``stack_NAME``, and of its folder in the run."""
-        ...
 
     @property
     def min_groups(self) -> int:
         """Groups that a run must have; three at least where it is fitted on predictions of other groups."""
-        ...
 
     @property
     def needs_inner(self) -> bool:
         """Whether :meth:`fit` looks at predictions; one that does not is handed those of no spot."""
-        ...
 
     @property
     def in_ranks(self) -> bool:
         """Whether it predicts ranks of genes within a spot, even where the models predict something else."""
-        ...
 
     def fit(
         self,
@@ -271,7 +258,6 @@ class Combiner(Protocol):
         FittedCombiner
             What combines.
         """
-        ...
 
     def restore(self, state: State) -> FittedCombiner:
         """Rebuild what :meth:`fit` returned.
@@ -286,7 +272,6 @@ class Combiner(Protocol):
         FittedCombiner
             What combines, with the same result.
         """
-        ...
 
 
 MEMBERS = ("name", "kind", "needs_tiles", "fit", "restore")

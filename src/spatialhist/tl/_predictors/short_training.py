@@ -27,11 +27,9 @@ class Data(Protocol):
 
     def __len__(self) -> int:
         """Number of spots."""
-        ...
 
     def __getitems__(self, rows: list[int]) -> tuple[Any, torch.Tensor]:
         """Inputs and targets of some of them."""
-        ...
 
 
 def train_together(

@@ -15,7 +15,7 @@ from spatialhist._runtime.files import intact, whole_folder, write_json
 from spatialhist._runtime.threads import pinned_threads
 from spatialhist.metrics import spot_spearman
 from spatialhist.tl._data.samples import Samples
-from spatialhist.tl._predictors.combiners import StackingNetwork, fit_network
+from spatialhist.tl._predictors.combiners import StackingNetwork
 from spatialhist.tl._predictors.protocol import FittedCombiner
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.fits import read_state, write_state
@@ -122,8 +122,8 @@ def stack_as_written(cv: CrossValidation, *, seed: int = 0) -> AsWritten:
         predictions = cv.opened().predict_each(samples, cv.groups)
         # the scheme knows no slides: targets are centered over all spots at once
         one_slide = np.zeros(int((~held).sum()))
-        final = fit_network(
-            predictions[:, ~held], samples.training_targets[~held], one_slide, seed=seed, scratch=scratch
+        final = StackingNetwork().fit(
+            predictions[:, ~held], samples.training_targets[~held], slide=one_slide, seed=seed, scratch=scratch
         )
         score = float(np.nanmean(spot_spearman(samples.training_targets[held], final.apply(predictions[:, held]))))
     result = AsWritten(cv, final, score)

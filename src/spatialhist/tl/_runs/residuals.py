@@ -27,39 +27,31 @@ class Folds(Protocol):
     @property
     def models(self) -> Sequence[Predictor]:
         """Whose predictions are combined."""
-        ...
 
     @property
     def groups(self) -> list[str]:
         """Held-out groups."""
-        ...
 
     @property
     def genes(self) -> list[str]:
         """Genes of all panels."""
-        ...
 
     @property
     def panels(self) -> dict[str, tuple[int, ...]]:
         """Columns that the fold of each group models."""
-        ...
 
     @property
     def inputs(self) -> Inputs:
         """Spots."""
-        ...
 
     def outer(self) -> dict[tuple[str, str], Fit]:
         """Fits by (group, predictor name)."""
-        ...
 
     def inner(self) -> dict[tuple[str, str, str], Fit]:
         """Fits by (outer group, predicted group, model name)."""
-        ...
 
     def targets(self, rows: np.ndarray, group: str) -> np.ndarray:
         """Targets of some spots as the fold of a group models them."""
-        ...
 
 
 @dataclass(frozen=True)
