@@ -12,7 +12,7 @@ from small_cohorts import FAST, draw_cohort
 import spatialhist as sh
 from spatialhist._sdata.compat import layer_names
 from spatialhist.tl import Ridge
-from spatialhist.tl._predictors.combiners import fit_weights
+from spatialhist.tl._predictors.combiners import NonNegative
 from spatialhist.tl._runs.cross_validation import CrossValidation
 from spatialhist.tl._runs.stack import Stack
 
@@ -39,7 +39,9 @@ def test_weights_that_evaluate_a_group_come_from_fits_without_it(finished):
         rows.append(held[mine])
         predictions.append(np.stack([f.result()[1][mine] for f in fits]))
     samples = cv.inputs.samples(np.concatenate(rows), cv.panels[judged])
-    expected = fit_weights(np.concatenate(predictions, axis=1), samples.targets, samples.slide, samples.group)
+    expected = NonNegative().fit(
+        np.concatenate(predictions, axis=1), samples.targets, slide=samples.slide, group=samples.group
+    )
     np.testing.assert_array_equal(finished.stacked.by_group[judged].weights, expected.weights)
     base = np.stack([cv.outer()[judged, m.name].result()[1] for m in cv.models])
     columns = finished.sdata["table"].var_names.get_indexer([cv.genes[i] for i in cv.panels[judged]])
@@ -56,7 +58,7 @@ def test_final_weights_come_from_all_out_of_fold_predictions(finished):
     for values in (*predictions, targets):
         for gene in values.T:
             gene[np.isnan(gene)] = np.nanmean(gene)
-    expected = fit_weights(predictions, targets, samples.slide, samples.group)
+    expected = NonNegative().fit(predictions, targets, slide=samples.slide, group=samples.group)
     np.testing.assert_allclose(finished.stacked.final.weights, expected.weights, atol=1e-4)
     np.testing.assert_allclose(finished.stacked.final.intercept, expected.intercept, atol=1e-3)
 

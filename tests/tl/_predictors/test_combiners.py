@@ -14,19 +14,22 @@ from spatialhist.tl._predictors.combiners import (
     COMBINERS,
     PULL_OF_FEW,
     Mean,
+    NonNegative,
     RankMean,
     StackingNetwork,
     Weights,
     combine,
     describe_combiner,
-    fit_network,
-    fit_weights,
     resolve_combiner,
     restore_combiner,
 )
 from spatialhist.tl._predictors.protocol import Combiner, FittedCombiner
 from spatialhist.tl._predictors.ridge_solver import center_by_slide
 from spatialhist.tl._runs.fits import read_state, write_state
+
+
+def fit_weights(predictions, targets, slide, group):
+    return NonNegative().fit(predictions, targets, slide=slide, group=group)
 
 
 def planted(weights=(0.7, 0.0, 0.3), noise=0.05, n_genes=6, seed=0, per_gene=None):
@@ -113,12 +116,12 @@ def test_means_by_hand():
 
 def test_network_learns_the_mixture_and_repeats_itself(tmp_path):
     predictions, targets, slide, _ = planted(n_genes=2)
-    fitted = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "a")
+    fitted = StackingNetwork().fit(predictions, targets, slide=slide, seed=0, scratch=tmp_path / "a")
     centered = center_by_slide(targets, slide)[0]
     predicted = fitted.apply(predictions)
     r = [np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, centered.T, strict=True)]
     assert min(r) > 0.5
-    again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path / "b")
+    again = StackingNetwork().fit(predictions, targets, slide=slide, seed=0, scratch=tmp_path / "b")
     assert again.apply(predictions).tobytes() == predicted.tobytes()
 
 
@@ -127,16 +130,16 @@ def test_the_callers_generator_goes_on_where_it_was(tmp_path):
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    fitted = fit_network(predictions[:, :40], targets[:40], slide[:40], seed=0, scratch=tmp_path)
+    fitted = StackingNetwork().fit(predictions[:, :40], targets[:40], slide=slide[:40], seed=0, scratch=tmp_path)
     StackingNetwork().restore(fitted.state())
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_network_whose_training_has_ended_is_not_trained_again(tmp_path, monkeypatch):
     predictions, targets, slide, _ = planted(n_genes=2)
-    fitted = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path)
+    fitted = StackingNetwork().fit(predictions, targets, slide=slide, seed=0, scratch=tmp_path)
     monkeypatch.setattr(EpochSampler, "__iter__", lambda sampler: iter(()))
-    again = fit_network(predictions, targets, slide, seed=0, scratch=tmp_path)
+    again = StackingNetwork().fit(predictions, targets, slide=slide, seed=0, scratch=tmp_path)
     assert again.apply(predictions).tobytes() == fitted.apply(predictions).tobytes()
 
 
