@@ -45,12 +45,7 @@ Exit codes: 0 done, 1 a bug (please report it), 2 a problem you can fix, named i
 Progress goes to stderr, results to stdout; with --json results are one JSON object.
 """
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help=HELP,
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=HELP)
 
 GROUPS, LAYERS, IMAGES = (
     ["auto", "patient", "slide"],
