@@ -14,7 +14,7 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import PurePath
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,21 +24,7 @@ if TYPE_CHECKING:
     from spatialhist.nn._encoders.protocol import Encoder
 
 # the repr of these says all that they are
-PLAIN = (
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    type(None),
-    type(...),
-    torch.dtype,
-    torch.device,
-    PurePath,
-    range,
-    slice,
-)
+PLAIN = (bool, int, float, complex, str, bytes, NoneType, type(...), torch.dtype, torch.device, PurePath, range, slice)
 OURS = "spatialhist"
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 INSTALLED = ("site-packages", "dist-packages")
