@@ -109,6 +109,16 @@ def test_what_cannot_be_stacked_is_refused(finished, tmp_path):
     assert not any(k.startswith("oof") for k in layer_names(sdata["table"]))
 
 
+def test_only_a_cross_validation_is_stacked_and_its_folder_says_how(finished):
+    sdata, cv = finished.sdata, finished.cv
+    for given in (None, str(cv.folder), sh.tl.stack(sdata, cv, method="mean", key_added="again")):
+        with pytest.raises(TypeError, match="is no cross-validation: .*CrossValidation.load"):
+            sh.tl.stack(sdata, given)
+    # the way out works
+    loaded = sh.tl.CrossValidation.load(cv.folder)
+    assert sh.tl.stack(sdata, loaded, method="mean", key_added="again").method == "mean"
+
+
 def test_another_object_is_refused(finished):
     fewer = finished.sdata
     fewer.tables["table"] = fewer["table"][5:].copy()

@@ -89,10 +89,15 @@ def stack(
     ValueError
         If there are too few models or groups for the method, or ``sdata`` is not the object of the run.
     TypeError
-        If ``method`` is neither a name nor a combiner.
+        If ``cv`` is no cross-validation, or ``method`` neither a name nor a combiner.
     RuntimeError
         If another process works on the run folder.
     """
+    if not hasattr(cv, "baselines"):
+        raise TypeError(
+            f"cv={cv!r} is no cross-validation: pass what sh.tl.cross_validate returned, or "
+            "sh.tl.CrossValidation.load(folder) of the folder of its run"
+        )
     if scheme != "honest":
         return _other_scheme(cv, method, scheme, seed)
     check_key(key_added)
